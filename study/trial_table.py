@@ -1,0 +1,136 @@
+"""The trials of a study as plain records: what every analysis, figure and report reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+ParamValue: TypeAlias = int | float | str | bool
+PhaseName: TypeAlias = Literal["search", "final"]
+TrialState: TypeAlias = Literal["RUNNING", "COMPLETE", "PRUNED", "FAIL"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredReport:
+    """One evaluation of a trial, as it stands in the trial's result file.
+
+    Attributes:
+        epoch: Epochs trained so far; 0 is the freshly initialised model, which has filter
+            metrics only.
+        time_ms: When the driver received it, in milliseconds since 1970.
+        metrics: Metric key to one value per replica, in the order of ``TrialRow.seeds``.
+    """
+
+    epoch: int
+    time_ms: int
+    metrics: Mapping[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRow:
+    """One trial: a point of the search space, trained as one replica per seed.
+
+    Attributes:
+        arm: Name of the arm.
+        phase: ``search`` (validation metrics only) or ``final`` (fresh seeds, test metrics too).
+        number: Number of the trial within its arm and phase.
+        state: ``COMPLETE`` always means the full budget of epochs.
+        params: Value of each dimension; empty for a method without dimensions.
+        seeds: Seeds of the replicas. Arms share them, so that equal positions are pairs.
+        reports: Evaluations by increasing epoch.
+        value: Mean objective after the last epoch, or None.
+        reason: Why the trial failed, or None.
+        folder: Where the trial keeps its files, relative to the study's folder.
+        started_ms: When the trial was asked for, in milliseconds since 1970.
+        finished_ms: When the trial ended, or None.
+    """
+
+    arm: str
+    phase: PhaseName
+    number: int
+    state: TrialState
+    params: Mapping[str, ParamValue]
+    seeds: tuple[int, ...]
+    reports: tuple[StoredReport, ...]
+    value: float | None
+    reason: str | None
+    folder: str
+    started_ms: int
+    finished_ms: int | None
+
+    def last(self, metric: str) -> tuple[float, ...] | None:
+        """Give a metric's value per replica at the last evaluation that has it, or None."""
+        for report in reversed(self.reports):
+            if metric in report.metrics:
+                return report.metrics[metric]
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmRow:
+    """One arm of a study: dataset × model × method.
+
+    Attributes:
+        name: Name of the arm, unique in the study.
+        dataset: Name and settings that matter, for people: ``digits (3 per class)``.
+        model: For people: ``vgg11, width 0.25``.
+        method: Name of the method: ``base``, ``random``, ``challenger``, …
+        n_classes: Number of classes C of the dataset.
+        n_features: Number of input features D of a sample.
+        epochs: Full budget of a trial, in epochs.
+        dimensions: Names of the dimensions that this arm searches.
+        sweeps: Dimension to the values asked for by ``sensitivity`` in the study file.
+        best_params: The chosen configuration, or None while the search is unfinished. Empty
+            for a method without dimensions.
+    """
+
+    name: str
+    dataset: str
+    model: str
+    method: str
+    n_classes: int
+    n_features: int
+    epochs: int
+    dimensions: tuple[str, ...]
+    sweeps: Mapping[str, tuple[ParamValue, ...]]
+    best_params: Mapping[str, ParamValue] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialTable:
+    """All arms and trials of a study at one moment.
+
+    Attributes:
+        study: Name of the study.
+        objective: Metric key by which trials are compared, ``val/accuracy``.
+        direction: Whether the objective is maximised or minimised.
+        sampler: Name of the sampler that proposed the search trials.
+        arms: In the order of the study file.
+        rows: By arm, phase and number.
+        environment: Versions, hardware and commit: name to text.
+    """
+
+    study: str
+    objective: str
+    direction: Literal["maximise", "minimise"]
+    sampler: str
+    arms: tuple[ArmRow, ...]
+    rows: tuple[TrialRow, ...]
+    environment: Mapping[str, str]
+
+    def arm(self, name: str) -> ArmRow:
+        """Give the arm of that name; KeyError if there is none."""
+        return next(arm for arm in self.arms if arm.name == name)
+
+    def select(self, arm: str, phase: PhaseName) -> tuple[TrialRow, ...]:
+        """Give the trials of one arm and phase by number."""
+        return tuple(row for row in self.rows if row.arm == arm and row.phase == phase)
+
+    def chosen(self, arm: str) -> TrialRow | None:
+        """Give the completed final trial of the arm's chosen configuration, or None."""
+        best = self.arm(arm).best_params
+        for row in self.select(arm, "final"):
+            if row.state == "COMPLETE" and best is not None and dict(row.params) == dict(best):
+                return row
+        return None

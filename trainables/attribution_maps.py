@@ -1,0 +1,48 @@
+"""Attribution maps of a few test samples, kept beside a final trial for the figures."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from trainables.attribution import epsilon_lrp
+from trainables.config import TrialConfig
+from trainables.datasets import Samples
+from trainables.evaluation import predict
+from trainables.replicas import Replica
+
+FILE_NAME = "attribution_maps.npz"
+
+
+def save_attribution_maps(config: TrialConfig, replica: Replica, folder: Path) -> None:
+    """Explain the true class of the first test sample of each class by ε-LRP.
+
+    Writes ``attribution_maps.npz`` with ``inputs`` and ``relevance`` (sample, channel, height,
+    width), ``target`` and ``predicted`` (sample). Does nothing for data that are no images.
+    """
+    if config.dataset.info.domain != "image":
+        return
+    samples = one_per_class(replica.data.test)
+    relevance = epsilon_lrp(replica.state.model, samples.inputs, samples.targets)
+    predicted = predict(replica.state.model, samples).argmax(1)
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f".{FILE_NAME}.{os.getpid()}.tmp"
+    with partial.open("wb") as file:
+        np.savez_compressed(
+            file,
+            inputs=samples.inputs.cpu().numpy(),
+            relevance=relevance.cpu().numpy(),
+            target=samples.targets.cpu().numpy(),
+            predicted=predicted.cpu().numpy(),
+        )
+    partial.replace(folder / FILE_NAME)
+
+
+def one_per_class(samples: Samples) -> Samples:
+    """Give the first sample of each class that occurs, by class."""
+    labels = samples.targets.unique()
+    first = [(samples.targets == label).nonzero()[0, 0] for label in labels]
+    return samples.take(torch.stack(first))

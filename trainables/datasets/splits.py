@@ -1,0 +1,117 @@
+"""Datasets as the loop sees them: three disjoint splits of tensors, and how they are drawn."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetInfo:
+    """What is known of a dataset before it is read.
+
+    Attributes:
+        n_classes: Number of classes C.
+        input_shape: Shape of one sample: channels first, then the grid.
+        domain: Kind of data, by which defaults and figures are chosen.
+        background: Value of an empty input feature in units of the model's inputs, with which
+            a model pads.
+    """
+
+    n_classes: int
+    input_shape: tuple[int, ...]
+    domain: Literal["image", "text", "series"]
+    background: float
+
+    @property
+    def n_features(self) -> int:
+        """Number of input features D, without any padding that a model adds."""
+        return math.prod(self.input_shape)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Samples:
+    """Normalised inputs and their classes."""
+
+    inputs: Float[Tensor, "sample channel *grid"]
+    targets: Int[Tensor, " sample"]
+
+    def __len__(self) -> int:
+        """Count the samples."""
+        return len(self.targets)
+
+    def take(self, indices: Int[Tensor, " chosen"]) -> Samples:
+        """Give the samples of some indices."""
+        return Samples(inputs=self.inputs[indices], targets=self.targets[indices])
+
+    def to(self, device: torch.device) -> Samples:
+        """Move to a device."""
+        return Samples(inputs=self.inputs.to(device), targets=self.targets.to(device))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Splits:
+    """Disjoint training, validation and test samples."""
+
+    train: Samples
+    val: Samples
+    test: Samples
+
+    def to(self, device: torch.device) -> Splits:
+        """Move to a device."""
+        return Splits(
+            train=self.train.to(device), val=self.val.to(device), test=self.test.to(device)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFolders:
+    """Where data is read from, and where what was made of it may be kept.
+
+    Attributes:
+        root: The data root, which may be read-only; None if the user has none.
+        cache: A writable folder for decoded copies.
+    """
+
+    root: Path | None
+    cache: Path
+
+
+def stratified(
+    targets: Int[Tensor, " sample"], size: int, generator: torch.Generator
+) -> Int[Tensor, " size"]:
+    """Draw ``size`` indices at random with the classes in the proportions of ``targets``.
+
+    The largest remainders get what rounding leaves over, so that equal classes stay equal
+    whenever ``size`` is a multiple of their number.
+
+    Returns:
+        Distinct indices, in increasing order.
+    """
+    counts = torch.bincount(targets)
+    exact = counts.double() * (size / len(targets))
+    quotas = exact.floor().long()
+    missing = size - int(quotas.sum())
+    quotas[(exact - quotas).argsort(descending=True, stable=True)[:missing]] += 1
+    return _draw(targets, quotas, generator)
+
+
+def per_class(
+    targets: Int[Tensor, " sample"], count: int, generator: torch.Generator
+) -> Int[Tensor, " chosen"]:
+    """Draw ``count`` indices of each class at random, in increasing order."""
+    quotas = torch.full_like(torch.bincount(targets), count)
+    return _draw(targets, quotas, generator)
+
+
+def _draw(targets: Tensor, quotas: Tensor, generator: torch.Generator) -> Tensor:
+    order = torch.randperm(len(targets), generator=generator)
+    shuffled = targets[order]
+    chosen = [order[shuffled == label][:quota] for label, quota in enumerate(quotas.tolist())]
+    return torch.cat(chosen).sort().values

@@ -1,0 +1,18 @@
+"""Methods: how a batch is changed before the step is taken on it.
+
+A method is a frozen dataclass of its settings with ``check(info)`` and ``perturb(model, inputs,
+targets, generator)``. One file per method and one name in ``MethodConfig``; the rest follows.
+"""
+
+from typing import TypeAlias, get_args
+
+from trainables.methods.base import Base
+from trainables.methods.batch import Batch
+from trainables.methods.challenger import Challenger
+from trainables.methods.random import Random
+
+MethodConfig: TypeAlias = Base | Random | Challenger
+
+METHODS = {kind.name: kind for kind in get_args(MethodConfig)}
+
+__all__ = ["METHODS", "Base", "Batch", "Challenger", "MethodConfig", "Random"]

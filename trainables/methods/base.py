@@ -1,0 +1,33 @@
+"""Ordinary training: the baseline of every comparison."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from trainables.datasets import DatasetInfo
+from trainables.methods.batch import Batch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """Leave every batch as it is."""
+
+    name: ClassVar[str] = "base"
+
+    def check(self, info: DatasetInfo) -> None:
+        """Accept every dataset."""
+
+    def perturb(
+        self,
+        model: nn.Module,  # noqa: ARG002 (the interface of all methods)
+        inputs: Float[Tensor, "batch channel *grid"],
+        targets: Int[Tensor, " batch"],
+        generator: torch.Generator,  # noqa: ARG002
+    ) -> Batch:
+        """Give the batch back unchanged."""
+        return Batch(inputs=inputs, targets=targets)

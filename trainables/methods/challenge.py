@@ -1,0 +1,137 @@
+"""The parts of a challenge: who is challenged, which features, and by how much."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from trainables.checks import require
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shares:
+    """How many samples of a batch get challenge A and challenge B; the rest stay as they are.
+
+    Attributes:
+        a: The first ``a`` samples are lowered.
+        b: The next ``b`` samples are raised.
+    """
+
+    a: int
+    b: int
+
+    @property
+    def challenged(self) -> int:
+        """Number of samples that are changed."""
+        return self.a + self.b
+
+
+def shares(batch_size: int, split: float, a_share: float) -> Shares:
+    """Divide a batch into A, B and the untouched rest; both A and B are rounded down.
+
+    Example:
+        >>> shares(30, 0.5, 0.5)
+        Shares(a=7, b=7)
+    """
+    # 0.29 * 100 is 28.999999999999996: a share that is a whole number must stay one.
+    margin = 1e-9
+    a = int(batch_size * split * a_share + margin)
+    b = int(batch_size * split * (1 - a_share) + margin)
+    return Shares(a=a, b=b)
+
+
+def count_features(n_features: float, total: int) -> int:
+    """Turn N, a count (int) or a share of the input features (float), into a count ≥ 1."""
+    if isinstance(n_features, int):
+        return n_features
+    return max(1, round(n_features * total))
+
+
+def select_features(
+    relevance: Float[Tensor, "batch channel *grid"], count: int, generator: torch.Generator
+) -> Int[Tensor, "batch count"]:
+    """Take each sample's ``count`` highest or lowest relevances, by one coin flip per sample.
+
+    Returns:
+        Indices into the flattened features, in no particular order.
+    """
+    flat = relevance.flatten(1)
+    coin = torch.rand(len(flat), 1, generator=generator, device=flat.device)
+    signed = torch.where(coin < 0.5, flat, -flat)
+    return signed.topk(count, dim=1, sorted=False).indices
+
+
+def random_features(
+    inputs: Float[Tensor, "batch channel *grid"], count: int, generator: torch.Generator
+) -> Int[Tensor, "batch count"]:
+    """Take ``count`` different features per sample, each set equally likely."""
+    flat = inputs.flatten(1)
+    draws = torch.rand(flat.shape, generator=generator, device=flat.device)
+    return draws.topk(count, dim=1, sorted=False).indices
+
+
+def apply_challenge(
+    inputs: Float[Tensor, "batch channel *grid"],
+    features: Int[Tensor, "challenged count"],
+    parts: Shares,
+    amounts: Amounts,
+) -> Float[Tensor, "batch channel *grid"]:
+    """Lower A's features by α and raise B's by β (eqs. 4 and 5); the input is left untouched.
+
+    Args:
+        inputs: Batch whose first ``parts.challenged`` samples are changed.
+        features: Indices of the features to change, for each challenged sample.
+        parts: How many samples are A and B.
+        amounts: α, β and clipping.
+    """
+    flat = inputs.flatten(1).clone()
+    step = flat.new_full((parts.challenged, 1), amounts.beta)
+    step[: parts.a] = -amounts.alpha
+    flat[: parts.challenged].scatter_add_(1, features, step.expand_as(features))
+    if amounts.clip is not None:
+        flat[: parts.challenged].clamp_(*amounts.clip)
+    return flat.reshape(inputs.shape)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amounts:
+    """How far features are moved, in units of the model's inputs.
+
+    Attributes:
+        alpha: α, by which challenge A lowers.
+        beta: β, by which challenge B raises.
+        clip: Bounds to which changed samples are clipped, or None.
+    """
+
+    alpha: float
+    beta: float
+    clip: tuple[float, ...] | None = None
+
+
+def check_amounts(alpha: float, beta: float, clip: tuple[float, ...] | None) -> None:
+    """Check the settings that say how far features are moved."""
+    require(alpha >= 0, "alpha", "must be 0 or more", alpha)
+    require(beta >= 0, "beta", "must be 0 or more", beta)
+    if clip is not None:
+        ordered = len(clip) == 2 and clip[0] < clip[1]
+        require(ordered, "clip", "must be [low, high] with low below high", clip)
+
+
+def check_selection(n_features: float, split: float, a_share: float) -> None:
+    """Check the settings that say which samples and features are challenged."""
+    if isinstance(n_features, int):
+        require(n_features >= 1, "n_features", "as a count must be at least 1", n_features)
+    else:
+        in_range = 0 < n_features <= 1
+        require(in_range, "n_features", "as a share must lie in (0, 1]", n_features)
+    require(0 < split < 1, "split", "must lie in (0, 1)", split)
+    require(0 <= a_share <= 1, "a_share", "must lie in [0, 1]", a_share)
+
+
+def check_feature_count(n_features: float, total: int) -> None:
+    """Check N against the number of input features of the dataset."""
+    rule = f"must not exceed the {total} input features"
+    require(count_features(n_features, total) <= total, "n_features", rule, n_features)

@@ -1,0 +1,121 @@
+"""Challenger: the features that drive a prediction are lowered or raised in training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from trainables.attribution import AttributionConfig, EpsilonLrp
+from trainables.checks import require
+from trainables.datasets import DatasetInfo
+from trainables.methods.batch import Batch
+from trainables.methods.challenge import (
+    Amounts,
+    apply_challenge,
+    check_amounts,
+    check_feature_count,
+    check_selection,
+    count_features,
+    select_features,
+    shares,
+)
+
+ClassMode = Literal["topk", "target", "topk_or_target"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Challenger:
+    """Algorithm 1 of the paper; each of its ambiguities is a setting with the default first.
+
+    Only the samples that will be challenged are attributed, in eval mode, which is exact since
+    no sample's relevance then depends on another's. The batch must come shuffled: A, B and the
+    untouched rest are taken by position, as in the paper.
+
+    Attributes:
+        top_k: K, the number of highest-ranked classes from which the explained one is drawn.
+        n_features: N, a count (int) or a share of the input features (float).
+        alpha: α ≥ 0, by which challenge A lowers, in units of the model's inputs.
+        beta: β ≥ 0, by which challenge B raises, in units of the model's inputs.
+        split: Share of a batch that is challenged; 0.5 in the paper.
+        a_share: Share of the challenged samples that get A; 0.5 in the paper.
+        attribution: Attribution that ranks the features; ε-LRP in the paper.
+        class_mode: ``topk`` draws the explained class from the K highest-ranked (algorithm 1),
+            ``target`` takes the label, ``topk_or_target`` one or the other by a coin flip.
+        k_draw: One rank k for the ``batch`` (algorithm 1), or one per ``sample``.
+        clip: Bounds to which challenged samples are clipped, or None.
+
+    References:
+        Tomani and Cremers, arXiv:2205.15094, section 3.3 and algorithm 1.
+    """
+
+    name: ClassVar[str] = "challenger"
+    top_k: int = 5
+    n_features: int | float = 0.1
+    alpha: float = 0.5
+    beta: float = 0.5
+    split: float = 0.5
+    a_share: float = 0.5
+    attribution: AttributionConfig = EpsilonLrp()  # noqa: RUF009 (frozen)
+    class_mode: ClassMode = "topk"
+    k_draw: Literal["batch", "sample"] = "batch"
+    clip: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        require(self.top_k >= 1, "top_k", "must be at least 1", self.top_k)
+        check_selection(self.n_features, self.split, self.a_share)
+        check_amounts(self.alpha, self.beta, self.clip)
+
+    def check(self, info: DatasetInfo) -> None:
+        """Check the settings against a dataset."""
+        rule = f"must not exceed the {info.n_classes} classes"
+        require(self.top_k <= info.n_classes, "top_k", rule, self.top_k)
+        check_feature_count(self.n_features, info.n_features)
+
+    def perturb(
+        self,
+        model: nn.Module,
+        inputs: Float[Tensor, "batch channel *grid"],
+        targets: Int[Tensor, " batch"],
+        generator: torch.Generator,
+    ) -> Batch:
+        """Challenge the first samples of a shuffled batch.
+
+        Costs one forward and one input-only backward pass over the challenged samples.
+        """
+        parts = shares(len(inputs), self.split, self.a_share)
+        if parts.challenged == 0:
+            return Batch(inputs=inputs, targets=targets)
+        chosen = self._class_chooser(targets[: parts.challenged], generator)
+        relevance = self.attribution(model, inputs[: parts.challenged], chosen)
+        count = count_features(self.n_features, inputs[0].numel())
+        features = select_features(relevance, count, generator)
+        amounts = Amounts(alpha=self.alpha, beta=self.beta, clip=self.clip)
+        challenged = apply_challenge(inputs, features, parts, amounts)
+        return Batch(inputs=challenged, targets=targets)
+
+    def _class_chooser(
+        self, targets: Tensor, generator: torch.Generator
+    ) -> Callable[[Tensor], Tensor]:
+        def choose(logits: Tensor) -> Tensor:
+            if self.class_mode == "target":
+                return targets
+            ranked = self._ranked_class(logits, generator)
+            if self.class_mode == "topk":
+                return ranked
+            coin = torch.rand(len(logits), generator=generator, device=logits.device)
+            return torch.where(coin < 0.5, ranked, targets)
+
+        return choose
+
+    def _ranked_class(self, logits: Tensor, generator: torch.Generator) -> Tensor:
+        draws = 1 if self.k_draw == "batch" else len(logits)
+        rank = torch.randint(
+            self.top_k, (draws, 1), generator=generator, device=logits.device
+        ).expand(len(logits), 1)
+        return logits.topk(self.top_k, dim=1).indices.gather(1, rank).squeeze(1)

@@ -1,0 +1,73 @@
+"""Challenges of randomly chosen features: the paper's control for the attribution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from trainables.datasets import DatasetInfo
+from trainables.methods.batch import Batch
+from trainables.methods.challenge import (
+    Amounts,
+    apply_challenge,
+    check_amounts,
+    check_feature_count,
+    check_selection,
+    count_features,
+    random_features,
+    shares,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Random:
+    """Challenge N features that are drawn at random (paper, section 4.1.2).
+
+    Everything but the choice of features is as in :class:`Challenger`.
+
+    Attributes:
+        n_features: N, a count (int) or a share of the input features (float).
+        alpha: α ≥ 0, by which challenge A lowers, in units of the model's inputs.
+        beta: β ≥ 0, by which challenge B raises, in units of the model's inputs.
+        split: Share of a batch that is challenged.
+        a_share: Share of the challenged samples that get A; the others get B.
+        clip: Bounds to which challenged samples are clipped, or None.
+    """
+
+    name: ClassVar[str] = "random"
+    n_features: int | float = 0.1
+    alpha: float = 0.5
+    beta: float = 0.5
+    split: float = 0.5
+    a_share: float = 0.5
+    clip: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        check_selection(self.n_features, self.split, self.a_share)
+        check_amounts(self.alpha, self.beta, self.clip)
+
+    def check(self, info: DatasetInfo) -> None:
+        """Check the settings against a dataset."""
+        check_feature_count(self.n_features, info.n_features)
+
+    def perturb(
+        self,
+        model: nn.Module,  # noqa: ARG002 (the interface of all methods)
+        inputs: Float[Tensor, "batch channel *grid"],
+        targets: Int[Tensor, " batch"],
+        generator: torch.Generator,
+    ) -> Batch:
+        """Challenge the first samples of a shuffled batch."""
+        parts = shares(len(inputs), self.split, self.a_share)
+        if parts.challenged == 0:
+            return Batch(inputs=inputs, targets=targets)
+        count = count_features(self.n_features, inputs[0].numel())
+        features = random_features(inputs[: parts.challenged], count, generator)
+        amounts = Amounts(alpha=self.alpha, beta=self.beta, clip=self.clip)
+        challenged = apply_challenge(inputs, features, parts, amounts)
+        return Batch(inputs=challenged, targets=targets)

@@ -1,0 +1,15 @@
+"""Models: architectures as settings that build a network.
+
+A model is a frozen dataclass with ``build(info, generator)``. One file per family and one name
+per architecture in ``ModelConfig``.
+"""
+
+from typing import TypeAlias, get_args
+
+from trainables.models.vgg import Vgg11, Vgg16
+
+ModelConfig: TypeAlias = Vgg11 | Vgg16
+
+MODELS = {kind.name: kind for kind in get_args(ModelConfig)}
+
+__all__ = ["MODELS", "ModelConfig", "Vgg11", "Vgg16"]

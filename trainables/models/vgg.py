@@ -1,0 +1,153 @@
+"""VGG with a width setting and the small head of its CIFAR form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.models.vgg import cfgs
+
+from trainables.checks import require
+from trainables.datasets import DatasetInfo
+from trainables.errors import ConfigError
+
+_GRID = 32  # five halvings leave one position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VggSettings:
+    """Settings of a VGG; ``layout`` names torchvision's list of its layers.
+
+    Attributes:
+        width: Factor on every number of channels and hidden units; 1 is the published network.
+        initialisation: ``kaiming`` draws weights from the normal distribution of He et al.
+            (fan in) and sets biases to 0; ``default`` is what torch does.
+        batch_norm: Whether a batch norm follows every convolution; off in the paper.
+        dropout: Drop probability in the head; 0 in the paper.
+    """
+
+    layout: ClassVar[str]
+    width: float = 1.0
+    initialisation: Literal["kaiming", "default"] = "kaiming"
+    batch_norm: bool = False
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        require(self.width >= 1 / 64, "width", "must be at least 1/64", self.width)
+        require(0 <= self.dropout < 1, "dropout", "must lie in [0, 1)", self.dropout)
+
+    def build(self, info: DatasetInfo, generator: torch.Generator) -> Vgg:
+        """Make a freshly initialised network.
+
+        Args:
+            info: Shape of the inputs and number of classes.
+            generator: Source of the initial weights, on the CPU.
+
+        Raises:
+            ConfigError: If the samples are no images of at most 32 × 32.
+        """
+        if info.domain != "image" or max(info.input_shape[1:]) > _GRID:
+            raise ConfigError(
+                f"VGG takes images of at most {_GRID} × {_GRID}, but the dataset gives samples "
+                f"of shape {info.input_shape}; choose another model."
+            )
+        model = Vgg(self, info)
+        initialise(model, self.initialisation, generator)
+        return model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vgg11(VggSettings):
+    """Eight convolutions: the paper's model for MNIST."""
+
+    name: ClassVar[str] = "vgg11"
+    layout: ClassVar[str] = "A"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vgg16(VggSettings):
+    """Thirteen convolutions: the paper's model for CIFAR-10."""
+
+    name: ClassVar[str] = "vgg16"
+    layout: ClassVar[str] = "D"
+
+
+class Vgg(nn.Module):
+    """Convolutions as torchvision lays them out, then 512 → 512 → C (times the width).
+
+    Inputs smaller than 32 × 32 are padded with the dataset's background, so that the padding
+    is no part of the input features. Flattening is functional and no activation is in place,
+    so that Captum's LRP accepts the network.
+    """
+
+    def __init__(self, settings: VggSettings, info: DatasetInfo) -> None:
+        """Lay the layers out; the weights are torch's default until :func:`initialise`."""
+        super().__init__()
+        channels, height, width = info.input_shape
+        self.padding = _padding(height, width)
+        self.background: float = info.background
+        self.features = nn.Sequential(*_features(settings, channels))
+        hidden = _scaled(512, settings.width)
+        self.classifier = nn.Sequential(
+            nn.Linear(hidden, hidden),
+            nn.ReLU(),
+            *([nn.Dropout(settings.dropout)] if settings.dropout else []),
+            nn.Linear(hidden, info.n_classes),
+        )
+
+    def forward(
+        self, inputs: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch classes"]:
+        """Compute the logits."""
+        padded = functional.pad(inputs, self.padding, value=self.background)
+        return self.classifier(self.features(padded).flatten(1))  # type: ignore[no-any-return]
+
+
+def initialise(
+    model: nn.Module, how: Literal["kaiming", "default"], generator: torch.Generator
+) -> None:
+    """Draw all weights anew from one generator.
+
+    Args:
+        model: Network to initialise, on the CPU.
+        how: See :class:`VggSettings`.
+        generator: Source of the weights.
+    """
+    # torch's own initialisers know the global generator alone.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(generator.initial_seed())
+        for layer in model.modules():
+            if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Linear | nn.BatchNorm2d):
+                layer.reset_parameters()
+            if how == "kaiming" and isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Linear):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+
+
+def _features(settings: VggSettings, channels: int) -> Iterator[nn.Module]:
+    for entry in cfgs[settings.layout]:
+        if isinstance(entry, str):
+            yield nn.MaxPool2d(2)
+            continue
+        outputs = _scaled(entry, settings.width)
+        yield nn.Conv2d(channels, outputs, kernel_size=3, padding=1)
+        if settings.batch_norm:
+            yield nn.BatchNorm2d(outputs)
+        yield nn.ReLU()
+        channels = outputs
+
+
+def _scaled(channels: int, width: float) -> int:
+    return max(1, round(channels * width))
+
+
+def _padding(height: int, width: int) -> tuple[int, int, int, int]:
+    left, top = (_GRID - width) // 2, (_GRID - height) // 2
+    return left, _GRID - width - left, top, _GRID - height - top

@@ -1,0 +1,78 @@
+"""The Tune trainable: a thin shell over :func:`trainables.trial.run_trial`. Speaks Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import tune
+
+from trainables.config import TrialConfig
+from trainables.datasets import DataFolders
+from trainables.decoding import decode
+from trainables.errors import TrainableError
+from trainables.report import Report, mean
+from trainables.trial import TrialPlace, run_trial
+
+
+class ChallengerTrainable(tune.Trainable):
+    """Trains the replicas of one trial; a step of Ray's is one report.
+
+    Its ``config`` holds plain data: ``trial`` (an encoded :class:`TrialConfig`), ``folder``,
+    ``data_root``, ``cache``, ``cpus``, ``gpus`` and ``objective`` (a metric key). A result has
+    ``epoch``, ``metrics`` (a list per key), ``objective`` (mean over the replicas, where the
+    report has it) and, if the trial can have no result, ``failure`` with the reason: a trial
+    that diverged would diverge again, so Ray is not asked to repeat it.
+
+    Checkpoints are the trial's own (see :mod:`trainables.checkpoint`): an actor that starts
+    again after a crash finds them in its folder, whoever started it.
+    """
+
+    _reports: Iterator[Report]
+    _epochs: int
+    _objective: str
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Take a trial."""
+        trial = decode(TrialConfig, config["trial"])
+        root = config["data_root"]
+        place = TrialPlace(
+            folder=Path(config["folder"]),
+            data=DataFolders(root=Path(root) if root else None, cache=Path(config["cache"])),
+            device=_device(config["gpus"]),
+        )
+        torch.set_num_threads(max(1, int(config["cpus"])))
+        self._reports = run_trial(trial, place)
+        self._epochs = trial.training.epochs
+        self._objective = config["objective"]
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next trial in the same process, so that torch is imported once."""
+        self.setup(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Give the next report."""
+        try:
+            report = next(self._reports)
+        except TrainableError as error:
+            return {"epoch": -1, "failure": str(error), "done": True}
+        result: dict[str, Any] = {
+            "epoch": report.epoch,
+            "metrics": {key: list(values) for key, values in report.metrics.items()},
+            "done": report.epoch == self._epochs,
+        }
+        if self._objective in report.metrics:
+            result["objective"] = mean(report.metrics[self._objective])
+        return result
+
+
+def _device(gpus: float) -> torch.device:
+    if not gpus:
+        return torch.device("cpu")
+    if gpus < 1:
+        # Ray's fractions are promises between trials; this is what makes them hold.
+        torch.cuda.set_per_process_memory_fraction(gpus)
+    return torch.device("cuda")

@@ -1,0 +1,71 @@
+"""The replicas of a trial, trained in lock-step: the same configuration under several seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from trainables.config import TrialConfig
+from trainables.datasets import DataFolders, Splits
+from trainables.errors import NonFiniteError
+from trainables.loop import ReplicaReport, ReplicaState, start, train_by_epoch
+from trainables.report import Report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replica:
+    """One seed of a trial: its data and its state of training."""
+
+    data: Splits
+    state: ReplicaState
+
+
+def start_replicas(
+    config: TrialConfig, folders: DataFolders, device: torch.device
+) -> tuple[Replica, ...]:
+    """Load the data and initialise one replica per seed."""
+    info = config.dataset.info
+    return tuple(
+        Replica(
+            data=config.dataset.load(folders, seed).to(device),
+            state=start(config, info, seed, device),
+        )
+        for seed in config.seeds
+    )
+
+
+def train_replicas(config: TrialConfig, replicas: Sequence[Replica]) -> Iterator[Report | None]:
+    """Train all replicas epoch by epoch.
+
+    Yields:
+        After every epoch: a report if it was evaluated, else None.
+
+    Raises:
+        NonFiniteError: If a loss or metric of any replica is NaN or infinite; names the seed.
+    """
+    runs = [train_by_epoch(config, replica.data, replica.state) for replica in replicas]
+    for reports in zip(*runs, strict=True):
+        done = [report for report in reports if report is not None]
+        yield _together(config, done) if done else None
+
+
+def _together(config: TrialConfig, reports: Sequence[ReplicaReport]) -> Report:
+    names = reports[0].metrics
+    report = Report(
+        epoch=reports[0].epoch,
+        metrics={name: tuple(r.metrics[name] for r in reports) for name in names},
+    )
+    _require_finite_metrics(config, report)
+    return report
+
+
+def _require_finite_metrics(config: TrialConfig, report: Report) -> None:
+    for name, values in report.metrics.items():
+        for seed, value in zip(config.seeds, values, strict=True):
+            if not torch.isfinite(torch.tensor(value)):
+                raise NonFiniteError(
+                    f"{name} is {value} at epoch {report.epoch} of the replica with seed {seed}; "
+                    "the splits may lack a class, or the training diverged."
+                )
