@@ -1,0 +1,161 @@
+"""What a dimension of a named space allows, and what it is searched over by default."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from search_spaces.dimensions import (
+    CategoricalDimension,
+    Dimension,
+    FloatDimension,
+    IntDimension,
+    ParamValue,
+)
+from search_spaces.errors import SpaceError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What an arm's dataset allows.
+
+    Attributes:
+        dataset: Its name, for messages.
+        n_classes: Number of classes C.
+        n_features: Number of input features D.
+    """
+
+    dataset: str
+    n_classes: int
+    n_features: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """Where the values of a dimension must lie.
+
+    Attributes:
+        low: Smallest legal value.
+        high: Largest legal value; infinite if there is none.
+        is_open_below: Whether ``low`` itself is illegal.
+        is_open_above: Whether ``high`` itself is illegal.
+        reason: What sets the upper end, for messages: ``the dataset has 10 classes``.
+    """
+
+    low: float
+    high: float = math.inf
+    is_open_below: bool = False
+    is_open_above: bool = False
+    reason: str = ""
+
+    def allow(self, value: float) -> bool:
+        """Tell whether a value is legal."""
+        above = self.low < value if self.is_open_below else self.low <= value
+        below = value < self.high if self.is_open_above else value <= self.high
+        return above and below
+
+    def __str__(self) -> str:
+        """Write the interval as in mathematics."""
+        if self.high == math.inf:
+            return f"in {'(' if self.is_open_below else '['}{self.low:g}, ∞)"
+        left = "(" if self.is_open_below else "["
+        right = ")" if self.is_open_above else "]"
+        return f"in {left}{self.low:g}, {self.high:g}{right}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntegerRule:
+    """A dimension of counts."""
+
+    bounds: Bounds
+    default: IntDimension
+
+    def dimension(self, given: Mapping[str, Any]) -> IntDimension:
+        """Make the dimension of given ``low``, ``high`` and ``log``; the rest is default."""
+        low, high = given.get("low", self.default.low), given.get("high", self.default.high)
+        for end, value in (("low", low), ("high", high)):
+            self.check(value, end)
+        return IntDimension(low=low, high=high, log=given.get("log", self.default.log))
+
+    def check(self, value: object, what: str) -> None:
+        """Refuse an illegal value."""
+        if type(value) is not int:
+            raise SpaceError(f"{what} must be an integer, got {value!r}.")
+        _check(self.bounds, value, what)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RealRule:
+    """A dimension of real numbers."""
+
+    bounds: Bounds
+    default: FloatDimension
+
+    def dimension(self, given: Mapping[str, Any]) -> FloatDimension:
+        """Make the dimension of given ``low``, ``high`` and ``log``; the rest is default."""
+        low, high = given.get("low", self.default.low), given.get("high", self.default.high)
+        for end, value in (("low", low), ("high", high)):
+            self.check(value, end)
+        return FloatDimension(
+            low=float(low), high=float(high), log=given.get("log", self.default.log)
+        )
+
+    def check(self, value: object, what: str) -> None:
+        """Refuse an illegal value."""
+        if type(value) not in (int, float):
+            raise SpaceError(f"{what} must be a number, got {value!r}.")
+        _check(self.bounds, float(str(value)), what)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareOrCountRule:
+    """A dimension that is a share if its values are real, and a count if they are integers."""
+
+    share: RealRule
+    count: IntegerRule
+
+    def dimension(self, given: Mapping[str, Any]) -> Dimension:
+        """Make a dimension of shares or of counts, by the kind of the given ends."""
+        ends = [given[end] for end in ("low", "high") if end in given]
+        rule = self.count if ends and all(type(end) is int for end in ends) else self.share
+        return rule.dimension(given)
+
+    def check(self, value: object, what: str) -> None:
+        """Refuse an illegal value."""
+        rule = self.count if type(value) is int else self.share
+        rule.check(value, what)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChoiceRule:
+    """A dimension that chooses among names."""
+
+    choices: tuple[ParamValue, ...]
+
+    def dimension(self, given: Mapping[str, Any]) -> CategoricalDimension:
+        """Make the dimension of given ``choices``, or of all."""
+        chosen = tuple(given.get("choices", self.choices))
+        for value in chosen:
+            self.check(value, "choices")
+        return CategoricalDimension(choices=chosen)
+
+    def check(self, value: object, what: str) -> None:
+        """Refuse an unknown choice."""
+        if value not in self.choices:
+            known = ", ".join(map(str, self.choices))
+            raise SpaceError(f"{what} must be among {known}, got {value!r}.")
+
+
+Rule: TypeAlias = IntegerRule | RealRule | ShareOrCountRule | ChoiceRule
+
+
+def _check(bounds: Bounds, value: float, what: str) -> None:
+    if bounds.allow(value):
+        return
+    if value > bounds.high and bounds.reason:
+        raise SpaceError(
+            f"{what} is {value:g}, but {bounds.reason}; lower it to {bounds.high:g} or less."
+        )
+    raise SpaceError(f"{what} must lie {bounds}, got {value:g}.")
