@@ -24,7 +24,9 @@ _DIGITS = 32
 
 
 def save(folder: Path, epoch: int, payload: Mapping[str, Any]) -> Path:
-    """Write a checkpoint durably and remove all but the newest two.
+    """Write a checkpoint durably and keep it, the one before and any after it.
+
+    Those after it are damaged, or the trial would have continued from them.
 
     Args:
         folder: Where a trial keeps its checkpoints; made if it is missing.
@@ -43,7 +45,8 @@ def save(folder: Path, epoch: int, payload: Mapping[str, Any]) -> Path:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
-    for old in _newest_first(folder)[_KEEP:]:
+    up_to_this = [other for other in _newest_first(folder) if other.name <= path.name]
+    for old in up_to_this[_KEEP:]:
         old.unlink(missing_ok=True)
     return path
 

@@ -83,7 +83,7 @@ def _decode_record(kind: type, data: object, where: str) -> object:
     if not isinstance(data, Mapping):
         raise ConfigError(f"{where or 'the file'} must be a mapping of settings, got {data!r}.")
     fields = {f.name: f for f in dataclasses.fields(kind)}
-    given = {key: item for key, item in data.items() if key != "name" or "name" in fields}
+    given = dict(data) if "name" in fields else _without_name(kind, data, where)
     for key in given:
         if key not in fields:
             path = _join(where, str(key))
@@ -97,6 +97,13 @@ def _decode_record(kind: type, data: object, where: str) -> object:
         return kind(**values)
     except ConfigError as error:
         raise ConfigError(_join(where, str(error))) from None
+
+
+def _without_name(kind: type, data: Mapping[str, object], where: str) -> dict[str, object]:
+    name = getattr(kind, "name", None)
+    if isinstance(name, str) and data.get("name", name) != name:
+        raise ConfigError(f"{_join(where, 'name')} must be {name!r}, got {data['name']!r}.")
+    return {key: item for key, item in data.items() if key != "name" or not isinstance(name, str)}
 
 
 def _decode_union(options: tuple[Any, ...], data: object, where: str) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ class ChallengerTrainable(tune.Trainable):
 
     Its ``config`` holds plain data: ``trial`` (an encoded :class:`TrialConfig`), ``folder``,
     ``data_root``, ``cache``, ``cpus``, ``gpus`` and ``objective`` (a metric key). A result has
-    ``epoch``, ``metrics`` (a list per key), ``objective`` (mean over the replicas, where the
+    ``epoch``, ``metrics`` (JSON: a list per key; Tune flattens mappings), ``objective`` (mean over the replicas, where the
     report has it) and, if the trial can have no result, ``failure`` with the reason: a trial
     that diverged would diverge again, so Ray is not asked to repeat it.
 
@@ -61,7 +62,7 @@ class ChallengerTrainable(tune.Trainable):
             return {"epoch": -1, "failure": str(error), "done": True}
         result: dict[str, Any] = {
             "epoch": report.epoch,
-            "metrics": {key: list(values) for key, values in report.metrics.items()},
+            "metrics": json.dumps(report.metrics),
             "done": report.epoch == self._epochs,
         }
         if self._objective in report.metrics:

@@ -116,12 +116,17 @@ def _damping_hook(epsilon: float, mode: EpsilonMode) -> Callable[..., None]:
 
 
 def _damping(magnitude: Tensor, epsilon: float, mode: EpsilonMode) -> Tensor:
+    denominator = magnitude + _margin(magnitude, epsilon, mode)
+    # Where z is 0 and the margin too (a silent layer, or an ε that this precision rounds to 0)
+    # no relevance is carried; 0 / 0 would be NaN.
+    return magnitude / denominator.clamp_min(torch.finfo(magnitude.dtype).tiny)
+
+
+def _margin(magnitude: Tensor, epsilon: float, mode: EpsilonMode) -> Tensor | float:
     if mode == "absolute":
-        return magnitude / (magnitude + epsilon)
+        return epsilon
     margin = epsilon * magnitude.flatten(1).square().mean(1).sqrt()
-    margin = margin.reshape(-1, *[1] * (magnitude.ndim - 1))
-    # A sample whose layer is silent has z = 0 everywhere and carries no relevance.
-    return magnitude / (magnitude + margin).clamp_min(torch.finfo(magnitude.dtype).tiny)
+    return margin.reshape(-1, *[1] * (magnitude.ndim - 1))
 
 
 def _stabilised_layers(model: nn.Module) -> Iterator[nn.Module]:

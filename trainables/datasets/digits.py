@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainables.checks import require
 from trainables.datasets.handwriting import handwriting_info, handwriting_samples
 from trainables.datasets.image_settings import ImageSettings, complement
 from trainables.datasets.splits import DataFolders, DatasetInfo, Splits, stratified
@@ -39,6 +40,8 @@ class Digits(ImageSettings):
         """Check the sizes; the data itself comes with the installation."""
         del folders
         n_test = self._n_test
+        rule = f"must leave training samples of the {_N_SAMPLES} there are"
+        require(n_test < _N_SAMPLES, "test_size", rule, n_test)
         self.check_sizes(_N_SAMPLES - n_test, n_test, self.info.n_classes)
 
     def load(self, folders: DataFolders, replica_seed: int) -> Splits:

@@ -92,6 +92,9 @@ class ImageSettings:
         own = (replica_seed,) if self.subset == "per_replica" else ()
         generator = stream(self.subset_seed, "split", "train", *own)
         if self.train_per_class is not None:
+            rarest = int(torch.bincount(targets).min())
+            rule = f"must not exceed the {rarest} samples left of the rarest class"
+            require(self.train_per_class <= rarest, "train_per_class", rule, self.train_per_class)
             return per_class(targets, self.train_per_class, generator)
         if self.train_size is not None:
             return stratified(targets, self.train_size, generator)

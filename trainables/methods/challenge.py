@@ -43,7 +43,7 @@ def shares(batch_size: int, split: float, a_share: float) -> Shares:
     return Shares(a=a, b=b)
 
 
-def count_features(n_features: float, total: int) -> int:
+def count_features(n_features: int | float, total: int) -> int:
     """Turn N, a count (int) or a share of the input features (float), into a count ≥ 1."""
     if isinstance(n_features, int):
         return n_features
@@ -120,7 +120,7 @@ def check_amounts(alpha: float, beta: float, clip: tuple[float, ...] | None) -> 
         require(ordered, "clip", "must be [low, high] with low below high", clip)
 
 
-def check_selection(n_features: float, split: float, a_share: float) -> None:
+def check_selection(n_features: int | float, split: float, a_share: float) -> None:
     """Check the settings that say which samples and features are challenged."""
     if isinstance(n_features, int):
         require(n_features >= 1, "n_features", "as a count must be at least 1", n_features)
@@ -131,7 +131,7 @@ def check_selection(n_features: float, split: float, a_share: float) -> None:
     require(0 <= a_share <= 1, "a_share", "must lie in [0, 1]", a_share)
 
 
-def check_feature_count(n_features: float, total: int) -> None:
+def check_feature_count(n_features: int | float, total: int) -> None:
     """Check N against the number of input features of the dataset."""
     rule = f"must not exceed the {total} input features"
     require(count_features(n_features, total) <= total, "n_features", rule, n_features)

@@ -57,7 +57,9 @@ class VggSettings:
                 f"VGG takes images of at most {_GRID} × {_GRID}, but the dataset gives samples "
                 f"of shape {info.input_shape}; choose another model."
             )
-        model = Vgg(self, info)
+        # Layers draw torch's default weights as they are made, from the global generator.
+        with torch.random.fork_rng(devices=[]):
+            model = Vgg(self, info)
         initialise(model, self.initialisation, generator)
         return model
 

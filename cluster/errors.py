@@ -1,0 +1,8 @@
+"""The errors that starting, finding and using a cluster raises on purpose.
+
+ClusterError    no cluster answers, or it can never hold what a trial asks for
+"""
+
+
+class ClusterError(Exception):
+    """No cluster answers, or it can never hold what a trial asks for."""

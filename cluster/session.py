@@ -1,0 +1,90 @@
+"""A Ray session for one study: a local Ray that ends with it, or a connection to a running one."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cluster.errors import ClusterError
+
+# Read by Ray when it is imported or when it starts workers, so they are set before either.
+_ENVIRONMENT = {
+    # Under `uv run`, Ray would start every worker through `uv run` again, in this folder.
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_AUTH_MODE": "token",
+    # Reports, progress and tracking are the study's own.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # The report of epoch 0 has no objective.
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    # Progress is the study's own; the newer output of Tune cannot be silenced.
+    "RAY_AIR_NEW_OUTPUT": "0",
+    # Ray's snapshots of an experiment are not read by anyone: the ledger is the truth.
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+@contextmanager
+def ray_session(address: str | None, cpus: int | None = None) -> Iterator[None]:
+    """Hold a Ray for a while.
+
+    Args:
+        address: Address of a running Ray (``10.0.0.1:6379``, ``auto``, ``ray://…``), or None to
+            start one on this machine and end it afterwards.
+        cpus: CPUs of a local Ray; None for all of this machine.
+
+    Raises:
+        ClusterError: If no Ray answers at the address.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    # What goes wrong in a trial is said by the study, with the trial's name.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    try:
+        ray.init(
+            address=address or "local",
+            num_cpus=None if address else cpus,
+            include_dashboard=None if address else False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ClusterError(
+            f"no Ray answered at {address or 'this machine'}: {_one_line(error)}; "
+            "check the address, or leave --address out to use this machine alone."
+        ) from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def require_resources(cpus: float, gpus: float) -> None:
+    """Make sure that a trial can ever be placed on the cluster that is connected.
+
+    Raises:
+        ClusterError: If no node has as many CPUs or GPUs as one trial asks for.
+    """
+    import ray
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    fits = [n for n in nodes if n.get("CPU", 0) >= cpus and n.get("GPU", 0) >= gpus]
+    if not fits:
+        most_cpus = max((node.get("CPU", 0) for node in nodes), default=0)
+        most_gpus = max((node.get("GPU", 0) for node in nodes), default=0)
+        raise ClusterError(
+            f"resources ask for {cpus:g} CPUs and {gpus:g} GPUs per trial, but the largest node "
+            f"has {most_cpus:g} CPUs and {most_gpus:g} GPUs; lower resources.cpus or "
+            "resources.gpus, or connect to another cluster."
+        )

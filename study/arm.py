@@ -1,0 +1,122 @@
+"""One arm of a study: dataset × model × method, and how its space is searched."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from search_spaces import Limits, ParamValue, Rule, Space, distinct, sweep
+from search_spaces.dimensions import FloatDimension, IntDimension
+from study.settings import Replicas, Search, Sensitivity
+from trainables.config import TrainingConfig, TrialConfig
+from trainables.datasets import DatasetConfig
+from trainables.methods import MethodConfig
+from trainables.models import ModelConfig
+from trainables.seeding import derive_seed
+
+_SWEEP_POINTS = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """An arm with its defaults filled in and its space resolved.
+
+    Attributes:
+        name: Unique in the study, and fit for a folder.
+        dataset: Data and splits.
+        model: Architecture.
+        method: Method with its fixed settings.
+        training: Budget and optimiser.
+        replicas: Seeds per configuration.
+        search: Sampler and budget; its trials are 0 in effect if the space is empty.
+        sensitivity: Sweeps around the chosen configuration.
+        space: What is searched.
+    """
+
+    name: str
+    dataset: DatasetConfig
+    model: ModelConfig
+    method: MethodConfig
+    training: TrainingConfig
+    replicas: Replicas
+    search: Search
+    sensitivity: tuple[Sensitivity, ...]
+    space: Space
+
+    @property
+    def limits(self) -> Limits:
+        """What the dataset allows."""
+        return dataset_limits(self.dataset)
+
+    @property
+    def search_budget(self) -> int:
+        """Number of search trials; 0 for a method without dimensions."""
+        return self.search.trials if self.space.dimensions else 0
+
+    def sweeps(self) -> dict[str, tuple[ParamValue, ...]]:
+        """Give each swept dimension's values."""
+        return {s.over: s.values or self._default_values(s.over) for s in self.sensitivity}
+
+    def final_points(self, best: Mapping[str, ParamValue]) -> tuple[dict[str, ParamValue], ...]:
+        """Give the configurations to train with fresh seeds: the chosen one, then the sweeps."""
+        swept = [
+            point for over, values in self.sweeps().items() for point in sweep(best, over, values)
+        ]
+        return distinct([best, *swept])
+
+    def trial_config(
+        self, params: Mapping[str, ParamValue], seeds: tuple[int, ...], *, is_final: bool
+    ) -> TrialConfig:
+        """Make the configuration of one trial."""
+        settings: dict[str, Any] = {**self.space.fixed, **params}
+        method = dataclasses.replace(self.method, **settings)
+        return TrialConfig(
+            dataset=self.dataset,
+            model=self.model,
+            method=method,
+            training=self.training,
+            seeds=seeds,
+            is_final=is_final,
+        )
+
+    def _default_values(self, over: str) -> tuple[ParamValue, ...]:
+        if over == "top_k":
+            return tuple(range(1, self.limits.n_classes + 1))
+        axis = self.space.dimensions[over]
+        if isinstance(axis, IntDimension):
+            n = min(_SWEEP_POINTS, axis.high - axis.low + 1)
+            return tuple(
+                dict.fromkeys(round(v) for v in _spaced(axis.low, axis.high, n, axis.log))
+            )
+        if isinstance(axis, FloatDimension):
+            return tuple(_spaced(axis.low, axis.high, _SWEEP_POINTS, axis.log))
+        return axis.choices
+
+
+def replica_seeds(seed: int, phase: str, count: int) -> tuple[int, ...]:
+    """Give the seeds of a phase; ``search`` and ``final`` share none, and all arms share all."""
+    return tuple(derive_seed(seed, "replica", phase, i) for i in range(count))
+
+
+def dataset_limits(dataset: DatasetConfig) -> Limits:
+    """Say what a dataset allows."""
+    info = dataset.info
+    return Limits(dataset=dataset.name, n_classes=info.n_classes, n_features=info.n_features)
+
+
+def method_rules(method: MethodConfig, limits: Limits) -> Mapping[str, Rule]:
+    """Say what each dimension of a method allows; empty for a method without dimensions."""
+    from search_spaces import SPACES
+
+    named = SPACES.get(method.name)
+    return named.rules(limits) if named else {}
+
+
+def _spaced(low: float, high: float, count: int, log: bool) -> list[float]:
+    if count == 1 or low == high:
+        return [low]
+    if log:
+        return [low * (high / low) ** (i / (count - 1)) for i in range(count)]
+    return [low + (high - low) * i / (count - 1) for i in range(count)]

@@ -1,0 +1,227 @@
+"""The process that empties the outbox into MLflow, and how the driver starts and ends it.
+
+MLflow is never called in the driver's process: a server that is slow, gone or wrong delays the
+review copy and nothing else. ``python -m study.delivery`` is started by ``start``. It may be
+killed at any moment: a run is looked up by its key before it is made, and a point that is
+delivered twice is stored once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import site
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from study.drain import IDLE_PAUSE_S, Drain
+from study.errors import TrackingError
+from study.outbox import Outbox, Waiting
+from study.review_copy import ReviewCopy
+from study.tracking_address import Address, secrets
+
+# The address may hold a password, and the command line of a process is public.
+ADDRESS_VARIABLE: Final = "CHALLENGER_TRACKING_URI"
+
+# Importing MLflow takes 3 to 20 s, depending on what else the machine does.
+_START_UP_S: Final = 60.0
+
+_log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def only_one(outbox: Path, is_over: Callable[[], bool]) -> Iterator[bool]:
+    """Wait until no other process drains the outbox; yields False if it is over before."""
+    lock = outbox.with_name(f"{outbox.name}.lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        is_announced = False
+        while not is_over():
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not is_announced:
+                    _log.info("waiting: another process holds %s", lock)
+                    is_announced = True
+                time.sleep(IDLE_PAUSE_S)
+            else:
+                yield True
+                return
+        yield False
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the delivery process; see the module's docstring."""
+    parser = argparse.ArgumentParser(prog="python -m study.delivery", description=__doc__)
+    parser.add_argument("--outbox", type=Path, required=True)
+    parser.add_argument("--experiment", required=True)
+    parser.add_argument("--artifacts", type=Path, required=True)
+    parser.add_argument("--parent-pid", type=int, required=True)
+    options = parser.parse_args(arguments)
+    parent_pid: int = options.parent_pid
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    # SystemExit may interrupt a call to MLflow: being killed there is safe.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        address = Address.of(os.environ.pop(ADDRESS_VARIABLE, ""))
+    except TrackingError as error:
+        sys.stderr.write(f"TrackingError: {error}\n")
+        return 2
+    os.environ.update(_environment(address))
+
+    def is_over() -> bool:
+        return os.getppid() != parent_pid
+
+    with only_one(options.outbox, is_over) as is_mine:
+        if is_mine:
+            Drain(
+                outbox=Outbox(path=options.outbox),
+                copy=ReviewCopy(
+                    address=address, experiment=options.experiment, artifacts=options.artifacts
+                ),
+                is_over=is_over,
+                secrets=secrets(address, os.environ),
+            ).run()
+    return 0
+
+
+def _environment(address: Address) -> dict[str, str]:
+    """Keep MLflow quick to fail (its default retries for minutes), quiet and at home."""
+    settings = {
+        "DO_NOT_TRACK": "true",
+        "GIT_PYTHON_REFRESH": "quiet",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    }
+    if address.user is not None:
+        settings["MLFLOW_TRACKING_USERNAME"] = address.user
+        settings["MLFLOW_TRACKING_PASSWORD"] = address.password or ""
+    return settings
+
+
+@dataclass(slots=True, kw_only=True)
+class Delivery:
+    """The delivery process as its parent sees it: a thin shell over ``subprocess.Popen``.
+
+    Attributes:
+        outbox: The queue that the process empties.
+        process: The process.
+    """
+
+    outbox: Outbox
+    process: subprocess.Popen[bytes]
+    _launch: Callable[[], subprocess.Popen[bytes]]
+
+    def keep_alive(self) -> None:
+        """Start the process again if it died (killed by the system for its memory, say)."""
+        if self.process.poll() is not None:
+            self.process = self._launch()
+
+    def finish(self, timeout_s: float, on_wait: Callable[[Waiting], None]) -> Waiting:
+        """Let the process deliver what is left and end, as long as it gets on.
+
+        Args:
+            timeout_s: How long it may deliver nothing, counted from its first attempt.
+            on_wait: Told a few times a second what is left.
+
+        Returns:
+            What could not be delivered. It stays in the outbox, for the next start.
+        """
+        self.outbox.set_note("finish", "yes")
+        if self.outbox.waiting().entries:
+            self.keep_alive()
+        before, since = self.outbox.waiting(), time.monotonic()
+        while self.process.poll() is None:
+            now = self.outbox.waiting()
+            on_wait(now)
+            if (now.entries, now.last_delivery_ms) != (before.entries, before.last_delivery_ms):
+                before, since = now, time.monotonic()
+            has_begun = self.outbox.note("attempted") is not None
+            patience_s = timeout_s if has_begun else max(timeout_s, _START_UP_S)
+            if time.monotonic() - since > patience_s:
+                break
+            time.sleep(0.2)
+        self.stop()
+        return self.outbox.waiting()
+
+    def stop(self) -> None:
+        """End the process now; what is left stays in the outbox."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+def start(
+    outbox_path: Path, experiment: str, artifacts: Path, tracking_uri: str, log_path: Path
+) -> Delivery:
+    """Start the process that delivers an outbox. It ends when this process does.
+
+    Ctrl-C at the terminal does not reach it. Costs this process a few milliseconds.
+
+    Args:
+        outbox_path: The outbox, on a local disk.
+        experiment: Name of the MLflow experiment.
+        artifacts: Folder for artifacts where MLflow is a database without a server.
+        tracking_uri: MLflow's address. It is handed over in the environment.
+        log_path: File that the process appends its log to.
+
+    Raises:
+        TrackingError: If the address is none that MLflow's client understands.
+        StoreError: If the outbox cannot be written.
+    """
+    Address.of(tracking_uri)
+    outbox = Outbox(path=outbox_path.absolute())
+    outbox.set_note("finish", None)
+    command = [sys.executable, "-P", "-m", "study.delivery", "--outbox", str(outbox.path)]
+    command += ["--experiment", experiment, "--artifacts", str(artifacts.absolute())]
+    command += ["--parent-pid", str(os.getpid())]
+    environment = {**os.environ, **_import_path(), ADDRESS_VARIABLE: tracking_uri}
+
+    def launch() -> subprocess.Popen[bytes]:
+        outbox.set_note("attempted", None)
+        log_path.parent.mkdir(parents=True, exist_ok=True)
+        with log_path.open("ab") as log:
+            return subprocess.Popen(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    return Delivery(outbox=outbox, process=launch(), _launch=launch)
+
+
+def _import_path() -> dict[str, str]:
+    """Let the child import this very package, whatever the current folder holds.
+
+    ``study`` is an ordinary word: without ``-P`` a folder of that name in the current folder
+    would be imported instead.
+    """
+    home = str(Path(__file__).resolve().parents[1])
+    if home in {*site.getsitepackages(), site.getusersitepackages()}:
+        return {}
+    inherited = os.environ.get("PYTHONPATH")
+    return {"PYTHONPATH": home if not inherited else f"{home}{os.pathsep}{inherited}"}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

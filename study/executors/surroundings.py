@@ -1,0 +1,26 @@
+"""What an executor needs to know of the machine and of the study."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from study.spec import StudySpec
+from trainables.datasets import DataFolders
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """Where trials run and what they may use.
+
+    Attributes:
+        spec: The study.
+        data: Where data is read from.
+        scratch: A folder for Ray's own files, on storage that all nodes share; emptied.
+        address: Address of a running Ray, or None for one of the study's own.
+    """
+
+    spec: StudySpec
+    data: DataFolders
+    scratch: Path
+    address: str | None = None

@@ -1,0 +1,138 @@
+"""What Tune calls: a searcher that asks the conductor, and notes of trials that were lost."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+from ray.tune.search import Searcher
+
+from study.conductor import Assignment, Conductor, Wait
+from study.executors.surroundings import Surroundings
+from study.folder import TrialKey
+from trainables.decoding import encode
+from trainables.report import Report
+
+logger = logging.getLogger(__name__)
+
+
+class ConductedSearcher(Searcher):
+    """Passes Tune's questions and results on to a conductor.
+
+    Tune pickles its searchers into the experiment's folder; of this one nothing is stored, as
+    the ledger holds all that matters.
+    """
+
+    def __init__(self, conductor: Conductor, surroundings: Surroundings) -> None:
+        """Serve one run of Tune."""
+        super().__init__()
+        self._conductor = conductor
+        self._surroundings = surroundings
+        self._keys: dict[str, TrialKey] = {}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+        """Give the next trial, None if Tune should ask again later, or ``FINISHED``."""
+        step = self._conductor.next()
+        if isinstance(step, Wait):
+            return None
+        if not isinstance(step, Assignment):
+            return Searcher.FINISHED  # type: ignore[return-value] # Tune compares with this text
+        self._keys[trial_id] = step.key
+        return trainable_config(step, self._surroundings)
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Store a report, unless it says that the trial failed."""
+        if "metrics" in result:
+            values = json.loads(result["metrics"])
+            metrics = {name: tuple(replicas) for name, replicas in values.items()}
+            report = Report(epoch=result["epoch"], metrics=metrics)
+            self._conductor.report(self._keys[trial_id], report)
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """End a trial; one that lost its process for good is ended by :class:`FailureNotes`."""
+        if error:
+            return
+        key = self._keys[trial_id]
+        if result is not None and "failure" in result:
+            self._conductor.fail(key, result["failure"])
+            return
+        if result is not None:
+            self.on_trial_result(trial_id, result)
+        self._conductor.finish(key)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Store nothing, in the file that Tune expects."""
+        Path(checkpoint_path).write_text("{}", encoding="utf-8")
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Restore nothing."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Keep database and addresses out of Tune's pickles."""
+        return {}
+
+
+class FailureNotes(Callback):
+    """Ends trials that lost their process more often than allowed, with the reason."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        """Serve one run of Tune."""
+        self._conductor = conductor
+
+    def on_trial_recover(self, *, trial: Trial, **_: object) -> None:  # type: ignore[override]
+        """Log that a trial goes on from its checkpoint."""
+        logger.warning("%s lost its process and continues: %s", _key(trial), _reason(trial))
+
+    def on_trial_error(self, *, trial: Trial, **_: object) -> None:  # type: ignore[override]
+        """End the trial."""
+        self._conductor.fail(_key(trial), _reason(trial))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Keep database and addresses out of Tune's pickles."""
+        return {}
+
+
+def trainable_config(assignment: Assignment, surroundings: Surroundings) -> dict[str, Any]:
+    """Say a trial in the plain data that crosses to another process."""
+    resources, data = surroundings.spec.resources, surroundings.data
+    return {
+        "key": str(assignment.key),
+        "trial": encode(assignment.config),
+        "folder": str(assignment.folder),
+        "data_root": str(data.root) if data.root else None,
+        "cache": str(data.cache),
+        "cpus": resources.cpus,
+        "gpus": resources.gpus,
+        "objective": surroundings.spec.metric,
+    }
+
+
+def _key(trial: Trial) -> TrialKey:
+    arm, phase, number = str(trial.config["key"]).split("/")
+    return TrialKey(arm=arm, phase="final" if phase == "final" else "search", number=int(number))
+
+
+def _reason(trial: Trial) -> str:
+    file = trial.error_file
+    text = Path(file).read_text(encoding="utf-8") if file else ""
+    return f"the trial's process failed: {last_failure(text)}"
+
+
+def last_failure(text: str) -> str:
+    """Find the reason in Ray's error file: the last line of its last failure that says something.
+
+    Example:
+        >>> last_failure("Failure # 1 (occurred at noon)\\nTraceback\\nValueError: no\\n")
+        'ValueError: no'
+    """
+    lines = [line.strip() for line in text.rpartition("Failure #")[2].splitlines()[1:]]
+    said = [line for line in lines if line]
+    if not said:
+        return "Ray gives no reason."
+    return said[-1] if "Traceback" in text else " ".join(said)[:300]

@@ -1,0 +1,97 @@
+"""Tune's schedulers for a study of several arms: each arm is compared with itself alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray.tune.execution.tune_controller import TuneController
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+
+from study.arm import Arm
+from study.conductor import Conductor
+from study.folder import TrialKey
+from study.spec import StudySpec
+from trainables.report import mean
+
+
+def scheduler_for(spec: StudySpec, conductor: Conductor) -> TrialScheduler:
+    """Make the scheduler of a run, its rungs as the stored reports left them.
+
+    Tune forgets a scheduler's state when a study goes on; replaying the reports of the ended
+    trials brings it back. The reports of a trial that goes on are sent again by the trial.
+    """
+    arms = {a.name: _asha(spec, a) for a in spec.arms if a.search.scheduler == "asha"}
+    for entry in conductor.entries():
+        key = entry.key
+        if key.phase == "search" and key.arm in arms and entry.state in ("COMPLETE", "PRUNED"):
+            _replay(arms[key.arm], str(key), _objectives(spec, conductor, entry.key))
+    return PerArm(arms)
+
+
+class PerArm(FIFOScheduler):
+    """Asks the scheduler of a search trial's arm; all other trials run to their end."""
+
+    def __init__(self, arms: dict[str, ASHAScheduler]) -> None:
+        """Serve the given arms."""
+        super().__init__()
+        self._arms = arms
+
+    def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
+        """Enter a trial."""
+        if (scheduler := self._of(trial)) is not None:
+            scheduler.on_trial_add(tune_controller, trial)
+
+    def on_trial_result(
+        self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
+    ) -> str:
+        """Decide whether a trial goes on."""
+        scheduler = self._of(trial)
+        if scheduler is None:
+            return str(TrialScheduler.CONTINUE)
+        return str(scheduler.on_trial_result(tune_controller, trial, result))
+
+    def on_trial_complete(
+        self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
+    ) -> None:
+        """Note a trial's last result."""
+        if (scheduler := self._of(trial)) is not None:
+            scheduler.on_trial_complete(tune_controller, trial, result)
+
+    def _of(self, trial: Trial) -> ASHAScheduler | None:
+        arm, phase, _ = str(trial.config["key"]).split("/")
+        return self._arms.get(arm) if phase == "search" else None
+
+
+def _asha(spec: StudySpec, arm: Arm) -> ASHAScheduler:
+    return ASHAScheduler(  # type: ignore[no-untyped-call]
+        time_attr="epoch",
+        metric="objective",
+        mode="max" if spec.direction == "maximise" else "min",
+        max_t=arm.training.epochs,
+        grace_period=min(arm.training.eval_every, arm.training.epochs),
+        reduction_factor=3,
+    )
+
+
+def _objectives(spec: StudySpec, conductor: Conductor, key: TrialKey) -> list[tuple[int, float]]:
+    return [
+        (report.epoch, mean(report.metrics[spec.metric]))
+        for report in conductor.reports_of(key)
+        if spec.metric in report.metrics
+    ]
+
+
+def _replay(scheduler: ASHAScheduler, name: str, objectives: list[tuple[int, float]]) -> None:
+    trial: Any = _Ended(name)
+    no_controller: Any = None
+    scheduler.on_trial_add(no_controller, trial)
+    for epoch, value in objectives:
+        scheduler.on_trial_result(no_controller, trial, {"epoch": epoch, "objective": value})
+
+
+class _Ended:
+    """Stands for a trial of an earlier run: all that ASHA looks at is its id."""
+
+    def __init__(self, trial_id: str) -> None:
+        self.trial_id = trial_id

@@ -1,0 +1,124 @@
+"""Where a study keeps what, below the storage root."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from study.errors import StoreError
+from study.trial_table import PhaseName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialKey:
+    """What identifies a trial within a study."""
+
+    arm: str
+    phase: PhaseName
+    number: int
+
+    def __str__(self) -> str:
+        """Name the trial in logs, paths and MLflow."""
+        return f"{self.arm}/{self.phase}/{self.number}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storage:
+    """The storage root, which holds all studies and what they share.
+
+    Attributes:
+        root: Absolute path.
+    """
+
+    root: Path
+
+    @property
+    def cache(self) -> Path:
+        """Decoded data, which may be deleted at any time."""
+        return self.root / "cache"
+
+    @property
+    def database(self) -> Path:
+        """The Optuna database, unless another one is named."""
+        return self.root / "optuna.db"
+
+    @property
+    def tracking_database(self) -> Path:
+        """The MLflow database, unless a tracking server is named."""
+        return self.root / "mlflow.db"
+
+    @property
+    def artifacts(self) -> Path:
+        """What MLflow keeps as files, unless a tracking server is named."""
+        return self.root / "mlflow-artifacts"
+
+    def study(self, name: str) -> StudyFolder:
+        """Give the folder of one study."""
+        return StudyFolder(path=self.root / name)
+
+    def studies(self) -> tuple[str, ...]:
+        """Name the studies that were begun here."""
+        return tuple(sorted(path.parent.name for path in self.root.glob("*/study.yaml")))
+
+    def prepare(self) -> None:
+        """Make the root and find out whether it can be written.
+
+        Raises:
+            StoreError: If it cannot.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe = self.root / f".probe.{os.getpid()}"
+            probe.write_bytes(b"0" * 4096)
+            probe.unlink()
+        except OSError as error:
+            raise StoreError(
+                f"{self.root} must be a folder that can be written, but: {error.strerror}; name "
+                "another with --storage."
+            ) from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyFolder:
+    """One study's folder."""
+
+    path: Path
+
+    @property
+    def spec(self) -> Path:
+        """The study file, as it was given."""
+        return self.path / "study.yaml"
+
+    @property
+    def manifest(self) -> Path:
+        """What the study asks for, resolved, for commands that must be quick."""
+        return self.path / "manifest.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that runs the study."""
+        return self.path / "lock"
+
+    @property
+    def outbox(self) -> Path:
+        """What waits for MLflow."""
+        return self.path / "outbox.db"
+
+    @property
+    def report(self) -> Path:
+        """Figures, tables and the HTML page."""
+        return self.path / "report"
+
+    @property
+    def logs(self) -> Path:
+        """Log files of the driver, of Ray and of the delivery."""
+        return self.path / "logs"
+
+    def trial(self, key: TrialKey) -> Path:
+        """Give a trial's folder: its reports, and while it runs its checkpoints."""
+        return self.path / "trials" / key.arm / key.phase / f"{key.number:05d}"
+
+    def reports(self, key: TrialKey) -> Path:
+        """Give a trial's result file."""
+        return self.trial(key) / "reports.jsonl"

@@ -1,0 +1,238 @@
+"""The ledger: what was asked and told, in the Optuna database, the one truth of a study.
+
+Each arm has an Optuna study per phase, ``<study>/<arm>/search`` and ``<study>/<arm>/final``. A
+trial is known by its number there, whichever process trains it, so that a driver that starts
+again needs nothing but this database and the trials' folders.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from search_spaces import ParamValue, Space
+from search_spaces.optuna_space import SamplerName, distributions, point, sampler
+from study.errors import StoreError
+from study.folder import TrialKey
+from study.trial_table import PhaseName
+from study.trial_table import TrialState as StateName
+
+# Optuna's own messages would interrupt the progress display, one per trial.
+logging.getLogger("optuna").setLevel(logging.WARNING)
+
+_BUSY_TIMEOUT_S = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One trial in the ledger.
+
+    Attributes:
+        key: Arm, phase and number.
+        state: Where it stands.
+        params: Its point; empty for a method without dimensions.
+        value: Objective after the last epoch, or None.
+        reason: Why it failed, or None.
+        started_ms: When it was asked for, in milliseconds since 1970.
+        finished_ms: When it was told, or None.
+    """
+
+    key: TrialKey
+    state: StateName
+    params: Mapping[str, ParamValue]
+    value: float | None
+    reason: str | None
+    started_ms: int
+    finished_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplerSettings:
+    """How points are proposed.
+
+    Attributes:
+        name: Name of the sampler.
+        seed: Seed; each trial's draws depend on it and on the number of trials before.
+        startup_trials: Trials drawn at random before anything is modelled.
+    """
+
+    name: SamplerName
+    seed: int
+    startup_trials: int
+
+
+class Ledger:
+    """Asks, reports and tells; every call is in the database when it returns."""
+
+    def __init__(self, url: str, study: str, *, maximise: bool) -> None:
+        """Open a database.
+
+        Args:
+            url: SQLAlchemy URL; SQLite gets write-ahead logging.
+            study: Name of the study.
+            maximise: Direction of the objective.
+
+        Raises:
+            StoreError: If the database cannot be opened.
+        """
+        self._name = study
+        self._direction: Literal["maximize", "minimize"] = "maximize" if maximise else "minimize"
+        self._studies: dict[tuple[str, str], optuna.Study] = {}
+        self._storage = _open(url)
+
+    def ask(self, arm: str, space: Space, settings: SamplerSettings) -> Entry:
+        """Ask the sampler for the next point of an arm's search."""
+        study = self._study(arm, "search")
+        n_trials = len(study.get_trials(deepcopy=False))
+        # Rebuilt for each trial: a process that starts again goes on with fresh numbers
+        # instead of repeating its first ones.
+        study.sampler = sampler(
+            settings.name, (settings.seed + n_trials) % 2**32, settings.startup_trials
+        )
+        trial = study.ask(distributions(space.dimensions))
+        return self._running(TrialKey(arm=arm, phase="search", number=trial.number), trial.params)
+
+    def ask_point(self, arm: str, params: Mapping[str, ParamValue]) -> Entry:
+        """Enter a point that was chosen beforehand as a final trial."""
+        trial = self._study(arm, "final").ask(point(params))
+        return self._running(TrialKey(arm=arm, phase="final", number=trial.number), trial.params)
+
+    def report(self, key: TrialKey, epoch: int, value: float) -> None:
+        """Store an intermediate objective; the same epoch again changes nothing."""
+        self._storage.set_trial_intermediate_value(self._trial_id(key), epoch, value)
+
+    def complete(self, key: TrialKey, value: float) -> None:
+        """Tell the objective of a trial that used its full budget."""
+        self._study(key.arm, key.phase).tell(key.number, value, skip_if_finished=True)
+
+    def prune(self, key: TrialKey) -> None:
+        """Tell that a scheduler stopped a trial."""
+        study = self._study(key.arm, key.phase)
+        study.tell(key.number, state=TrialState.PRUNED, skip_if_finished=True)
+
+    def fail(self, key: TrialKey, reason: str) -> None:
+        """Tell that a trial can have no result, and why."""
+        study = self._study(key.arm, key.phase)
+        trial_id = self._trial_id(key)
+        if not self._storage.get_trial(trial_id).state.is_finished():
+            self._storage.set_trial_user_attr(trial_id, "reason", reason)
+        study.tell(key.number, state=TrialState.FAIL, skip_if_finished=True)
+
+    def entries(self, arm: str, phase: PhaseName) -> list[Entry]:
+        """Give all trials of an arm and phase by number."""
+        trials = self._study(arm, phase).get_trials(deepcopy=False)
+        return [_entry(TrialKey(arm=arm, phase=phase, number=t.number), t) for t in trials]
+
+    def entry(self, key: TrialKey) -> Entry:
+        """Give one trial."""
+        return _entry(key, self._storage.get_trial(self._trial_id(key)))
+
+    def _running(self, key: TrialKey, params: Mapping[str, Any]) -> Entry:
+        return Entry(
+            key=key,
+            state="RUNNING",
+            params=dict(params),
+            value=None,
+            reason=None,
+            started_ms=_now_ms(),
+            finished_ms=None,
+        )
+
+    def _trial_id(self, key: TrialKey) -> int:
+        study_id = self._storage.get_study_id_from_name(self._study_name(key.arm, key.phase))
+        return self._storage.get_trial_id_from_study_id_trial_number(study_id, key.number)
+
+    def _study_name(self, arm: str, phase: str) -> str:
+        return f"{self._name}/{arm}/{phase}"
+
+    def _study(self, arm: str, phase: str) -> optuna.Study:
+        if (arm, phase) not in self._studies:
+            self._studies[arm, phase] = optuna.create_study(
+                storage=self._storage,
+                study_name=self._study_name(arm, phase),
+                direction=self._direction,
+                load_if_exists=True,
+            )
+        return self._studies[arm, phase]
+
+
+def sqlite_url(path: Path) -> str:
+    """Give the URL of an SQLite file."""
+    return f"sqlite:///{path}"
+
+
+def _open(url: str) -> RDBStorage:
+    options: dict[str, Any] = {}
+    if url.startswith("sqlite:///"):
+        options = {"connect_args": {"timeout": _BUSY_TIMEOUT_S}}
+        _use_write_ahead_log(Path(url.removeprefix("sqlite:///")))
+    try:
+        return RDBStorage(url, engine_kwargs=options)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise StoreError(
+            f"the Optuna database {hide_password(url)} cannot be opened: "
+            f"{hide_password(reason)}; name another with --database."
+        ) from None
+
+
+def hide_password(text: str) -> str:
+    """Mask the passwords of all URLs in a text."""
+    import re
+
+    return re.sub(r"(\w[\w+.-]*://[^\s:/@]*):[^\s@]+@", r"\1:***@", text)
+
+
+def _use_write_ahead_log(path: Path) -> None:
+    # Kept by the file: readers such as `status` then never wait for the writer.
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+    except (sqlite3.Error, OSError) as error:
+        raise StoreError(
+            f"the Optuna database {path} cannot be opened: {error}; restore it, or name another "
+            "with --database."
+        ) from None
+
+
+_STATES: Mapping[TrialState, StateName] = {
+    TrialState.RUNNING: "RUNNING",
+    TrialState.WAITING: "RUNNING",
+    TrialState.COMPLETE: "COMPLETE",
+    TrialState.PRUNED: "PRUNED",
+    TrialState.FAIL: "FAIL",
+}
+
+
+def _entry(key: TrialKey, trial: FrozenTrial) -> Entry:
+    return Entry(
+        key=key,
+        state=_STATES[trial.state],
+        params=trial.params,
+        value=trial.value if trial.state == TrialState.COMPLETE else None,
+        reason=trial.user_attrs.get("reason"),
+        started_ms=_milliseconds(trial.datetime_start) or 0,
+        finished_ms=_milliseconds(trial.datetime_complete),
+    )
+
+
+def _milliseconds(time: datetime | None) -> int | None:
+    if time is None:
+        return None
+    aware = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return int(aware.timestamp() * 1000)
+
+
+def _now_ms() -> int:
+    return int(datetime.now(UTC).timestamp() * 1000)

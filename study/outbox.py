@@ -1,0 +1,281 @@
+"""What MLflow shall be told, kept in a file until it has been told.
+
+The driver puts entries, a process of its own delivers them (``delivery.py``). Nothing here knows
+MLflow. An entry has a key, so that putting it twice changes nothing; what can change (a figure,
+a table, a summary) replaces its former content and is delivered again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from study.errors import StoreError
+from study.outbox_entries import Entry, LogMetrics, OpenRun, decode, digest, encode, kind, part
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS entry (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    run_key TEXT NOT NULL,
+    part TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    points INTEGER NOT NULL,
+    state TEXT NOT NULL DEFAULT 'waiting',
+    error TEXT,
+    UNIQUE (run_key, kind, part)
+);
+CREATE INDEX IF NOT EXISTS entry_waiting ON entry (seq) WHERE state = 'waiting';
+CREATE TABLE IF NOT EXISTS run (run_key TEXT PRIMARY KEY, run_id TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS note (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queued:
+    """An entry and its place in the queue."""
+
+    seq: int
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What the outbox knows of a run's beginning: its entry, and its MLflow id once it has one."""
+
+    seq: int
+    entry: OpenRun
+    is_waiting: bool
+    run_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """The state of the delivery.
+
+    Attributes:
+        entries: Entries that MLflow has not been told.
+        metric_points: Metric values among them.
+        rejected: Entries that MLflow refused for good; they are not tried again.
+        last_rejection: Why the latest of them was refused, or None.
+        last_error: Why the latest attempt failed, or None. Passwords are masked.
+        last_error_ms: When that was, in milliseconds since 1970.
+        last_delivery_ms: When something was last delivered.
+    """
+
+    entries: int = 0
+    metric_points: int = 0
+    rejected: int = 0
+    last_rejection: str | None = None
+    last_error: str | None = None
+    last_error_ms: int | None = None
+    last_delivery_ms: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Outbox:
+    """The queue's file. Made when something is first put; may be used from several threads.
+
+    It must lie on a local disk (SQLite's write-ahead log does not work over a network). The
+    delivery in another process reads and marks while the driver puts. The class holds an open
+    connection, and is otherwise SQL.
+
+    Attributes:
+        path: The file.
+    """
+
+    path: Path
+    _connection: sqlite3.Connection | None = None
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def put(self, entries: Iterable[Entry]) -> None:
+        """Queue entries, all or none. What is already there, delivered or not, stays as it is.
+
+        An artifact, table, note, set of tags or close whose content differs from the one there
+        replaces it, and is delivered (again).
+
+        Raises:
+            StoreError: If the file cannot be written.
+        """
+        rows = [_row(entry) for entry in entries]
+        with self._transaction() as database:
+            for row in rows:
+                if row["kind"] not in {"open", "metrics"}:
+                    database.execute(
+                        "DELETE FROM entry WHERE run_key = :run_key AND kind = :kind "
+                        "AND part = :part AND digest <> :digest",
+                        row,
+                    )
+                database.execute(
+                    "INSERT INTO entry (kind, run_key, part, payload, digest, points) VALUES "
+                    "(:kind, :run_key, :part, :payload, :digest, :points) ON CONFLICT DO NOTHING",
+                    row,
+                )
+
+    def waiting(self) -> Waiting:
+        """Count what has not been delivered. A file that is not there yet is an empty queue."""
+        if not self.path.exists():
+            return Waiting()
+        with self._transaction() as database:
+            entries, points = database.execute(
+                "SELECT count(*), coalesce(sum(points), 0) FROM entry WHERE state = 'waiting'"
+            ).fetchone()
+            refused = database.execute(
+                "SELECT error FROM entry WHERE state = 'rejected' ORDER BY seq"
+            ).fetchall()
+            notes = dict(database.execute("SELECT name, value FROM note").fetchall())
+        return Waiting(
+            entries=entries,
+            metric_points=points,
+            rejected=len(refused),
+            last_rejection=refused[-1][0] if refused else None,
+            last_error=notes.get("last_error"),
+            last_error_ms=_number(notes.get("last_error_ms")),
+            last_delivery_ms=_number(notes.get("last_delivery_ms")),
+        )
+
+    def undelivered(self, limit: int) -> tuple[Queued, ...]:
+        """Give the oldest waiting entries of the experiment and of runs that have an opening."""
+        with self._transaction() as database:
+            rows = database.execute(
+                "SELECT seq, kind, payload FROM entry WHERE state = 'waiting' AND (run_key = '' "
+                "OR EXISTS (SELECT 1 FROM entry AS opening WHERE opening.kind = 'open' "
+                "AND opening.run_key = entry.run_key)) ORDER BY seq LIMIT ?",
+                (limit,),
+            ).fetchall()
+        return tuple(Queued(seq=seq, entry=decode(name, text)) for seq, name, text in rows)
+
+    def opening(self, run_key: str) -> Opening | None:
+        """Give the entry that opens a run, or None if none was put."""
+        with self._transaction() as database:
+            row = database.execute(
+                "SELECT seq, payload, state, run_id FROM entry LEFT JOIN run USING (run_key) "
+                "WHERE kind = 'open' AND run_key = ?",
+                (run_key,),
+            ).fetchone()
+        if row is None:
+            return None
+        seq, payload, state, run_id = row
+        entry = decode("open", payload)
+        assert isinstance(entry, OpenRun)
+        return Opening(seq=seq, entry=entry, is_waiting=state == "waiting", run_id=run_id)
+
+    def remember_run(self, run_key: str, run_id: str) -> None:
+        """Keep MLflow's id of a run."""
+        with self._transaction() as database:
+            database.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (run_key, run_id))
+
+    def forget_run(self, run_key: str) -> None:
+        """Queue everything of a run again, because MLflow no longer has it."""
+        with self._transaction() as database:
+            database.execute("DELETE FROM run WHERE run_key = ?", (run_key,))
+            database.execute(
+                "UPDATE entry SET state = 'waiting' WHERE run_key = ? AND state = 'delivered'",
+                (run_key,),
+            )
+
+    def reset(self) -> None:
+        """Queue everything again, refused entries too: for a rebuild or another MLflow server."""
+        with self._transaction() as database:
+            database.execute("DELETE FROM run")
+            database.execute("UPDATE entry SET state = 'waiting', error = NULL")
+
+    def mark_delivered(self, seqs: Iterable[int], time_ms: int) -> None:
+        """Take entries off the queue, unless they were replaced in the meantime."""
+        with self._transaction() as database:
+            database.executemany(
+                "UPDATE entry SET state = 'delivered' WHERE seq = ?", [(seq,) for seq in seqs]
+            )
+            _write_note(database, "last_delivery_ms", str(time_ms))
+
+    def mark_rejected(self, seqs: Iterable[int], error: str) -> None:
+        """Take entries off the queue that MLflow refuses for good."""
+        with self._transaction() as database:
+            database.executemany(
+                "UPDATE entry SET state = 'rejected', error = ? WHERE seq = ?",
+                [(error, seq) for seq in seqs],
+            )
+
+    def note_error(self, error: str, time_ms: int) -> None:
+        """Keep why an attempt failed, for ``status``."""
+        with self._transaction() as database:
+            _write_note(database, "last_error", error)
+            _write_note(database, "last_error_ms", str(time_ms))
+
+    def note(self, name: str) -> str | None:
+        """Read a note that driver and delivery leave each other, or None."""
+        with self._transaction() as database:
+            row = database.execute("SELECT value FROM note WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def set_note(self, name: str, value: str | None) -> None:
+        """Write a note, or take it away."""
+        with self._transaction() as database:
+            if value is None:
+                database.execute("DELETE FROM note WHERE name = ?", (name,))
+            else:
+                _write_note(database, name, value)
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Run statements as one transaction; a broken file or full disk is a StoreError."""
+        with self._lock:
+            try:
+                if self._connection is None:
+                    self._connection = _opened(self.path)
+                try:
+                    # IMMEDIATE: a deferred transaction that turns into a writer does not wait.
+                    self._connection.execute("BEGIN IMMEDIATE")
+                    yield self._connection
+                    self._connection.execute("COMMIT")
+                except BaseException:
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
+                    raise
+            except sqlite3.Error as error:
+                raise StoreError(
+                    f"{self.path}: the outbox must be a writable SQLite file on a local disk; "
+                    f"got: {error}; free some space or repair the permissions"
+                ) from error
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The lock of Outbox serialises the threads.
+    connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.executescript(_SCHEMA)
+    return connection
+
+
+def _row(entry: Entry) -> dict[str, str | int]:
+    return {
+        "kind": kind(entry),
+        "run_key": entry.run_key or "",
+        "part": part(entry),
+        "payload": encode(entry),
+        "digest": digest(entry),
+        "points": len(entry.metrics) if isinstance(entry, LogMetrics) else 0,
+    }
+
+
+def _write_note(database: sqlite3.Connection, name: str, value: str) -> None:
+    database.execute("INSERT OR REPLACE INTO note VALUES (?, ?)", (name, value))
+
+
+def _number(text: str | None) -> int | None:
+    return None if text is None else int(text)

@@ -1,0 +1,169 @@
+"""Records as long-form rows with every digit, saved as CSV beside each figure."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from study.sensitivity import (
+    AttributionMaps,
+    Comparison,
+    CorrectedDifference,
+    DimensionCurve,
+    FilterCosine,
+    Interval,
+    SearchHistory,
+)
+
+Cell: TypeAlias = str | int | float | bool | None
+CsvRows: TypeAlias = tuple[dict[str, Cell], ...]
+
+
+def to_csv(rows: Sequence[dict[str, Cell]]) -> str:
+    """Write rows as CSV; the columns are those of all rows in order of first appearance."""
+    stream = io.StringIO()
+    columns = dict.fromkeys(name for row in rows for name in row)
+    writer = csv.DictWriter(stream, list(columns), restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+def curve_rows(curves: Sequence[DimensionCurve]) -> CsvRows:
+    """One row per metric and value of the dimension, and one per control."""
+    rows: list[dict[str, Cell]] = []
+    for curve in curves:
+        rows += [
+            {
+                "arm": curve.arm,
+                "metric": curve.metric,
+                "dimension": curve.dimension,
+                "value": point.value,
+                "is_chosen": point.value == curve.chosen,
+                **_interval(point.interval),
+                **_difference(point.to_base, "base"),
+                **_replicas(curve.seeds, point.replicas),
+            }
+            for point in curve.points
+        ]
+        rows += [
+            {"arm": control.arm, "metric": curve.metric, **_interval(control.interval)}
+            for control in curve.controls
+        ]
+    return tuple(rows)
+
+
+def comparison_rows(comparisons: Sequence[Comparison]) -> CsvRows:
+    """One row per control, arm and metric."""
+    return tuple(
+        {
+            "arm": row.arm,
+            "method": row.method,
+            "dataset": row.dataset,
+            "model": row.model,
+            "metric": measurement.metric,
+            "against": comparison.against,
+            **_interval(measurement.interval),
+            **_difference(measurement.to_control, "control"),
+            **_replicas(row.seeds, measurement.replicas),
+            **{f"params/{name}": value for name, value in row.params.items()},
+        }
+        for comparison in comparisons
+        for row in comparison.rows
+        for measurement in row.measurements
+    )
+
+
+def filter_cosine_rows(record: FilterCosine) -> CsvRows:
+    """One row per arm and layer."""
+    return tuple(
+        {
+            "arm": arm.arm,
+            "method": arm.method,
+            "layer": layer.layer,
+            "epoch": arm.epoch,
+            **_interval(layer.last),
+            "pair_std": layer.pair_std,
+            **_optional("initial", layer.initial),
+            **_optional("relative", layer.relative),
+            "chance": record.chance,
+        }
+        for arm in record.arms
+        for layer in arm.layers
+    )
+
+
+def history_rows(record: SearchHistory) -> CsvRows:
+    """One row per trial of the search."""
+    return tuple(
+        {
+            "arm": record.arm,
+            "trial_number": point.number,
+            "state": point.state,
+            record.objective: point.value,
+            f"{record.objective}_std": point.deviation,
+            "best_so_far": point.best,
+            "reason": record.reasons.get(point.number),
+        }
+        for point in record.points
+    )
+
+
+def attribution_rows(record: AttributionMaps) -> CsvRows:
+    """One row per image and pixel: its value and each arm's relevance, summed over channels."""
+    inputs = record.inputs.mean(axis=1)
+    maps = {arm.arm: arm.relevance.sum(axis=1) for arm in record.arms}
+    return tuple(
+        {
+            "sample": sample,
+            "target": int(record.target[sample]),
+            "row": row,
+            "column": column,
+            "input": float(inputs[sample, row, column]),
+            **{
+                f"relevance/{arm}": float(values[sample, row, column])
+                for arm, values in maps.items()
+            },
+            **{f"predicted/{arm.arm}": int(arm.predicted[sample]) for arm in record.arms},
+        }
+        for sample, row, column in np.ndindex(*inputs.shape)
+    )
+
+
+def _interval(interval: Interval) -> dict[str, Cell]:
+    return {
+        "mean": interval.mean,
+        "low": interval.low,
+        "high": interval.high,
+        "n": interval.n,
+    }
+
+
+def _optional(prefix: str, interval: Interval | None) -> dict[str, Cell]:
+    names = ("mean", "low", "high")
+    return {
+        f"{prefix}_{name}": None if interval is None else getattr(interval, name) for name in names
+    }
+
+
+def _difference(corrected: CorrectedDifference | None, name: str) -> dict[str, Cell]:
+    if corrected is None:
+        return {}
+    difference = corrected.difference
+    return {
+        f"minus_{name}": difference.interval.mean,
+        f"minus_{name}_low": difference.interval.low,
+        f"minus_{name}_high": difference.interval.high,
+        "p_value": difference.p_value,
+        "p_holm": corrected.p_holm,
+        "family": corrected.family,
+        "effect_size": difference.effect_size,
+    }
+
+
+def _replicas(seeds: Sequence[int], values: Sequence[float]) -> dict[str, Cell]:
+    return {f"seed_{seed}": value for seed, value in zip(seeds, values, strict=True)}

@@ -1,0 +1,36 @@
+"""Files that are either whole or not there."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from study.errors import ReportError
+
+
+def write_whole(path: Path, content: bytes | str) -> Path:
+    """Write a file by renaming a finished temporary one into place.
+
+    A reader, or a report that is interrupted, never meets half a file.
+
+    Raises:
+        ReportError: If the folder cannot be written to.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise ReportError(
+            f"{path} must be writable, but is not ({error.strerror or error}); "
+            f"name another output folder."
+        ) from error
+    return path

@@ -1,0 +1,20 @@
+"""The paragraphs of the written summary, in order: one file and one line of SECTIONS each."""
+
+from collections.abc import Callable
+from types import MappingProxyType
+
+from study.report.sections import dimensions, filters, limits, outcome, search
+from study.report.sections.section import Section
+from study.trial_table import TrialTable
+
+SECTIONS: MappingProxyType[str, Callable[[TrialTable], Section]] = MappingProxyType(
+    {
+        "outcome": outcome.section,
+        "dimensions": dimensions.section,
+        "filters": filters.section,
+        "search": search.section,
+        "limits": limits.section,
+    }
+)
+
+__all__ = ["SECTIONS", "Section"]

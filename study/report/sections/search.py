@@ -1,0 +1,62 @@
+"""What was searched, and what it chose."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from study.report.sections.section import Section
+from study.report.wording import counted, listed, parameters
+from study.sensitivity import arm_label, dimension_symbol
+from study.trial_table import ArmRow, TrialTable
+
+_STATES = {
+    "COMPLETE": "completed",
+    "PRUNED": "stopped early",
+    "FAIL": "failed",
+    "RUNNING": "still running",
+}
+
+
+def section(table: TrialTable) -> Section:
+    """State per arm its trials by state, its replicas and its chosen configuration."""
+    aim = (
+        f"Trials were proposed by the {table.sampler} sampler and compared by {table.objective} "
+        f"({table.direction}) on validation data; test metrics come only from trials of the "
+        f"chosen configurations with fresh replica seeds."
+    )
+    return Section(
+        title="What was searched",
+        statements=(aim, *(" ".join(_sentences(table, arm)) for arm in table.arms)),
+    )
+
+
+def _sentences(table: TrialTable, arm: ArmRow) -> Iterator[str]:
+    name = f"{arm_label(arm.name, arm.method)} ({arm.dataset}; {arm.model}; {arm.epochs} epochs)"
+    if not arm.dimensions:
+        yield f"{name} has nothing to search."
+    else:
+        yield f"{name} searched {listed([dimension_symbol(d) for d in arm.dimensions])}."
+        yield _trials(table, arm)
+        chosen = "nothing yet" if arm.best_params is None else parameters(arm.best_params)
+        yield f"Chosen: {chosen}."
+    finals = table.select(arm.name, "final")
+    replicas = sorted({len(row.seeds) for row in finals})
+    if finals:
+        yield (
+            f"{counted(len(finals), 'final trial')} of {' or '.join(map(str, replicas))} replicas."
+        )
+    else:
+        yield "No final trial yet."
+
+
+def _trials(table: TrialTable, arm: ArmRow) -> str:
+    trials = table.select(arm.name, "search")
+    if not trials:
+        return "No search trial yet."
+    states = Counter(row.state for row in trials)
+    parts = [f"{states[state]} {word}" for state, word in _STATES.items() if states[state]]  # type: ignore[index]
+    replicas = max(len(row.seeds) for row in trials)
+    return (
+        f"{counted(len(trials), 'trial')} of {counted(replicas, 'replica')} each: {listed(parts)}."
+    )

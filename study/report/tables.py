@@ -1,0 +1,221 @@
+"""Records as tables of text, for the page and the terminal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from study.report.wording import PERCENT, brackets, number, p_value, parameters, plain
+from study.sensitivity import (
+    ArmComparison,
+    Comparison,
+    CorrectedDifference,
+    DimensionCurve,
+    FilterCosine,
+    LayerCosine,
+    SearchHistory,
+    Setting,
+    arm_label,
+    dimension_symbol,
+    metric_label,
+)
+from study.trial_table import TrialTable
+
+SHOWN_METRICS = (
+    "test/accuracy",
+    "test/auc",
+    "test/nll",
+    "test/brier_mean",
+    "test/ece10",
+    "filter_cosine/mean",
+)
+"""What the page shows of a comparison; its CSV has all metrics."""
+
+_ABSENT = "–"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table of text.
+
+    Attributes:
+        title: What it shows.
+        columns: Heads of the columns; the first column names the row.
+        rows: As many cells as there are columns.
+        note: What n, brackets and signs mean.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str
+
+
+def comparison_table(comparison: Comparison, setting: Setting) -> Table:
+    """Show each arm's test metrics with intervals."""
+    rows = _rows_of(comparison, setting)
+    return Table(
+        title=f"Test metrics on {setting.dataset}, {setting.model}",
+        columns=("Arm", *(metric_label(m).axis for m in SHOWN_METRICS), "n", "Parameters"),
+        rows=tuple(
+            (
+                arm_label(row.arm, row.method),
+                *(_measured(row, metric) for metric in SHOWN_METRICS),
+                str(len(row.seeds)) if row.measurements else _ABSENT,
+                parameters(row.params),
+            )
+            for row in rows
+        ),
+        note=f"Mean over n replicas on fresh seeds [{PERCENT} Student's t interval of the mean]. "
+        "Brier score: mean over classes, as in the paper.",
+    )
+
+
+def difference_table(comparison: Comparison, setting: Setting) -> Table:
+    """Show each arm's paired differences to the control."""
+    control = comparison.against.capitalize()
+    rows = _compared_rows(comparison, setting)
+    return Table(
+        title=f"Paired difference to {control} on {setting.dataset}, {setting.model}",
+        columns=("Arm", *(_difference_head(metric) for metric in SHOWN_METRICS)),
+        rows=tuple(
+            (
+                arm_label(row.arm, row.method),
+                *(_difference_of(row, metric) for metric in SHOWN_METRICS),
+            )
+            for row in rows
+        ),
+        note=f"Arm minus {control} over replicas with the same seed [{PERCENT} interval]; p of "
+        "the paired t test, Holm-corrected over the arms of a column. ↑ more is better, "
+        "↓ less is better.",
+    )
+
+
+def curve_table(curve: DimensionCurve) -> Table:
+    """Show a metric over one dimension."""
+    label = metric_label(curve.metric)
+    points = tuple(
+        (
+            f"{dimension_symbol(curve.dimension)} = {plain(point.value)}"
+            + (" (chosen)" if point.value == curve.chosen else ""),
+            brackets(point.interval, curve.metric),
+            _difference_text(point.to_base, curve.metric),
+        )
+        for point in curve.points
+    )
+    controls = tuple(
+        (arm_label(c.arm, c.method), brackets(c.interval, curve.metric), _ABSENT)
+        for c in curve.controls
+    )
+    return Table(
+        title=f"{label.title} over {dimension_symbol(curve.dimension)}",
+        columns=("Value", label.axis, _difference_head(curve.metric, "Minus Base")),
+        rows=points + controls,
+        note=f"Mean over n = {curve.n} replicas [{PERCENT} Student's t interval]; p of the "
+        "paired t test, Holm-corrected over the values.",
+    )
+
+
+def filter_cosine_table(record: FilterCosine) -> Table:
+    """Show the filter cosine per layer and arm, as the paper's table 1."""
+    layers = tuple(dict.fromkeys(layer.layer for arm in record.arms for layer in arm.layers))
+    rows = []
+    for arm in record.arms:
+        by_name = {layer.layer: layer for layer in arm.layers}
+        name = arm_label(arm.arm, arm.method)
+        rows.append((name, *(_trained(by_name.get(layer)) for layer in layers)))
+        rows.append((f"{name}, initially", *(_initial(by_name.get(layer)) for layer in layers)))
+    return Table(
+        title=f"Filter cosine per layer on {record.dataset}, {record.model}",
+        columns=("Arm", *layers),
+        rows=tuple(rows),
+        note=f"Mean signed cosine over filter pairs [{PERCENT} interval over replicas] (standard "
+        "deviation over the pairs of a layer, as in the paper). Chance is "
+        f"{record.chance:g}; lower means more diverse filters.",
+    )
+
+
+def history_table(record: SearchHistory) -> Table:
+    """Show the trials of a search by state."""
+    states = ("COMPLETE", "PRUNED", "FAIL", "RUNNING")
+    best = next((p.best for p in reversed(record.points) if p.best is not None), None)
+    return Table(
+        title=f"Trials of the search of {arm_label(record.arm, record.method)}",
+        columns=("Trials", *(state.lower() for state in states), f"best {record.objective}"),
+        rows=(
+            (
+                str(len(record.points)),
+                *(str(record.count(state)) for state in states),  # type: ignore[arg-type]
+                _ABSENT if best is None else number(best, record.objective),
+            ),
+        ),
+        note="The best of many trials is optimistic; test metrics come from fresh replicas only.",
+    )
+
+
+def failures_table(table: TrialTable) -> Table:
+    """List every failed trial with its reason."""
+    failed = [row for row in table.rows if row.state == "FAIL"]
+    return Table(
+        title="Failed trials",
+        columns=("Arm", "Phase", "Trial", "Parameters", "Reason"),
+        rows=tuple(
+            (row.arm, row.phase, str(row.number), parameters(row.params), row.reason or _ABSENT)
+            for row in failed
+        ),
+        note=f"{len(failed)} of {len(table.rows)} trials failed.",
+    )
+
+
+def _rows_of(comparison: Comparison, setting: Setting) -> list[ArmComparison]:
+    names = {arm.name for arm in setting.arms}
+    return [row for row in comparison.rows if row.arm in names]
+
+
+def _compared_rows(comparison: Comparison, setting: Setting) -> list[ArmComparison]:
+    """Give the arms to set against the control: none without one, and Base only as control."""
+    rows = _rows_of(comparison, setting)
+    control = next((row for row in rows if row.method == comparison.against), None)
+    if control is None:
+        return []
+    return [
+        row
+        for row in rows
+        if row != control and (comparison.against == "base" or row.method != "base")
+    ]
+
+
+def _measured(row: ArmComparison, metric: str) -> str:
+    found = row.get(metric)
+    return _ABSENT if found is None else brackets(found.interval, metric)
+
+
+def _difference_of(row: ArmComparison, metric: str) -> str:
+    found = row.get(metric)
+    return _difference_text(None if found is None else found.to_control, metric)
+
+
+def _difference_text(corrected: CorrectedDifference | None, metric: str) -> str:
+    if corrected is None:
+        return _ABSENT
+    shown = brackets(corrected.difference.interval, metric, is_signed=True)
+    return f"{shown}, {p_value(corrected.p_holm)}"
+
+
+def _difference_head(metric: str, name: str | None = None) -> str:
+    label = metric_label(metric)
+    arrow = "↑" if label.direction == "maximise" else "↓"
+    unit = f" [{label.difference_unit}]" if label.difference_unit else ""
+    return f"{name or label.title}\N{NO-BREAK SPACE}{arrow}{unit}"
+
+
+def _trained(layer: LayerCosine | None) -> str:
+    if layer is None:
+        return _ABSENT
+    pairs = "" if layer.pair_std is None else f" ({layer.pair_std:.3f})"
+    return brackets(layer.last, "filter_cosine/mean") + pairs
+
+
+def _initial(layer: LayerCosine | None) -> str:
+    if layer is None or layer.initial is None:
+        return _ABSENT
+    return brackets(layer.initial, "filter_cosine/mean")

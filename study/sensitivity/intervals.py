@@ -1,0 +1,206 @@
+"""How sure a mean over replicas is, and a difference of two such means."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scipy import stats
+
+from study.errors import ReportError
+
+CONFIDENCE = 0.95
+"""Confidence of every interval that a report shows."""
+
+_ROUNDING = 1e-12
+"""A spread below this share of the values is rounding of equal numbers, not variance."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """A mean over replicas and the interval that should hold its expectation.
+
+    Attributes:
+        mean: Mean of the values.
+        low: Lower end, in the unit of the values.
+        high: Upper end, in the unit of the values.
+        n: Number of values.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def width(self) -> float:
+        """Distance between the ends."""
+        return self.high - self.low
+
+    def excludes(self, value: float) -> bool:
+        """Tell whether the value lies outside the interval; an end belongs to the inside."""
+        return value < self.low or value > self.high
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedDifference:
+    """A minus B over pairs that share a seed.
+
+    Attributes:
+        interval: Student's t interval of the mean difference.
+        p_value: Two-sided p value of the paired t test, before any correction.
+        effect_size: Cohen's d_z: mean over standard deviation of the differences; infinite
+            where they are all the same and not 0.
+        n: Number of pairs.
+    """
+
+    interval: Interval
+    p_value: float
+    effect_size: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrectedDifference:
+    """A paired difference as one of a family of comparisons.
+
+    Attributes:
+        difference: The difference itself; its interval is not widened for the family.
+        p_holm: Its p value after Holm's correction over the family.
+        family: Number of comparisons in the family.
+    """
+
+    difference: PairedDifference
+    p_holm: float
+    family: int
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the interval leaves out 0 and the corrected p value is below 1 - confidence."""
+        return self.difference.interval.excludes(0.0) and self.p_holm < 1 - CONFIDENCE
+
+
+def t_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
+    """Give the mean of independent values with Student's t interval, mean ± t·s/√n.
+
+    It covers the true mean in ``confidence`` of all studies for normal values at any n ≥ 2,
+    where a percentile bootstrap of 5 values covers only 83 %.
+
+    Args:
+        values: One finite number per replica, at least 2.
+        confidence: Share of studies whose interval holds the truth, in (0, 1).
+
+    Raises:
+        ReportError: If there are fewer than 2 values, or one is not finite.
+
+    Example:
+        >>> t_interval([0.0, 1.0, 2.0]).mean
+        1.0
+    """
+    _require_enough(values)
+    n, mean, deviation = len(values), statistics.fmean(values), _deviation(values)
+    half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * deviation / math.sqrt(n)
+    return Interval(mean=mean, low=mean - half, high=mean + half, n=n)
+
+
+def paired_difference(a: Sequence[float], b: Sequence[float]) -> PairedDifference:
+    """Compare two settings on the same seeds: a - b, pair by pair, by the paired t test.
+
+    Where all differences are the same number the t test has no variance to work with. If that
+    number is 0, p is 1 and the effect size 0. If it is not 0, the interval is that single point,
+    the effect size infinite with its sign, and p the exact sign-flip test's 2^(1-n): the most
+    that n equal signs can say. (The t test's limit, p = 0, would call two replicas proof.)
+
+    Args:
+        a: Values of the first setting, one per seed.
+        b: Values of the second setting, in the same order of seeds.
+
+    Raises:
+        ReportError: If lengths differ, there are fewer than 2 pairs or a value is not finite.
+    """
+    if len(a) != len(b):
+        raise ReportError(
+            f"paired difference: both sides must hold one value per shared seed, but they hold "
+            f"{len(a)} and {len(b)}; compare trials with the same replica seeds."
+        )
+    _require_enough(a)
+    _require_enough(b)
+    differences = [x - y for x, y in zip(a, b, strict=True)]
+    scale = max(abs(value) for value in (*a, *b))
+    interval, deviation = t_interval(differences), _deviation(differences)
+    if deviation <= _ROUNDING * scale:
+        return _constant_difference(statistics.fmean(differences), len(a), scale)
+    statistic = interval.mean / (deviation / math.sqrt(len(a)))
+    return PairedDifference(
+        interval=interval,
+        p_value=float(2 * stats.t.sf(abs(statistic), len(a) - 1)),
+        effect_size=interval.mean / deviation,
+        n=len(a),
+    )
+
+
+def holm(p_values: Sequence[float]) -> tuple[float, ...]:
+    """Adjust p values of one family of comparisons by Holm's step-down method.
+
+    Adjusted values below a level control the chance of any false claim in the family at that
+    level, whatever the dependence between the comparisons (Holm, Scand. J. Statist. 1979).
+
+    Returns:
+        The adjusted values in the order given, each at least the raw one and at most 1.
+
+    Example:
+        >>> holm([0.01, 0.5])
+        (0.02, 0.5)
+    """
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    adjusted = [0.0] * len(p_values)
+    highest = 0.0
+    for rank, index in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = highest
+    return tuple(adjusted)
+
+
+def correct(
+    differences: Sequence[PairedDifference | None],
+) -> tuple[CorrectedDifference | None, ...]:
+    """Correct the differences of one family by Holm; None stays None and does not count."""
+    present = [difference for difference in differences if difference is not None]
+    adjusted = iter(holm([difference.p_value for difference in present]))
+    return tuple(
+        None
+        if difference is None
+        else CorrectedDifference(difference=difference, p_holm=next(adjusted), family=len(present))
+        for difference in differences
+    )
+
+
+def _constant_difference(mean: float, n: int, scale: float) -> PairedDifference:
+    is_zero = abs(mean) <= _ROUNDING * scale
+    mean = 0.0 if is_zero else mean
+    return PairedDifference(
+        interval=Interval(mean=mean, low=mean, high=mean, n=n),
+        p_value=1.0 if is_zero else 2.0 ** (1 - n),
+        effect_size=0.0 if is_zero else math.copysign(math.inf, mean),
+        n=n,
+    )
+
+
+def _deviation(values: Sequence[float]) -> float:
+    deviation = statistics.stdev(values)
+    return 0.0 if deviation <= _ROUNDING * max(abs(value) for value in values) else deviation
+
+
+def _require_enough(values: Sequence[float]) -> None:
+    if len(values) < 2:
+        raise ReportError(
+            f"an interval needs at least 2 replicas, but there is only {len(values)}; "
+            f"set 'replicas.final' to 2 or more (5 or more is advised) and resume the study."
+        )
+    if not all(math.isfinite(value) for value in values):
+        raise ReportError(
+            f"an interval needs finite values, but the replicas gave {list(values)}; "
+            f"look at the trial of the replica that is not finite."
+        )

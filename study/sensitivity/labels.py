@@ -1,0 +1,122 @@
+"""What metrics, dimensions and arms are called for people, and in which unit they are shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Direction: TypeAlias = Literal["maximise", "minimise"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricLabel:
+    """How one metric is shown.
+
+    Attributes:
+        name: For people, with the split: ``test accuracy``.
+        unit: ``%``, ``nats`` or empty.
+        difference_unit: Unit of a difference of two values: ``percentage points``.
+        factor: Shown number over stored number; 100 for per cent.
+        digits: Decimals shown.
+        direction: Whether more is better.
+    """
+
+    name: str
+    unit: str
+    difference_unit: str
+    factor: float
+    digits: int
+    direction: Direction
+
+    @property
+    def title(self) -> str:
+        """Name with its first letter in upper case, for a title."""
+        return self.name[0].upper() + self.name[1:]
+
+    @property
+    def axis(self) -> str:
+        """Title with unit, for an axis or the head of a column."""
+        return f"{self.title} [{self.unit}]" if self.unit else self.title
+
+
+_PER_CENT = ("%", "percentage points", 100.0, 1)
+_NATS = ("nats", "nats", 1.0, 3)
+_PLAIN = ("", "", 1.0, 3)
+
+_METRICS: dict[str, tuple[str, tuple[str, str, float, int], Direction]] = {
+    "accuracy": ("accuracy", _PER_CENT, "maximise"),
+    "auc": ("AUC", _PER_CENT, "maximise"),
+    "nll": ("NLL", _NATS, "minimise"),
+    "brier": ("Brier score (sum)", _PLAIN, "minimise"),
+    "brier_mean": ("Brier score", _PLAIN, "minimise"),
+    "ece10": ("ECE (10 bins)", _PLAIN, "minimise"),
+    "ece15": ("ECE (15 bins)", _PLAIN, "minimise"),
+    "loss": ("loss", _NATS, "minimise"),
+}
+_SPLITS = {"val": "validation ", "test": "test ", "train": "training "}
+_FILTER_METRICS = {
+    "filter_cosine": "filter cosine",
+    "filter_cosine_pair_std": "deviation of the filter cosine over pairs",
+    "filter_cosine_relative": "|filter cosine| over its value for random filters",
+}
+_DIMENSIONS = {
+    "top_k": ("K", "Classes whose attribution may be drawn, K"),
+    "n_features": ("N", "Challenged input features, N"),
+    "alpha": ("α", "Decrease of a challenged feature, α"),
+    "beta": ("β", "Increase of a challenged feature, β"),
+    "split": ("split", "Challenged share of a batch"),
+}
+_METHODS = {
+    "base": "Base",
+    "random": "Random",
+    "challenger": "Challenger",
+    "fgsm": "FGSM",
+    "pgd": "PGD",
+    "reldrop": "RelDrop",
+}
+
+
+def metric_label(key: str) -> MetricLabel:
+    """Describe a metric by its key; an unknown one is shown by its key, more being better.
+
+    Filter cosines are better when lower: more diverse filters.
+
+    Example:
+        >>> metric_label("test/accuracy").axis
+        'Test accuracy [%]'
+    """
+    group, _, last = key.partition("/")
+    if group in _FILTER_METRICS:
+        layer = "mean over layers" if last == "mean" else last
+        return _label(f"{_FILTER_METRICS[group]}, {layer}", _PLAIN, "minimise")
+    if group in _SPLITS and last in _METRICS:
+        name, style, way = _METRICS[last]
+        return _label(_SPLITS[group] + name, style, way)
+    return _label(key, _PLAIN, "maximise")
+
+
+def dimension_symbol(dimension: str) -> str:
+    """Give the paper's symbol of a dimension, or its own name: ``top_k`` is K."""
+    return _DIMENSIONS.get(dimension, (dimension, dimension))[0]
+
+
+def dimension_axis(dimension: str) -> str:
+    """Say what a dimension is, for the axis of a figure."""
+    return _DIMENSIONS.get(dimension, (dimension, dimension))[1]
+
+
+def arm_label(arm: str, method: str) -> str:
+    """Call an arm by its method where it is named after it, else by its own name."""
+    return _METHODS.get(method, method) if arm == method else arm
+
+
+def _label(name: str, style: tuple[str, str, float, int], direction: Direction) -> MetricLabel:
+    unit, difference_unit, factor, digits = style
+    return MetricLabel(
+        name=name,
+        unit=unit,
+        difference_unit=difference_unit,
+        factor=factor,
+        digits=digits,
+        direction=direction,
+    )

@@ -1,0 +1,115 @@
+"""The parts of a study file that belong to the study rather than to one trial."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from trainables.checks import require
+
+Direction = Literal["maximise", "minimise"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replicas:
+    """How many seeds a configuration is trained with.
+
+    Attributes:
+        search: Replicas of a search trial, whose mean the sampler sees.
+        final: Replicas of the chosen configuration, the sweeps and the controls; fresh seeds.
+    """
+
+    search: int = 3
+    final: int = 10
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        require(self.search >= 1, "search", "must be at least 1", self.search)
+        require(self.final >= 2, "final", "must be at least 2, for an interval", self.final)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """How an arm's space is searched.
+
+    Attributes:
+        sampler: ``tpe`` (tree-structured Parzen estimator) or ``random``.
+        trials: Trials per arm.
+        startup_trials: Trials that TPE draws at random before it models anything.
+        scheduler: ``none``, or ``asha``, which stops trials that fall behind.
+        space: Dimension to ``{low, high, log}``, to a list of choices, or to one value.
+    """
+
+    sampler: Literal["tpe", "random"] = "tpe"
+    trials: int = 60
+    startup_trials: int = 10
+    scheduler: Literal["none", "asha"] = "none"
+    space: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        require(self.trials >= 1, "trials", "must be at least 1", self.trials)
+        require(
+            self.startup_trials >= 1, "startup_trials", "must be at least 1", self.startup_trials
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sensitivity:
+    """A sweep of one dimension around the chosen configuration.
+
+    Attributes:
+        over: Name of the dimension.
+        values: Values to take it through; None for every class rank (``top_k``) or seven evenly
+            spaced values of the searched range.
+    """
+
+    over: str
+    values: tuple[int | float | str | bool, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Check that there is something to sweep."""
+        if self.values is not None:
+            differ = len(set(self.values)) == len(self.values) >= 2
+            require(differ, "values", "must be two or more different values", list(self.values))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """What trials are compared by.
+
+    Attributes:
+        metric: A validation metric, ``val/accuracy``; the test split is never used.
+        direction: Left out, it follows from the metric.
+    """
+
+    metric: str = "val/accuracy"
+    direction: Direction | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What one trial occupies.
+
+    Attributes:
+        cpus: CPU cores per trial.
+        gpus: GPUs per trial: 0, 1, or 1/n so that n trials share one.
+        max_concurrent: Trials at a time; None for as many as fit.
+        max_failures: How often a trial may lose its process before it fails.
+    """
+
+    cpus: int = 1
+    gpus: float = 0.0
+    max_concurrent: int | None = None
+    max_failures: int = 3
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        require(self.cpus >= 1, "cpus", "must be at least 1", self.cpus)
+        share = self.gpus in (0, 1) or (self.gpus > 0 and abs(1 / self.gpus % 1) < 1e-6)
+        rule = "must be 0, 1 or a fraction 1/n such as 0.5 or 0.25"
+        require(share and self.gpus <= 1, "gpus", rule, self.gpus)
+        limit = self.max_concurrent
+        require(limit is None or limit >= 1, "max_concurrent", "must be at least 1", limit)
+        require(self.max_failures >= 0, "max_failures", "must be 0 or more", self.max_failures)

@@ -1,0 +1,194 @@
+"""Each figure drawn once: what stands in it, and that it can be saved."""
+
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
+
+from study import figures
+from study.figures.style import look, looks, styled
+from study.sensitivity import (
+    filter_cosine,
+    filter_cosine_over_dimension,
+    over_dimension,
+    read_attribution_maps,
+    search_history,
+    settings,
+)
+from study.trial_table import TrialTable
+from tests.study.factories import Shape, hand_made, trial_table, write_maps
+
+TABLE = trial_table(Shape(replicas=3, layers=3))
+
+
+def curve_figure(_folder: Path, table: TrialTable = TABLE) -> Figure:
+    metrics = ("test/accuracy", "test/auc")
+    curves = [over_dimension(table, "challenger", "top_k", metric) for metric in metrics]
+    return figures.dimension_curve.draw(curves)
+
+
+def cosine_figure(_folder: Path) -> Figure:
+    return figures.filter_cosine.draw(filter_cosine(TABLE, settings(TABLE)[0]))
+
+
+def cosine_curve_figure(_folder: Path) -> Figure:
+    record = filter_cosine_over_dimension(TABLE, "challenger", "top_k")
+    return figures.filter_cosine_over_dimension.draw(record)
+
+
+def maps_figure(folder: Path, channels: int = 1) -> Figure:
+    write_maps(TABLE, folder, samples=4, channels=channels)
+    return figures.attribution_maps.draw(
+        read_attribution_maps(TABLE, folder, ("base", "challenger"))
+    )
+
+
+def history_figure(_folder: Path) -> Figure:
+    return figures.search_history.draw(search_history(TABLE, "challenger"))
+
+
+ALL = (curve_figure, cosine_figure, cosine_curve_figure, maps_figure, history_figure)
+
+
+@pytest.mark.parametrize("make", ALL)
+def test_a_figure_is_saved_as_png_and_svg_with_n_and_spread_in_its_caption(
+    make: Callable[[Path], Figure], tmp_path: Path
+):
+    figure = make(tmp_path)
+    assert figures.render(figure, "png").startswith(b"\x89PNG")
+    assert ET.fromstring(figures.render(figure, "svg")).tag.endswith("svg")
+    caption = figure.get_supxlabel()
+    needles = ("n = 3 replicas", "3 replicas", "one replica each")
+    assert any(needle in caption.replace("\n", " ") for needle in needles)
+
+
+@pytest.mark.parametrize("make", ALL)
+def test_nothing_written_in_a_figure_overlaps_or_is_cut_off(
+    make: Callable[[Path], Figure], tmp_path: Path
+):
+    figure = make(tmp_path)
+    with styled():
+        FigureCanvasAgg(figure).draw()
+    boxes = [text.get_window_extent() for text in _texts(figure)]
+    for index, box in enumerate(boxes):
+        assert figure.bbox.x0 - 1 <= box.x0
+        assert box.x1 <= figure.bbox.x1 + 1
+        for other in boxes[index + 1 :]:
+            assert not box.padded(-1).overlaps(other.padded(-1))
+
+
+@pytest.mark.parametrize("make", ALL)
+def test_drawing_twice_gives_the_same_bytes_and_leaves_the_settings_alone(
+    make: Callable[[Path], Figure], tmp_path: Path
+):
+    before = dict(mpl.rcParams)
+    first, second = make(tmp_path), make(tmp_path)
+    for kind in ("png", "svg"):
+        assert figures.render(first, kind) == figures.render(second, kind)
+    assert dict(mpl.rcParams) == before
+
+
+def test_a_figure_can_be_rendered_without_its_caption_and_with_it_again(tmp_path: Path):
+    figure = curve_figure(tmp_path)
+    with_caption = figures.render(figure, "svg")
+    without = figures.render(figure, "svg", has_caption=False)
+    assert len(without) < len(with_caption)
+    assert figures.render(figure, "svg") == with_caption
+
+
+def test_the_curve_has_two_panels_with_units_whole_ticks_and_both_controls(tmp_path: Path):
+    figure = curve_figure(tmp_path)
+    left, right = figure.axes
+    assert left.get_ylabel() == "Test accuracy [%]"
+    assert right.get_ylabel() == "Test AUC [%]"
+    assert left.get_xlabel() == "Classes whose attribution may be drawn, K"
+    assert all(float(tick).is_integer() for tick in left.get_xticks())
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["Base", "Random", "Challenger", "chosen by the search"]
+
+
+def test_the_curve_draws_the_records_means_in_per_cent(tmp_path: Path):
+    curve = over_dimension(TABLE, "challenger", "top_k", "test/accuracy")
+    line = _line(curve_figure(tmp_path).axes[0], "Challenger")
+    np.testing.assert_allclose(line.get_xdata(), range(1, 11))
+    np.testing.assert_allclose(
+        line.get_ydata(), [point.interval.mean * 100 for point in curve.points]
+    )
+
+
+def test_the_curves_caption_names_interval_params_and_what_is_missing():
+    table = hand_made({"challenger": {2: (0.1, 0.2), 1: (0.3, 0.4)}})
+    curve = over_dimension(table, "challenger", "top_k", "test/accuracy")
+    assert figures.dimension_curve.caption(curve) == (
+        "Challenger over K: mean of n = 2 replicas on fresh seeds, band: 95% Student's t "
+        "interval of the mean. Ring: the value that the search chose (2). The study has no base "
+        "arm on mnist (3 per class) with vgg11, width 0.25. The study has no random arm on mnist "
+        "(3 per class) with vgg11, width 0.25."
+    )
+
+
+def test_values_that_are_texts_are_named_on_the_axis():
+    table = hand_made({"challenger": {"lrp": (0.1, 0.2), "grad": (0.3, 0.4)}})
+    curve = over_dimension(table, "challenger", "top_k", "test/accuracy")
+    (axes,) = figures.dimension_curve.draw([curve]).axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["lrp", "grad"]
+
+
+def test_red_is_positive_blue_negative_and_each_scale_symmetric(tmp_path: Path):
+    figure = maps_figure(tmp_path)
+    images = [axes.images[0] for axes in figure.axes if axes.get_xlabel().startswith("pred.")]
+    assert len(images) == 8
+    for image in images:
+        low, high = image.get_clim()
+        assert low == -high
+        assert high == pytest.approx(np.abs(np.asarray(image.get_array())).max())
+        red, _, blue, _ = image.cmap(image.norm(high))
+        assert red > blue
+
+
+def test_images_of_three_channels_are_shown_in_colour(tmp_path: Path):
+    image = maps_figure(tmp_path, channels=3).axes[0].images[0]
+    assert np.asarray(image.get_array()).shape == (28, 28, 3)
+
+
+def test_states_of_trials_have_their_own_markers(tmp_path: Path):
+    names = [text.get_text() for text in history_figure(tmp_path).legends[0].get_texts()]
+    assert set(names) == {"completed", "stopped early", "failed (no value)", "best so far"}
+
+
+def test_methods_have_their_own_looks_and_repeated_ones_differ():
+    given = looks(["base", "random", "challenger", "challenger", "new", "challenger"])
+    assert len(set(given)) == 6
+    assert given[2] == look("challenger")
+    assert len({(one.marker, one.line) for one in given}) == 6
+
+
+def _texts(figure: Figure) -> list[Text]:
+    found = [text for axes in figure.axes if axes.get_visible() for text in _texts_of(axes)]
+    legends = [text for legend in figure.legends for text in legend.get_texts()]
+    captions = figure.findobj(lambda artist: artist.get_gid() == "caption")
+    shown = [text for text in (*found, *legends) if text.get_text() and text.get_visible()]
+    return [*shown, *captions]
+
+
+def _texts_of(axes: Axes) -> list[Text]:
+    low, high = sorted(axes.get_xlim())
+    ticks = [
+        label
+        for label, place in zip(axes.get_xticklabels(), axes.get_xticks(), strict=True)
+        if low <= place <= high
+    ]
+    titles = [axes.title, axes._left_title]  # type: ignore[attr-defined]
+    return [axes.xaxis.label, axes.yaxis.label, *titles, *ticks]
+
+
+def _line(axes: Axes, label: str) -> Line2D:
+    return next(line for line in axes.lines if line.get_label() == label)

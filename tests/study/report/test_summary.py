@@ -1,0 +1,130 @@
+"""What the summary says, word for word, on tables made by hand."""
+
+from dataclasses import replace
+
+import pytest
+
+from study.report import summarise, to_markdown
+from study.report.wording import amount, gap, listed, number, p_value, parameters
+from tests.study.factories import Shape, hand_made, trial_table
+
+CONTROLS = {"base": {0: (0.40, 0.42, 0.41)}, "random": {0: (0.50, 0.54, 0.49)}}
+
+
+def statements(table, title: str) -> tuple[str, ...]:
+    return next(s.statements for s in summarise(table).sections if s.title == title)
+
+
+def test_a_better_arm_is_said_to_be_better_with_difference_interval_and_p():
+    first, base, _ = statements(
+        hand_made({**CONTROLS, "challenger": {5: (0.70, 0.73, 0.70)}}), "In short"
+    )
+    assert first == (
+        "Challenger on mnist (3 per class) reached a test accuracy of 71.0% (95% interval 66.7 "
+        "to 75.3, 3 replicas). It is 30.0 percentage points above Base (95% interval +27.5 to "
+        "+32.5; p < 0.001, Holm-corrected over 2 comparisons): better than Base. It is 20.0 "
+        "percentage points above Random (95% interval +17.5 to +22.5; p < 0.001, the only "
+        "comparison of its family): better than Random."
+    )
+    assert base == (
+        "Base on mnist (3 per class) reached a test accuracy of 41.0% (95% interval 38.5 to "
+        "43.5, 3 replicas)."
+    )
+
+
+def test_an_interval_that_holds_0_shows_no_difference():
+    table = hand_made({"base": CONTROLS["base"], "challenger": {5: (0.41, 0.40, 0.45)}})
+    assert (
+        "Against Base no difference was shown: +1.0 percentage points (95% interval"
+        in (statements(table, "In short")[0])
+    )
+
+
+def test_a_worse_arm_is_said_to_be_worse():
+    table = hand_made({"base": CONTROLS["base"], "challenger": {5: (0.30, 0.33, 0.31)}})
+    first = statements(table, "In short")[0]
+    assert "9.7 percentage points below Base" in first
+    assert "worse than Base." in first
+
+
+def test_an_effect_that_does_not_survive_the_correction_is_not_claimed():
+    base, gain = (0.40, 0.42, 0.41, 0.43), (0.01, 0.05, 0.02, 0.035)
+    ours = tuple(a + b for a, b in zip(base, gain, strict=True))
+    random = tuple(a + b for a, b in zip(base, gain[::-1], strict=True))
+    alone = statements(hand_made({"base": {0: base}, "challenger": {5: ours}}), "In short")[0]
+    both = hand_made({"base": {0: base}, "random": {0: random}, "challenger": {5: ours}})
+    crowded = statements(both, "In short")[0]
+    assert ": better than Base" in alone
+    assert "no difference was shown after correction for several comparisons" in crowded
+
+
+@pytest.mark.parametrize(
+    ("curve", "verdict"),
+    [
+        ({1: (0.1, 0.11), 2: (0.7, 0.71)}, "The range exceeds every interval: K matters here."),
+        ({1: (0.4, 0.6), 2: (0.45, 0.6)}, "no effect of K was shown."),
+        (
+            {1: (0.50, 0.501), 2: (0.56, 0.57), 3: (0.51, 0.511)},
+            "Range and intervals are alike: whether K matters stays open at n = 2.",
+        ),
+    ],
+)
+def test_the_effect_of_k_is_judged_by_its_range_against_the_intervals(curve, verdict):
+    (said,) = statements(hand_made({"challenger": curve}), "What the dimensions do")
+    assert verdict in said
+
+
+def test_the_values_of_k_are_counted_against_base():
+    table = hand_made(
+        {"base": CONTROLS["base"], "challenger": {1: (0.70, 0.73, 0.70), 2: (0.41, 0.40, 0.43)}}
+    )
+    (said,) = statements(table, "What the dimensions do")
+    assert "1 of 2 values are better than Base, 0 worse, and for 1 no difference was shown" in said
+    assert "would select on the test set" in said
+
+
+def test_what_was_searched_names_sampler_trials_replicas_and_the_choice():
+    said = statements(trial_table(), "What was searched")
+    assert said[0].startswith("Trials were proposed by the tpe sampler and compared by")
+    assert said[3] == (
+        "Challenger (mnist (3 per class); vgg11, width 0.25; 100 epochs) searched K, N, α, β and "
+        "split. 24 trials of 3 replicas each: 18 completed, 5 stopped early and 1 failed. "
+        "Chosen: K = 5, N = 0.12, α = 0.8, β = 1.1, split = 0.5. 10 final trials of 5 replicas."
+    )
+
+
+def test_filters_are_compared_with_base():
+    said = statements(trial_table(), "Diversity of filters")
+    assert "more diverse filters than Base: −" in said[2]
+
+
+def test_limits_name_few_replicas_failures_and_unequal_budgets():
+    table = trial_table(Shape(replicas=3))
+    rows = tuple(
+        row for row in table.rows if (row.arm, row.phase) != ("random", "search") or row.number < 9
+    )
+    said = "\n".join(statements(replace(table, rows=rows), "What limits this result"))
+    assert "Final trials have as few as 3 replicas" in said
+    assert "unequal search budgets in trials (random 9, challenger 24)" in said
+    assert "2 of 45 trials failed and are left out of every mean" in said
+    assert "mnist (3 per class), vgg11, width 0.25, 100 epochs, 784 input features" in said
+
+
+def test_the_markdown_begins_with_what_is_missing():
+    text = to_markdown(summarise(trial_table(), ["No maps."]))
+    assert text.startswith("# tiny-mnist-top-k\n\n## Missing\n\n- No maps.\n\n## In short\n")
+
+
+def test_numbers_are_written_with_units_and_signs():
+    assert number(-0.0312, "test/accuracy", is_signed=True) == "−3.1"
+    assert amount(3.13, "test/nll") == "3.130 nats"
+    assert gap(0.02, "test/auc", is_signed=True) == "+2.0 percentage points"
+    assert [p_value(p) for p in (0.0002, 0.012, 0.0996, 1.0)] == [
+        "p < 0.001",
+        "p = 0.012",
+        "p = 0.10",
+        "p = 1.00",
+    ]
+    assert parameters({"top_k": 5, "alpha": 0.81234}) == "K = 5, α = 0.812"
+    assert parameters({}) == "none"
+    assert [listed(["a"]), listed(["a", "b", "c"])] == ["a", "a, b and c"]

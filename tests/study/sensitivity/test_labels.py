@@ -1,0 +1,32 @@
+"""What things are called."""
+
+import pytest
+
+from study.sensitivity import arm_label, dimension_axis, dimension_symbol, metric_label
+
+
+@pytest.mark.parametrize(
+    ("key", "axis", "direction"),
+    [
+        ("test/accuracy", "Test accuracy [%]", "maximise"),
+        ("val/auc", "Validation AUC [%]", "maximise"),
+        ("test/nll", "Test NLL [nats]", "minimise"),
+        ("test/brier_mean", "Test Brier score", "minimise"),
+        ("train/loss", "Training loss [nats]", "minimise"),
+        ("filter_cosine/mean", "Filter cosine, mean over layers", "minimise"),
+        ("filter_cosine/conv2", "Filter cosine, conv2", "minimise"),
+        ("something/else", "Something/else", "maximise"),
+    ],
+)
+def test_a_metric_has_a_name_a_unit_and_a_direction(key: str, axis: str, direction: str):
+    assert (metric_label(key).axis, metric_label(key).direction) == (axis, direction)
+
+
+def test_dimensions_have_the_papers_symbols():
+    assert [dimension_symbol(d) for d in ("top_k", "alpha", "eta")] == ["K", "α", "eta"]
+    assert dimension_axis("n_features") == "Challenged input features, N"
+
+
+def test_an_arm_named_after_its_method_is_called_by_it():
+    assert arm_label("challenger", "challenger") == "Challenger"
+    assert arm_label("challenger-k5", "challenger") == "challenger-k5"

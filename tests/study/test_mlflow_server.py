@@ -1,0 +1,74 @@
+"""The local MLflow server; ``test_delivery.py`` runs a whole one."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from study.errors import TrackingError
+from study.mlflow_server import serve, server_command, server_environment
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "10.0.3.7", "example.org", "::"])
+def test_it_listens_on_this_machine_only(tmp_path: Path, host: str) -> None:
+    with pytest.raises(TrackingError) as raised:
+        serve("sqlite:////x.db", tmp_path, host=host)
+    assert str(raised.value) == (
+        "mlflow: host must be a loopback address, because the server asks for no password; got "
+        f"'{host}'; use 127.0.0.1 and reach it through 'ssh -L'"
+    )
+
+
+def test_a_port_that_is_taken_is_one_clear_error(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(TrackingError) as raised:
+            serve(f"sqlite:///{tmp_path}/m.db", tmp_path, port=port)
+    assert str(raised.value) == (
+        f"mlflow: 127.0.0.1:{port} must be free to listen on, got: [Errno 98] Address already in "
+        "use; end what listens there or choose another port with --port"
+    )
+
+
+def test_the_database_is_not_on_the_command_line_and_the_extras_are_off(tmp_path: Path) -> None:
+    environment = server_environment("postgresql://ada:pw@db/m", tmp_path)
+    assert environment["MLFLOW_BACKEND_STORE_URI"] == "postgresql://ada:pw@db/m"
+    assert environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
+    assert environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    command = server_command("127.0.0.1", 5000)
+    assert command[command.index("--workers") + 1] == "1"
+    assert "pw" not in " ".join(command)
+
+
+def test_a_server_that_cannot_start_is_one_clear_error(tmp_path: Path) -> None:
+    source = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from study.errors import TrackingError\n"
+        "from study.mlflow_server import serve\n"
+        "try:\n"
+        "    serve('nonsense://m', Path(sys.argv[1]), port=int(sys.argv[2]))\n"
+        "except TrackingError as error:\n"
+        "    print(error)\n"
+    )
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    done = subprocess.run(
+        [sys.executable, "-c", source, str(tmp_path), str(port)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == (
+        f"mlflow: the server at http://127.0.0.1:{port} must start, but it ended with exit code "
+        "1; its own message stands above\n"
+    )

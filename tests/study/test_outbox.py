@@ -1,0 +1,298 @@
+"""The outbox: put twice is put once, and nothing is lost between two processes."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from study.errors import StoreError
+from study.outbox import Outbox, Waiting
+from study.outbox_entries import (
+    CloseRun,
+    DatasetInput,
+    Entry,
+    LogArtifact,
+    LogMetrics,
+    LogTable,
+    OpenRun,
+    SetNote,
+    SetTags,
+    decode,
+    encode,
+    kind,
+)
+
+
+def opening(run_key: str = "trial/a/search/0") -> OpenRun:
+    return OpenRun(
+        run_key=run_key,
+        parent_key=None,
+        name="challenger search 0",
+        start_ms=1_000,
+        params={"top_k": "2"},
+        tags={"arm": "a"},
+        dataset=DatasetInput(name="digits", digest="0a1b", source="scikit-learn"),
+    )
+
+
+def report(epoch: int, **metrics: float) -> LogMetrics:
+    return LogMetrics(
+        run_key="trial/a/search/0", epoch=epoch, time_ms=1_000 + epoch, metrics=metrics
+    )
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Iterator[Outbox]:
+    queue = Outbox(path=tmp_path / "storage" / "outbox.sqlite")
+    yield queue
+    queue.close()
+
+
+def queued(outbox: Outbox) -> list[Entry]:
+    return [item.entry for item in outbox.undelivered(1000)]
+
+
+def deliver_all(outbox: Outbox) -> None:
+    outbox.mark_delivered([item.seq for item in outbox.undelivered(1000)], time_ms=5)
+
+
+def test_an_outbox_that_was_never_used_is_empty_and_makes_no_file(outbox: Outbox) -> None:
+    assert outbox.waiting() == Waiting()
+    assert not outbox.path.exists()
+
+
+def test_entries_come_back_as_they_were_put_and_in_that_order(
+    outbox: Outbox, tmp_path: Path
+) -> None:
+    figure = tmp_path / "figure.png"
+    figure.write_bytes(b"png")
+    entries: list[Entry] = [
+        opening(),
+        report(1, loss=0.5),
+        report(0, loss=0.9),
+        LogArtifact(run_key="trial/a/search/0", path=str(figure), artifact_folder="figures"),
+        LogTable(
+            run_key="trial/a/search/0",
+            name="replicas.json",
+            columns={"seed": [1, 2], "x": [0.5, None]},
+        ),
+        SetNote(run_key=None, markdown="# Tiny"),
+        SetTags(run_key="trial/a/search/0", tags={"b": "1", "a": "2"}),
+        CloseRun(run_key="trial/a/search/0", status="FINISHED", end_ms=9, tags={}),
+    ]
+    outbox.put(entries)
+    assert queued(Outbox(path=outbox.path)) == entries
+
+
+def test_what_was_put_before_is_not_queued_again(outbox: Outbox) -> None:
+    entries = [opening(), report(1, loss=0.5), SetNote(run_key=None, markdown="# Tiny")]
+    outbox.put(entries)
+    outbox.put(entries)
+    assert outbox.waiting().entries == 3
+    deliver_all(outbox)
+    outbox.put(entries)
+    assert outbox.waiting().entries == 0
+    assert outbox.waiting().last_delivery_ms == 5
+
+
+def test_a_report_told_twice_keeps_its_first_values(outbox: Outbox) -> None:
+    outbox.put([opening(), report(1, loss=0.5)])
+    outbox.put([report(1, loss=0.7)])
+    assert queued(outbox) == [opening(), report(1, loss=0.5)]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (SetNote(run_key=None, markdown="old"), SetNote(run_key=None, markdown="new")),
+        (SetTags(run_key=None, tags={"a": "1"}), SetTags(run_key=None, tags={"a": "2"})),
+        (
+            LogTable(run_key="trial/a/search/0", name="t.json", columns={"a": [1]}),
+            LogTable(run_key="trial/a/search/0", name="t.json", columns={"a": [2]}),
+        ),
+        (
+            CloseRun(run_key="trial/a/search/0", status="FINISHED", end_ms=1, tags={}),
+            CloseRun(run_key="trial/a/search/0", status="FINISHED", end_ms=2, tags={}),
+        ),
+    ],
+    ids=["note", "tags", "table", "close"],
+)
+def test_new_content_replaces_the_old_and_is_delivered_again(
+    outbox: Outbox, first: Entry, second: Entry
+) -> None:
+    outbox.put([opening(), first])
+    deliver_all(outbox)
+    outbox.put([second])
+    assert queued(outbox) == [second]
+
+
+def test_a_file_is_delivered_again_only_when_its_bytes_change(
+    outbox: Outbox, tmp_path: Path
+) -> None:
+    figure = tmp_path / "figure.png"
+    entry = LogArtifact(run_key="trial/a/search/0", path=str(figure), artifact_folder="")
+    figure.write_bytes(b"first")
+    outbox.put([opening(), entry])
+    deliver_all(outbox)
+    outbox.put([entry])
+    assert queued(outbox) == []
+    figure.write_bytes(b"second")
+    outbox.put([entry])
+    assert queued(outbox) == [entry]
+
+
+def test_content_replaced_while_it_is_being_delivered_is_delivered_too(outbox: Outbox) -> None:
+    outbox.put([SetNote(run_key=None, markdown="old")])
+    under_way = outbox.undelivered(10)
+    outbox.put([SetNote(run_key=None, markdown="new")])
+    outbox.mark_delivered([item.seq for item in under_way], time_ms=5)
+    assert queued(outbox) == [SetNote(run_key=None, markdown="new")]
+
+
+def test_entries_of_a_run_wait_until_it_is_opened(outbox: Outbox) -> None:
+    outbox.put([report(1, loss=0.5)])
+    assert queued(outbox) == []
+    assert outbox.waiting().entries == 1
+    outbox.put([opening()])
+    assert queued(outbox) == [report(1, loss=0.5), opening()]
+
+
+def test_a_put_that_fails_leaves_nothing_behind(outbox: Outbox) -> None:
+    missing = LogArtifact(run_key="trial/a/search/0", path="/nowhere.png", artifact_folder="")
+    with pytest.raises(FileNotFoundError):
+        outbox.put([opening(), missing])
+    outbox.put([])
+    assert outbox.waiting().entries == 0
+
+
+def test_waiting_counts_points_and_refusals(outbox: Outbox) -> None:
+    outbox.put([opening(), report(1, loss=0.5, accuracy=0.1), report(2, loss=0.4)])
+    first, *_ = outbox.undelivered(10)
+    outbox.mark_rejected([first.seq], "refused: a bad name")
+    outbox.note_error("no answer", time_ms=7)
+    assert outbox.waiting() == Waiting(
+        entries=2,
+        metric_points=3,
+        rejected=1,
+        last_rejection="refused: a bad name",
+        last_error="no answer",
+        last_error_ms=7,
+    )
+
+
+def test_a_forgotten_run_is_queued_again_but_not_its_refused_entries(outbox: Outbox) -> None:
+    other = opening("trial/a/search/1")
+    outbox.put([opening(), report(1, loss=0.5), report(2, loss=0.4), other])
+    seqs = [item.seq for item in outbox.undelivered(10)]
+    outbox.mark_rejected([seqs[2]], "bad")
+    outbox.mark_delivered([seqs[0], seqs[1], seqs[3]], time_ms=5)
+    outbox.remember_run("trial/a/search/0", "f00")
+    outbox.forget_run("trial/a/search/0")
+    assert queued(outbox) == [opening(), report(1, loss=0.5)]
+    found = outbox.opening("trial/a/search/0")
+    assert found is not None
+    assert (found.is_waiting, found.run_id) == (True, None)
+
+
+def test_a_reset_queues_everything_again(outbox: Outbox) -> None:
+    outbox.put([opening(), report(1, loss=0.5)])
+    seqs = [item.seq for item in outbox.undelivered(10)]
+    outbox.mark_delivered(seqs[:1], time_ms=5)
+    outbox.mark_rejected(seqs[1:], "bad")
+    outbox.remember_run("trial/a/search/0", "f00")
+    outbox.reset()
+    assert queued(outbox) == [opening(), report(1, loss=0.5)]
+    assert outbox.waiting().rejected == 0
+    assert outbox.opening("trial/a/search/0").run_id is None  # type: ignore[union-attr]
+
+
+def test_two_threads_and_a_second_opening_of_the_file_lose_nothing(outbox: Outbox) -> None:
+    outbox.put([opening()])
+    second = Outbox(path=outbox.path)
+
+    def put(queue: Outbox, first: int) -> None:
+        for epoch in range(first, 120, 3):
+            queue.put([report(epoch, loss=0.5)])
+
+    threads = [
+        threading.Thread(target=put, args=(queue, first))
+        for first, queue in enumerate((outbox, outbox, second))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outbox.waiting().entries == 121
+
+
+def test_the_file_is_in_wal_mode_and_closing_it_loses_nothing(outbox: Outbox) -> None:
+    outbox.put([opening()])
+    outbox.close()
+    database = sqlite3.connect(outbox.path)
+    assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    database.close()
+    assert outbox.waiting().entries == 1
+
+
+def test_a_file_that_is_no_database_is_a_store_error(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.sqlite"
+    path.write_text("not a database, but long enough to be looked at as one " * 10)
+    with pytest.raises(StoreError) as raised:
+        Outbox(path=path).put([opening()])
+    assert str(raised.value) == (
+        f"{path}: the outbox must be a writable SQLite file on a local disk; got: file is not a "
+        "database; free some space or repair the permissions"
+    )
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_metric_that_is_not_finite_is_refused(value: float) -> None:
+    with pytest.raises(ValueError, match="must be finite") as raised:
+        report(3, loss=value)
+    assert str(raised.value) == (
+        f"LogMetrics: loss of trial/a/search/0 at epoch 3 must be finite, got {value}; "
+        "leave it out"
+    )
+
+
+@pytest.mark.parametrize("key", ["", "it's", 'say "a"', "a\\b", "a\nb", "a`b"])
+def test_a_run_key_that_could_not_be_searched_for_is_refused(key: str) -> None:
+    with pytest.raises(ValueError, match="run_key must be text without quotes") as raised:
+        opening(key)
+    assert repr(key) in str(raised.value)
+
+
+def test_impossible_entries_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"LogArtifact: path must be absolute, got 'a.png'"):
+        LogArtifact(run_key="arm/a", path="a.png", artifact_folder="")
+    with pytest.raises(ValueError, match=r"LogTable: name must end in \.json, got 't\.csv'"):
+        LogTable(run_key="arm/a", name="t.csv", columns={})
+    with pytest.raises(ValueError, match=r"columns of t\.json differ in length: .*'b': 2"):
+        LogTable(run_key="arm/a", name="t.json", columns={"a": [1], "b": [1, 2]})
+    with pytest.raises(ValueError, match="'arm/a' must not be its own parent_key"):
+        OpenRun(
+            run_key="arm/a",
+            parent_key="arm/a",
+            name="a",
+            start_ms=0,
+            params={},
+            tags={},
+            dataset=None,
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+@given(
+    metrics=st.dictionaries(st.text(), st.floats(allow_nan=False, allow_infinity=False)),
+    epoch=st.integers(0, 10**6),
+    name=st.text(),
+)
+def test_an_entry_survives_its_json(metrics: dict[str, float], epoch: int, name: str) -> None:
+    entry = LogMetrics(run_key=name, epoch=epoch, time_ms=5, metrics=metrics, name=name)
+    assert decode(kind(entry), encode(entry)) == entry

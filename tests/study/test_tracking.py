@@ -1,0 +1,326 @@
+"""What MLflow is told: a pure function of the stored trials."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from study import tracking
+from study.outbox import Outbox
+from study.outbox_entries import CloseRun, Entry, LogMetrics, LogTable, OpenRun, SetTags
+from study.trial_table import ArmRow, StoredReport, TrialRow, TrialTable
+
+ARM = ArmRow(
+    name="digits challenger",
+    dataset="digits (3 per class)",
+    model="vgg11, width 0.25",
+    method="challenger",
+    n_classes=10,
+    n_features=784,
+    epochs=20,
+    dimensions=("top_k", "alpha"),
+    sweeps={},
+    best_params={"top_k": 5, "alpha": 0.5},
+)
+REPORTS = (
+    StoredReport(epoch=0, time_ms=100, metrics={"filter_cosine/mean": (0.5, 0.25)}),
+    StoredReport(
+        epoch=10, time_ms=110, metrics={"val/accuracy": (0.75, 1.0), "val/nll": (0.5, 0.5)}
+    ),
+    StoredReport(
+        epoch=20,
+        time_ms=120,
+        metrics={
+            "val/accuracy": (0.5, 0.75),
+            "val/nll": (0.25, 0.75),
+            "test/accuracy": (0.5, 0.5),
+        },
+    ),
+)
+ROW = TrialRow(
+    arm="digits challenger",
+    phase="search",
+    number=7,
+    state="COMPLETE",
+    params={"top_k": 5, "alpha": 0.5},
+    seeds=(3, 4),
+    reports=REPORTS,
+    value=0.625,
+    reason=None,
+    folder="digits-challenger/search-7",
+    started_ms=90,
+    finished_ms=130,
+)
+REVIEW = tracking.Review(
+    study="tiny",
+    objective="val/accuracy",
+    higher_is_better={"val/accuracy": True, "val/nll": False},
+    settings={"digits challenger": {"batch_size": "30", "alpha": "fixed elsewhere"}},
+    config_hash=lambda row: f"hash-{row.number}",
+    git_commit="0123abc",
+    user="ada",
+)
+KEY = "trial/digits challenger/search/7"
+
+
+def table(*rows: TrialRow) -> TrialTable:
+    idle = replace(ARM, name="digits base", method="base", best_params=None)
+    return TrialTable(
+        study="tiny",
+        objective="val/accuracy",
+        direction="maximise",
+        sampler="tpe",
+        arms=(ARM, idle),
+        rows=rows,
+        environment={},
+    )
+
+
+def only(entries: tuple[Entry, ...], kind: type[Entry]) -> Entry:
+    (entry,) = (entry for entry in entries if isinstance(entry, kind))
+    return entry
+
+
+def test_the_experiment_names_its_primary_metric_and_direction() -> None:
+    assert tracking.study_opened(REVIEW) == (
+        SetTags(
+            run_key=None,
+            tags={
+                "study": "tiny",
+                "mlflow.experiment.primaryMetric.name": "val/accuracy",
+                "mlflow.experiment.primaryMetric.greaterIsBetter": "true",
+            },
+        ),
+    )
+
+
+def test_a_trial_opens_a_child_run_with_its_point_settings_and_tags() -> None:
+    (opening,) = tracking.trial_opened(REVIEW, ARM, ROW)
+    assert isinstance(opening, OpenRun)
+    assert opening.run_key == KEY
+    assert opening.parent_key == tracking.arm_key(ARM.name) == "arm/digits challenger"
+    assert opening.name == "challenger search 7"
+    assert opening.start_ms == 90
+    # The point wins over a fixed setting of the same name.
+    assert opening.params == {"batch_size": "30", "replicas": "2", "top_k": "5", "alpha": "0.5"}
+    assert opening.tags == {
+        "study": "tiny",
+        "arm": "digits challenger",
+        "phase": "search",
+        "dataset": "digits (3 per class)",
+        "model": "vgg11, width 0.25",
+        "method": "challenger",
+        "kind": "trial",
+        "trial_number": "7",
+        "seeds": "3 4",
+        "config_hash": "hash-7",
+        "git_commit": "0123abc",
+        "mlflow.user": "ada",
+        "mlflow.source.name": "challenger-study",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.git.commit": "0123abc",
+    }
+    assert opening.dataset is not None
+    assert opening.dataset.name == "digits (3 per class)"
+
+
+def test_what_is_not_known_of_the_source_is_not_claimed() -> None:
+    review = replace(REVIEW, git_commit=None, user=None, config_hash=None)
+    (opening,) = tracking.trial_opened(review, ARM, ROW)
+    assert isinstance(opening, OpenRun)
+    unknown = {"git_commit", "config_hash", "mlflow.user", "mlflow.source.git.commit"}
+    assert not unknown & set(opening.tags)
+
+
+def test_an_arm_opens_the_parent_run_with_its_fixed_settings() -> None:
+    (opening,) = tracking.arm_opened(REVIEW, ARM, 80)
+    assert isinstance(opening, OpenRun)
+    assert (opening.run_key, opening.parent_key) == ("arm/digits challenger", None)
+    assert (opening.name, opening.start_ms) == ("digits challenger", 80)
+    assert opening.params["batch_size"] == "30"
+    assert opening.params["data/n_features"] == "784"
+    assert opening.params["dimensions"] == "top_k alpha"
+
+
+def test_a_report_is_logged_as_mean_and_sample_deviation() -> None:
+    (logged,) = tracking.report_logged(KEY, REPORTS[1])
+    assert logged == LogMetrics(
+        run_key=KEY,
+        epoch=10,
+        time_ms=110,
+        metrics={
+            "val/accuracy": 0.875,
+            "val/accuracy_std": statistics.stdev((0.75, 1.0)),
+            "val/nll": 0.5,
+            "val/nll_std": 0.0,
+        },
+    )
+
+
+def test_one_replica_has_no_deviation() -> None:
+    report = StoredReport(epoch=1, time_ms=1, metrics={"val/accuracy": (0.5,)})
+    (logged,) = tracking.report_logged(KEY, report)
+    assert isinstance(logged, LogMetrics)
+    assert logged.metrics == {"val/accuracy": 0.5}
+
+
+def test_a_value_that_is_not_finite_is_left_out_and_its_neighbours_are_not() -> None:
+    metrics = {"a": (math.nan, 0.5), "b": (math.inf,), "c": (), "d": (0.5,)}
+    (logged,) = tracking.report_logged(KEY, StoredReport(epoch=1, time_ms=1, metrics=metrics))
+    assert isinstance(logged, LogMetrics)
+    assert logged.metrics == {"d": 0.5}
+    empty = StoredReport(epoch=1, time_ms=1, metrics={"a": (math.nan,)})
+    assert tracking.report_logged(KEY, empty) == ()
+
+
+def test_best_metrics_follow_each_metrics_direction_and_use_validation_only() -> None:
+    best = tracking.best_metrics(ROW, {**REVIEW.higher_is_better, "test/accuracy": True})
+    assert best == {"best/val/accuracy": 0.875, "best/val/nll": 0.5}
+    assert tracking.best_metrics(ROW, {"val/accuracy": False}) == {"best/val/accuracy": 0.625}
+
+
+def test_the_replica_table_has_each_metrics_last_value_by_seed() -> None:
+    assert tracking.replica_table(ROW) == {
+        "seed": [3, 4],
+        "filter_cosine/mean": [0.5, 0.25],
+        "test/accuracy": [0.5, 0.5],
+        "val/accuracy": [0.5, 0.75],
+        "val/nll": [0.25, 0.75],
+    }
+    odd = StoredReport(epoch=1, time_ms=1, metrics={"a": (math.nan, 1.0), "b": (2.0,)})
+    assert tracking.replica_table(replace(ROW, reports=(odd,))) == {
+        "seed": [3, 4],
+        "a": [None, 1.0],
+        "b": [2.0, None],
+    }
+
+
+def test_a_completed_trial_ends_with_its_objective_and_its_replicas() -> None:
+    entries = tracking.trial_closed(REVIEW, ROW)
+    final = only(entries, LogMetrics)
+    assert final == LogMetrics(
+        run_key=KEY,
+        epoch=20,
+        time_ms=130,
+        metrics={"best/val/accuracy": 0.875, "best/val/nll": 0.5, "objective": 0.625},
+        name="final",
+    )
+    replicas = only(entries, LogTable)
+    assert isinstance(replicas, LogTable)
+    assert replicas.name == "replicas.json"
+    assert entries[-1] == CloseRun(
+        run_key=KEY, status="FINISHED", end_ms=130, tags={"state": "COMPLETE"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "closing"),
+    [
+        (
+            replace(ROW, state="PRUNED", value=None),
+            CloseRun(run_key=KEY, status="KILLED", end_ms=130, tags={"state": "PRUNED"}),
+        ),
+        (
+            replace(ROW, state="FAIL", value=None, reports=(), reason="seed 4: loss is nan"),
+            CloseRun(
+                run_key=KEY,
+                status="FAILED",
+                end_ms=130,
+                tags={"state": "FAIL", "reason": "seed 4: loss is nan"},
+            ),
+        ),
+        (
+            replace(ROW, state="FAIL", value=math.nan, reason="x" * 9000, finished_ms=None),
+            CloseRun(
+                run_key=KEY,
+                status="FAILED",
+                end_ms=120,
+                tags={"state": "FAIL", "reason": "x" * 500},
+            ),
+        ),
+    ],
+    ids=["pruned", "failed", "failed without an end"],
+)
+def test_a_trial_that_did_not_complete_says_so(row: TrialRow, closing: CloseRun) -> None:
+    entries = tracking.trial_closed(REVIEW, row)
+    assert entries[-1] == closing
+    for entry in entries:
+        if isinstance(entry, LogMetrics):
+            assert "objective" not in entry.metrics
+
+
+def test_a_running_trial_is_not_ended_and_neither_is_its_arm() -> None:
+    running = replace(ROW, number=8, state="RUNNING", finished_ms=None, value=None)
+    closed = [
+        entry.run_key
+        for entry in tracking.everything(REVIEW, table(ROW, running))
+        if isinstance(entry, CloseRun)
+    ]
+    assert closed == [KEY]
+
+
+def test_an_arm_ends_with_its_counts_and_chosen_configuration() -> None:
+    failed = replace(ROW, number=8, state="FAIL", finished_ms=150)
+    (closing,) = tracking.arm_closed(REVIEW, ARM, (ROW, failed))
+    assert closing == CloseRun(
+        run_key="arm/digits challenger",
+        status="FINISHED",
+        end_ms=150,
+        tags={
+            "trials/COMPLETE": "1",
+            "trials/FAIL": "1",
+            "best_params/alpha": "0.5",
+            "best_params/top_k": "5",
+            "objective": "val/accuracy",
+        },
+    )
+    (closing,) = tracking.arm_closed(REVIEW, ARM, (failed,))
+    assert isinstance(closing, CloseRun)
+    assert closing.status == "FAILED"
+
+
+def test_a_rebuild_says_what_the_live_study_said(tmp_path: Path) -> None:
+    asked = replace(ROW, state="RUNNING", reports=(), value=None, finished_ms=None)
+    outbox = Outbox(path=tmp_path / "outbox.sqlite")
+    outbox.put(tracking.study_opened(REVIEW))
+    outbox.put(tracking.arm_opened(REVIEW, ARM, asked.started_ms))
+    outbox.put(tracking.trial_opened(REVIEW, ARM, asked))
+    for report in REPORTS:
+        outbox.put(tracking.report_logged(tracking.trial_key(asked), report))
+    outbox.put(tracking.trial_closed(REVIEW, ROW))
+    outbox.put(tracking.arm_closed(REVIEW, ARM, (ROW,)))
+    live = [item.entry for item in outbox.undelivered(100)]
+    outbox.mark_delivered([item.seq for item in outbox.undelivered(100)], time_ms=0)
+
+    rebuilt = list(tracking.everything(REVIEW, table(ROW)))
+    outbox.put(rebuilt)
+    assert rebuilt == live
+    assert outbox.waiting().entries == 0
+    outbox.close()
+
+
+def test_everything_opens_a_run_before_it_tells_of_it_and_parents_first() -> None:
+    rows = tuple(replace(ROW, number=number) for number in range(3))
+    opened: set[str | None] = {None}
+    for entry in tracking.everything(REVIEW, table(*rows)):
+        if isinstance(entry, OpenRun):
+            assert entry.parent_key in opened
+            opened.add(entry.run_key)
+        assert entry.run_key in opened
+    assert opened == {None, "arm/digits challenger"} | {tracking.trial_key(row) for row in rows}
+
+
+@given(st.text(min_size=1), st.text(min_size=1))
+def test_any_two_arm_names_have_two_searchable_keys(one: str, other: str) -> None:
+    keys = [tracking.trial_key(replace(ROW, arm=name)) for name in (one, other)]
+    assert (keys[0] == keys[1]) == (one == other)
+    for key in keys:
+        OpenRun(
+            run_key=key, parent_key=None, name="", start_ms=0, params={}, tags={}, dataset=None
+        )

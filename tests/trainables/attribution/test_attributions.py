@@ -1,0 +1,119 @@
+"""Promises that every attribution keeps."""
+
+from __future__ import annotations
+
+import copy
+from typing import NoReturn
+
+import pytest
+import torch
+
+from tests.trainables.builders import conv_inputs, conv_net
+from trainables.attribution import ATTRIBUTIONS
+
+TARGET = torch.tensor([0, 1, 2, 3, 4, 0])
+
+
+@pytest.fixture(params=sorted(ATTRIBUTIONS))
+def attribution(request):
+    return ATTRIBUTIONS[request.param]()
+
+
+@pytest.fixture
+def model():
+    """Make a network whose modules are in different modes."""
+    network = conv_net(batch_norm=True).train()
+    network.features[1].eval()
+    return network
+
+
+def modes(model):
+    return {name: module.training for name, module in model.named_modules()}
+
+
+def test_the_names_are_those_of_the_settings():
+    assert {name: kind.name for name, kind in ATTRIBUTIONS.items()} == {
+        name: name for name in ATTRIBUTIONS
+    }
+
+
+def test_it_gives_detached_relevances_like_the_inputs(attribution, model):
+    inputs = conv_inputs()
+    relevance = attribution(model, inputs, TARGET)
+    assert relevance.shape == inputs.shape
+    assert relevance.dtype == inputs.dtype
+    assert not relevance.requires_grad
+    assert relevance.isfinite().all()
+    assert relevance.abs().sum() > 0
+
+
+def test_model_and_inputs_are_left_as_they_were(attribution, model):
+    inputs = conv_inputs()
+    before, given, mode = copy.deepcopy(model.state_dict()), inputs.clone(), modes(model)
+    model.head[0].weight.grad = torch.ones_like(model.head[0].weight)
+
+    attribution(model, inputs, TARGET)
+
+    assert modes(model) == mode
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    assert torch.equal(inputs, given)
+    assert not inputs.requires_grad
+    gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    assert list(gradients) == ["head.0.weight"]
+    assert (gradients["head.0.weight"] == 1).all()
+
+
+def test_the_model_is_left_as_it_was_when_it_raises(attribution, model):
+    before, mode = copy.deepcopy(model.state_dict()), modes(model)
+
+    def refuse(_logits) -> NoReturn:
+        raise KeyError("no class today")
+
+    with pytest.raises(KeyError, match="no class today"):
+        attribution(model, conv_inputs(), refuse)
+    with pytest.raises(RuntimeError):
+        attribution(model, conv_inputs()[:, :1], TARGET)
+
+    assert modes(model) == mode
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_it_runs_in_eval_mode(attribution, model):
+    seen = []
+    model.head[2].register_forward_hook(lambda module, *_: seen.append(module.training))
+    first = attribution(model, conv_inputs(), TARGET)
+    assert seen == [False]
+    assert torch.isfinite(first).all()
+
+
+def test_a_function_chooses_the_class_from_the_logits_that_are_explained(attribution, model):
+    inputs, seen = conv_inputs(), []
+
+    def second(logits) -> torch.Tensor:
+        seen.append(logits)
+        return logits.topk(2).indices[:, 1]
+
+    found = attribution(model, inputs, second)
+
+    (logits,) = seen
+    assert not logits.requires_grad
+    chosen = logits.topk(2).indices[:, 1]
+    assert torch.equal(found, attribution(model, inputs, chosen))
+    assert not torch.equal(found, attribution(model, inputs, logits.argmax(1)))
+    model.eval()
+    torch.testing.assert_close(logits, model(inputs).detach())
+
+
+def test_it_works_where_gradients_are_off(attribution, model):
+    inputs = conv_inputs()
+    expected = attribution(model, inputs, TARGET)
+    with torch.no_grad():
+        assert torch.equal(attribution(model, inputs, TARGET), expected)
+
+
+def test_inputs_that_already_ask_for_gradients_get_none(attribution, model):
+    inputs = conv_inputs().requires_grad_()
+    relevance = attribution(model, inputs, TARGET)
+    assert inputs.grad is None
+    assert not relevance.requires_grad

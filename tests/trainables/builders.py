@@ -1,0 +1,91 @@
+"""Small networks and configurations for tests."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from trainables.config import Adam, TrainingConfig, TrialConfig
+from trainables.datasets import Digits
+from trainables.methods import METHODS
+from trainables.models import Vgg11
+
+
+class ConvNet(nn.Module):
+    """Two convolutions with a max pool and two linear layers, for 8 × 8 inputs."""
+
+    def __init__(self, *, bias: bool = True, batch_norm: bool = False) -> None:
+        """Lay the layers out."""
+        super().__init__()
+        norm = [nn.BatchNorm2d(4)] if batch_norm else []
+        self.features = nn.Sequential(
+            nn.Conv2d(2, 4, 3, padding=1, bias=bias),
+            *norm,
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(4, 6, 3, bias=bias),
+            nn.ReLU(),
+        )
+        self.head = nn.Sequential(
+            nn.Linear(24, 7, bias=bias), nn.ReLU(), nn.Dropout(0.5), nn.Linear(7, 5, bias=bias)
+        )
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Compute the logits."""
+        return self.head(self.features(inputs).flatten(1))
+
+
+def conv_net(*, bias: bool = True, batch_norm: bool = False) -> ConvNet:
+    """Make a float64 ConvNet whose biases and batch statistics are anything but neutral."""
+    model = ConvNet(bias=bias, batch_norm=batch_norm).double()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.uniform_(-1, 1)
+            module.running_var.uniform_(0.5, 2)
+            nn.init.uniform_(module.weight, 0.5, 2)
+            nn.init.uniform_(module.bias, -1, 1)
+        elif isinstance(module, nn.Conv2d | nn.Linear) and bias:
+            nn.init.uniform_(module.bias, -0.3, 0.3)
+    return model
+
+
+def conv_inputs(count: int = 6) -> Tensor:
+    """Draw inputs for a ConvNet."""
+    return torch.randn(count, 2, 8, 8, dtype=torch.float64)
+
+
+class Flat(nn.Module):
+    """A linear classifier without bias: its relevances can be read off its weights."""
+
+    def __init__(self, weight: Tensor) -> None:
+        """Take the weights (classes, features)."""
+        super().__init__()
+        self.linear = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
+        self.linear.weight = nn.Parameter(weight.clone())
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Compute the logits."""
+        return self.linear(inputs.flatten(1))
+
+
+def trial(method: str = "base", **changes: object) -> TrialConfig:
+    """Configure a trial of seconds: 20 real digits, three batches an epoch, a narrow VGG.
+
+    Batch norm and dropout are on, and the last batch of an epoch is smaller than the others.
+    """
+    config = TrialConfig(
+        dataset=Digits(train_per_class=2, val_size=20, test_size=20),
+        model=Vgg11(width=1 / 32, batch_norm=True, dropout=0.3),
+        method=METHODS[method](),
+        training=TrainingConfig(
+            epochs=5,
+            batch_size=8,
+            optimiser=Adam(lr=1e-3),
+            eval_every=2,
+            checkpoint_every_s=0.0,
+        ),
+        seeds=(1, 2),
+    )
+    return replace(config, **changes)

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainables.errors import ConfigError
+from trainables.methods.challenge import (
+    Amounts,
+    Shares,
+    apply_challenge,
+    check_amounts,
+    check_feature_count,
+    check_selection,
+    count_features,
+    random_features,
+    select_features,
+    shares,
+)
+
+UNIT = st.floats(0, 1)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize(
+    ("batch", "split", "a_share", "a", "b"),
+    [
+        (30, 0.5, 0.5, 7, 7),  # the paper's 25 / 25 / 50 on the whole of tinyMNIST
+        (100, 0.29, 1.0, 29, 0),  # 0.29 * 100 is 28.999999999999996
+        (100, 0.29, 0.0, 0, 29),
+        (100, 0.58, 0.5, 29, 29),
+        (1000, 0.5, 0.9, 450, 50),  # 1 - 0.9 is 0.09999999999999998
+        (7, 0.5, 0.5, 1, 1),
+        (3, 0.5, 0.5, 0, 0),
+        (1, 0.99, 0.5, 0, 0),
+        (9, 0.9, 0.25, 2, 6),
+    ],
+)
+def test_shares_are_rounded_down_and_whole_ones_stay_whole(batch, split, a_share, a, b):
+    found = shares(batch, split, a_share)
+    assert found == Shares(a=a, b=b)
+    assert found.challenged == a + b
+
+
+@given(batch=st.integers(0, 10_000), split=UNIT, a_share=UNIT)
+def test_shares_never_exceed_what_was_asked_nor_fall_short_by_a_sample(batch, split, a_share):
+    found = shares(batch, split, a_share)
+    tiny = 1e-8
+    assert 0 <= found.challenged <= batch
+    for part, share in ((found.a, a_share), (found.b, 1 - a_share)):
+        exact = batch * split * share
+        assert part <= exact + tiny
+        assert part > exact - 1 - tiny
+
+
+@given(data=st.data(), batch=st.integers(1, 2000))
+def test_whole_numbers_of_samples_are_met_exactly(data, batch):
+    challenged = data.draw(st.integers(0, batch))
+    lowered = data.draw(st.integers(0, challenged))
+    found = shares(batch, challenged / batch, lowered / max(1, challenged))
+    assert found == Shares(a=lowered, b=challenged - lowered)
+
+
+@pytest.mark.parametrize(
+    ("n_features", "count"),
+    [(1, 1), (78, 78), (1.0, 784), (0.1, 78), (0.5, 392), (1e-9, 1), (0.0019, 1), (0.002, 2)],
+)
+def test_an_integer_is_a_count_and_a_float_a_share_of_at_least_one(n_features, count):
+    assert count_features(n_features, 784) == count
+
+
+def test_the_highest_or_the_lowest_relevances_are_selected_per_sample():
+    relevance = torch.randn(200, 2, 3, 4)
+    found = select_features(relevance, 5, generator()).numpy()
+    order = np.argsort(relevance.flatten(1).numpy(), axis=1)
+    sides = []
+    for row, ranked in zip(found, order, strict=True):
+        lowest, highest = set(ranked[:5]), set(ranked[-5:])
+        assert set(row) in (lowest, highest)
+        sides.append(set(row) == highest)
+    # Binomial(200, 1/2): 60 and 140 are 5.7 standard deviations away.
+    assert 60 < sum(sides) < 140
+
+
+def test_the_coin_below_one_half_takes_the_highest():
+    relevance = torch.arange(6.0).reshape(1, 1, 6).expand(50, 1, 6)
+    found = select_features(relevance, 2, generator(3))
+    coins = torch.rand(50, 1, generator=generator(3)).squeeze(1)
+    for row, coin in zip(found.tolist(), coins.tolist(), strict=True):
+        assert sorted(row) == ([4, 5] if coin < 0.5 else [0, 1])
+
+
+def test_selecting_all_features_selects_each_once():
+    found = select_features(torch.randn(4, 1, 9), 9, generator())
+    assert found.sort(1).values.tolist() == [list(range(9))] * 4
+
+
+def test_random_features_are_distinct_and_uniform():
+    inputs = torch.zeros(4000, 2, 5)
+    found = random_features(inputs, 3, generator())
+    assert found.shape == (4000, 3)
+    assert all(len(set(row)) == 3 for row in found.tolist())
+    counts = torch.bincount(found.flatten(), minlength=10)
+    # Each feature is drawn with probability 3/10: 1200 ± 29; five standard deviations.
+    assert ((counts - 1200).abs() < 145).all()
+
+
+def test_random_features_ignore_the_values_and_follow_the_generator():
+    inputs = torch.randn(8, 1, 20)
+    first = random_features(inputs, 4, generator(1))
+    assert torch.equal(first, random_features(-5 * inputs, 4, generator(1)))
+    assert not torch.equal(first, random_features(inputs, 4, generator(2)))
+
+
+def test_a_is_lowered_by_alpha_b_is_raised_by_beta_and_the_rest_stays():
+    inputs = torch.tensor([[[1.0, 2.0], [3.0, 4.0]]]).repeat(4, 1, 1)
+    before = inputs.clone()
+    features = torch.tensor([[0, 3], [1, 2], [2, 0]])
+    found = apply_challenge(inputs, features, Shares(a=1, b=2), Amounts(alpha=0.5, beta=2.0))
+    assert found.tolist() == [
+        [[0.5, 2.0], [3.0, 3.5]],
+        [[1.0, 4.0], [5.0, 4.0]],
+        [[3.0, 2.0], [5.0, 4.0]],
+        [[1.0, 2.0], [3.0, 4.0]],
+    ]
+    assert torch.equal(inputs, before)
+
+
+def test_only_challenged_samples_are_clipped():
+    inputs = torch.tensor([[[0.25, 3.0]], [[-3.0, 0.75]], [[-9.0, 9.0]]])
+    amounts = Amounts(alpha=2.0, beta=2.0, clip=(-1.0, 1.0))
+    found = apply_challenge(inputs, torch.tensor([[0], [1]]), Shares(a=1, b=1), amounts)
+    assert found.tolist() == [[[-1.0, 1.0]], [[-1.0, 1.0]], [[-9.0, 9.0]]]
+
+
+@pytest.mark.parametrize(
+    ("check", "message"),
+    [
+        (lambda: check_amounts(-0.1, 0.0, None), "alpha must be 0 or more, got -0.1."),
+        (lambda: check_amounts(0.0, -0.1, None), "beta must be 0 or more, got -0.1."),
+        (
+            lambda: check_amounts(0.0, 0.0, (1.0, 1.0)),
+            "clip must be [low, high] with low below high, got (1.0, 1.0).",
+        ),
+        (
+            lambda: check_amounts(0.0, 0.0, (0.0, 1.0, 2.0)),
+            "clip must be [low, high] with low below high, got (0.0, 1.0, 2.0).",
+        ),
+        (lambda: check_selection(0, 0.5, 0.5), "n_features as a count must be at least 1, got 0."),
+        (
+            lambda: check_selection(0.0, 0.5, 0.5),
+            "n_features as a share must lie in (0, 1], got 0.0.",
+        ),
+        (
+            lambda: check_selection(1.5, 0.5, 0.5),
+            "n_features as a share must lie in (0, 1], got 1.5.",
+        ),
+        (lambda: check_selection(1, 0.0, 0.5), "split must lie in (0, 1), got 0.0."),
+        (lambda: check_selection(1, 1.0, 0.5), "split must lie in (0, 1), got 1.0."),
+        (lambda: check_selection(1, 0.5, -0.5), "a_share must lie in [0, 1], got -0.5."),
+        (lambda: check_selection(1, 0.5, 1.5), "a_share must lie in [0, 1], got 1.5."),
+        (
+            lambda: check_feature_count(785, 784),
+            "n_features must not exceed the 784 input features, got 785.",
+        ),
+    ],
+)
+def test_settings_out_of_range_are_refused(check, message):
+    with pytest.raises(ConfigError) as caught:
+        check()
+    assert str(caught.value) == message
+
+
+def test_settings_at_the_border_of_their_range_are_accepted():
+    check_amounts(0.0, 0.0, (-1.0, 1.0))
+    check_selection(1, 0.01, 0.0)
+    check_selection(1.0, 0.99, 1.0)
+    check_feature_count(784, 784)
+    check_feature_count(1.0, 784)

@@ -1,0 +1,292 @@
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, fields, make_dataclass
+from typing import Any, ClassVar, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainables.attribution import ATTRIBUTIONS, AttributionConfig, EpsilonLrp, InputXGradient
+from trainables.config import Adam, OptimiserConfig, Sgd, TrainingConfig, TrialConfig
+from trainables.datasets import DATASETS, DatasetConfig, Digits
+from trainables.decoding import decode, encode
+from trainables.errors import ConfigError
+from trainables.methods import METHODS, Base, Challenger, MethodConfig, Random
+from trainables.models import MODELS, ModelConfig, Vgg11
+
+POSITIVE = st.floats(1e-9, 1e9)
+AMOUNT = st.floats(0, 1e6)
+SHARE = st.floats(0.01, 0.99)
+COUNT = st.integers(1, 100)
+
+# Records are built inside strategies, and beartype checks a random item of each tuple.
+random_item_checks = pytest.mark.filterwarnings(
+    "ignore:Do not use the `random` module:hypothesis.errors.HypothesisDeprecationWarning"
+)
+
+
+def chosen(*values: object) -> st.SearchStrategy[Any]:
+    return st.sampled_from(values)
+
+
+ATTRIBUTION = {
+    "epsilon_lrp": st.builds(
+        EpsilonLrp, epsilon=AMOUNT, epsilon_mode=chosen("absolute", "relative")
+    ),
+    "input_x_gradient": st.builds(InputXGradient),
+}
+OPTIMISER = {
+    "adam": st.builds(Adam, lr=POSITIVE, weight_decay=AMOUNT),
+    "sgd": st.builds(Sgd, lr=POSITIVE, momentum=SHARE, weight_decay=AMOUNT),
+}
+CHALLENGE = {
+    "n_features": COUNT | SHARE,
+    "alpha": AMOUNT,
+    "beta": AMOUNT,
+    "split": SHARE,
+    "a_share": st.floats(0, 1),
+    "clip": st.none() | st.tuples(st.floats(-5, -1), st.floats(0, 5)),
+}
+METHOD = {
+    "base": st.builds(Base),
+    "random": st.builds(Random, **CHALLENGE),
+    "challenger": st.builds(
+        Challenger,
+        top_k=st.integers(1, 10),
+        attribution=st.one_of(*ATTRIBUTION.values()),
+        class_mode=chosen("topk", "target", "topk_or_target"),
+        k_draw=chosen("batch", "sample"),
+        **CHALLENGE,
+    ),
+}
+IMAGES = {
+    "val_size": COUNT,
+    "test_size": st.none() | COUNT,
+    "subset_seed": st.integers(-9, 9),
+    "subset": chosen("fixed", "per_replica"),
+    "normalisation": chosen("standardise", "unit"),
+}
+DATASET = {
+    name: st.one_of(
+        st.builds(kind, train_per_class=st.none() | COUNT, train_size=st.none(), **IMAGES),
+        st.builds(kind, train_per_class=st.none(), train_size=COUNT, **IMAGES),
+    )
+    for name, kind in DATASETS.items()
+}
+MODEL = {
+    name: st.builds(
+        kind,
+        width=st.floats(1 / 64, 2),
+        initialisation=chosen("kaiming", "default"),
+        batch_norm=st.booleans(),
+        dropout=st.floats(0, 0.99),
+    )
+    for name, kind in MODELS.items()
+}
+TRAINING = st.builds(
+    TrainingConfig,
+    epochs=COUNT,
+    batch_size=COUNT,
+    optimiser=st.one_of(*OPTIMISER.values()),
+    start_from=st.just("scratch"),
+    eval_every=COUNT,
+    checkpoint_every_s=AMOUNT,
+)
+TRIAL = st.builds(
+    TrialConfig,
+    dataset=st.one_of(*DATASET.values()),
+    model=st.one_of(*MODEL.values()),
+    method=st.one_of(*METHOD.values()),
+    training=TRAINING,
+    seeds=st.lists(st.integers(-99, 99), min_size=1, max_size=5, unique=True).map(tuple),
+    is_final=st.booleans(),
+)
+UNIONS = [
+    (AttributionConfig, ATTRIBUTION, ATTRIBUTIONS),
+    (OptimiserConfig, OPTIMISER, {"adam": Adam, "sgd": Sgd}),
+    (MethodConfig, METHOD, METHODS),
+    (DatasetConfig, DATASET, DATASETS),
+    (ModelConfig, MODEL, MODELS),
+]
+
+
+def again(kind: type, value: object) -> object:
+    """Encode, write and read as JSON, and decode."""
+    return decode(kind, json.loads(json.dumps(encode(value))))
+
+
+def message(kind: type, data: object, where: str = "") -> str:
+    with pytest.raises(ConfigError) as caught:
+        decode(kind, data, where)
+    return str(caught.value)
+
+
+@random_item_checks
+@pytest.mark.parametrize(("union", "strategies", "known"), UNIONS)
+@given(data=st.data())
+def test_decoding_undoes_encoding_for_every_alternative(union, strategies, known, data):
+    assert strategies.keys() == known.keys()  # a new one needs a strategy here
+    for name, strategy in strategies.items():
+        value = data.draw(strategy, label=name)
+        assert type(value) is known[name]
+        assert again(known[name], value) == value
+        holder = make_dataclass("Holder", [("value", union)])
+        assert again(holder, holder(value)) == holder(value)
+
+
+@random_item_checks
+@given(TRIAL)
+def test_decoding_undoes_encoding_for_whole_trials(value):
+    copy = again(TrialConfig, value)
+    assert copy == value
+    assert copy.hash() == value.hash()
+    assert type(copy.training.checkpoint_every_s) is float
+    if isinstance(value.method, Random | Challenger):
+        assert type(copy.method.n_features) is type(value.method.n_features)
+
+
+def test_every_field_and_the_name_are_encoded():
+    for _union, _strategies, known in UNIONS:
+        for name, kind in known.items():
+            encoded = encode(kind())
+            assert set(encoded) == {"name", *(field.name for field in fields(kind))}
+            assert encoded["name"] == name
+
+
+def test_a_name_alone_takes_the_defaults():
+    assert decode(TrainingConfig, {"optimiser": "sgd"}).optimiser == Sgd()
+    assert decode(TrainingConfig, {"optimiser": {"name": "sgd"}}).optimiser == Sgd()
+    assert decode(Adam, "adam") == Adam()
+
+
+def test_an_integer_becomes_a_real_number_only_where_one_is_asked_for():
+    assert decode(Adam, {"lr": 1}) == Adam(lr=1.0)
+    assert type(decode(Adam, {"lr": 1}).lr) is float
+    assert type(decode(Random, {"n_features": 1}).n_features) is int
+    assert type(decode(Random, {"n_features": 1.0}).n_features) is float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Titled:
+    """A record whose name is a setting, and which takes a mapping and anything."""
+
+    name: str
+    values: dict[str, int]
+    rest: Any = None
+    level: Literal[1, 2] = 1
+
+
+def test_a_name_may_be_a_setting():
+    data = {"name": "mine", "values": {"a": 1}, "rest": [None, {"x": math.inf}], "level": 2}
+    assert decode(Titled, data) == Titled(
+        name="mine", values={"a": 1}, rest=[None, {"x": math.inf}], level=2
+    )
+    assert message(Titled, {"name": 3, "values": {}}) == "name must be a text, got 3."
+    assert message(Titled, "mine") == "the file must be a mapping of settings, got 'mine'."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nothing:
+    """A named record without settings."""
+
+    name: ClassVar[str] = "nothing"
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "said"),
+    [
+        (Adam, {"lrr": 1.0}, "t.lrr is not a setting; did you mean 'lr'?"),
+        (Adam, {"zzz": 1.0}, "t.zzz is not a setting; known: lr, weight_decay."),
+        (Nothing, {"x": 1}, "t.x is not a setting; known: none."),
+        (Adam, {"name": "sgd"}, "t.name must be 'adam', got 'sgd'."),
+        (Adam, "sgd", "t.name must be 'adam', got 'sgd'."),
+        (
+            TrainingConfig,
+            {"name": "x"},
+            "t.name is not a setting; known: batch_size, checkpoint_every_s, epochs, "
+            "eval_every, optimiser, start_from.",
+        ),
+        (Titled, {"name": "a"}, "t.values is missing; give it a value."),
+        (Adam, [1], "t must be a mapping of settings, got [1]."),
+        (Adam, None, "t must be a mapping of settings, got None."),
+        (TrainingConfig, {"epochs": 1.0}, "t.epochs must be an integer, got 1.0."),
+        (TrainingConfig, {"epochs": True}, "t.epochs must be an integer, got True."),
+        (TrainingConfig, {"epochs": "3"}, "t.epochs must be an integer, got '3'."),
+        (TrainingConfig, {"epochs": None}, "t.epochs must be an integer, got None."),
+        (Adam, {"lr": True}, "t.lr must be a number, got True."),
+        (Adam, {"lr": "1e-3"}, "t.lr must be a number, got '1e-3'."),
+        (Adam, {"lr": math.nan}, "t.lr must be a finite number, got nan."),
+        (Adam, {"lr": -math.inf}, "t.lr must be a finite number, got -inf."),
+        (Adam, {"lr": 0}, "t.lr must be above 0, got 0.0."),
+        (Adam, {"weight_decay": -1}, "t.weight_decay must be 0 or more, got -1.0."),
+        (Vgg11, {"batch_norm": 1}, "t.batch_norm must be true or false, got 1."),
+        (Random, {"n_features": True}, "t.n_features must be a number, got True."),
+        (Random, {"n_features": math.nan}, "t.n_features must be a finite number, got nan."),
+        (Random, {"clip": 3}, "t.clip must be a list, got 3."),
+        (Random, {"clip": "ab"}, "t.clip must be a list, got 'ab'."),
+        (Random, {"clip": [0, "x"]}, "t.clip[1] must be a number, got 'x'."),
+        (
+            Random,
+            {"clip": [1, 0]},
+            "t.clip must be [low, high] with low below high, got (1.0, 0.0).",
+        ),
+        (Digits, {"test_size": "all"}, "t.test_size must be an integer, got 'all'."),
+        (Titled, {"name": "a", "values": [1]}, "t.values must be a mapping, got [1]."),
+        (
+            Titled,
+            {"name": "a", "values": {"b": "x"}},
+            "t.values.b must be an integer, got 'x'.",
+        ),
+        (
+            Titled,
+            {"name": "a", "values": {}, "level": True},
+            "t.level is True, which is not known; known: 1, 2.",
+        ),
+        (
+            TrainingConfig,
+            {"start_from": "scrach"},
+            "t.start_from is 'scrach', which is not known; did you mean 'scratch'?",
+        ),
+        (
+            TrainingConfig,
+            {"optimiser": "adamm"},
+            "t.optimiser is 'adamm', which is not known; did you mean 'adam'?",
+        ),
+        (
+            TrainingConfig,
+            {"optimiser": {"name": "lbfgs"}},
+            "t.optimiser.name is 'lbfgs', which is not known; known: adam, sgd.",
+        ),
+        (
+            TrainingConfig,
+            {"optimiser": {"lr": 1.0}},
+            "t.optimiser needs a 'name'; known: adam, sgd.",
+        ),
+        (
+            TrainingConfig,
+            {"optimiser": {"name": "adam", "momentum": 0.5}},
+            "t.optimiser.momentum is not a setting; known: lr, weight_decay.",
+        ),
+        (
+            TrainingConfig,
+            {"optimiser": {"name": "sgd", "momentum": 1}},
+            "t.optimiser.momentum must lie in [0, 1), got 1.0.",
+        ),
+        (
+            TrainingConfig,
+            {"optimiser": 3},
+            "t.optimiser must be a mapping of settings, got 3.",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_path(kind, data, said):
+    assert message(kind, data, "t") == said
+
+
+def test_without_a_path_the_message_starts_with_the_setting():
+    assert message(Adam, {"lrr": 1.0}) == "lrr is not a setting; did you mean 'lr'?"
+    assert message(TrainingConfig, {"epochs": 0}) == "epochs must be at least 1, got 0."
+    assert message(TrialConfig, {}) == "dataset is missing; give it a value."

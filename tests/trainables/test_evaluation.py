@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from tests.trainables.builders import Flat
+from trainables import evaluation
+from trainables.datasets import Samples
+from trainables.evaluation import evaluate, predict
+from trainables.metrics import METRICS
+
+
+def samples(count: int = 25) -> Samples:
+    targets = torch.arange(count) % 4
+    return Samples(inputs=torch.randn(count, 1, 6), targets=targets)
+
+
+def test_every_metric_is_computed_under_the_name_of_the_split():
+    model, data = Flat(torch.randn(4, 6)), samples()
+    found = evaluate(model, data, "val")
+    logits = model(data.inputs).detach()
+    assert found == {
+        f"val/{name}": pytest.approx(float(metric.compute(logits, data.targets)), rel=1e-12)
+        for name, metric in METRICS.items()
+    }
+    assert set(evaluate(model, data, "test")) == {f"test/{name}" for name in METRICS}
+
+
+def test_predictions_do_not_depend_on_how_the_samples_are_batched(monkeypatch):
+    model, data = Flat(torch.randn(4, 6)), samples()
+    whole = predict(model, data)
+    monkeypatch.setattr(evaluation, "_BATCH_SIZE", 7)
+    rows = []
+    model.register_forward_hook(lambda _module, inputs, _output: rows.append(len(inputs[0])))
+    torch.testing.assert_close(predict(model, data), whole)
+    assert rows == [7, 7, 7, 4]
+
+
+def test_it_runs_in_eval_mode_without_gradients_and_restores_the_mode():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(6, 4), nn.BatchNorm1d(4), nn.Dropout(0.9))
+    model.train()
+    before = model[2].running_mean.clone()
+    logits = predict(model, samples())
+    assert not logits.requires_grad
+    assert (logits != 0).all()
+    assert torch.equal(model[2].running_mean, before)
+    assert all(module.training for module in model.modules())
