@@ -96,6 +96,16 @@ class StudyFolder:
         return self.path / "manifest.json"
 
     @property
+    def sweeps(self) -> Path:
+        """Sweeps asked for at the command line."""
+        return self.path / "sweeps.json"
+
+    @property
+    def ray(self) -> Path:
+        """Scratch of Ray Tune, emptied at every start."""
+        return self.path / "ray"
+
+    @property
     def lock(self) -> Path:
         """Held by the process that runs the study."""
         return self.path / "lock"

@@ -1,0 +1,46 @@
+"""What a result was made with: versions, hardware and commit."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+_PACKAGES = ("challenger-study", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy")
+
+
+def environment() -> Mapping[str, str]:
+    """Describe this machine and installation, name to text."""
+    facts = {name: version(name) for name in _PACKAGES}
+    facts["python"] = platform.python_version()
+    facts["system"] = f"{platform.system()} {platform.machine()}"
+    facts["processor"] = f"{_processor()}, {os.cpu_count()} cores"
+    commit = git_commit()
+    return {**facts, "commit": commit} if commit else facts
+
+
+@cache
+def git_commit() -> str | None:
+    """Give the commit of this code, with ``-dirty`` if files differ; None outside a checkout."""
+    here = Path(__file__).resolve().parent
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude", "*"],
+            cwd=here, capture_output=True, text=True, check=True, timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or "unknown processor"
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or "unknown processor"

@@ -1,0 +1,111 @@
+"""From the study's own records to the trial table that analyses read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from search_spaces import ParamValue
+from study.arm import Arm, replica_seeds
+from study.conductor import Conductor
+from study.environment import environment
+from study.folder import StudyFolder
+from study.ledger import Entry
+from study.spec import StudySpec
+from study.trial_table import ArmRow, StoredReport, TrialRow, TrialTable
+from trainables.decoding import encode
+
+
+def trial_table(spec: StudySpec, folder: StudyFolder, conductor: Conductor) -> TrialTable:
+    """Make the table of a study as it stands."""
+    entries = sorted(conductor.entries(), key=lambda e: _order(spec, e))
+    return TrialTable(
+        study=spec.name,
+        objective=spec.metric,
+        direction=spec.direction,
+        sampler=_samplers(spec.arms),
+        arms=tuple(arm_row(arm, conductor.best(arm)) for arm in spec.arms),
+        rows=tuple(trial_row(spec, folder, e, conductor.reports_of(e.key)) for e in entries),
+        environment=environment(),
+    )
+
+
+def trial_row(
+    spec: StudySpec, folder: StudyFolder, entry: Entry, reports: Sequence[StoredReport]
+) -> TrialRow:
+    """Make the row of one trial."""
+    key = entry.key
+    arm = spec.arm(key.arm)
+    count = arm.replicas.final if key.phase == "final" else arm.replicas.search
+    return TrialRow(
+        arm=key.arm,
+        phase=key.phase,
+        number=key.number,
+        state=entry.state,
+        params=entry.params,
+        seeds=replica_seeds(spec.seed, key.phase, count),
+        reports=tuple(reports),
+        value=entry.value,
+        reason=entry.reason,
+        folder=str(folder.trial(key).relative_to(folder.path)),
+        started_ms=entry.started_ms,
+        finished_ms=entry.finished_ms,
+    )
+
+
+def arm_row(arm: Arm, best: Mapping[str, ParamValue] | None) -> ArmRow:
+    """Make the row of one arm."""
+    info = arm.dataset.info
+    return ArmRow(
+        name=arm.name,
+        dataset=describe_dataset(arm),
+        model=f"{arm.model.name}, width {arm.model.width:g}",
+        method=arm.method.name,
+        n_classes=info.n_classes,
+        n_features=info.n_features,
+        epochs=arm.training.epochs,
+        dimensions=tuple(arm.space.dimensions),
+        sweeps=arm.sweeps(),
+        best_params=best,
+    )
+
+
+def describe_dataset(arm: Arm) -> str:
+    """Name an arm's dataset with the size of its training set."""
+    dataset = arm.dataset
+    if dataset.train_per_class is not None:
+        size = f"{dataset.train_per_class} per class"
+    elif dataset.train_size is not None:
+        size = f"{dataset.train_size} training samples"
+    else:
+        return dataset.name
+    drawn = ", a subset per replica" if dataset.subset == "per_replica" else ""
+    return f"{dataset.name} ({size}{drawn})"
+
+
+def flat_settings(arm: Arm) -> dict[str, str]:
+    """Give an arm's fixed settings as flat text, without what its trials vary."""
+    data = encode(arm)
+    parts = {key: data[key] for key in ("dataset", "model", "training", "method")}
+    varied = set(arm.space.dimensions)
+    flat = dict(_flat(parts))
+    return {k: v for k, v in flat.items() if k.removeprefix("method/") not in varied}
+
+
+def _flat(data: Mapping[str, object], path: str = "") -> Iterable[tuple[str, str]]:
+    for key, value in data.items():
+        where = f"{path}/{key}" if path else key
+        if isinstance(value, Mapping):
+            yield from _flat(value, where)
+        else:
+            yield where, str(value)
+
+
+def _samplers(arms: Iterable[Arm]) -> str:
+    names = dict.fromkeys(arm.search.sampler for arm in arms if arm.space.dimensions)
+    return ", ".join(names) or "none"
+
+
+def _order(spec: StudySpec, entry: Entry) -> tuple[int, int, int]:
+    arms = [arm.name for arm in spec.arms]
+    key = entry.key
+    return arms.index(key.arm), ("search", "final").index(key.phase), key.number

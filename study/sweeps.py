@@ -1,0 +1,85 @@
+"""Sweeps that were asked for at the command line, kept beside the study file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+
+from search_spaces import ParamValue, SpaceError, check_values
+from study.arm import method_rules
+from study.errors import SpecError
+from study.files import write_whole
+from study.folder import StudyFolder
+from study.settings import Sensitivity
+from study.spec import StudySpec
+from trainables.decoding import decode, encode
+from trainables.names import suggestion
+
+
+def with_sweeps(spec: StudySpec, folder: StudyFolder) -> StudySpec:
+    """Add the sweeps that were asked for at the command line to a study."""
+    if not folder.sweeps.exists():
+        return spec
+    asked = json.loads(folder.sweeps.read_text(encoding="utf-8"))
+    arms = tuple(
+        dataclasses.replace(
+            arm,
+            sensitivity=(
+                *arm.sensitivity,
+                *decode(tuple[Sensitivity, ...], asked.get(arm.name, []), arm.name),
+            ),
+        )
+        for arm in spec.arms
+    )
+    return dataclasses.replace(spec, arms=arms)
+
+
+def ask_for_sweep(
+    spec: StudySpec,
+    folder: StudyFolder,
+    over: Sequence[str],
+    values: tuple[ParamValue, ...] | None,
+    arm: str | None,
+) -> StudySpec:
+    """Add sweeps to a study that was begun, durably.
+
+    Args:
+        spec: The study.
+        folder: Its folder.
+        over: Dimensions to sweep.
+        values: Values of the one dimension; None for the default.
+        arm: Arm to sweep, or None for all that search the dimension.
+
+    Raises:
+        SpecError: If no arm searches a dimension, or a value is illegal.
+    """
+    known = json.loads(folder.sweeps.read_text("utf-8")) if folder.sweeps.exists() else {}
+    for dimension in over:
+        for name in _arms_with(spec, dimension, arm):
+            sweep = Sensitivity(over=dimension, values=values)
+            _check(spec, name, sweep)
+            entries = known.setdefault(name, [])
+            if encode(sweep) not in entries:
+                entries.append(encode(sweep))
+    write_whole(folder.sweeps, json.dumps(known, indent=2))
+    return with_sweeps(spec, folder)
+
+
+def _arms_with(spec: StudySpec, dimension: str, arm: str | None) -> list[str]:
+    arms = [spec.arm(arm)] if arm else list(spec.arms)
+    found = [a.name for a in arms if dimension in a.space.dimensions]
+    if not found:
+        searched = {d for a in arms for d in a.space.dimensions}
+        raise SpecError(
+            f"no arm of study {spec.name!r} searches {dimension!r}; {suggestion(dimension, searched)}"
+        )
+    return found
+
+
+def _check(spec: StudySpec, name: str, sweep: Sensitivity) -> None:
+    arm = spec.arm(name)
+    try:
+        check_values(method_rules(arm.method, arm.limits), sweep.over, sweep.values or ())
+    except SpaceError as error:
+        raise SpecError(f"--values: {error}") from None
