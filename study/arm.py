@@ -55,6 +55,11 @@ class Arm:
         """Number of search trials; 0 for a method without dimensions."""
         return self.search.trials if self.space.dimensions else 0
 
+    @property
+    def final_budget(self) -> int:
+        """Number of final trials, if the chosen configuration is among the swept ones."""
+        return max(1, sum(len(values) for values in self.sweeps().values()))
+
     def sweeps(self) -> dict[str, tuple[ParamValue, ...]]:
         """Give each swept dimension's values."""
         return {s.over: s.values or self._default_values(s.over) for s in self.sensitivity}

@@ -79,9 +79,23 @@ class Conductor:
     """Hands out trials and keeps the books. Not thread-safe: executors call it from one thread."""
 
     def __init__(
-        self, spec: StudySpec, folder: StudyFolder, ledger: Ledger, listeners: Iterable[Listener]
+        self,
+        spec: StudySpec,
+        folder: StudyFolder,
+        ledger: Ledger,
+        listeners: Iterable[Listener],
+        *,
+        is_reader: bool = False,
     ) -> None:
-        """Take up a study where the ledger and the result files say that it stands."""
+        """Take up a study where the ledger and the result files say that it stands.
+
+        Args:
+            spec: The study.
+            folder: Its folder.
+            ledger: Its database.
+            listeners: Who is told what happens.
+            is_reader: Whether this one only looks, while another process may run the study.
+        """
         self._spec = spec
         self._folder = folder
         self._ledger = ledger
@@ -90,8 +104,9 @@ class Conductor:
         for arm in spec.arms:
             self._phases[arm.name, "search"] = self._read(arm, "search")
             self._phases[arm.name, "final"] = self._read(arm, "final")
-        for arm in spec.arms:
-            self._tell_finished_orphans(arm)
+        if not is_reader:
+            for arm in spec.arms:
+                self._tell_finished_orphans(arm)
 
     def next(self) -> Next:
         """Give the next trial to train, or say why there is none."""
@@ -136,6 +151,12 @@ class Conductor:
         if self._entry(key).state == "RUNNING":
             self._ledger.fail(key, reason)
             self._end(key)
+
+    def has_work(self) -> bool:
+        """Tell whether any trial is still to be trained; asks for none."""
+        if any(phase.is_running for phase in self._phases.values()):
+            return True
+        return any(self._is_search_open(arm) or self._open_points(arm) for arm in self._spec.arms)
 
     def best(self, arm: Arm) -> Mapping[str, ParamValue] | None:
         """Give the chosen configuration, or None while the search goes on or if it found none."""
@@ -194,7 +215,7 @@ class Conductor:
         waiting = [
             (len(self._phases[arm.name, "search"].entries) / arm.search_budget, i, arm)
             for i, arm in enumerate(self._spec.arms)
-            if len(self._phases[arm.name, "search"].entries) < arm.search_budget
+            if self._is_search_open(arm)
         ]
         if not waiting:
             return None
@@ -208,14 +229,19 @@ class Conductor:
 
     def _final_trial(self) -> Entry | None:
         for arm in self._spec.arms:
-            best = self.best(arm)
-            if best is None:
-                continue
-            asked = [dict(e.params) for e in self._phases[arm.name, "final"].entries.values()]
-            for params in arm.final_points(best):
-                if params not in asked:
-                    return self._ledger.ask_point(arm.name, params)
+            for params in self._open_points(arm):
+                return self._ledger.ask_point(arm.name, params)
         return None
+
+    def _is_search_open(self, arm: Arm) -> bool:
+        return len(self._phases[arm.name, "search"].entries) < arm.search_budget
+
+    def _open_points(self, arm: Arm) -> list[dict[str, ParamValue]]:
+        best = self.best(arm)
+        if best is None:
+            return []
+        asked = [dict(e.params) for e in self._phases[arm.name, "final"].entries.values()]
+        return [params for params in arm.final_points(best) if params not in asked]
 
     def _assign(self, entry: Entry) -> Assignment:
         phase = self._phases[entry.key.arm, entry.key.phase]

@@ -1,15 +1,36 @@
-"""Files that are whole or not there."""
+"""Files that are either whole or not there."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
+from study.errors import StoreError
 
-def write_whole(path: Path, content: str) -> Path:
-    """Write a text file and rename it into place; the folder is made if it is missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    partial.write_text(content, encoding="utf-8")
-    partial.replace(path)
+
+def write_whole(path: Path, content: bytes | str) -> Path:
+    """Write a file by renaming a finished temporary one into place.
+
+    A reader, or a report that is interrupted, never meets half a file.
+
+    Raises:
+        StoreError: If the folder cannot be written to.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise StoreError(
+            f"{path} must be writable, but is not ({error.strerror or error}); "
+            f"free it or name another folder."
+        ) from error
     return path

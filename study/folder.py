@@ -44,6 +44,11 @@ class Storage:
         return self.root / "optuna.db"
 
     @property
+    def database_url(self) -> str:
+        """URL of the Optuna database, unless another one is named."""
+        return f"sqlite:///{self.database}"
+
+    @property
     def tracking_database(self) -> Path:
         """The MLflow database, unless a tracking server is named."""
         return self.root / "mlflow.db"

@@ -24,6 +24,7 @@ from search_spaces import ParamValue, Space
 from search_spaces.optuna_space import SamplerName, distributions, point, sampler
 from study.errors import StoreError
 from study.folder import TrialKey
+from study.tracking.address import masked
 from study.trial_table import PhaseName
 from study.trial_table import TrialState as StateName
 
@@ -181,16 +182,9 @@ def _open(url: str) -> RDBStorage:
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
         raise StoreError(
-            f"the Optuna database {hide_password(url)} cannot be opened: "
-            f"{hide_password(reason)}; name another with --database."
+            f"the Optuna database {masked(url)} cannot be opened: "
+            f"{masked(reason)}; name another with --database."
         ) from None
-
-
-def hide_password(text: str) -> str:
-    """Mask the passwords of all URLs in a text."""
-    import re
-
-    return re.sub(r"(\w[\w+.-]*://[^\s:/@]*):[^\s@]+@", r"\1:***@", text)
 
 
 def _use_write_ahead_log(path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from search_spaces import SPACES, SpaceError, check_values, resolve
 from study.arm import Arm, dataset_limits, method_rules
 from study.errors import SpecError
+from study.reading import read_text
 from study.settings import Direction, Objective, Replicas, Resources, Search, Sensitivity
 from study.yaml_reader import read_yaml
 from trainables.config import TrainingConfig
@@ -96,13 +97,7 @@ def load(path: Path) -> StudySpec:
         SpecError: If it cannot be read or anything in it is wrong; the message names the file,
             the dotted path of the key, what must hold and what came.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SpecError(f"{path} cannot be read: {error.strerror}; name a study file.") from None
-    except UnicodeDecodeError:
-        raise SpecError(f"{path} is no UTF-8 text; name a study file (YAML).") from None
-    return parse(text, str(path))
+    return parse(read_text(path), str(path))
 
 
 def parse(text: str, where: str) -> StudySpec:

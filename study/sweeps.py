@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from search_spaces import ParamValue, SpaceError, check_values
 from study.arm import method_rules
@@ -35,29 +36,36 @@ def with_sweeps(spec: StudySpec, folder: StudyFolder) -> StudySpec:
     return dataclasses.replace(spec, arms=arms)
 
 
-def ask_for_sweep(
-    spec: StudySpec,
-    folder: StudyFolder,
-    over: Sequence[str],
-    values: tuple[ParamValue, ...] | None,
-    arm: str | None,
-) -> StudySpec:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """Sweeps as a user asks for them.
+
+    Attributes:
+        over: Dimensions to sweep.
+        values: Values of the one dimension; None for the default.
+        arm: Arm to sweep, or None for all that search the dimension.
+    """
+
+    over: Sequence[str]
+    values: tuple[ParamValue, ...] | None
+    arm: str | None
+
+
+def ask_for_sweep(spec: StudySpec, folder: StudyFolder, wish: Wish) -> StudySpec:
     """Add sweeps to a study that was begun, durably.
 
     Args:
         spec: The study.
         folder: Its folder.
-        over: Dimensions to sweep.
-        values: Values of the one dimension; None for the default.
-        arm: Arm to sweep, or None for all that search the dimension.
+        wish: What to sweep.
 
     Raises:
         SpecError: If no arm searches a dimension, or a value is illegal.
     """
     known = json.loads(folder.sweeps.read_text("utf-8")) if folder.sweeps.exists() else {}
-    for dimension in over:
-        for name in _arms_with(spec, dimension, arm):
-            sweep = Sensitivity(over=dimension, values=values)
+    for dimension in wish.over:
+        for name in _arms_with(spec, dimension, wish.arm):
+            sweep = Sensitivity(over=dimension, values=wish.values)
             _check(spec, name, sweep)
             entries = known.setdefault(name, [])
             if encode(sweep) not in entries:
@@ -71,9 +79,8 @@ def _arms_with(spec: StudySpec, dimension: str, arm: str | None) -> list[str]:
     found = [a.name for a in arms if dimension in a.space.dimensions]
     if not found:
         searched = {d for a in arms for d in a.space.dimensions}
-        raise SpecError(
-            f"no arm of study {spec.name!r} searches {dimension!r}; {suggestion(dimension, searched)}"
-        )
+        hint = suggestion(dimension, searched)
+        raise SpecError(f"no arm of study {spec.name!r} searches {dimension!r}; {hint}")
     return found
 
 

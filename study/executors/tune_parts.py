@@ -125,10 +125,10 @@ def _reason(trial: Trial) -> str:
 
 
 def last_failure(text: str) -> str:
-    """Find the reason in Ray's error file: the last line of its last failure that says something.
+    r"""Find the reason in Ray's error file: the end of its last failure.
 
     Example:
-        >>> last_failure("Failure # 1 (occurred at noon)\\nTraceback\\nValueError: no\\n")
+        >>> last_failure("Failure # 1 (occurred at noon)\nTraceback\nValueError: no\n")
         'ValueError: no'
     """
     lines = [line.strip() for line in text.rpartition("Failure #")[2].splitlines()[1:]]

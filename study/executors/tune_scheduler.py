@@ -34,7 +34,7 @@ class PerArm(FIFOScheduler):
 
     def __init__(self, arms: dict[str, ASHAScheduler]) -> None:
         """Serve the given arms."""
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._arms = arms
 
     def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
@@ -64,7 +64,7 @@ class PerArm(FIFOScheduler):
 
 
 def _asha(spec: StudySpec, arm: Arm) -> ASHAScheduler:
-    return ASHAScheduler(  # type: ignore[no-untyped-call]
+    return ASHAScheduler(
         time_attr="epoch",
         metric="objective",
         mode="max" if spec.direction == "maximise" else "min",

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from study import figures
+from study.files import write_whole
 from study.report.csv_rows import to_csv
 from study.report.exhibit import Exhibit, Missing, Source
 from study.report.exhibits import EXHIBITS
-from study.report.files import write_whole
 from study.report.page import render_page
 from study.report.summary import summarise, to_markdown
 from study.trial_table import TrialTable

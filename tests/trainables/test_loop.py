@@ -156,6 +156,16 @@ def test_training_is_in_train_mode_and_dropout_follows_the_seed_alone(data):
     assert not torch.equal(other.model.state_dict()[key], first.model.state_dict()[key])
 
 
+def test_a_model_that_comes_in_eval_mode_is_trained_in_train_mode(data):
+    config = trial()
+    expected, state = begin(config), begin(config)
+    run_epoch(config, data, expected)
+    state.model.eval()
+    run_epoch(config, data, state)
+    weights = state.model.state_dict()
+    assert all(torch.equal(v, weights[key]) for key, v in expected.model.state_dict().items())
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize(
     ("step", "epoch"), [(1, 1), (2, 1), (3, 1), (4, 2), (6, 2), (7, 3), (9, 3), (10, 4), (12, 4)]

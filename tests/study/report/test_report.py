@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from study.errors import ReportError
+from study.errors import ReportError, StoreError
+from study.files import write_whole
 from study.report import ReportFiles, write_report
 from study.report.csv_rows import comparison_rows, curve_rows, to_csv
-from study.report.files import write_whole
 from study.report.tables import difference_table
 from study.sensitivity import compare, over_dimension, settings
 from study.trial_table import TrialTable
@@ -201,11 +201,11 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(ReportError) as caught:
+    with pytest.raises(StoreError) as caught:
         write_whole(path, "new")
     assert str(caught.value) == (
         f"{path} must be writable, but is not (No space left on device); "
-        "name another output folder."
+        "free it or name another folder."
     )
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
     assert path.read_text() == "old"
@@ -213,7 +213,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, monkeypatch):
 
 def test_an_output_folder_that_is_a_file_is_refused(tmp_path: Path):
     (tmp_path / "out").write_text("")
-    with pytest.raises(ReportError, match="must be writable, but is not"):
+    with pytest.raises(StoreError, match="must be writable, but is not"):
         write_report(hand_made({"base": {0: (0.4, 0.5)}}), tmp_path, tmp_path / "out")
 
 

@@ -67,13 +67,14 @@ def test_28_pixels_are_padded_to_32_with_the_background():
 
 
 def test_odd_sizes_are_padded_with_the_larger_half_at_the_end():
-    info = DatasetInfo(n_classes=3, input_shape=(2, 27, 32), domain="image", background=1.5)
+    info = DatasetInfo(n_classes=3, input_shape=(2, 27, 25), domain="image", background=1.5)
     model = Vgg11(width=1 / 64).build(info, generator())
     seen = []
     model.features.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
-    model(torch.zeros(1, 2, 27, 32))
-    is_padding = seen[0][0, 0, :, 0] == 1.5
-    assert is_padding.tolist() == [True] * 2 + [False] * 27 + [True] * 3
+    model(torch.zeros(1, 2, 27, 25))
+    is_padding = seen[0][0, 0] == 1.5
+    assert is_padding[:, 16].tolist() == [True] * 2 + [False] * 27 + [True] * 3
+    assert is_padding[16].tolist() == [True] * 3 + [False] * 25 + [True] * 4
 
 
 def test_kaiming_weights_have_the_standard_deviation_of_he_and_no_bias():

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from study.outbox_entries import (
+from study.folder import TrialKey
+from study.tracking.entries import (
     CloseRun,
     DatasetInput,
     Entry,
@@ -70,7 +71,7 @@ def arm_key(arm: str) -> str:
     return f"arm/{_searchable(arm)}"
 
 
-def trial_key(row: TrialRow) -> str:
+def trial_key(row: TrialRow | TrialKey) -> str:
     """Name a trial's run in the outbox: ``trial/<arm>/<phase>/<number>``."""
     return f"trial/{_searchable(row.arm)}/{row.phase}/{row.number}"
 

@@ -11,7 +11,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from study.errors import TrackingError
-from study.outbox_entries import (
+from study.tracking.address import Address, masked
+from study.tracking.entries import (
     CloseRun,
     Entry,
     LogArtifact,
@@ -21,7 +22,6 @@ from study.outbox_entries import (
     SetNote,
     SetTags,
 )
-from study.tracking_address import Address, masked
 
 RUN_KEY_TAG: Final = "challenger.run_key"
 _PARAMS_PER_CALL: Final = 100  # MLflow's limit for the params or tags of one log_batch

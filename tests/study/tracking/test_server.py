@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from study.errors import TrackingError
-from study.mlflow_server import serve, server_command, server_environment
+from study.tracking.server import serve, server_command, server_environment
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "10.0.3.7", "example.org", "::"])
@@ -52,7 +52,7 @@ def test_a_server_that_cannot_start_is_one_clear_error(tmp_path: Path) -> None:
         "import sys\n"
         "from pathlib import Path\n"
         "from study.errors import TrackingError\n"
-        "from study.mlflow_server import serve\n"
+        "from study.tracking.server import serve\n"
         "try:\n"
         "    serve('nonsense://m', Path(sys.argv[1]), port=int(sys.argv[2]))\n"
         "except TrackingError as error:\n"
@@ -63,7 +63,7 @@ def test_a_server_that_cannot_start_is_one_clear_error(tmp_path: Path) -> None:
         port = probe.getsockname()[1]
     done = subprocess.run(
         [sys.executable, "-c", source, str(tmp_path), str(port)],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])},
         capture_output=True,
         text=True,
         check=True,

@@ -1,8 +1,8 @@
 """The process that empties the outbox into MLflow, and how the driver starts and ends it.
 
 MLflow is never called in the driver's process: a server that is slow, gone or wrong delays the
-review copy and nothing else. ``python -m study.delivery`` is started by ``start``. It may be
-killed at any moment: a run is looked up by its key before it is made, and a point that is
+review copy and nothing else. ``python -m study.tracking.delivery`` is started by ``start``. It
+may be killed at any moment: a run is looked up by its key before it is made, and a point that is
 delivered twice is stored once.
 """
 
@@ -23,11 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from study.drain import IDLE_PAUSE_S, Drain
 from study.errors import TrackingError
-from study.outbox import Outbox, Waiting
-from study.review_copy import ReviewCopy
-from study.tracking_address import Address, secrets
+from study.tracking.address import Address, secrets
+from study.tracking.drain import IDLE_PAUSE_S, Drain
+from study.tracking.outbox import Outbox, Waiting
+from study.tracking.review_copy import ReviewCopy
 
 # The address may hold a password, and the command line of a process is public.
 ADDRESS_VARIABLE: Final = "CHALLENGER_TRACKING_URI"
@@ -61,7 +61,7 @@ def only_one(outbox: Path, is_over: Callable[[], bool]) -> Iterator[bool]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the delivery process; see the module's docstring."""
-    parser = argparse.ArgumentParser(prog="python -m study.delivery", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m study.tracking.delivery", description=__doc__)
     parser.add_argument("--outbox", type=Path, required=True)
     parser.add_argument("--experiment", required=True)
     parser.add_argument("--artifacts", type=Path, required=True)
@@ -189,7 +189,7 @@ def start(
     Address.of(tracking_uri)
     outbox = Outbox(path=outbox_path.absolute())
     outbox.set_note("finish", None)
-    command = [sys.executable, "-P", "-m", "study.delivery", "--outbox", str(outbox.path)]
+    command = [sys.executable, "-P", "-m", "study.tracking.delivery", "--outbox", str(outbox.path)]
     command += ["--experiment", experiment, "--artifacts", str(artifacts.absolute())]
     command += ["--parent-pid", str(os.getpid())]
     environment = {**os.environ, **_import_path(), ADDRESS_VARIABLE: tracking_uri}
@@ -216,7 +216,7 @@ def _import_path() -> dict[str, str]:
     ``study`` is an ordinary word: without ``-P`` a folder of that name in the current folder
     would be imported instead.
     """
-    home = str(Path(__file__).resolve().parents[1])
+    home = str(Path(__file__).resolve().parents[2])
     if home in {*site.getsitepackages(), site.getusersitepackages()}:
         return {}
     inherited = os.environ.get("PYTHONPATH")

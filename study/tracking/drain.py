@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from study.outbox import Outbox, Queued
-from study.outbox_entries import LogMetrics, OpenRun
-from study.review_copy import ReviewCopy, is_final
-from study.tracking_address import masked
+from study.tracking.address import masked
+from study.tracking.entries import LogMetrics, OpenRun
+from study.tracking.outbox import Outbox, Queued
+from study.tracking.review_copy import ReviewCopy, is_final
 
 IDLE_PAUSE_S: Final = 0.5
 _POINTS_PER_CALL: Final = 1000  # MLflow's limit for one log_batch

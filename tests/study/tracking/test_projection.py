@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study import tracking
-from study.outbox import Outbox
-from study.outbox_entries import CloseRun, Entry, LogMetrics, LogTable, OpenRun, SetTags
+from study.tracking import projection as tracking
+from study.tracking.entries import CloseRun, Entry, LogMetrics, LogTable, OpenRun, SetTags
+from study.tracking.outbox import Outbox
 from study.trial_table import ArmRow, StoredReport, TrialRow, TrialTable
 
 ARM = ArmRow(

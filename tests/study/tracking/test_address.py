@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study.errors import TrackingError
-from study.tracking_address import Address, masked, secrets
+from study.tracking.address import Address, masked, secrets
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study.errors import StoreError
-from study.outbox import Outbox, Waiting
-from study.outbox_entries import (
+from study.tracking.entries import (
     CloseRun,
     DatasetInput,
     Entry,
@@ -27,6 +26,7 @@ from study.outbox_entries import (
     encode,
     kind,
 )
+from study.tracking.outbox import Outbox, Waiting
 
 
 def opening(run_key: str = "trial/a/search/0") -> OpenRun:

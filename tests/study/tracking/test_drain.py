@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.drain import chunks, pause_s, points_per_call
-from study.outbox import Queued
-from study.outbox_entries import LogMetrics, SetNote
-from study.review_copy import is_final, shortened
+from study.tracking.drain import chunks, pause_s, points_per_call
+from study.tracking.entries import LogMetrics, SetNote
+from study.tracking.outbox import Queued
+from study.tracking.review_copy import is_final, shortened
 
 
 def queued(sizes: list[int]) -> list[Queued]:

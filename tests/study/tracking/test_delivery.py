@@ -18,10 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from study import delivery
 from study.errors import TrackingError
-from study.outbox import Outbox, Waiting
-from study.outbox_entries import (
+from study.tracking import delivery
+from study.tracking.entries import (
     CloseRun,
     DatasetInput,
     Entry,
@@ -32,8 +31,9 @@ from study.outbox_entries import (
     SetNote,
     SetTags,
 )
+from study.tracking.outbox import Outbox, Waiting
 
-HOME = Path(__file__).resolve().parents[2]
+HOME = Path(__file__).resolve().parents[3]
 # Generous: a test ends as soon as what it waits for is there.
 PATIENCE_S = 120.0
 
@@ -352,7 +352,7 @@ def test_the_delivery_ends_when_its_parent_is_gone(place: Place) -> None:
     source = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from study import delivery\n"
+        "from study.tracking import delivery\n"
         "folder = Path(sys.argv[1])\n"
         "child = delivery.start(folder / 'outbox.sqlite', 'tiny', folder / 'artifacts',\n"
         "                       sys.argv[2], folder / 'delivery.log')\n"
@@ -422,7 +422,8 @@ def test_an_address_that_mlflow_cannot_use_is_refused_before_anything_starts(
 
 
 def test_the_driver_never_imports_mlflow() -> None:
-    source = "import sys, study.delivery, study.mlflow_server; print('mlflow' in sys.modules)"
+    modules = "study.tracking.delivery, study.tracking.server"
+    source = f"import sys, {modules}; print('mlflow' in sys.modules)"
     printed = subprocess.run(
         [sys.executable, "-c", source],
         env={**os.environ, "PYTHONPATH": str(HOME)},
@@ -444,7 +445,7 @@ def test_a_server_that_comes_late_is_told_everything_once(place: Place) -> None:
     source = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from study.mlflow_server import serve\n"
+        "from study.tracking.server import serve\n"
         "sys.exit(serve(sys.argv[1], Path(sys.argv[2]), port=int(sys.argv[3])))\n"
     )
     server = subprocess.Popen(

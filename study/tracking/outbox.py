@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from study.errors import StoreError
-from study.outbox_entries import Entry, LogMetrics, OpenRun, decode, digest, encode, kind, part
+from study.tracking.entries import Entry, LogMetrics, OpenRun, decode, digest, encode, kind, part
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS entry (

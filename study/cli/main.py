@@ -1,0 +1,81 @@
+"""``challenger-study``: finds the command, and turns our own errors into one message each.
+
+Exit codes: 0 done; 1 the study ran and something in it failed; 2 the user's input or
+environment, one clear message; 130 interrupted, and resumable.
+"""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+from types import FrameType
+
+import click
+
+from cluster.errors import ClusterError
+from search_spaces.errors import SpaceError
+from study.errors import StudyError
+from trainables.errors import TrainableError
+
+# Command to the first line of its help: `--help` loads no command.
+_COMMANDS = {
+    "demo": "Run a small, complete study on real MNIST digits; no download.",
+    "list": "List datasets, models, methods, attributions, spaces, presets or studies.",
+    "mlflow": "Open the tracking server on the results, or rebuild the review copy.",
+    "report": "Write a study's figures, tables and HTML page anew.",
+    "resume": "Go on with a study that was interrupted.",
+    "run": "Run the study of a file, or go on with it.",
+    "sensitivity": "Sweep dimensions around a study's chosen configuration.",
+    "show": "Show a study's arms, search spaces and chosen configurations.",
+    "status": "Show how far a study is, its best trials and its failures.",
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's)
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        module = importlib.import_module(f"study.cli.{cmd_name}_command")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="challenger-study")
+def cli() -> None:
+    """Studies of attribution-guided training: search, sensitivity and review."""
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    sys.exit(run())
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command line and give its exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code = cli.main(args=arguments, prog_name="challenger-study", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted.", err=True)
+        return 130
+    except (StudyError, SpaceError, TrainableError, ClusterError) as error:
+        click.echo(f"{type(error).__name__}: {error}", err=True)
+        return 2
+    return code if isinstance(code, int) else 0
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 (a signal handler)
+    # A preempted machine sends SIGTERM: the study then ends as it does on Ctrl-C.
+    raise KeyboardInterrupt

@@ -1,0 +1,114 @@
+"""Options that several commands share. The one place that reads the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from study.folder import Storage
+
+if TYPE_CHECKING:
+    from study.runner import Options
+
+DEFAULT_STORAGE = Path("challenger-studies")
+
+_Decorated = Callable[..., Any]
+
+
+def storage_option(command: _Decorated) -> _Decorated:
+    """Add ``--storage``."""
+    return click.option(
+        "--storage",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=DEFAULT_STORAGE,
+        envvar="CHALLENGER_STORAGE",
+        show_default=True,
+        help="Folder that holds all studies.",
+    )(command)
+
+
+def database_option(command: _Decorated) -> _Decorated:
+    """Add ``--database``."""
+    return click.option(
+        "--database",
+        envvar="CHALLENGER_DATABASE",
+        metavar="URL",
+        help="Optuna database; default: optuna.db in the storage folder. Give one with a "
+        "password by CHALLENGER_DATABASE.",
+    )(command)
+
+
+def tracking_option(command: _Decorated) -> _Decorated:
+    """Add ``--tracking-uri``."""
+    return click.option(
+        "--tracking-uri",
+        envvar=["CHALLENGER_TRACKING_URI", "MLFLOW_TRACKING_URI"],
+        metavar="URL",
+        help="MLflow server; default: mlflow.db in the storage folder. Give one with a "
+        "password by CHALLENGER_TRACKING_URI.",
+    )(command)
+
+
+def running_options(command: _Decorated) -> _Decorated:
+    """Add everything that a command which trains needs."""
+    for option in (
+        click.option(
+            "--address",
+            metavar="HOST:PORT",
+            envvar="RAY_ADDRESS",
+            help="A running Ray; default: one of the study's own on this machine.",
+        ),
+        click.option(
+            "--executor",
+            type=click.Choice(["ray", "inline"]),
+            default="ray",
+            show_default=True,
+            help="Ray Tune, or one trial after the other in this process.",
+        ),
+        tracking_option,
+        database_option,
+        click.option(
+            "--data-root",
+            type=click.Path(path_type=Path),
+            envvar="CHALLENGER_DATA",
+            help="Folder with datasets; read only.",
+        ),
+        storage_option,
+    ):
+        command = option(command)
+    return command
+
+
+def options(**given: Any) -> Options:  # noqa: ANN401 (click's parameters)
+    """Make the options of a run from a command's parameters; paths become absolute."""
+    from study.runner import Options
+
+    root: Path | None = given.pop("data_root")
+    storage: Path = given.pop("storage")
+    return Options(
+        storage=storage_of(storage), data_root=root.absolute() if root else None, **given
+    )
+
+
+def storage_of(path: Path) -> Storage:
+    """Make the storage of a path."""
+    return Storage(root=path.absolute())
+
+
+def own_command(arguments: str, storage: Storage) -> str:
+    """Say a command line that works where this one was typed."""
+    launcher = "uv run challenger-study" if "UV" in os.environ else "challenger-study"
+    is_default = storage.root == DEFAULT_STORAGE.absolute()
+    place = "" if is_default else f" --storage {_relative(storage.root)}"
+    return f"{launcher} {arguments}{place}"
+
+
+def _relative(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

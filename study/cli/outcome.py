@@ -1,0 +1,90 @@
+"""What the terminal shows at the end of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from study.cli.options import own_command
+
+if TYPE_CHECKING:
+    from study.report.tables import Table as TextTable
+    from study.runner import Options, RunResult
+    from study.trial_table import TrialTable
+
+# A pipe has no width of its own, and a wrapped table cannot be read by a program.
+_PIPE_WIDTH = 220
+
+
+def make_console() -> Console:
+    """Make the console of a command."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_PIPE_WIDTH)
+
+
+def show_outcome(result: RunResult, options: Options, console: Console) -> int:
+    """Print the result of a run, its last two lines the report and MLflow; gives the exit code."""
+    name = result.table.study
+    if not result.is_finished or result.report is None:
+        resume = own_command(f"resume {name}", options.storage)
+        _say(console, f"interrupted; nothing is lost. Go on with: {resume}")
+        return 130
+    show_results(result.table, console)
+    for problem in result.problems:
+        console.print(f"[red]problem:[/red] {problem}", highlight=False, soft_wrap=True)
+    _say_waiting(result, options, console)
+    _say(console, f"report: {_short(result.report)}")
+    _say(console, f"mlflow: {options.tracking_uri or own_command('mlflow', options.storage)}")
+    return 1 if result.problems else 0
+
+
+def show_results(table: TrialTable, console: Console) -> None:
+    """Print the comparison of the arms and the chosen parameters."""
+    from study.report.tables import comparison_table, difference_table
+    from study.sensitivity import compare, settings
+
+    comparison = compare(table)
+    for setting in settings(table):
+        print_table(comparison_table(comparison, setting), console)
+        differences = difference_table(comparison, setting)
+        if differences.rows:
+            print_table(differences, console)
+
+
+def print_table(table: TextTable, console: Console) -> None:
+    """Print a table of text with its title and note."""
+    shown = Table(
+        title=table.title, caption=table.note, title_justify="left", caption_justify="left"
+    )
+    for i, column in enumerate(table.columns):
+        shown.add_column(column, justify="left" if i == 0 else "right")
+    for row in table.rows:
+        shown.add_row(*row)
+    console.print(shown)
+
+
+def _say_waiting(result: RunResult, options: Options, console: Console) -> None:
+    waiting = result.waiting
+    if waiting.entries:
+        again = own_command(f"resume {result.table.study}", options.storage)
+        _say(
+            console,
+            f"MLflow has not taken {waiting.entries} entries ({waiting.last_error or 'no answer'})"
+            f"; nothing is lost. When it answers, deliver them with: {again}",
+        )
+    if waiting.rejected:
+        _say(console, f"MLflow refused {waiting.rejected} entries: {waiting.last_rejection}")
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _short(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,121 @@
+"""How far a study is, from its ledger and manifest alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from study.folder import StudyFolder
+from study.lease import is_running
+from study.ledger import Entry, Ledger
+from study.manifest import Manifest, read_manifest
+from study.tracking.outbox import Outbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """Trials of one arm and phase, counted by state."""
+
+    arm: str
+    phase: str
+    total: int
+    asked: int
+    running: int
+    complete: int
+    pruned: int
+    failed: int
+    best: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What ``status`` shows.
+
+    Attributes:
+        study: Name of the study.
+        activity: ``running``, ``finished`` or ``stopped``.
+        metric: What trials are compared by.
+        lanes: Counts by arm and phase.
+        failures: Failed trials with their reasons.
+        trials_per_hour: Over the trials that ended, or None with fewer than two.
+        seconds_left: Estimate from that rate; None unless the study is running.
+        waiting_entries: Outbox entries that MLflow has not taken.
+        waiting_points: Metric values among them.
+        tracking_error: Why the latest delivery failed, or None.
+    """
+
+    study: str
+    activity: str
+    metric: str
+    lanes: tuple[Lane, ...]
+    failures: tuple[str, ...]
+    trials_per_hour: float | None
+    seconds_left: float | None
+    waiting_entries: int
+    waiting_points: int
+    tracking_error: str | None
+
+
+def study_status(folder: StudyFolder, database_url: str) -> Status:
+    """Read the status of a study.
+
+    Raises:
+        SpecError: If there is no study there.
+        StoreError: If the database cannot be opened.
+    """
+    manifest = read_manifest(folder.manifest)
+    ledger = Ledger(database_url, manifest.name, maximise=manifest.direction == "maximise")
+    entries = [
+        entry
+        for arm in manifest.search
+        for phase in ("search", "final")
+        for entry in ledger.entries(arm, "search" if phase == "search" else "final")
+    ]
+    lanes = tuple(
+        _lane(manifest, arm, phase, total, entries)
+        for phase, totals in (("search", manifest.search), ("final", manifest.final))
+        for arm, total in totals.items()
+        if total
+    )
+    rate = trials_per_hour(entries)
+    left = sum(max(lane.total, lane.asked) - lane.asked + lane.running for lane in lanes)
+    active = is_running(folder)
+    waiting = Outbox(path=folder.outbox).waiting()
+    return Status(
+        study=manifest.name,
+        activity="running" if active else "finished" if left == 0 else "stopped",
+        metric=manifest.metric,
+        lanes=lanes,
+        failures=tuple(f"{e.key}: {e.reason}" for e in entries if e.state == "FAIL"),
+        trials_per_hour=rate,
+        seconds_left=left / rate * 3600 if active and rate else None,
+        waiting_entries=waiting.entries,
+        waiting_points=waiting.metric_points,
+        tracking_error=waiting.last_error,
+    )
+
+
+def trials_per_hour(entries: Sequence[Entry]) -> float | None:
+    """Give the rate at which trials ended, from the first end to the last."""
+    ends = sorted(entry.finished_ms for entry in entries if entry.finished_ms is not None)
+    if len(ends) < 2 or ends[0] == ends[-1]:
+        return None
+    return (len(ends) - 1) / (ends[-1] - ends[0]) * 3_600_000
+
+
+def _lane(manifest: Manifest, arm: str, phase: str, total: int, entries: Sequence[Entry]) -> Lane:
+    own = [entry for entry in entries if (entry.key.arm, entry.key.phase) == (arm, phase)]
+    states = [entry.state for entry in own]
+    values = [entry.value for entry in own if entry.value is not None]
+    best = max if manifest.direction == "maximise" else min
+    return Lane(
+        arm=arm,
+        phase=phase,
+        total=max(total, len(own)),
+        asked=len(own),
+        running=states.count("RUNNING"),
+        complete=states.count("COMPLETE"),
+        pruned=states.count("PRUNED"),
+        failed=states.count("FAIL"),
+        best=best(values) if values else None,
+    )
