@@ -231,11 +231,11 @@ def _check_sweeps(where: str, arm: Arm) -> None:
 
 
 def _check_config(where: str, arm: Arm) -> None:
-    # A method's own settings and the dataset's sizes, before anything is trained.
+    # What method and dataset must hold together, before anything is trained.
     try:
         arm.trial_config({}, (0,), is_final=False)
     except ConfigError as error:
-        raise ConfigError(f"{where}.method.{error}") from None
+        raise ConfigError(f"{where}.{error}") from None
 
 
 def _check_defaults(defaults: Mapping[str, Any]) -> None:

@@ -11,11 +11,14 @@ import hashlib
 import io
 import logging
 import os
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from trainables.errors import CheckpointError
 
 logger = logging.getLogger(__name__)
 
@@ -52,17 +55,31 @@ def save(folder: Path, epoch: int, payload: Mapping[str, Any]) -> Path:
 
 
 def load_newest(folder: Path) -> dict[str, Any] | None:
-    """Load the newest whole checkpoint of a folder, or None if there is none."""
+    """Load the newest whole checkpoint of a folder, or None if there is none.
+
+    Raises:
+        CheckpointError: If a file that is whole holds anything but tensors and plain data.
+    """
     for path in _newest_first(folder):
         content = path.read_bytes()
         digest = hashlib.sha256(content).hexdigest()[:_DIGITS]
         if path.stem.rpartition("-")[2] == digest:
-            payload: dict[str, Any] = torch.load(
-                io.BytesIO(content), map_location="cpu", weights_only=True
-            )
-            return payload
+            return _decode(content, path)
         logger.warning("%s is damaged (sha256 %s); the one before it is used.", path, digest)
     return None
+
+
+def _decode(content: bytes, path: Path) -> dict[str, Any]:
+    try:
+        payload: dict[str, Any] = torch.load(
+            io.BytesIO(content), map_location="cpu", weights_only=True
+        )
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} holds more than tensors and plain data, which is never loaded: "
+            f"{str(error).splitlines()[0]} It is no checkpoint of this program; move it away."
+        ) from None
+    return payload
 
 
 def _newest_first(folder: Path) -> list[Path]:

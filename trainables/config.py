@@ -13,6 +13,7 @@ import torch
 from trainables.checks import require
 from trainables.datasets import DatasetConfig
 from trainables.decoding import encode
+from trainables.errors import ConfigError
 from trainables.methods import MethodConfig
 from trainables.models import ModelConfig
 
@@ -70,7 +71,8 @@ class TrainingConfig:
         optimiser: Optimiser and its settings.
         start_from: ``scratch`` trains a freshly initialised model.
         eval_every: Epochs between two evaluations; there is one after the last epoch too.
-        checkpoint_every_s: Seconds between two checkpoints; there is one at the end too.
+        checkpoint_every_s: Seconds between two checkpoints; 0 for one per epoch. None is written
+            after the last epoch, whose report ends the trial.
     """
 
     epochs: int = 100
@@ -115,7 +117,10 @@ class TrialConfig:
         require(len(self.seeds) >= 1, "seeds", "must name at least one replica", self.seeds)
         unique = len(set(self.seeds)) == len(self.seeds)
         require(unique, "seeds", "must differ from replica to replica", self.seeds)
-        self.method.check(self.dataset.info)
+        try:
+            self.method.check(self.dataset.info)
+        except ConfigError as error:
+            raise ConfigError(f"method.{error}") from None
 
     def hash(self) -> str:
         """Identify the configuration: 16 hexadecimal digits of its sorted JSON."""

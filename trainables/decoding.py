@@ -12,7 +12,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, overload
 
 from trainables.errors import ConfigError
 from trainables.names import suggestion
@@ -27,7 +27,15 @@ class Named(Protocol):
     name: ClassVar[str]
 
 
-def decode(kind: type[T], data: object, where: str = "") -> T:
+@overload
+def decode(kind: type[T], data: object, where: str = "") -> T: ...
+
+
+@overload
+def decode(kind: Any, data: object, where: str = "") -> Any: ...  # noqa: ANN401 (a union, say)
+
+
+def decode(kind: Any, data: object, where: str = "") -> Any:
     """Build ``kind`` from plain data.
 
     Args:
@@ -44,7 +52,7 @@ def decode(kind: type[T], data: object, where: str = "") -> T:
         >>> decode(Adam, {"lr": 1})
         Adam(lr=1.0, weight_decay=0.0)
     """
-    return typing.cast("T", _decode(kind, data, where))
+    return _decode(kind, data, where)
 
 
 def encode(value: Any) -> Any:  # noqa: ANN401 (any field value)

@@ -23,9 +23,9 @@ class ChallengerTrainable(tune.Trainable):
 
     Its ``config`` holds plain data: ``trial`` (an encoded :class:`TrialConfig`), ``folder``,
     ``data_root``, ``cache``, ``cpus``, ``gpus`` and ``objective`` (a metric key). A result has
-    ``epoch``, ``metrics`` (JSON: a list per key; Tune flattens mappings), ``objective`` (mean over the replicas, where the
-    report has it) and, if the trial can have no result, ``failure`` with the reason: a trial
-    that diverged would diverge again, so Ray is not asked to repeat it.
+    ``epoch``, ``metrics`` (JSON: a list per key; Tune flattens mappings), ``objective`` (mean
+    over the replicas, where the report has it) and, if the trial can have no result, ``failure``
+    with the reason: a trial that diverged would diverge again, so Ray is not asked to repeat it.
 
     Checkpoints are the trial's own (see :mod:`trainables.checkpoint`): an actor that starts
     again after a crash finds them in its folder, whoever started it.

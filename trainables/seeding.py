@@ -7,6 +7,7 @@ draws the same numbers as one that was never interrupted, with no generator stat
 from __future__ import annotations
 
 import hashlib
+import json
 
 import torch
 
@@ -30,7 +31,7 @@ def derive_seed(seed: int, *purpose: str | int) -> int:
         >>> derive_seed(0, "shuffling", 1) == derive_seed(0, "shuffling", 2)
         False
     """
-    text = "/".join([str(seed), *map(str, purpose)])
+    text = json.dumps([seed, *purpose])
     digest = hashlib.sha256(text.encode()).digest()
     return int.from_bytes(digest[: _SEED_BITS // 8], "big")
 

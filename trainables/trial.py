@@ -40,9 +40,8 @@ def run_trial(config: TrialConfig, place: TrialPlace) -> Iterator[Report]:
     """Train all replicas and report at every evaluation, the last time after the last epoch.
 
     If the folder holds a checkpoint, the reports up to it come first, again, and training goes
-    on from there; on the CPU the result is bit for bit that of an uninterrupted trial. A
-    checkpoint is written before a report is yielded, so that no report is ever newer than what
-    could be repeated.
+    on from there; on the CPU the result is bit for bit that of an uninterrupted trial, repeated
+    reports included. At most ``checkpoint_every_s`` of work is repeated.
 
     Raises:
         CheckpointError: If the checkpoint belongs to another configuration.

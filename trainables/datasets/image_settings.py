@@ -44,7 +44,12 @@ class ImageSettings:
     def __post_init__(self) -> None:
         """Check the ranges."""
         one_way = self.train_per_class is None or self.train_size is None
-        require(one_way, "train_size", "must be left out beside train_per_class", self.train_size)
+        require(
+            one_way,
+            "train_size",
+            "must be left out beside train_per_class (set that to null)",
+            self.train_size,
+        )
         for field in ("train_per_class", "train_size", "val_size", "test_size"):
             value = getattr(self, field)
             require(value is None or value >= 1, field, "must be at least 1", value)

@@ -34,7 +34,9 @@ class Challenger:
 
     Only the samples that will be challenged are attributed, in eval mode, which is exact since
     no sample's relevance then depends on another's. The batch must come shuffled: A, B and the
-    untouched rest are taken by position, as in the paper.
+    untouched rest are taken by position, as in the paper. Among features of equal relevance
+    (many are exactly 0 where inputs are 0) the choice is ``topk``'s, which may differ between
+    devices.
 
     Attributes:
         top_k: K, the number of highest-ranked classes from which the explained one is drawn.
@@ -73,8 +75,9 @@ class Challenger:
 
     def check(self, info: DatasetInfo) -> None:
         """Check the settings against a dataset."""
-        rule = f"must not exceed the {info.n_classes} classes"
-        require(self.top_k <= info.n_classes, "top_k", rule, self.top_k)
+        if self.class_mode != "target":
+            rule = f"must not exceed the {info.n_classes} classes"
+            require(self.top_k <= info.n_classes, "top_k", rule, self.top_k)
         check_feature_count(self.n_features, info.n_features)
 
     def perturb(

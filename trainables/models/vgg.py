@@ -123,7 +123,7 @@ def initialise(
     """
     # torch's own initialisers know the global generator alone.
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(generator.initial_seed())
+        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
         for layer in model.modules():
             if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Linear | nn.BatchNorm2d):
                 layer.reset_parameters()

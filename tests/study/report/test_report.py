@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from study.errors import ReportError, StoreError
+from study.errors import StoreError
 from study.files import write_whole
 from study.report import ReportFiles, write_report
 from study.report.csv_rows import comparison_rows, curve_rows, to_csv
