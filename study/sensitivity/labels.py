@@ -42,6 +42,8 @@ class MetricLabel:
 _PER_CENT = ("%", "percentage points", 100.0, 1)
 _NATS = ("nats", "nats", 1.0, 3)
 _PLAIN = ("", "", 1.0, 3)
+# Means over a layer's pairs are small: three decimals would show most of them as 0.
+_COSINE = ("", "", 1.0, 4)
 
 _METRICS: dict[str, tuple[str, tuple[str, str, float, int], Direction]] = {
     "accuracy": ("accuracy", _PER_CENT, "maximise"),
@@ -88,7 +90,7 @@ def metric_label(key: str) -> MetricLabel:
     group, _, last = key.partition("/")
     if group in _FILTER_METRICS:
         layer = "mean over layers" if last == "mean" else last
-        return _label(f"{_FILTER_METRICS[group]}, {layer}", _PLAIN, "minimise")
+        return _label(f"{_FILTER_METRICS[group]}, {layer}", _COSINE, "minimise")
     if group in _SPLITS and last in _METRICS:
         name, style, way = _METRICS[last]
         return _label(_SPLITS[group] + name, style, way)

@@ -78,7 +78,12 @@ def trial_key(row: TrialRow | TrialKey) -> str:
 
 def study_opened(review: Review) -> tuple[Entry, ...]:
     """Tell MLflow's experiment which metric to show first."""
-    tags = {"study": review.study, "mlflow.experiment.primaryMetric.name": review.objective}
+    tags = {
+        "study": review.study,
+        # Otherwise MLflow opens the page on traces and prompts instead of runs and charts.
+        "mlflow.experimentKind": "custom_model_development",
+        "mlflow.experiment.primaryMetric.name": review.objective,
+    }
     is_higher_better = review.higher_is_better.get(review.objective)
     if is_higher_better is not None:
         greater = str(is_higher_better).lower()

@@ -93,6 +93,7 @@ def test_the_experiment_names_its_primary_metric_and_direction() -> None:
             run_key=None,
             tags={
                 "study": "tiny",
+                "mlflow.experimentKind": "custom_model_development",
                 "mlflow.experiment.primaryMetric.name": "val/accuracy",
                 "mlflow.experiment.primaryMetric.greaterIsBetter": "true",
             },
