@@ -29,6 +29,12 @@ _ENVIRONMENT = {
 }
 
 
+def prepare_environment() -> None:
+    """Set what Ray reads from the environment, as far as the user has not; before its import."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
 @contextmanager
 def ray_session(address: str | None, cpus: int | None = None) -> Iterator[None]:
     """Hold a Ray for a while.
@@ -41,8 +47,7 @@ def ray_session(address: str | None, cpus: int | None = None) -> Iterator[None]:
     Raises:
         ClusterError: If no Ray answers at the address.
     """
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    prepare_environment()
     import ray
 
     # What goes wrong in a trial is said by the study, with the trial's name.

@@ -71,8 +71,8 @@ class CategoricalDimension:
             raise SpaceError(f"choices must differ from each other, got {list(self.choices)}.")
 
     def __contains__(self, value: object) -> bool:
-        """Tell whether a value is one of the choices."""
-        return value in self.choices
+        """Tell whether a value is one of the choices; true is not 1."""
+        return any(type(value) is type(choice) and value == choice for choice in self.choices)
 
 
 Dimension: TypeAlias = IntDimension | FloatDimension | CategoricalDimension

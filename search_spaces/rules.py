@@ -51,7 +51,9 @@ class Bounds:
     reason: str = ""
 
     def allow(self, value: float) -> bool:
-        """Tell whether a value is legal."""
+        """Tell whether a value is legal; infinity never is."""
+        if math.isinf(value):
+            return False
         above = self.low < value if self.is_open_below else self.low <= value
         below = value < self.high if self.is_open_above else value <= self.high
         return above and below
@@ -74,16 +76,17 @@ class IntegerRule:
 
     def dimension(self, given: Mapping[str, Any]) -> IntDimension:
         """Make the dimension of given ``low``, ``high`` and ``log``; the rest is default."""
-        low, high = given.get("low", self.default.low), given.get("high", self.default.high)
-        for end, value in (("low", low), ("high", high)):
-            self.check(value, end)
+        low = self.check(given.get("low", self.default.low), "low")
+        high = self.check(given.get("high", self.default.high), "high")
+        _check_order(given, low, high)
         return IntDimension(low=low, high=high, log=given.get("log", self.default.log))
 
-    def check(self, value: object, what: str) -> None:
-        """Refuse an illegal value."""
+    def check(self, value: object, what: str) -> int:
+        """Give a legal value; refuse any other."""
         if type(value) is not int:
             raise SpaceError(f"{what} must be an integer, got {value!r}.")
         _check(self.bounds, value, what)
+        return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,18 +98,17 @@ class RealRule:
 
     def dimension(self, given: Mapping[str, Any]) -> FloatDimension:
         """Make the dimension of given ``low``, ``high`` and ``log``; the rest is default."""
-        low, high = given.get("low", self.default.low), given.get("high", self.default.high)
-        for end, value in (("low", low), ("high", high)):
-            self.check(value, end)
-        return FloatDimension(
-            low=float(low), high=float(high), log=given.get("log", self.default.log)
-        )
+        low = self.check(given.get("low", self.default.low), "low")
+        high = self.check(given.get("high", self.default.high), "high")
+        _check_order(given, low, high)
+        return FloatDimension(low=low, high=high, log=given.get("log", self.default.log))
 
-    def check(self, value: object, what: str) -> None:
-        """Refuse an illegal value."""
-        if type(value) not in (int, float):
+    def check(self, value: object, what: str) -> float:
+        """Give a legal value, an integer as a real number; refuse any other."""
+        if not isinstance(value, int | float) or isinstance(value, bool):
             raise SpaceError(f"{what} must be a number, got {value!r}.")
-        _check(self.bounds, float(str(value)), what)
+        _check(self.bounds, float(value), what)
+        return float(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,13 +121,18 @@ class ShareOrCountRule:
     def dimension(self, given: Mapping[str, Any]) -> Dimension:
         """Make a dimension of shares or of counts, by the kind of the given ends."""
         ends = [given[end] for end in ("low", "high") if end in given]
-        rule = self.count if ends and all(type(end) is int for end in ends) else self.share
+        if {type(end) for end in ends} == {int, float}:
+            raise SpaceError(
+                "low and high must be two shares such as 0.01 and 1.0, or two counts such as 1 "
+                f"and 20, got low {ends[0]!r} and high {ends[1]!r}."
+            )
+        rule = self.count if ends and type(ends[0]) is int else self.share
         return rule.dimension(given)
 
-    def check(self, value: object, what: str) -> None:
-        """Refuse an illegal value."""
+    def check(self, value: object, what: str) -> int | float:
+        """Give a legal value; refuse any other."""
         rule = self.count if type(value) is int else self.share
-        rule.check(value, what)
+        return rule.check(value, what)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,20 +142,31 @@ class ChoiceRule:
     choices: tuple[ParamValue, ...]
 
     def dimension(self, given: Mapping[str, Any]) -> CategoricalDimension:
-        """Make the dimension of given ``choices``, or of all."""
-        chosen = tuple(given.get("choices", self.choices))
-        for value in chosen:
-            self.check(value, "choices")
-        return CategoricalDimension(choices=chosen)
+        """Make the dimension of all choices."""
+        for key in given:
+            raise SpaceError(f"{key} is not a setting of choices; write a list of some of them.")
+        return CategoricalDimension(choices=self.choices)
 
-    def check(self, value: object, what: str) -> None:
-        """Refuse an unknown choice."""
-        if value not in self.choices:
-            known = ", ".join(map(str, self.choices))
-            raise SpaceError(f"{what} must be among {known}, got {value!r}.")
+    def check(self, value: object, what: str) -> ParamValue:
+        """Give a known choice; refuse any other."""
+        for choice in self.choices:
+            if (type(choice), choice) == (type(value), value):
+                return choice
+        known = ", ".join(map(str, self.choices))
+        raise SpaceError(f"{what} must be among {known}, got {value!r}.")
 
 
 Rule: TypeAlias = IntegerRule | RealRule | ShareOrCountRule | ChoiceRule
+
+
+def _check_order(given: Mapping[str, Any], low: float, high: float) -> None:
+    # Given both, the dimension itself checks them.
+    if low > high and not {"low", "high"} <= given.keys():
+        default = "low" if "high" in given else "high"
+        raise SpaceError(
+            f"low must not exceed high, got low {low} and high {high}, where {default} is the "
+            f"default; give {default} as well."
+        )
 
 
 def _check(bounds: Bounds, value: float, what: str) -> None:

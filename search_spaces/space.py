@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from search_spaces.dimensions import CategoricalDimension, Dimension, ParamValue
 from search_spaces.errors import SpaceError
 from search_spaces.rules import Rule
 
-_KEYS = ("low", "high", "log", "choices")
+_KEYS = ("low", "high", "log")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,45 +53,57 @@ def resolve(
         entry = given.get(name, {})
         try:
             axis = _axis(rule, entry)
+            if axis is None:
+                fixed[name] = rule.check(entry, "the value")
+            else:
+                dimensions[name] = axis
         except SpaceError as error:
-            raise SpaceError(
-                f"{name}.{error}" if _is_range(entry) else f"{name}: {error}"
-            ) from None
-        if axis is None:
-            fixed[name] = entry
-        else:
-            dimensions[name] = axis
+            dot = "." if isinstance(entry, Mapping) else ": "
+            raise SpaceError(f"{name}{dot}{error}") from None
     return Space(dimensions=dimensions, fixed=fixed)
 
 
-def check_values(rules: Mapping[str, Rule], name: str, values: tuple[ParamValue, ...]) -> None:
+def check_values(
+    rules: Mapping[str, Rule], name: str, values: tuple[ParamValue, ...]
+) -> tuple[ParamValue, ...]:
     """Check the values that a sweep takes one dimension through.
+
+    Returns:
+        The values, integers as real numbers where the dimension is of those.
 
     Raises:
         SpaceError: If the dimension is unknown or a value is illegal.
     """
     if name not in rules:
         raise SpaceError(f"{name} is not a dimension; {_suggestion(name, rules)}")
-    for value in values:
-        rules[name].check(value, f"{name} in 'values'")
+    return tuple(rules[name].check(value, name) for value in values)
 
 
 def _axis(rule: Rule, entry: Any) -> Dimension | None:  # noqa: ANN401 (straight from YAML)
     if isinstance(entry, Mapping):
-        for key in entry:
-            if key not in _KEYS:
-                raise SpaceError(f"{key} is not a setting; {_suggestion(str(key), _KEYS)}")
+        _check_keys(entry)
         return rule.dimension(entry)
     if isinstance(entry, list | tuple):
-        for value in entry:
-            rule.check(value, "the choice")
-        return CategoricalDimension(choices=tuple(entry))
-    rule.check(entry, "the value")
+        return _choices(rule, entry)
     return None
 
 
-def _is_range(entry: object) -> bool:
-    return isinstance(entry, Mapping)
+def _check_keys(entry: Mapping[str, Any]) -> None:
+    for key in entry:
+        if key == "choices":
+            raise SpaceError("choices is not a setting; give the list itself, such as [1, 2, 5].")
+        if key not in _KEYS:
+            raise SpaceError(f"{key} is not a setting; {_suggestion(str(key), _KEYS)}")
+    log = entry.get("log", False)
+    if type(log) is not bool:
+        raise SpaceError(f"log must be true or false, got {log!r}.")
+
+
+def _choices(rule: Rule, entry: Sequence[object]) -> CategoricalDimension:
+    choices = tuple(rule.check(value, "each choice") for value in entry)
+    if len({type(value) for value in choices}) > 1:
+        raise SpaceError(f"choices must be of one kind, got {list(entry)}.")
+    return CategoricalDimension(choices=choices)
 
 
 def _suggestion(name: str, known: Mapping[str, Any] | tuple[str, ...]) -> str:

@@ -7,8 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from search_spaces import Limits, ParamValue, Rule, Space, distinct, sweep
-from search_spaces.dimensions import FloatDimension, IntDimension
+from search_spaces import (
+    CategoricalDimension,
+    Dimension,
+    FloatDimension,
+    IntDimension,
+    Limits,
+    ParamValue,
+    Rule,
+    Space,
+    SpaceError,
+    check_values,
+    distinct,
+    sweep,
+)
 from study.settings import Replicas, Search, Sensitivity
 from trainables.config import TrainingConfig, TrialConfig
 from trainables.datasets import DatasetConfig
@@ -17,6 +29,7 @@ from trainables.models import ModelConfig
 from trainables.seeding import derive_seed
 
 _SWEEP_POINTS = 7
+_KINDS = {int: "integers", float: "real numbers", str: "texts", bool: "true and false"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +74,12 @@ class Arm:
         return max(1, sum(len(values) for values in self.sweeps().values()))
 
     def sweeps(self) -> dict[str, tuple[ParamValue, ...]]:
-        """Give each swept dimension's values."""
-        return {s.over: s.values or self._default_values(s.over) for s in self.sensitivity}
+        """Give each swept dimension's values, those of several sweeps over it together."""
+        found: dict[str, tuple[ParamValue, ...]] = {}
+        for one in self.sensitivity:
+            values = one.values or self._default_values(one.over)
+            found[one.over] = tuple(dict.fromkeys((*found.get(one.over, ()), *values)))
+        return found
 
     def final_points(self, best: Mapping[str, ParamValue]) -> tuple[dict[str, ParamValue], ...]:
         """Give the configurations to train with fresh seeds: the chosen one, then the sweeps."""
@@ -70,6 +87,30 @@ class Arm:
             point for over, values in self.sweeps().items() for point in sweep(best, over, values)
         ]
         return distinct([best, *swept])
+
+    def some_point(self) -> dict[str, ParamValue]:
+        """Give a point of the space: the low end or first choice of every dimension."""
+        return {name: _first(axis) for name, axis in self.space.dimensions.items()}
+
+    def checked(self, sweep: Sensitivity) -> Sensitivity:
+        """Check a sweep over a dimension that is searched.
+
+        Returns:
+            The sweep, its integers as real numbers where the dimension is of those.
+
+        Raises:
+            SpaceError: If a value is illegal, or of another kind than the searched ones, with
+                which it could not share a curve.
+        """
+        rules = method_rules(self.method, self.limits)
+        values = check_values(rules, sweep.over, sweep.values or ())
+        kind = type(_first(self.space.dimensions[sweep.over]))
+        if any(type(value) is not kind for value in values):
+            raise SpaceError(
+                f"{sweep.over} must be swept over {_KINDS[kind]}, as it is searched, got "
+                f"{list(values)}."
+            )
+        return dataclasses.replace(sweep, values=values or None)
 
     def trial_config(
         self, params: Mapping[str, ParamValue], seeds: tuple[int, ...], *, is_final: bool
@@ -125,3 +166,7 @@ def _spaced(low: float, high: float, count: int, log: bool) -> list[float]:
     if log:
         return [low * (high / low) ** (i / (count - 1)) for i in range(count)]
     return [low + (high - low) * i / (count - 1) for i in range(count)]
+
+
+def _first(axis: Dimension) -> ParamValue:
+    return axis.choices[0] if isinstance(axis, CategoricalDimension) else axis.low

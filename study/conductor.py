@@ -106,7 +106,7 @@ class Conductor:
             self._phases[arm.name, "final"] = self._read(arm, "final")
         if not is_reader:
             for arm in spec.arms:
-                self._tell_finished_orphans(arm)
+                self._take_over(arm)
 
     def next(self) -> Next:
         """Give the next trial to train, or say why there is none."""
@@ -129,8 +129,7 @@ class Conductor:
         )
         append_report(self._folder.reports(key), stored)
         known[report.epoch] = stored
-        if self._spec.metric in report.metrics:
-            self._ledger.report(key, report.epoch, mean(report.metrics[self._spec.metric]))
+        self._tell(key, stored)
         for listener in self._listeners:
             listener.reported(key, stored)
 
@@ -191,14 +190,21 @@ class Conductor:
         orphans = [number for number, entry in entries.items() if entry.state == "RUNNING"]
         return _Phase(entries=entries, reports=reports, orphans=orphans)
 
-    def _tell_finished_orphans(self, arm: Arm) -> None:
-        # A driver that died between the last report and the tell left nothing to train.
+    def _take_over(self, arm: Arm) -> None:
+        # What a driver stored and did not live to tell the ledger: reports, and ends of trials.
         for name in ("search", "final"):
             phase = self._phases[arm.name, name]
             for number in list(phase.orphans):
+                key = TrialKey(arm=arm.name, phase=name, number=number)
+                for report in self.reports_of(key):
+                    self._tell(key, report)
                 if arm.training.epochs in phase.reports.get(number, {}):
                     phase.orphans.remove(number)
-                    self.finish(TrialKey(arm=arm.name, phase=name, number=number))
+                    self.finish(key)
+
+    def _tell(self, key: TrialKey, report: StoredReport) -> None:
+        if self._spec.metric in report.metrics:
+            self._ledger.report(key, report.epoch, mean(report.metrics[self._spec.metric]))
 
     def _is_full(self) -> bool:
         limit = self._spec.resources.max_concurrent

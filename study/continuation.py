@@ -11,9 +11,12 @@ from study.spec import StudySpec
 from trainables.decoding import encode
 
 # More trials, another sweep, other resources and further arms leave every finished trial valid.
+# ``search.space`` is what the file says; what comes of it is compared in ``space``.
 _MAY_CHANGE = re.compile(
-    r"notes\b|resources\b|arms\.[^/]+/(search\.trials|sensitivity|search\.space)\b"
+    r"notes\b|resources\b|arms\.[^/]+/\.(search\.trials|sensitivity|search\.space)\b"
 )
+_OTHERWISE = "give the changed study another name."
+_MISSING = object()
 
 
 def check_continuation(begun: StudySpec, now: StudySpec, where: str) -> None:
@@ -25,36 +28,55 @@ def check_continuation(begun: StudySpec, now: StudySpec, where: str) -> None:
         where: The file, for the message.
 
     Raises:
-        SpecError: Naming the first key that differs, with both values.
+        SpecError: Naming an arm that is gone, or the first key that differs with both values.
     """
-    before, after = dict(_flat(_by_name(begun))), dict(_flat(_by_name(now)))
-    new_arms = {arm.name for arm in now.arms} - {arm.name for arm in begun.arms}
-    for key in sorted(before.keys() | after.keys()):
-        old, new = before.get(key), after.get(key)
-        if old == new or _MAY_CHANGE.match(key) or _is_of(key, new_arms):
+    old_arms, new_arms = ({arm.name for arm in spec.arms} for spec in (begun, now))
+    for name in sorted(old_arms - new_arms):
+        raise SpecError(
+            f"{where}: study {now.name!r} was begun with an arm {name!r}, which the file no "
+            f"longer has; restore it (with 'name: {name}', if a further arm has changed how it "
+            f"is called), or {_OTHERWISE}"
+        )
+    further = {f"arms.{name}/" for name in new_arms - old_arms}
+    for path, old, new in _differences(_by_name(begun), _by_name(now)):
+        if _MAY_CHANGE.match(path) or path in further:
             continue
         raise SpecError(
-            f"{where}: study {now.name!r} was begun with {key.replace('/', '.')} = {old!r}, but "
-            f"the file now says {new!r}; restore the value, or give the changed study another "
-            "name."
+            f"{where}: study {now.name!r} was begun {_with(path, old)}, but the file now "
+            f"{_says(new)}; restore it, or {_OTHERWISE}"
         )
+
+
+def _differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:  # noqa: ANN401
+    if not (isinstance(old, Mapping) and isinstance(new, Mapping)):
+        if old != new:
+            yield path, old, new
+        return
+    # Which alternative it is goes before its settings.
+    for key in sorted(old.keys() | new.keys(), key=lambda key: (key != "name", key)):
+        below = f"{path}.{key}" if path else key
+        yield from _differences(old.get(key, _MISSING), new.get(key, _MISSING), below)
 
 
 def _by_name(spec: StudySpec) -> dict[str, Any]:
     data: dict[str, Any] = encode(spec)
+    for arm in data["arms"]:
+        arm["space"] = {**arm["space"]["dimensions"], **arm["space"]["fixed"]}
     # A slash ends an arm's name, which may itself hold dots.
     data["arms"] = {f"{arm['name']}/": arm for arm in data["arms"]}
     return data
 
 
-def _flat(data: Any, path: str = "") -> Iterator[tuple[str, object]]:  # noqa: ANN401
-    if not isinstance(data, Mapping):
-        yield path, data
-        return
-    for key, value in data.items():
-        separator = "" if not path or path.endswith("/") else "."
-        yield from _flat(value, f"{path}{separator}{key}")
+def _with(path: str, value: object) -> str:
+    shown = _as_in_file(path)
+    return f"without {shown}" if value is _MISSING else f"with {shown} = {value!r}"
 
 
-def _is_of(key: str, arms: set[str]) -> bool:
-    return any(key.startswith(f"arms.{arm}/") for arm in arms)
+def _says(value: object) -> str:
+    return "has none" if value is _MISSING else f"says {value!r}"
+
+
+def _as_in_file(path: str) -> str:
+    """Give the path under which the file would say a resolved value."""
+    path = path.replace("/.space.", "/.search.space.").replace("/.", ".")
+    return f"objective.{path}" if path in ("metric", "direction") else path

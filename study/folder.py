@@ -23,6 +23,10 @@ class TrialKey:
         return f"{self.arm}/{self.phase}/{self.number}"
 
 
+# What stands in the storage root beside the studies' folders.
+RESERVED_NAMES = frozenset({"cache", "mlflow-artifacts", "mlflow.db", "optuna.db"})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storage:
     """The storage root, which holds all studies and what they share.

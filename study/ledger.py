@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
@@ -100,13 +101,28 @@ class Ledger:
         study.sampler = sampler(
             settings.name, (settings.seed + n_trials) % 2**32, settings.startup_trials
         )
-        trial = study.ask(distributions(space.dimensions))
-        return self._running(TrialKey(arm=arm, phase="search", number=trial.number), trial.params)
+        trial = _ask(study, distributions(space.dimensions))
+        started_ms = _now_ms()
+        # Last of all: a trial without it was not wholly asked for.
+        trial.set_user_attr("started_ms", started_ms)
+        key = TrialKey(arm=arm, phase="search", number=trial.number)
+        return _running(key, trial.params, started_ms)
 
     def ask_point(self, arm: str, params: Mapping[str, ParamValue]) -> Entry:
         """Enter a point that was chosen beforehand as a final trial."""
-        trial = self._study(arm, "final").ask(point(params))
-        return self._running(TrialKey(arm=arm, phase="final", number=trial.number), trial.params)
+        started_ms = _now_ms()
+        template = optuna.trial.create_trial(
+            state=TrialState.RUNNING,
+            params=dict(params),
+            distributions=point(params),
+            user_attrs={"started_ms": started_ms},
+        )
+        self._study(arm, "final")
+        study_id = self._storage.get_study_id_from_name(self._study_name(arm, "final"))
+        number = self._storage.get_trial_number_from_id(
+            self._storage.create_new_trial(study_id, template)
+        )
+        return _running(TrialKey(arm=arm, phase="final", number=number), params, started_ms)
 
     def report(self, key: TrialKey, epoch: int, value: float) -> None:
         """Store an intermediate objective; the same epoch again changes nothing."""
@@ -114,40 +130,38 @@ class Ledger:
 
     def complete(self, key: TrialKey, value: float) -> None:
         """Tell the objective of a trial that used its full budget."""
-        self._study(key.arm, key.phase).tell(key.number, value, skip_if_finished=True)
+        self._tell(key, TrialState.COMPLETE, value)
 
     def prune(self, key: TrialKey) -> None:
         """Tell that a scheduler stopped a trial."""
-        study = self._study(key.arm, key.phase)
-        study.tell(key.number, state=TrialState.PRUNED, skip_if_finished=True)
+        self._tell(key, TrialState.PRUNED)
 
     def fail(self, key: TrialKey, reason: str) -> None:
         """Tell that a trial can have no result, and why."""
-        study = self._study(key.arm, key.phase)
-        trial_id = self._trial_id(key)
-        if not self._storage.get_trial(trial_id).state.is_finished():
-            self._storage.set_trial_user_attr(trial_id, "reason", reason)
-        study.tell(key.number, state=TrialState.FAIL, skip_if_finished=True)
+        self._tell(key, TrialState.FAIL, reason=reason)
 
     def entries(self, arm: str, phase: PhaseName) -> list[Entry]:
         """Give all trials of an arm and phase by number."""
         trials = self._study(arm, phase).get_trials(deepcopy=False)
-        return [_entry(TrialKey(arm=arm, phase=phase, number=t.number), t) for t in trials]
+        return [
+            _entry(TrialKey(arm=arm, phase=phase, number=trial.number), trial)
+            for trial in trials
+            if not _is_half_asked(trial)
+        ]
 
     def entry(self, key: TrialKey) -> Entry:
         """Give one trial."""
         return _entry(key, self._storage.get_trial(self._trial_id(key)))
 
-    def _running(self, key: TrialKey, params: Mapping[str, Any]) -> Entry:
-        return Entry(
-            key=key,
-            state="RUNNING",
-            params=dict(params),
-            value=None,
-            reason=None,
-            started_ms=_now_ms(),
-            finished_ms=None,
-        )
+    def _tell(
+        self, key: TrialKey, state: TrialState, value: float | None = None, **notes: str
+    ) -> None:
+        trial_id = self._trial_id(key)
+        if self._storage.get_trial(trial_id).state.is_finished():
+            return
+        for name, note in {**notes, "finished_ms": _now_ms()}.items():
+            self._storage.set_trial_user_attr(trial_id, name, note)
+        self._study(key.arm, key.phase).tell(key.number, value, state=state, skip_if_finished=True)
 
     def _trial_id(self, key: TrialKey) -> int:
         study_id = self._storage.get_study_id_from_name(self._study_name(key.arm, key.phase))
@@ -209,23 +223,47 @@ _STATES: Mapping[TrialState, StateName] = {
 }
 
 
+def _ask(study: optuna.Study, axes: Mapping[str, BaseDistribution]) -> optuna.Trial:
+    """Ask for a point, or complete the one that a process was killed in asking for."""
+    # Optuna stores a trial first and then its parameters one by one.
+    for half in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        if _is_half_asked(half):
+            trial = optuna.Trial(study, half._trial_id)
+            for name, axis in axes.items():
+                trial._suggest(name, axis)
+            return trial
+    return study.ask(dict(axes))
+
+
+def _is_half_asked(trial: FrozenTrial) -> bool:
+    return trial.state == TrialState.RUNNING and "started_ms" not in trial.user_attrs
+
+
+def _running(key: TrialKey, params: Mapping[str, ParamValue], started_ms: int) -> Entry:
+    return Entry(
+        key=key,
+        state="RUNNING",
+        params=dict(params),
+        value=None,
+        reason=None,
+        started_ms=started_ms,
+        finished_ms=None,
+    )
+
+
 def _entry(key: TrialKey, trial: FrozenTrial) -> Entry:
+    notes = trial.user_attrs
+    is_over = trial.state.is_finished()
     return Entry(
         key=key,
         state=_STATES[trial.state],
         params=trial.params,
         value=trial.value if trial.state == TrialState.COMPLETE else None,
-        reason=trial.user_attrs.get("reason"),
-        started_ms=_milliseconds(trial.datetime_start) or 0,
-        finished_ms=_milliseconds(trial.datetime_complete),
+        reason=notes.get("reason") if trial.state == TrialState.FAIL else None,
+        # Optuna's own times are local, without their zone.
+        started_ms=notes.get("started_ms", 0),
+        finished_ms=notes.get("finished_ms") if is_over else None,
     )
-
-
-def _milliseconds(time: datetime | None) -> int | None:
-    if time is None:
-        return None
-    aware = time if time.tzinfo else time.replace(tzinfo=UTC)
-    return int(aware.timestamp() * 1000)
 
 
 def _now_ms() -> int:

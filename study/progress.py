@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
-    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
-from study.arm import Arm
 from study.folder import TrialKey
 from study.ledger import Entry
 from study.spec import StudySpec
 from study.trial_table import StoredReport
 from trainables.config import TrialConfig
 from trainables.report import mean
+
+_LaneName: TypeAlias = tuple[str, str]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,7 +39,7 @@ class _Lane:
 
 
 class ProgressListener:
-    """Shows what the conductor says. Times are wall-clock seconds since the start."""
+    """Shows what the conductor says."""
 
     def __init__(self, spec: StudySpec, console: Console) -> None:
         """Serve one run of a study."""
@@ -46,11 +48,10 @@ class ProgressListener:
         self._lanes = {
             (arm.name, phase): _Lane(total=total)
             for arm in spec.arms
-            for phase, total in _totals(arm)
+            for phase, total in (("search", arm.search_budget), ("final", arm.final_budget))
             if total
         }
-        self._bars: Progress | None = None
-        self._tasks: dict[tuple[str, str], TaskID] = {}
+        self._bars: _Bars | None = None
         self._started = time.monotonic()
 
     @contextmanager
@@ -62,44 +63,43 @@ class ProgressListener:
         if not self._console.is_terminal:
             yield
             return
-        with self._make_bars() as bars:
+        bars = _Bars(self._lanes)
+        with Live(bars.view, console=self._console, refresh_per_second=4):
             self._bars = bars
-            for lane in self._lanes:
-                self._tasks[lane] = bars.add_task(" ".join(lane), total=self._lanes[lane].total)
-                self._draw(lane)
-            yield
-        self._bars = None
+            try:
+                yield
+            finally:
+                self._bars = None
 
-    def began(self, entry: Entry, config: TrialConfig) -> None:
+    def began(self, entry: Entry, config: TrialConfig) -> None:  # noqa: ARG002 (the interface)
         """Show that a trial begins."""
+        if self._bars is not None:
+            self._bars.say((entry.key.arm, entry.key.phase), f"trial {entry.key.number} begins")
 
     def reported(self, key: TrialKey, report: StoredReport) -> None:
-        """Show the newest value on the trial's bar."""
+        """Show the newest value."""
         values = report.metrics.get(self._spec.metric)
         if self._bars is not None and values is not None:
             text = f"trial {key.number} epoch {report.epoch}: {mean(values):.4f}"
-            self._bars.update(self._tasks[key.arm, key.phase], newest=text)
+            self._bars.say((key.arm, key.phase), text)
 
     def ended(self, entry: Entry, reports: Sequence[StoredReport]) -> None:  # noqa: ARG002
         """Show that a trial ended."""
         self._note_end(entry)
-        lane = entry.key.arm, entry.key.phase
         if self._bars is not None:
-            self._draw(lane)
+            self._bars.draw(self._lanes)
             if entry.state == "FAIL":
-                self._bars.console.print(f"[red]{entry.key} failed:[/red] {entry.reason}")
+                self._print(f"{entry.key} failed: {entry.reason}")
             return
-        done = sum(len(one.done) for one in self._lanes.values())
-        total = sum(one.total for one in self._lanes.values())
+        done = sum(len(lane.done) for lane in self._lanes.values())
+        total = sum(lane.total for lane in self._lanes.values())
         value = "" if entry.value is None else f" {self._spec.metric} {entry.value:.4f}"
         reason = f": {entry.reason}" if entry.reason else ""
         seconds = time.monotonic() - self._started
-        self._console.print(
-            f"[{done}/{total}] {seconds:.0f} s  {entry.key} {entry.state}{value}{reason}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        self._print(f"[{done}/{total}] {seconds:.0f} s  {entry.key} {entry.state}{value}{reason}")
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _note_end(self, entry: Entry) -> None:
         lane = self._lanes[entry.key.arm, entry.key.phase]
@@ -111,26 +111,48 @@ class ProgressListener:
     def _better(self, value: float, best: float) -> bool:
         return value > best if self._spec.direction == "maximise" else value < best
 
-    def _draw(self, name: tuple[str, str]) -> None:
-        assert self._bars is not None  # only called while bars are shown
-        lane = self._lanes[name]
-        best = "" if lane.best is None else f"best {lane.best:.4f}"
-        self._bars.update(
-            self._tasks[name], completed=len(lane.done), total=lane.total, best=best, newest=""
-        )
 
-    def _make_bars(self) -> Progress:
-        return Progress(
+class _Bars:
+    """One bar for the study with its times, and one for each arm and phase."""
+
+    def __init__(self, lanes: Mapping[_LaneName, _Lane]) -> None:
+        self._all = Progress(
+            TextColumn("all trials"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("elapsed"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        self._each = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
             TextColumn("[bold]{task.fields[best]}"),
             TextColumn("[dim]{task.fields[newest]}"),
-            console=self._console,
         )
+        self._overall = self._all.add_task("all", total=None)
+        self._tasks = {
+            name: self._each.add_task(" ".join(name), total=lane.total, best="", newest="")
+            for name, lane in lanes.items()
+        }
+        self.view = Group(self._all, self._each)
+        self.draw(lanes)
 
+    def say(self, lane: _LaneName, text: str) -> None:
+        self._each.update(self._tasks[lane], newest=text)
 
-def _totals(arm: Arm) -> tuple[tuple[str, int], tuple[str, int]]:
-    return ("search", arm.search_budget), ("final", arm.final_budget)
+    def draw(self, lanes: Mapping[_LaneName, _Lane]) -> None:
+        self._all.update(
+            self._overall,
+            completed=sum(len(lane.done) for lane in lanes.values()),
+            total=sum(lane.total for lane in lanes.values()),
+        )
+        for name, lane in lanes.items():
+            # Final trials are no contest: the best of a sweep is nobody's choice.
+            is_contest = lane.best is not None and name[1] == "search"
+            best = f"best {lane.best:.4f}" if is_contest else ""
+            self._each.update(
+                self._tasks[name], completed=len(lane.done), total=lane.total, best=best
+            )

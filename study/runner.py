@@ -10,7 +10,7 @@ from rich.console import Console
 from study.conductor import Conductor
 from study.continuation import check_continuation
 from study.errors import SpecError
-from study.executors import EXECUTORS, Surroundings
+from study.executors import EXECUTORS, Surroundings, require_gpus
 from study.files import write_whole
 from study.folder import Storage, StudyFolder
 from study.lease import is_running, lease
@@ -77,7 +77,7 @@ class RunResult:
         table: All trials.
         is_finished: Whether every trial ended; False if the run was interrupted.
         problems: What went wrong in the study, in sentences; empty if nothing did.
-        report: The HTML page, or None if the run was interrupted.
+        report: The HTML page, or None if the run was interrupted or no arm has a result.
         waiting: What MLflow has not taken yet.
     """
 
@@ -188,6 +188,9 @@ def _check_before_start(
             arm.dataset.check(options.data)
         except TrainableError as error:
             raise SpecError(f"{where}: arm {arm.name}: {error}") from None
+    if options.address is None and not folder.spec.exists():
+        # One that was begun elsewhere may be finished, and then needs no GPU.
+        require_gpus(spec.resources)
 
 
 def _run(spec: StudySpec, folder: StudyFolder, options: Options, console: Console) -> RunResult:
@@ -205,7 +208,8 @@ def _run(spec: StudySpec, folder: StudyFolder, options: Options, console: Consol
         table = trial_table(spec, folder, conductor)
         report = None
         if is_finished:
-            report = publish(table, folder, outbox, review)
+            if _has_result(table):
+                report = publish(table, folder, outbox, review)
             deliver(courier, console)
     finally:
         courier.stop()
@@ -278,6 +282,10 @@ def _execute(
     return not conductor.has_work()
 
 
+def _has_result(table: TrialTable) -> bool:
+    return any(table.chosen(arm.name) is not None for arm in table.arms)
+
+
 def _problems(table: TrialTable) -> tuple[str, ...]:
     failed = [row for row in table.rows if row.state == "FAIL"]
     problems = [f"{row.arm}/{row.phase}/{row.number} failed: {row.reason}" for row in failed]
@@ -286,4 +294,6 @@ def _problems(table: TrialTable) -> tuple[str, ...]:
         for arm in table.arms
         if arm.best_params is None
     ]
+    if not _has_result(table):
+        problems.append("no arm has a completed final trial, so there is nothing to report.")
     return tuple(problems)

@@ -107,9 +107,15 @@ class Resources:
     def __post_init__(self) -> None:
         """Check the ranges."""
         require(self.cpus >= 1, "cpus", "must be at least 1", self.cpus)
-        share = self.gpus in (0, 1) or (self.gpus > 0 and abs(1 / self.gpus % 1) < 1e-6)
-        rule = "must be 0, 1 or a fraction 1/n such as 0.5 or 0.25"
-        require(share and self.gpus <= 1, "gpus", rule, self.gpus)
+        rule = "must be 0, 1 or a fraction 1/n such as 0.5, 0.333 or 0.25"
+        require(_is_share(self.gpus), "gpus", rule, self.gpus)
         limit = self.max_concurrent
         require(limit is None or limit >= 1, "max_concurrent", "must be at least 1", limit)
         require(self.max_failures >= 0, "max_failures", "must be 0 or more", self.max_failures)
+
+
+def _is_share(gpus: float) -> bool:
+    """Tell whether n trials fill a GPU, up to the digits that people write: 0.333 is a third."""
+    if not 0 < gpus <= 1:
+        return gpus == 0
+    return -1e-6 < 1 / gpus - round(1 / gpus) < 0.02

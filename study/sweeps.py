@@ -7,14 +7,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from search_spaces import ParamValue, SpaceError, check_values
-from study.arm import method_rules
+from search_spaces import ParamValue, SpaceError
+from study.arm import Arm
 from study.errors import SpecError
 from study.files import write_whole
 from study.folder import StudyFolder
 from study.settings import Sensitivity
 from study.spec import StudySpec
+from study.yaml_reader import read_yaml
 from trainables.decoding import decode, encode
+from trainables.errors import ConfigError
 from trainables.names import suggestion
 
 
@@ -34,6 +36,22 @@ def with_sweeps(spec: StudySpec, folder: StudyFolder) -> StudySpec:
         for arm in spec.arms
     )
     return dataclasses.replace(spec, arms=arms)
+
+
+def read_values(text: str) -> tuple[ParamValue, ...]:
+    """Read values as a user types them: ``1,2,5`` or ``1e-3, 0.5``.
+
+    Raises:
+        SpecError: If they are no list of values.
+    """
+    try:
+        (values,) = read_yaml(f"values: [{text}]", "--values").values()
+    except (SpecError, ValueError):
+        raise SpecError(f"--values must be a list such as 1,2,5, got {text!r}.") from None
+    try:
+        return decode(Sensitivity, {"over": "", "values": values}).values or ()
+    except ConfigError as error:
+        raise SpecError(f"--{error}") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +83,7 @@ def ask_for_sweep(spec: StudySpec, folder: StudyFolder, wish: Wish) -> StudySpec
     known = json.loads(folder.sweeps.read_text("utf-8")) if folder.sweeps.exists() else {}
     for dimension in wish.over:
         for name in _arms_with(spec, dimension, wish.arm):
-            sweep = Sensitivity(over=dimension, values=wish.values)
-            _check(spec, name, sweep)
+            sweep = _checked(spec.arm(name), Sensitivity(over=dimension, values=wish.values))
             entries = known.setdefault(name, [])
             if encode(sweep) not in entries:
                 entries.append(encode(sweep))
@@ -80,13 +97,13 @@ def _arms_with(spec: StudySpec, dimension: str, arm: str | None) -> list[str]:
     if not found:
         searched = {d for a in arms for d in a.space.dimensions}
         hint = suggestion(dimension, searched)
-        raise SpecError(f"no arm of study {spec.name!r} searches {dimension!r}; {hint}")
+        nobody = f"arm {arm!r} does not search" if arm else "no arm searches"
+        raise SpecError(f"study {spec.name!r}: {nobody} {dimension!r}; {hint}")
     return found
 
 
-def _check(spec: StudySpec, name: str, sweep: Sensitivity) -> None:
-    arm = spec.arm(name)
+def _checked(arm: Arm, sweep: Sensitivity) -> Sensitivity:
     try:
-        check_values(method_rules(arm.method, arm.limits), sweep.over, sweep.values or ())
+        return arm.checked(sweep)
     except SpaceError as error:
         raise SpecError(f"--values: {error}") from None

@@ -10,6 +10,8 @@ import yaml
 
 from study.errors import SpecError
 
+_MERGE = "tag:yaml.org,2002:merge"
+
 
 def read_yaml(text: str, where: str) -> dict[str, Any]:
     """Parse one mapping; nothing in it can run code.
@@ -24,9 +26,12 @@ def read_yaml(text: str, where: str) -> dict[str, Any]:
     try:
         data = yaml.load(text, Loader=_Loader)  # a SafeLoader
     except yaml.YAMLError as error:
-        raise SpecError(f"{where} is not valid YAML: {' '.join(str(error).split())}.") from None
+        raise SpecError(f"{where} is not valid YAML: {_reason(error)}.") from None
     if not isinstance(data, dict):
-        raise SpecError(f"{where} must hold a mapping of settings, got {data!r}.")
+        found = "it is empty" if data is None else f"got {_shortened(data)}"
+        raise SpecError(
+            f"{where} must hold a mapping of settings, such as 'name: …', but {found}."
+        )
     return data
 
 
@@ -37,19 +42,38 @@ class _Loader(yaml.SafeLoader):
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Hashable, Any]:
     seen = set()
     for key_node, _ in node.value:
+        if key_node.tag == _MERGE:
+            continue
         key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, Hashable):
+            raise _Refused("a key must be a text", key_node.start_mark)
         if key in seen:
-            raise yaml.YAMLError(
-                f"key '{key}' is given twice (line {key_node.start_mark.line + 1})"
-            )
+            raise _Refused(f"key '{key}' is given twice", key_node.start_mark)
         seen.add(key)
     return loader.construct_mapping(node, deep=True)
+
+
+class _Refused(yaml.MarkedYAMLError):
+    def __init__(self, problem: str, mark: yaml.Mark) -> None:
+        super().__init__(problem=problem, problem_mark=mark)
+
+
+def _reason(error: yaml.YAMLError) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem and error.problem_mark:
+        mark = error.problem_mark
+        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+    return " ".join(str(error).split())
+
+
+def _shortened(data: object) -> str:
+    text = repr(data)
+    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 # YAML 1.1, which pyyaml reads, takes 1e-3 for a text: it asks for a dot and a sign.
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+"),
+    re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$"),
     list("-+.0123456789"),
 )

@@ -6,9 +6,9 @@ whether all were finite is asked once per evaluation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from trainables.datasets import DatasetInfo, Splits
 from trainables.decoding import encode
 from trainables.errors import NonFiniteError
 from trainables.evaluation import evaluate, filter_metrics
+from trainables.methods import Batch
 from trainables.seeding import derive_seed, stream
 
 
@@ -38,11 +39,13 @@ class LossWindow:
         steps: Number of steps in the sum.
         first_bad: Step since the start of the trial at which the loss first was not finite, or
             -1.
+        measures: Sums of what the method measures, by name.
     """
 
     total: Tensor
     steps: int
     first_bad: Tensor
+    measures: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,6 +74,7 @@ class ReplicaState:
             "loss_total": self.window.total,
             "loss_steps": self.window.steps,
             "first_bad": self.window.first_bad,
+            "measures": dict(self.window.measures),
         }
 
     def load_state_dict(self, state: dict[str, object]) -> None:
@@ -84,6 +88,7 @@ class ReplicaState:
             total=state["loss_total"].to(device),  # type: ignore[attr-defined]
             steps=int(state["loss_steps"]),  # type: ignore[call-overload]
             first_bad=state["first_bad"].to(device),  # type: ignore[attr-defined]
+            measures={k: v.to(device) for k, v in state["measures"].items()},  # type: ignore[attr-defined]
         )
 
 
@@ -146,11 +151,11 @@ def run_epoch(config: TrialConfig, data: Splits, state: ReplicaState) -> None:
         for indices in order.split(config.training.batch_size):
             inputs, targets = data.train.inputs[indices], data.train.targets[indices]
             batch = config.method.perturb(state.model, inputs, targets, challenge)
-            loss = nn.functional.cross_entropy(state.model(batch.inputs), batch.targets)
+            loss = _loss(state.model, batch)
             state.optimiser.zero_grad(set_to_none=True)
             loss.backward()
             state.optimiser.step()
-            _note_loss(state, loss.detach())
+            _note_step(state, loss.detach(), batch.measures)
     state.epoch = epoch
 
 
@@ -170,11 +175,19 @@ def require_finite(config: TrialConfig, state: ReplicaState) -> None:
         )
 
 
-def _note_loss(state: ReplicaState, loss: Tensor) -> None:
+def _loss(model: nn.Module, batch: Batch) -> Tensor:
+    logits = model(batch.inputs)
+    loss = nn.functional.cross_entropy(logits, batch.targets)
+    return loss if batch.extra_loss is None else loss + batch.extra_loss(model, logits)
+
+
+def _note_step(state: ReplicaState, loss: Tensor, measures: Mapping[str, Tensor]) -> None:
     state.step += 1
     window = state.window
     window.total += loss
     window.steps += 1
+    for name, value in measures.items():
+        window.measures[name] = window.measures.get(name, 0) + value.detach()
     is_first = (window.first_bad < 0) & ~loss.isfinite()
     window.first_bad = torch.where(is_first, state.step, window.first_bad)
 
@@ -183,6 +196,7 @@ def _report(config: TrialConfig, data: Splits, state: ReplicaState) -> ReplicaRe
     require_finite(config, state)
     metrics = {
         "train/loss": float(state.window.total) / state.window.steps,
+        **{f"train/{k}": float(v) / state.window.steps for k, v in state.window.measures.items()},
         **evaluate(state.model, data.val, "val"),
         **filter_metrics(state.model),
     }

@@ -9,6 +9,7 @@ import torch
 
 from trainables.config import TrialConfig
 from trainables.datasets import DataFolders, Splits
+from trainables.decoding import encode
 from trainables.errors import NonFiniteError
 from trainables.loop import ReplicaReport, ReplicaState, start, train_by_epoch
 from trainables.report import Report
@@ -67,5 +68,6 @@ def _require_finite_metrics(config: TrialConfig, report: Report) -> None:
             if not torch.isfinite(torch.tensor(value)):
                 raise NonFiniteError(
                     f"{name} is {value} at epoch {report.epoch} of the replica with seed {seed}; "
-                    "the splits may lack a class, or the training diverged."
+                    f"parameters: {encode(config.method)}; the splits may lack a class, or the "
+                    "training diverged."
                 )

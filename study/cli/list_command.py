@@ -15,11 +15,14 @@ KINDS = ("datasets", "models", "methods", "attributions", "spaces", "presets", "
 
 
 @click.command("list")
-@click.argument("kind", type=click.Choice(KINDS), required=False)
+@click.argument("kind", metavar="[KIND]", type=click.Choice(KINDS), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @storage_option
 def command(kind: str | None, as_json: bool, storage: Path) -> int:
-    """List what there is: of one KIND, or of all."""
+    """List datasets, models, methods, attributions, spaces, presets or studies.
+
+    One KIND of these, or all of them.
+    """
     found = {one: _FINDERS[one](storage) for one in ([kind] if kind else KINDS)}
     if as_json:
         click.echo(json.dumps(found[kind] if kind else found, indent=2))

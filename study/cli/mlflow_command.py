@@ -34,7 +34,7 @@ def command(ctx: click.Context, /, port: int, **given: Any) -> int:  # noqa: ANN
     return serve(sqlite_url(storage.tracking_database), storage.artifacts, port=port)
 
 
-@command.command("rebuild")
+@command.command("rebuild", short_help="Recreate MLflow's copy of a study.")
 @click.argument("name")
 @tracking_option
 @database_option

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from study.cli.options import own_command
+from study.tracking.address import masked
 
 if TYPE_CHECKING:
     from study.report.tables import Table as TextTable
@@ -28,17 +30,26 @@ def make_console() -> Console:
 def show_outcome(result: RunResult, options: Options, console: Console) -> int:
     """Print the result of a run, its last two lines the report and MLflow; gives the exit code."""
     name = result.table.study
-    if not result.is_finished or result.report is None:
+    if not result.is_finished:
         resume = own_command(f"resume {name}", options.storage)
         _say(console, f"interrupted; nothing is lost. Go on with: {resume}")
         return 130
-    show_results(result.table, console)
+    if result.report is not None:
+        show_results(result.table, console)
     for problem in result.problems:
-        console.print(f"[red]problem:[/red] {problem}", highlight=False, soft_wrap=True)
+        console.print(Text.assemble(("problem:", "red"), f" {problem}"), soft_wrap=True)
     _say_waiting(result, options, console)
-    _say(console, f"report: {_short(result.report)}")
-    _say(console, f"mlflow: {options.tracking_uri or own_command('mlflow', options.storage)}")
+    if result.report is not None:
+        _say(console, f"report: {_short(result.report)}")
+    _say(console, f"mlflow: {tracking_place(options)}")
     return 1 if result.problems else 0
+
+
+def tracking_place(options: Options) -> str:
+    """Say where MLflow is: the server without its password, or the command that opens one."""
+    if options.tracking_uri:
+        return masked(options.tracking_uri)
+    return own_command("mlflow", options.storage)
 
 
 def show_results(table: TrialTable, console: Console) -> None:

@@ -9,11 +9,10 @@ import click
 from study.cli.options import (
     database_option,
     options,
-    own_command,
     storage_option,
     tracking_option,
 )
-from study.cli.outcome import make_console, show_results
+from study.cli.outcome import make_console, show_results, tracking_place
 
 
 @click.command("report")
@@ -33,5 +32,5 @@ def command(name: str, **given: Any) -> int:  # noqa: ANN401 (click's parameters
     table, page = rewrite_report(name, settings, console)
     show_results(table, console)
     click.echo(f"report: {page}")
-    click.echo(f"mlflow: {settings.tracking_uri or own_command('mlflow', settings.storage)}")
+    click.echo(f"mlflow: {tracking_place(settings)}")
     return 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import click
-import yaml
 
 from study.cli.options import running_options, storage_of
 from study.cli.run_command import run_text
@@ -41,12 +40,12 @@ def command(
     that were trained before are not trained again.
     """
     from study.runner import load_stored, stored_text
-    from study.sweeps import Wish, ask_for_sweep
+    from study.sweeps import Wish, ask_for_sweep, read_values
 
     if values is not None and len(over) > 1:
         raise click.UsageError("--values belongs to one dimension; give --over once with it.")
     folder = storage_of(given["storage"]).study(name)
     spec = load_stored(folder)
-    parsed = None if values is None else tuple(yaml.safe_load(f"[{values}]"))
+    parsed = None if values is None else read_values(values)
     ask_for_sweep(spec, folder, Wish(over=over, values=parsed, arm=arm))
     return run_text(stored_text(folder), str(folder.spec), **given)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from study.conductor import Conductor
 from study.executors.inline import run_inline
+from study.executors.machine import require_gpus
 from study.executors.surroundings import Surroundings
 from study.executors.tune import run_on_ray
 
@@ -16,4 +17,4 @@ EXECUTORS: Mapping[str, Callable[[Conductor, Surroundings], None]] = {
     "ray": run_on_ray,
 }
 
-__all__ = ["EXECUTORS", "Surroundings", "run_inline", "run_on_ray"]
+__all__ = ["EXECUTORS", "Surroundings", "require_gpus", "run_inline", "run_on_ray"]

@@ -6,8 +6,8 @@ import logging
 
 import torch
 
-from cluster.errors import ClusterError
 from study.conductor import Assignment, Conductor
+from study.executors.machine import require_gpus
 from study.executors.surroundings import Surroundings
 from trainables.errors import TrainableError
 from trainables.trial import TrialPlace, run_trial
@@ -24,11 +24,7 @@ def run_inline(conductor: Conductor, surroundings: Surroundings) -> None:
         ClusterError: If trials ask for a GPU and there is none.
     """
     resources = surroundings.spec.resources
-    if resources.gpus > torch.cuda.device_count():
-        raise ClusterError(
-            f"resources.gpus is {resources.gpus:g}, but this machine has "
-            f"{torch.cuda.device_count()} GPUs; set it to 0 or use another machine."
-        )
+    require_gpus(resources)
     if any(arm.search.scheduler != "none" for arm in surroundings.spec.arms):
         logger.warning("executor inline has no schedulers: every trial uses its full budget.")
     device = torch.device("cuda" if resources.gpus else "cpu")

@@ -3,7 +3,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import pickle
 from pathlib import Path
 from typing import NoReturn
 
@@ -11,6 +10,7 @@ import pytest
 import torch
 
 from trainables import checkpoint
+from trainables.errors import CheckpointError
 
 
 def payload(epoch: int) -> dict[str, object]:
@@ -109,8 +109,14 @@ class Malicious:
 def test_code_in_a_checkpoint_never_runs_even_under_a_matching_checksum(tmp_path):
     trace = tmp_path / "trace"
     path = checkpoint.save(tmp_path, 1, {"epoch": 1, "trap": Malicious(trace)})
-    with pytest.raises(pickle.UnpicklingError):
+    with pytest.raises(CheckpointError) as caught:
         checkpoint.load_newest(path.parent)
+    said = str(caught.value)
+    assert said.startswith(
+        f"{path} holds more than tensors and plain data, which is never loaded: "
+    )
+    assert said.endswith(" It is no checkpoint of this program; move it away.")
+    assert len(said.splitlines()) == 1
     assert not trace.exists()
     torch.load(path, weights_only=False)
     assert trace.exists()  # so the trap does work where code is allowed to run

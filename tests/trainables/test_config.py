@@ -33,11 +33,11 @@ from trainables.methods import Challenger
         ),
         (
             lambda: replace(trial(), method=Challenger(top_k=11)),
-            "top_k must not exceed the 10 classes, got 11.",
+            "method.top_k must not exceed the 10 classes, got 11.",
         ),
         (
             lambda: replace(trial(), method=Challenger(n_features=785)),
-            "n_features must not exceed the 784 input features, got 785.",
+            "method.n_features must not exceed the 784 input features, got 785.",
         ),
     ],
 )

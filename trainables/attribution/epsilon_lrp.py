@@ -80,6 +80,9 @@ class EpsilonLrp:
         """Check the ranges."""
         require(self.epsilon >= 0, "epsilon", "must be 0 or more", self.epsilon)
 
+    def check(self, model: nn.Module, inputs: Float[Tensor, "batch channel *grid"]) -> None:
+        """Accept every differentiable model."""
+
     def __call__(
         self, model: nn.Module, inputs: Float[Tensor, "batch channel *grid"], target: Target
     ) -> Float[Tensor, "batch channel *grid"]:

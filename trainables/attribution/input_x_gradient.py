@@ -41,6 +41,9 @@ class InputXGradient:
 
     name: ClassVar[str] = "input_x_gradient"
 
+    def check(self, model: nn.Module, inputs: Float[Tensor, "batch channel *grid"]) -> None:
+        """Accept every differentiable model."""
+
     def __call__(
         self, model: nn.Module, inputs: Float[Tensor, "batch channel *grid"], target: Target
     ) -> Float[Tensor, "batch channel *grid"]:

@@ -9,10 +9,42 @@ from typing import TypeAlias, get_args
 from trainables.methods.base import Base
 from trainables.methods.batch import Batch
 from trainables.methods.challenger import Challenger
+from trainables.methods.cutmix import Cutmix
+from trainables.methods.fgsm import Fgsm
+from trainables.methods.mixup import Mixup
+from trainables.methods.pgd import Pgd
 from trainables.methods.random import Random
+from trainables.methods.random_erasing import RandomErasing
+from trainables.methods.reldrop import RelDrop
+from trainables.methods.saliency_guided import SaliencyGuided
 
-MethodConfig: TypeAlias = Base | Random | Challenger
+MethodConfig: TypeAlias = (
+    Base
+    | Random
+    | Challenger
+    | Fgsm
+    | Pgd
+    | Mixup
+    | Cutmix
+    | RandomErasing
+    | RelDrop
+    | SaliencyGuided
+)
 
 METHODS = {kind.name: kind for kind in get_args(MethodConfig)}
 
-__all__ = ["METHODS", "Base", "Batch", "Challenger", "MethodConfig", "Random"]
+__all__ = [
+    "METHODS",
+    "Base",
+    "Batch",
+    "Challenger",
+    "Cutmix",
+    "Fgsm",
+    "MethodConfig",
+    "Mixup",
+    "Pgd",
+    "Random",
+    "RandomErasing",
+    "RelDrop",
+    "SaliencyGuided",
+]

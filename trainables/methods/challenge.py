@@ -115,6 +115,11 @@ def check_amounts(alpha: float, beta: float, clip: tuple[float, ...] | None) -> 
     """Check the settings that say how far features are moved."""
     require(alpha >= 0, "alpha", "must be 0 or more", alpha)
     require(beta >= 0, "beta", "must be 0 or more", beta)
+    check_clip(clip)
+
+
+def check_clip(clip: tuple[float, ...] | None) -> None:
+    """Check the bounds to which changed samples are clipped."""
     if clip is not None:
         ordered = len(clip) == 2 and clip[0] < clip[1]
         require(ordered, "clip", "must be [low, high] with low below high", clip)

@@ -13,7 +13,7 @@ from trainables.errors import ConfigError
     [
         (
             lambda: ImageSettings(train_per_class=3, train_size=30),
-            "train_size must be left out beside train_per_class, got 30.",
+            "train_size must be left out beside train_per_class (set that to null), got 30.",
         ),
         (
             lambda: ImageSettings(train_per_class=0),

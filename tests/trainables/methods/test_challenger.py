@@ -253,3 +253,10 @@ def test_settings_out_of_range_are_refused(build, message):
 
 def test_as_many_classes_and_features_as_there_are_may_be_asked_for():
     Challenger(top_k=10, n_features=784).check(Digits().info)
+
+
+def test_any_rank_is_accepted_where_the_label_is_explained_and_no_rank_is_drawn():
+    Challenger(top_k=11, class_mode="target").check(Digits().info)
+    for mode in ("topk", "topk_or_target"):
+        with pytest.raises(ConfigError, match="top_k must not exceed the 10 classes, got 11"):
+            Challenger(top_k=11, class_mode=mode).check(Digits().info)

@@ -58,6 +58,12 @@ def test_equal_generators_give_equal_weights_whatever_the_global_one_does(settin
     assert not torch.equal(first["features.0.weight"], other["features.0.weight"])
 
 
+def test_one_generator_gives_other_weights_each_time_it_is_used(settings):
+    source = generator(7)
+    first, second = (settings.build(INFO, source).state_dict() for _ in range(2))
+    assert not torch.equal(first["features.0.weight"], second["features.0.weight"])
+
+
 def test_the_global_generator_is_left_alone(settings):
     state = torch.get_rng_state()
     settings.build(INFO, generator())

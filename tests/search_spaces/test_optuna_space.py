@@ -1,0 +1,108 @@
+"""Spaces in Optuna's words."""
+
+from __future__ import annotations
+
+import optuna
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.distributions import (
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from search_spaces import CategoricalDimension, FloatDimension, IntDimension
+from search_spaces.optuna_space import distributions, point, sampler
+
+SAMPLERS = ("tpe", "random")
+SPACE = {
+    "top_k": IntDimension(low=1, high=10),
+    "alpha": FloatDimension(low=0.1, high=2.0),
+    "split": CategoricalDimension(choices=(0.25, 0.5)),
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quiet():
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    yield
+    optuna.logging.set_verbosity(before)
+
+
+def asked(name: str, seed: int, trials: int = 8) -> list[dict[str, object]]:
+    """Ask and tell; a higher ``alpha`` is better."""
+    study = optuna.create_study(sampler=sampler(name, seed, 3), direction="maximize")
+    found = []
+    for _ in range(trials):
+        trial = study.ask(distributions(SPACE))
+        study.tell(trial, trial.params["alpha"])
+        found.append(trial.params)
+    return found
+
+
+def test_each_axis_has_its_distribution():
+    assert distributions(
+        {**SPACE, "beta": FloatDimension(low=0.1, high=1.0, log=True)}
+        | {"n_features": IntDimension(low=1, high=784, log=True)}
+    ) == {
+        "top_k": IntDistribution(1, 10),
+        "alpha": FloatDistribution(0.1, 2.0),
+        "split": CategoricalDistribution((0.25, 0.5)),
+        "beta": FloatDistribution(0.1, 1.0, log=True),
+        "n_features": IntDistribution(1, 784, log=True),
+    }
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_every_proposed_point_lies_on_its_axes(name):
+    for params in asked(name, 0, 12):
+        assert params.keys() == SPACE.keys()
+        assert all(value in SPACE[dimension] for dimension, value in params.items())
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_sampler_proposes_the_same_under_the_same_seed_and_other_points_under_another(name):
+    assert asked(name, 7) == asked(name, 7)
+    assert asked(name, 7) != asked(name, 8)
+
+
+def test_tpe_learns_after_its_startup_trials_and_the_random_sampler_does_not():
+    """Where a larger ``alpha`` is better, TPE ends higher than it began; random draws do not."""
+
+    def gain(name: str) -> float:
+        runs = [[p["alpha"] for p in asked(name, seed, 20)] for seed in range(6)]
+        late = [sum(run[12:]) / 8 for run in runs]
+        early = [sum(run[:3]) / 3 for run in runs]
+        return (sum(late) - sum(early)) / len(runs)
+
+    assert gain("tpe") > 0.4
+    assert gain("random") < 0.25
+
+
+VALUES = st.one_of(
+    st.integers(-(10**6), 10**6),
+    st.floats(-1e6, 1e6, allow_nan=False),
+    st.sampled_from(["topk", "target"]),
+    st.booleans(),
+)
+
+
+@given(params=st.dictionaries(st.sampled_from("abcd"), VALUES), name=st.sampled_from(SAMPLERS))
+def test_asking_for_one_point_gives_exactly_it_whatever_the_sampler(params, name):
+    study = optuna.create_study(sampler=sampler(name, 0, 1))
+    found = study.ask(point(params)).params
+    assert found == params
+    assert {key: type(value) for key, value in found.items()} == {
+        key: type(value) for key, value in params.items()
+    }
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_points_after_each_other_in_one_study_stay_exact(name):
+    study = optuna.create_study(sampler=sampler(name, 0, 1))
+    for value in (1, 10, 3):
+        trial = study.ask(point({"top_k": value, "alpha": value / 10}))
+        assert trial.params == {"top_k": value, "alpha": value / 10}
+        study.tell(trial, float(value))

@@ -1,0 +1,83 @@
+"""How a run ends on the terminal, and with which exit code."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from study.cli.outcome import make_console, show_outcome
+from study.folder import Storage
+from study.runner import Options, RunResult
+from study.tracking.outbox import Waiting
+from tests.study.factories import Shape, trial_table
+
+
+@pytest.fixture
+def result(tmp_path) -> RunResult:
+    return RunResult(
+        table=trial_table(Shape(replicas=3, layers=1, search_trials=4)),
+        is_finished=True,
+        problems=(),
+        report=tmp_path / "challenger-studies" / "x" / "report" / "index.html",
+        waiting=Waiting(),
+    )
+
+
+def ended(result: RunResult, tracking_uri: str | None = None) -> tuple[int, list[str]]:
+    options = Options(
+        storage=Storage(root=Path("challenger-studies").absolute()), tracking_uri=tracking_uri
+    )
+    console = Console(file=io.StringIO(), width=220)
+    code = show_outcome(result, options, console)
+    return code, console.file.getvalue().splitlines()
+
+
+def test_a_finished_study_ends_with_0_the_comparison_its_report_and_mlflow(result):
+    code, lines = ended(result)
+    assert code == 0
+    assert lines[-2:] == [
+        "report: challenger-studies/x/report/index.html",
+        "mlflow: challenger-study mlflow",
+    ]
+    assert any("Challenger" in line for line in lines)
+
+
+def test_the_tracking_server_is_named_without_its_password(result):
+    assert ended(result, "http://host:5000")[1][-1] == "mlflow: http://host:5000"
+    with_password = "http://me:secret@host:5000"
+    assert ended(result, with_password)[1][-1] == "mlflow: http://me:***@host:5000"
+
+
+def test_a_study_in_which_something_failed_ends_with_1_and_says_what(result):
+    code, lines = ended(replace(result, problems=("x/search/2 failed: [red] is no markup",)))
+    assert code == 1
+    assert "problem: x/search/2 failed: [red] is no markup" in lines
+
+
+def test_an_interrupted_study_ends_with_130_and_how_to_go_on(result):
+    code, lines = ended(replace(result, is_finished=False, report=None))
+    assert (code, lines) == (
+        130,
+        [
+            "interrupted; nothing is lost. Go on with: challenger-study resume tiny-mnist-top-k",
+        ],
+    )
+
+
+def test_what_mlflow_has_not_taken_is_said_without_failing_the_study(result):
+    waiting = Waiting(entries=7, last_error="no route", rejected=2, last_rejection="name too long")
+    code, lines = ended(replace(result, waiting=waiting))
+    assert code == 0
+    assert lines[-4:-2] == [
+        "MLflow has not taken 7 entries (no route); nothing is lost. When it answers, deliver "
+        "them with: challenger-study resume tiny-mnist-top-k",
+        "MLflow refused 2 entries: name too long",
+    ]
+
+
+def test_a_pipe_gets_wide_tables_that_are_not_wrapped():
+    assert make_console().width == 220

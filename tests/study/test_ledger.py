@@ -1,0 +1,274 @@
+"""The ledger: what was asked and told, whoever asks, however often."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+
+from search_spaces import FloatDimension, IntDimension, Space
+from study.errors import StoreError
+from study.folder import TrialKey
+from study.ledger import Ledger, SamplerSettings, sqlite_url
+from tests.study.simulated import empty_database
+
+SPACE = Space(
+    dimensions={
+        "top_k": IntDimension(low=1, high=10),
+        "alpha": FloatDimension(low=0.1, high=2.0),
+        "beta": FloatDimension(low=0.01, high=2.0, log=True),
+    },
+    fixed={},
+)
+TPE = SamplerSettings(name="tpe", seed=3, startup_trials=2)
+POINT = {"top_k": 3, "alpha": 0.1 + 0.2, "beta": 1 / 3}
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    path = tmp_path / "optuna.db"
+    path.write_bytes(empty_database())
+    return sqlite_url(path)
+
+
+def open_ledger(url: str, study: str = "tiny") -> Ledger:
+    return Ledger(url, study, maximise=True)
+
+
+def test_a_file_is_made_with_write_ahead_logging(url: str, tmp_path: Path) -> None:
+    (tmp_path / "optuna.db").unlink()
+    open_ledger(url)
+    database = sqlite3.connect(tmp_path / "optuna.db")
+    assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    database.close()
+
+
+def test_a_trial_is_running_from_the_moment_it_is_asked_for(url: str) -> None:
+    ledger = open_ledger(url)
+    asked = [ledger.ask("a", SPACE, TPE), ledger.ask_point("a", POINT)]
+    for entry in asked:
+        assert entry.state == "RUNNING"
+        assert entry.value is entry.reason is entry.finished_ms is None
+        assert ledger.entry(entry.key) == entry
+        assert open_ledger(url).entry(entry.key) == entry
+    assert set(asked[0].params) == set(SPACE.dimensions)
+
+
+def test_a_point_is_stored_to_the_last_bit_with_its_types(url: str) -> None:
+    point = {**POINT, "is_on": True, "class_mode": "topk"}
+    key = open_ledger(url).ask_point("a", point).key
+    params = open_ledger(url).entry(key).params
+    assert params == point
+    assert {name: type(value) for name, value in params.items()} == {
+        name: type(value) for name, value in point.items()
+    }
+
+
+def test_trials_are_numbered_from_zero_in_each_arm_and_phase(url: str) -> None:
+    ledger = open_ledger(url)
+    numbers = [
+        [ledger.ask(arm, SPACE, TPE).key.number for _ in range(2)]
+        + [ledger.ask_point(arm, POINT).key.number for _ in range(2)]
+        for arm in ("a", "b")
+    ]
+    assert numbers == [[0, 1, 0, 1], [0, 1, 0, 1]]
+    assert [str(e.key) for e in ledger.entries("b", "final")] == ["b/final/0", "b/final/1"]
+    assert ledger.entries("c", "search") == []
+
+
+def test_studies_in_one_database_do_not_meet(url: str) -> None:
+    open_ledger(url).ask("a", SPACE, TPE)
+    assert open_ledger(url, "other").entries("a", "search") == []
+
+
+@pytest.mark.parametrize(
+    ("told", "state", "value", "reason"),
+    [
+        (lambda ledger, key: ledger.complete(key, 0.75), "COMPLETE", 0.75, None),
+        (lambda ledger, key: ledger.prune(key), "PRUNED", None, None),
+        (lambda ledger, key: ledger.fail(key, "no memory"), "FAIL", None, "no memory"),
+    ],
+)
+def test_the_first_end_of_a_trial_is_kept_whatever_is_told_later(
+    url: str, told, state: str, value: float | None, reason: str | None
+) -> None:
+    ledger = open_ledger(url)
+    key = ledger.ask("a", SPACE, TPE).key
+    ledger.report(key, 1, 0.5)
+    told(ledger, key)
+    first = ledger.entry(key)
+    assert (first.state, first.value, first.reason) == (state, value, reason)
+    for other in (ledger, open_ledger(url)):
+        other.complete(key, 0.1)
+        other.prune(key)
+        other.fail(key, "another reason")
+        told(other, key)
+        assert other.entry(key) == first
+
+
+def test_a_repeated_report_changes_nothing(url: str) -> None:
+    ledger = open_ledger(url)
+    key = ledger.ask("a", SPACE, TPE).key
+    for epoch, value in ((2, 0.5), (1, 0.25), (2, 0.5), (1, 0.25)):
+        ledger.report(key, epoch, value)
+    study = optuna.load_study(study_name="tiny/a/search", storage=url)
+    assert study.trials[0].intermediate_values == {1: 0.25, 2: 0.5}
+    assert len(study.trials) == 1
+
+
+def test_a_pruned_trial_shows_optuna_its_last_value_and_us_none(url: str) -> None:
+    ledger = open_ledger(url)
+    key = ledger.ask("a", SPACE, TPE).key
+    ledger.report(key, 1, 0.25)
+    ledger.report(key, 2, 0.5)
+    ledger.prune(key)
+    (trial,) = optuna.load_study(study_name="tiny/a/search", storage=url).trials
+    assert trial.state == optuna.trial.TrialState.PRUNED
+    assert trial.value == 0.5
+    assert ledger.entry(key).value is None
+
+
+def test_a_process_that_starts_again_does_not_repeat_the_draws(url: str) -> None:
+    random = SamplerSettings(name="random", seed=3, startup_trials=1)
+    points = [tuple(open_ledger(url).ask("a", SPACE, random).params.values()) for _ in range(4)]
+    assert len(set(points)) == 4
+
+
+def test_the_draws_of_a_study_can_be_repeated(tmp_path: Path) -> None:
+    def draw(name: str) -> list[object]:
+        ledger = open_ledger(sqlite_url(tmp_path / name))
+        found = []
+        for i in range(5):
+            entry = ledger.ask("a", SPACE, TPE)
+            ledger.complete(entry.key, float(i))
+            found.append(dict(entry.params))
+        return found
+
+    assert draw("one.db") == draw("two.db")
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL."""
+
+
+@pytest.mark.parametrize("write", range(5))
+def test_a_process_killed_while_it_asked_leaves_no_trial_without_its_whole_point(
+    url: str, write: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = open_ledger(url)
+    ledger.complete(ledger.ask("a", SPACE, TPE).key, 0.5)
+    left = write
+
+    def dying(call: Callable[..., object]) -> Callable[..., object]:
+        def wrapper(*args: object, **kwargs: object) -> object:
+            nonlocal left
+            if left == 0:
+                raise Killed
+            left -= 1
+            return call(*args, **kwargs)
+
+        return wrapper
+
+    storage = optuna.storages.RDBStorage
+    with monkeypatch.context() as patch:
+        for name in ("_create_new_trial", "_set_trial_param", "set_trial_user_attr"):
+            patch.setattr(storage, name, dying(getattr(storage, name)))
+        with pytest.raises(Killed):
+            ledger.ask("a", SPACE, TPE)
+    again = open_ledger(url)
+    assert [e.state for e in again.entries("a", "search")] == ["COMPLETE"]
+    entry = again.ask("a", SPACE, TPE)
+    assert entry.key.number == 1
+    assert set(entry.params) == set(SPACE.dimensions)
+    assert again.entries("a", "search")[1] == entry
+    assert len(optuna.load_study(study_name="tiny/a/search", storage=url).trials) == 2
+
+
+def test_a_process_killed_while_it_told_may_tell_again(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = open_ledger(url)
+    key = ledger.ask("a", SPACE, TPE).key
+
+    def die(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(optuna.Study, "tell", die)
+        with pytest.raises(Killed):
+            ledger.fail(key, "a reason")
+    again = open_ledger(url)
+    running = again.entry(key)
+    assert (running.state, running.reason, running.finished_ms) == ("RUNNING", None, None)
+    again.complete(key, 0.5)
+    assert (again.entry(key).value, again.entry(key).reason) == (0.5, None)
+
+
+_TIMES = """
+import json, sys
+from study.ledger import Ledger
+from tests.study.test_ledger import POINT, SPACE, TPE
+ledger = Ledger(sys.argv[1], "tiny", maximise=True)
+keys = [ledger.ask("a", SPACE, TPE).key, ledger.ask_point("a", POINT).key]
+for key in keys:
+    ledger.complete(key, 0.5)
+print(json.dumps([[e.started_ms, e.finished_ms] for e in map(ledger.entry, keys)]))
+"""
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
+def test_times_are_milliseconds_since_1970_in_any_time_zone(url: str, zone: str) -> None:
+    before = int(time.time() * 1000)
+    environment = {**os.environ, "TZ": zone}
+    command = [sys.executable, "-c", _TIMES, url]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    after = int(time.time() * 1000) + 1
+    times = json.loads(done.stdout)
+    for started_ms, finished_ms in times:
+        assert before <= started_ms <= finished_ms <= after
+    ledger = open_ledger(url)
+    keys = [TrialKey(arm="a", phase=phase, number=0) for phase in ("search", "final")]
+    read = [[e.started_ms, e.finished_ms] for e in map(ledger.entry, keys)]
+    assert read == times
+
+
+def test_a_database_that_is_no_database_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "optuna.db"
+    path.write_text("this is not SQLite, but long enough to have a header of it\n" * 20)
+    with pytest.raises(StoreError) as refused:
+        open_ledger(sqlite_url(path))
+    assert str(refused.value) == (
+        f"the Optuna database {path} cannot be opened: file is not a database; restore it, or "
+        "name another with --database."
+    )
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"optuna.db cannot be opened: \[Errno"):
+        open_ledger(sqlite_url(tmp_path / "file" / "optuna.db"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://ann:sesame@127.0.0.1:1/studies",
+        "nonsense://ann:sesame@host/studies",
+        "no url at all",
+    ],
+)
+def test_an_address_that_is_none_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(StoreError) as refused:
+        open_ledger(url)
+    text = str(refused.value)
+    assert text.startswith(f"the Optuna database {url.replace('sesame', '***')} cannot be opened:")
+    assert text.endswith("; name another with --database.")
+    assert "sesame" not in text

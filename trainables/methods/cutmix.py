@@ -1,0 +1,98 @@
+"""CutMix: a rectangle of another image is pasted in, and labels are mixed by its area."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from trainables.checks import require
+from trainables.datasets import DatasetInfo
+from trainables.methods.batch import Batch
+from trainables.methods.labels import Labels
+from trainables.methods.mixing import draw_pairs, mix_labels, symmetric_beta
+from trainables.methods.rectangle import (
+    Rectangles,
+    check_images,
+    covered,
+    draw_below,
+    grid_of,
+    uniform,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cutmix:
+    """Paste one rectangle of another image into every image of a batch.
+
+    The rectangle's share of the area is 1 - λ, λ ~ Beta(a, a), its centre uniform, and what
+    sticks out of the image is cut off; the labels are mixed by the area that was really pasted.
+    One rectangle, one permutation of the partners and one coin per batch.
+
+    The rule is that of ``torchvision.transforms.v2.CutMix``, edges and rounding included. That
+    class itself draws from the global generator and on the CPU: seeding it from a stream on a
+    GPU would make every step wait for the device.
+
+    Attributes:
+        concentration: a > 0, α in the paper.
+        probability: Probability that a batch is changed, in [0, 1].
+
+    References:
+        Yun et al., ICCV 2019, arXiv:1905.04899, eqs. 1 and 2; a = 1 and, on CIFAR, a
+        probability of 0.5 are its settings.
+    """
+
+    name: ClassVar[str] = "cutmix"
+    concentration: float = 1.0
+    probability: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        require(self.concentration > 0, "concentration", "must be above 0", self.concentration)
+        in_range = 0 <= self.probability <= 1
+        require(in_range, "probability", "must lie in [0, 1]", self.probability)
+
+    def check(self, info: DatasetInfo) -> None:
+        """Refuse data that are no images."""
+        check_images(info, "name", self.name, "mixup")
+
+    def perturb(
+        self,
+        model: nn.Module,
+        inputs: Float[Tensor, "batch channel height width"],
+        targets: Labels,
+        generator: torch.Generator,
+    ) -> Batch:
+        """Mix a batch with a permutation of itself; costs no pass through the model.
+
+        The targets are probabilities whether or not the batch is changed.
+
+        Raises:
+            ConfigError: If labels are class indices and the model has no linear layer.
+        """
+        pairs = draw_pairs(len(inputs), generator, inputs.device)
+        pasted = covered(self._rectangle(grid_of(inputs), generator), grid_of(inputs))
+        share = 1 - pasted.double().mean()
+        mixed = torch.where(pasted[:, None], inputs[pairs], inputs)
+        labels = mix_labels(model, targets, pairs, inputs, share)
+        return Batch(inputs=mixed, targets=labels)
+
+    def _rectangle(self, grid: tuple[int, int], generator: torch.Generator) -> Rectangles:
+        kept = symmetric_beta(self.concentration, (1,), generator)
+        is_changed = uniform((1,), generator) < self.probability
+        # An empty rectangle where the coin leaves the batch as it is.
+        half_side = torch.where(is_changed, 0.5 * (1 - kept).sqrt(), 0.0)
+        top, bottom = _edges(grid[0], half_side, generator)
+        left, right = _edges(grid[1], half_side, generator)
+        return Rectangles(top=top, bottom=bottom, left=left, right=right)
+
+
+def _edges(
+    length: int, half_side: Float[Tensor, "1"], generator: torch.Generator
+) -> tuple[Int[Tensor, "1"], Int[Tensor, "1"]]:
+    half = (half_side * length).long()
+    centre = draw_below(torch.full_like(half, length), generator)
+    return (centre - half).clamp_min(0), (centre + half).clamp_max(length)

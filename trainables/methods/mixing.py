@@ -1,0 +1,95 @@
+"""The parts of mixing samples in pairs: how much of each, and what the pair is labelled."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from trainables.errors import ConfigError
+from trainables.methods.labels import Labels, is_multi_label, soft_labels
+
+_OUTPUTS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+
+def symmetric_beta(
+    concentration: float, shape: tuple[int, ...], generator: torch.Generator
+) -> Float[Tensor, "..."]:
+    """Draw from Beta(a, a), exactly, as a function of two uniform draws each.
+
+    With U and V uniform on (0, 1), w = (U^(-1/a) - 1)·cos²(2πV) is T²/2a for T of Student's
+    distribution with 2a degrees of freedom (Bailey's polar method), and (1 ± √(w / (1 + w))) / 2
+    is Beta(a, a), the sign being the cosine's. No rejection, hence no waiting for the device;
+    torch's own Beta knows the global generator alone.
+
+    Args:
+        concentration: a > 0. Below 1 the draws crowd at 0 and 1, above 1 around 1/2.
+        shape: Shape of the result.
+        generator: Source of the draws, and their device.
+
+    Returns:
+        Draws in [0, 1], in float64.
+
+    References:
+        Bailey, Mathematics of Computation 62 (1994); Devroye, Proceedings of the 1996 Winter
+        Simulation Conference, p. 265 (the symmetric beta).
+    """
+    draws = torch.rand(
+        (2, *shape), generator=generator, device=generator.device, dtype=torch.float64
+    )
+    cosine = (2 * math.pi * draws[1]).cos()
+    squared = (-draws[0].log() / concentration).expm1() * cosine.square()
+    # 1 / (1 + 1/w) where w may be infinite, or 0.
+    return (1 + cosine.sign() / (1 + 1 / squared).sqrt()) / 2
+
+
+def draw_pairs(
+    count: int, generator: torch.Generator, device: torch.device
+) -> Int[Tensor, " batch"]:
+    """Draw each sample's partner: a permutation, in which a sample may meet itself."""
+    return torch.randperm(count, generator=generator, device=device)
+
+
+def mix(
+    values: Float[Tensor, "batch first *rest"],
+    pairs: Int[Tensor, " batch"],
+    share: Float[Tensor, ""],
+) -> Float[Tensor, "batch first *rest"]:
+    """Average each sample with its partner: λ·x + (1 - λ)·x of the partner."""
+    kept = share.to(values.dtype)
+    return kept * values + (1 - kept) * values[pairs]
+
+
+def mix_labels(
+    model: nn.Module, labels: Labels, pairs: Int[Tensor, " batch"], like: Tensor, share: Tensor
+) -> Float[Tensor, "batch classes"]:
+    """Average each sample's labels with its partner's.
+
+    Class indices become probabilities of the classes; multi-labels are mixed as they are.
+
+    Args:
+        model: Classifier, whose number of classes is read off its last linear layer.
+        labels: Classes of the batch.
+        pairs: Each sample's partner.
+        like: Tensor of the wanted kind of numbers.
+        share: λ, the weight of a sample's own labels.
+    """
+    n_classes = 0 if is_multi_label(labels) else count_outputs(model)
+    return mix(soft_labels(labels, n_classes, like.dtype), pairs, share)
+
+
+def count_outputs(model: nn.Module) -> int:
+    """Read the number of classes off the last linear layer, without a forward pass.
+
+    Raises:
+        ConfigError: If the model has no linear layer.
+    """
+    for layer in reversed(list(model.modules())):
+        if isinstance(layer, _OUTPUTS):
+            return int(layer.weight.shape[0])
+    raise ConfigError(
+        f"the model must have a linear layer that gives its logits, got {type(model).__name__}; "
+        "mixing reads the number of classes off it."
+    )

@@ -1,0 +1,102 @@
+"""Random Erasing: a rectangle at a random place of an image is filled with one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from trainables.checks import require
+from trainables.datasets import DatasetInfo
+from trainables.methods.batch import Batch
+from trainables.methods.labels import Labels
+from trainables.methods.rectangle import (
+    Rectangles,
+    RectangleSize,
+    check_images,
+    check_size,
+    covered,
+    draw_below,
+    grid_of,
+    uniform,
+)
+
+# As torchvision: sizes are drawn anew until one fits, and none is erased if ten do not.
+_ATTEMPTS = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RandomErasing:
+    """Erase one rectangle per image: RelDrop's control for its choice of the place.
+
+    The rule is that of ``torchvision.transforms.v2.RandomErasing``, but for each sample of a
+    batch by itself, as in the paper, and with rectangles of at least one pixel. That class
+    draws from the global generator and one sample at a time, and ``functional.erase`` takes
+    edges as Python integers, for which every step would wait for the device; here all samples
+    are drawn and filled at once.
+
+    Attributes:
+        probability: Probability that a sample is changed, in [0, 1].
+        min_area: Smallest erased area, as a share of the image.
+        max_area: Largest erased area, as a share of the image.
+        ratio: Smallest height / width; the largest is its inverse.
+        fill: Value of erased pixels in units of the model's inputs; 0 is the mean of
+            standardised data.
+
+    References:
+        Zhong et al., AAAI 2020, arXiv:1708.04896, algorithm 1, whose settings are the defaults.
+    """
+
+    name: ClassVar[str] = "random_erasing"
+    probability: float = 0.5
+    min_area: float = 0.02
+    max_area: float = 0.4
+    ratio: float = 0.3
+    fill: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        in_range = 0 <= self.probability <= 1
+        require(in_range, "probability", "must lie in [0, 1]", self.probability)
+        check_size(self._size)
+
+    def check(self, info: DatasetInfo) -> None:
+        """Refuse data that are no images."""
+        check_images(info, "name", self.name, "random")
+
+    def perturb(
+        self,
+        model: nn.Module,  # noqa: ARG002 (the interface of all methods)
+        inputs: Float[Tensor, "batch channel height width"],
+        targets: Labels,
+        generator: torch.Generator,
+    ) -> Batch:
+        """Erase a rectangle in some samples; costs no pass through the model.
+
+        Returns:
+            The batch, with the measure ``drop_rate``: the erased share of all pixels.
+        """
+        erased = self._erased(len(inputs), grid_of(inputs), generator)
+        changed = inputs.masked_fill(erased[:, None], self.fill)
+        measures = {"drop_rate": erased.float().mean()}
+        return Batch(inputs=changed, targets=targets, measures=measures)
+
+    @property
+    def _size(self) -> RectangleSize:
+        return RectangleSize(min_area=self.min_area, max_area=self.max_area, ratio=self.ratio)
+
+    def _erased(
+        self, count: int, grid: tuple[int, int], generator: torch.Generator
+    ) -> Bool[Tensor, "batch height width"]:
+        tall, wide = self._size.draw((count, _ATTEMPTS), grid, generator)
+        fits = (tall < grid[0]) & (wide < grid[1])
+        first = fits.long().argmax(1, keepdim=True)
+        tall, wide = tall.gather(1, first).squeeze(1), wide.gather(1, first).squeeze(1)
+        top = draw_below(grid[0] - tall + 1, generator)
+        left = draw_below(grid[1] - wide + 1, generator)
+        edges = Rectangles(top=top, bottom=top + tall, left=left, right=left + wide)
+        is_changed = (uniform((count,), generator) < self.probability) & fits.any(1)
+        return covered(edges, grid) & is_changed[:, None, None]

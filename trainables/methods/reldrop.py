@@ -1,0 +1,161 @@
+"""RelDrop: the features that drive the true class are dropped in training."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from trainables.attribution import AttributionConfig, EpsilonLrp
+from trainables.checks import require
+from trainables.datasets import DatasetInfo
+from trainables.methods.batch import Batch
+from trainables.methods.labels import Labels, true_class
+from trainables.methods.rectangle import (
+    Rectangles,
+    RectangleSize,
+    check_images,
+    check_size,
+    covered,
+    uniform,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelDrop:
+    """Replace relevant positions by a constant; relevance is that of the true class.
+
+    A position is a pixel, a token or a time step: relevances are summed over the channels
+    (embedding dimensions, leads) and all of a position's channels are dropped together. Inputs
+    without a grid, (batch, feature), have every feature as a position.
+
+    ``pixel``: with r̂ the relevance scaled to [0, 1] over the sample and u uniform, a position
+    is dropped where α·u + (1 - α)·r̂ ≥ 1 - β, hence with probability
+    clip((α + β - 1 + (1 - α)·r̂) / α, 0, 1); a coin per sample says whether it is changed. These
+    α and β are other quantities than Challenger's and are called ``mix`` and ``threshold``
+    here. ``block``: Random Erasing around one of the most relevant pixels, cut off at the
+    image's borders; a coin per batch says whether it is changed. Settings of the other variant
+    have no effect.
+
+    How much is dropped follows from where the relevances lie, not from ``threshold`` alone, so
+    it is measured: ``drop_rate`` is the dropped share of the whole batch. Attributions are
+    those of this package, so that RelDrop and Challenger can be compared by the same ones; the
+    published code uses zennit's, seeded with 1 in place of the logit.
+
+    Attributes:
+        variant: ``pixel`` drops single positions, ``block`` a rectangle of an image.
+        probability: p, that a sample (``pixel``) or a batch (``block``) is changed, in [0, 1].
+        mix: α in [0, 1], the weight of chance beside relevance; 1 is plain dropout at the rate
+            1 - ``threshold``, 0 a cut through the relevances.
+        threshold: 1 - β in [0, 1], the score from which a position is dropped.
+        candidates: k ≥ 1, the number of most relevant pixels of which one is the centre.
+        min_area: Smallest block, as a share of the image.
+        max_area: Largest block, as a share of the image; both before the borders cut it off.
+        ratio: Smallest height / width of a block; the largest is its inverse.
+        fill: Value of what is dropped in units of the model's inputs; 0 is the mean of
+            standardised data.
+        attribution: Attribution that gives the relevances.
+
+    References:
+        Gururaj et al., arXiv:2505.21595; the defaults are the pixel variant of its published
+        configuration, which uses 0.5 for the probability of the block variant.
+    """
+
+    name: ClassVar[str] = "reldrop"
+    variant: Literal["pixel", "block"] = "pixel"
+    probability: float = 0.3
+    mix: float = 0.3
+    threshold: float = 0.5
+    candidates: int = 1
+    min_area: float = 0.02
+    max_area: float = 0.4
+    ratio: float = 0.3
+    fill: float = 0.0
+    attribution: AttributionConfig = EpsilonLrp()  # noqa: RUF009 (frozen)
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for field in ("probability", "mix", "threshold"):
+            value = getattr(self, field)
+            require(0 <= value <= 1, field, "must lie in [0, 1]", value)
+        require(self.candidates >= 1, "candidates", "must be at least 1", self.candidates)
+        check_size(self._size)
+
+    def check(self, info: DatasetInfo) -> None:
+        """Check the settings against a dataset."""
+        if self.variant == "block":
+            check_images(info, "variant", self.variant, "pixel")
+            pixels = math.prod(info.input_shape[1:])
+            rule = f"must not exceed the {pixels} pixels"
+            require(self.candidates <= pixels, "candidates", rule, self.candidates)
+
+    def perturb(
+        self,
+        model: nn.Module,
+        inputs: Float[Tensor, "batch channel *grid"],
+        targets: Labels,
+        generator: torch.Generator,
+    ) -> Batch:
+        """Drop relevant positions in a batch.
+
+        Costs one forward and one input-only backward pass over the whole batch, also of what
+        the coins leave as it is: to look at a coin first would be to wait for the device.
+
+        Returns:
+            The batch, with the measure ``drop_rate``: the dropped share of all features.
+        """
+        relevance = position_relevance(self.attribution(model, inputs, true_class(targets)))
+        drop = self._pixels if self.variant == "pixel" else self._blocks
+        dropped = drop(relevance, generator)
+        mask = dropped if inputs.ndim == 2 else dropped[:, None]
+        measures = {"drop_rate": dropped.float().mean()}
+        return Batch(
+            inputs=inputs.masked_fill(mask, self.fill), targets=targets, measures=measures
+        )
+
+    @property
+    def _size(self) -> RectangleSize:
+        return RectangleSize(min_area=self.min_area, max_area=self.max_area, ratio=self.ratio)
+
+    def _pixels(
+        self, relevance: Float[Tensor, "batch *grid"], generator: torch.Generator
+    ) -> Bool[Tensor, "batch *grid"]:
+        chance = uniform(tuple(relevance.shape), generator)
+        score = self.mix * chance + (1 - self.mix) * rescaled(relevance)
+        coin = uniform((len(relevance), *[1] * (relevance.ndim - 1)), generator)
+        return (score >= self.threshold) & (coin < self.probability)
+
+    def _blocks(
+        self, relevance: Float[Tensor, "batch height width"], generator: torch.Generator
+    ) -> Bool[Tensor, "batch height width"]:
+        count, height, width = relevance.shape
+        best = relevance.flatten(1).topk(self.candidates, dim=1).indices
+        rank = torch.randint(
+            self.candidates, (count, 1), generator=generator, device=relevance.device
+        )
+        centre = best.gather(1, rank).squeeze(1)
+        tall, wide = self._size.draw((count,), (height, width), generator)
+        top, left = centre // width - tall // 2, centre % width - wide // 2
+        # What lies outside the image covers no pixel.
+        edges = Rectangles(top=top, bottom=top + tall, left=left, right=left + wide)
+        coin = uniform((1, 1, 1), generator)
+        return covered(edges, (height, width)) & (coin < self.probability)
+
+
+def position_relevance(
+    relevance: Float[Tensor, "batch channel *grid"],
+) -> Float[Tensor, "batch *grid"]:
+    """Sum relevances over the channels; what has no grid is left as it is."""
+    return relevance if relevance.ndim == 2 else relevance.sum(1)
+
+
+def rescaled(relevance: Float[Tensor, "batch *grid"]) -> Float[Tensor, "batch *grid"]:
+    """Scale each sample's relevances to [0, 1]; all are 0 where they do not differ."""
+    flat = relevance.flatten(1).double()
+    low, high = flat.amin(1, keepdim=True), flat.amax(1, keepdim=True)
+    reach = (high - low).clamp_min(torch.finfo(flat.dtype).tiny)
+    return ((flat - low) / reach).reshape(relevance.shape)

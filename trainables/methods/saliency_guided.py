@@ -1,0 +1,132 @@
+"""Saliency-guided training: predictions must not depend on features of low gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainables.attribution.target import evaluation_mode, input_gradient
+from trainables.checks import require
+from trainables.datasets import DatasetInfo
+from trainables.methods.batch import Batch
+from trainables.methods.challenge import count_features
+from trainables.methods.labels import Labels, is_multi_label, true_class
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaliencyGuided:
+    """Add λ·KL(f(x) ‖ f(x̃)) to the loss, x̃ being x without its features of lowest gradient.
+
+    The natural opposite of Challenger and RelDrop: what matters least is changed, and the
+    prediction must stay. The gradient is that of the true class's logit, in eval mode. Masked
+    features get uniform values between the smallest and the largest of their sample's channel
+    (colour, lead, embedding dimension; of the whole sample where inputs have no grid), each
+    its own. Each feature is ranked by itself, as in Challenger; the published code averages
+    gradients over the channels first. The gradient of the loss flows through both predictions.
+    Batch norm sees the masked batch too, as in the published code. For multi-label data the
+    divergence is that of the labels' Bernoulli distributions, averaged over samples and labels
+    as their cross entropy is.
+
+    Attributes:
+        masked_share: Share of the features that are masked, in (0, 1]; at least one is.
+        weight: λ ≥ 0.
+        order: What the lowest gradient is: by ``signed`` value, as the published code does by
+            default, or by ``absolute`` value.
+
+    References:
+        Ismail et al., NeurIPS 2021, arXiv:2111.14338, algorithm 1.
+    """
+
+    name: ClassVar[str] = "saliency_guided"
+    masked_share: float = 0.5
+    weight: float = 1.0
+    order: Literal["signed", "absolute"] = "signed"
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        in_range = 0 < self.masked_share <= 1
+        require(in_range, "masked_share", "must lie in (0, 1]", self.masked_share)
+        require(self.weight >= 0, "weight", "must be 0 or more", self.weight)
+
+    def check(self, info: DatasetInfo) -> None:
+        """Accept every dataset."""
+
+    def perturb(
+        self,
+        model: nn.Module,
+        inputs: Float[Tensor, "batch channel *grid"],
+        targets: Labels,
+        generator: torch.Generator,
+    ) -> Batch:
+        """Give the batch back unchanged, with the divergence as an extra loss.
+
+        Costs one forward and one input-only backward pass; the extra loss costs one more
+        forward pass, through which the step's backward pass then runs as well.
+        """
+        with evaluation_mode(model):
+            gradient = input_gradient(model, inputs, true_class(targets))
+        masked = fill_within_range(inputs, self._lowest(gradient), generator)
+        divergence = _bernoulli_kl if is_multi_label(targets) else _categorical_kl
+        return Batch(
+            inputs=inputs, targets=targets, extra_loss=self._extra_loss(masked, divergence)
+        )
+
+    def _lowest(
+        self, gradient: Float[Tensor, "batch channel *grid"]
+    ) -> Int[Tensor, "batch masked"]:
+        flat = gradient.flatten(1) if self.order == "signed" else gradient.flatten(1).abs()
+        count = count_features(self.masked_share, flat.shape[1])
+        return flat.topk(count, dim=1, largest=False, sorted=False).indices
+
+    def _extra_loss(
+        self, masked: Tensor, divergence: Callable[[Tensor, Tensor], Tensor]
+    ) -> Callable[[nn.Module, Tensor], Tensor]:
+        def weighted(model: nn.Module, logits: Tensor) -> Tensor:
+            return self.weight * divergence(logits, model(masked))
+
+        return weighted
+
+
+def fill_within_range(
+    inputs: Float[Tensor, "batch channel *grid"],
+    features: Int[Tensor, "batch masked"],
+    generator: torch.Generator,
+) -> Float[Tensor, "batch channel *grid"]:
+    """Replace features by uniform values of their channel's range in the sample.
+
+    Args:
+        inputs: Samples, which are left as they are.
+        features: Indices of the features to replace, among the flattened of each sample.
+        generator: Source of the values.
+
+    Returns:
+        Changed copies.
+    """
+    rows = inputs.flatten(2) if inputs.ndim > 2 else inputs[:, None]
+    low, high = rows.amin(2, keepdim=True), rows.amax(2, keepdim=True)
+    draws = torch.rand(rows.shape, generator=generator, device=rows.device, dtype=rows.dtype)
+    values = (low + draws * (high - low)).flatten(1)
+    flat = inputs.flatten(1)
+    return flat.scatter(1, features, values.gather(1, features)).reshape(inputs.shape)
+
+
+def _categorical_kl(
+    logits: Float[Tensor, "batch classes"], masked: Float[Tensor, "batch classes"]
+) -> Float[Tensor, ""]:
+    return functional.kl_div(
+        masked.log_softmax(1), logits.log_softmax(1), reduction="batchmean", log_target=True
+    )
+
+
+def _bernoulli_kl(
+    logits: Float[Tensor, "batch labels"], masked: Float[Tensor, "batch labels"]
+) -> Float[Tensor, ""]:
+    present, absent = functional.logsigmoid(logits), functional.logsigmoid(-logits)
+    seen, unseen = functional.logsigmoid(masked), functional.logsigmoid(-masked)
+    return (present.exp() * (present - seen) + absent.exp() * (absent - unseen)).mean()
