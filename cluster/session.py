@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -48,6 +49,7 @@ def ray_session(address: str | None, cpus: int | None = None) -> Iterator[None]:
         ClusterError: If no Ray answers at the address.
     """
     prepare_environment()
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     import ray
 
     # What goes wrong in a trial is said by the study, with the trial's name.
@@ -65,6 +67,8 @@ def ray_session(address: str | None, cpus: int | None = None) -> Iterator[None]:
             f"no Ray answered at {address or 'this machine'}: {_one_line(error)}; "
             "check the address, or leave --address out to use this machine alone."
         ) from None
+    # Ray puts handlers of its own in place, whose last abort the process.
+    signal.signal(signal.SIGTERM, on_sigterm)
     try:
         yield
     finally:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from search_spaces.challenger import SEARCHED as CHALLENGER_SEARCHED
 from search_spaces.challenger import challenger_rules
+from search_spaces.cutmix import SEARCHED as CUTMIX_SEARCHED
+from search_spaces.cutmix import cutmix_rules
 from search_spaces.designs import distinct, sweep
 from search_spaces.dimensions import (
     CategoricalDimension,
@@ -18,9 +20,21 @@ from search_spaces.dimensions import (
     ParamValue,
 )
 from search_spaces.errors import SpaceError
+from search_spaces.fgsm import SEARCHED as FGSM_SEARCHED
+from search_spaces.fgsm import attack_rules
+from search_spaces.mixup import SEARCHED as MIXUP_SEARCHED
+from search_spaces.mixup import concentration_rules
+from search_spaces.pgd import SEARCHED as PGD_SEARCHED
+from search_spaces.pgd import pgd_rules
 from search_spaces.random import SEARCHED as RANDOM_SEARCHED
 from search_spaces.random import challenge_rules
+from search_spaces.random_erasing import SEARCHED as RANDOM_ERASING_SEARCHED
+from search_spaces.random_erasing import erasing_rules
+from search_spaces.reldrop import SEARCHED as RELDROP_SEARCHED
+from search_spaces.reldrop import reldrop_rules
 from search_spaces.rules import Limits, Rule
+from search_spaces.saliency_guided import SEARCHED as SALIENCY_GUIDED_SEARCHED
+from search_spaces.saliency_guided import saliency_guided_rules
 from search_spaces.space import Space, check_values, resolve
 
 
@@ -40,7 +54,14 @@ class NamedSpace:
 # A method that is not here has nothing to search.
 SPACES: Mapping[str, NamedSpace] = {
     "challenger": NamedSpace(rules=challenger_rules, searched=CHALLENGER_SEARCHED),
+    "cutmix": NamedSpace(rules=cutmix_rules, searched=CUTMIX_SEARCHED),
+    "fgsm": NamedSpace(rules=attack_rules, searched=FGSM_SEARCHED),
+    "mixup": NamedSpace(rules=concentration_rules, searched=MIXUP_SEARCHED),
+    "pgd": NamedSpace(rules=pgd_rules, searched=PGD_SEARCHED),
     "random": NamedSpace(rules=challenge_rules, searched=RANDOM_SEARCHED),
+    "random_erasing": NamedSpace(rules=erasing_rules, searched=RANDOM_ERASING_SEARCHED),
+    "reldrop": NamedSpace(rules=reldrop_rules, searched=RELDROP_SEARCHED),
+    "saliency_guided": NamedSpace(rules=saliency_guided_rules, searched=SALIENCY_GUIDED_SEARCHED),
 }
 
 __all__ = [

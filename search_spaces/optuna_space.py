@@ -23,6 +23,17 @@ def distributions(dimensions: Mapping[str, Dimension]) -> dict[str, BaseDistribu
     return {name: _distribution(axis) for name, axis in dimensions.items()}
 
 
+def suggest(trial: optuna.Trial, dimensions: Mapping[str, Dimension]) -> None:
+    """Give a trial that was asked for in part the parameters that it lacks."""
+    for name, axis in dimensions.items():
+        if isinstance(axis, IntDimension):
+            trial.suggest_int(name, axis.low, axis.high, log=axis.log)
+        elif isinstance(axis, FloatDimension):
+            trial.suggest_float(name, axis.low, axis.high, log=axis.log)
+        else:
+            trial.suggest_categorical(name, axis.choices)
+
+
 def point(params: Mapping[str, ParamValue]) -> dict[str, BaseDistribution]:
     """Make distributions that hold exactly one point, so that asking with them gives it."""
     return {name: _single(value) for name, value in params.items()}

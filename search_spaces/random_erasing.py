@@ -9,8 +9,7 @@ from search_spaces.rules import Bounds, Limits, RealRule, Rule
 
 SEARCHED = ("probability", "max_area")
 
-# Zhong et al. (arXiv:1708.04896) vary the probability over 0.1 to 1 and the largest area over
-# 0.1 to 0.9 of the image in their study of the hyperparameters; 0.5 and 0.4 are their choice.
+# Zhong et al. (arXiv:1708.04896) choose 0.5 and 0.4; the ranges lie around these.
 _PROBABILITY = FloatDimension(low=0.1, high=1.0)
 _MAX_AREA = FloatDimension(low=0.1, high=0.9)
 

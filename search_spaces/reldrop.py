@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from search_spaces.dimensions import FloatDimension
 from search_spaces.random_erasing import erasing_rules
-from search_spaces.rules import Bounds, ChoiceRule, Limits, RealRule, Rule
+from search_spaces.rules import Bounds, Limits, RealRule, Rule
 
 # Those of the pixel variant, the default. For the block variant hold mix and threshold in the
 # method's settings and give max_area.

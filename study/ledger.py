@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import optuna
-from optuna.distributions import BaseDistribution
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces import ParamValue, Space
-from search_spaces.optuna_space import SamplerName, distributions, point, sampler
+from search_spaces.optuna_space import SamplerName, distributions, point, sampler, suggest
 from study.errors import StoreError
 from study.folder import TrialKey
 from study.tracking.address import masked
@@ -101,7 +100,11 @@ class Ledger:
         study.sampler = sampler(
             settings.name, (settings.seed + n_trials) % 2**32, settings.startup_trials
         )
-        trial = _ask(study, distributions(space.dimensions))
+        trial = self._half_asked(arm, study)
+        if trial is None:
+            trial = study.ask(distributions(space.dimensions))
+        else:
+            suggest(trial, space.dimensions)
         started_ms = _now_ms()
         # Last of all: a trial without it was not wholly asked for.
         trial.set_user_attr("started_ms", started_ms)
@@ -163,6 +166,17 @@ class Ledger:
             self._storage.set_trial_user_attr(trial_id, name, note)
         self._study(key.arm, key.phase).tell(key.number, value, state=state, skip_if_finished=True)
 
+    def _half_asked(self, arm: str, study: optuna.Study) -> optuna.Trial | None:
+        """Find the trial that a process was killed in asking for.
+
+        Optuna stores a trial first and then its parameters one by one.
+        """
+        for half in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if _is_half_asked(half):
+                key = TrialKey(arm=arm, phase="search", number=half.number)
+                return optuna.Trial(study, self._trial_id(key))
+        return None
+
     def _trial_id(self, key: TrialKey) -> int:
         study_id = self._storage.get_study_id_from_name(self._study_name(key.arm, key.phase))
         return self._storage.get_trial_id_from_study_id_trial_number(study_id, key.number)
@@ -221,18 +235,6 @@ _STATES: Mapping[TrialState, StateName] = {
     TrialState.PRUNED: "PRUNED",
     TrialState.FAIL: "FAIL",
 }
-
-
-def _ask(study: optuna.Study, axes: Mapping[str, BaseDistribution]) -> optuna.Trial:
-    """Ask for a point, or complete the one that a process was killed in asking for."""
-    # Optuna stores a trial first and then its parameters one by one.
-    for half in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        if _is_half_asked(half):
-            trial = optuna.Trial(study, half._trial_id)
-            for name, axis in axes.items():
-                trial._suggest(name, axis)
-            return trial
-    return study.ask(dict(axes))
 
 
 def _is_half_asked(trial: FrozenTrial) -> bool:

@@ -186,6 +186,7 @@ def _check_before_start(
     for arm in spec.arms:
         try:
             arm.dataset.check(options.data)
+            arm.trial_config({}, (0,), is_final=False).check_model()
         except TrainableError as error:
             raise SpecError(f"{where}: arm {arm.name}: {error}") from None
     if options.address is None and not folder.spec.exists():

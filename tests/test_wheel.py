@@ -1,5 +1,4 @@
-"""The wheel as a user installs it: ``study`` and ``cluster`` are ordinary words, so it is used
-from a folder that has its own."""
+"""The wheel as a user installs it, used from a folder that has a ``study`` of its own."""
 
 from __future__ import annotations
 

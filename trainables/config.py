@@ -16,6 +16,7 @@ from trainables.decoding import encode
 from trainables.errors import ConfigError
 from trainables.methods import MethodConfig
 from trainables.models import ModelConfig
+from trainables.seeding import stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +122,26 @@ class TrialConfig:
             self.method.check(self.dataset.info)
         except ConfigError as error:
             raise ConfigError(f"method.{error}") from None
+
+    def check_model(self) -> None:
+        """Build the model once, and ask the method's attribution whether it can explain it.
+
+        Costs the making of a network and a few passes over one sample of zeros.
+
+        Raises:
+            ConfigError: If the model cannot take the dataset, or the attribution not the model.
+        """
+        info = self.dataset.info
+        try:
+            model = self.model.build(info, stream(0, "check"))
+        except ConfigError as error:
+            raise ConfigError(f"model: {error}") from None
+        attribution = getattr(self.method, "attribution", None)
+        if attribution is not None:
+            try:
+                attribution.check(model, torch.zeros(1, *info.input_shape))
+            except ConfigError as error:
+                raise ConfigError(f"method.{error}") from None
 
     def hash(self) -> str:
         """Identify the configuration: 16 hexadecimal digits of its sorted JSON."""

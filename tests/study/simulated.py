@@ -46,8 +46,8 @@ def study_file(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 (YAML)
     """Give a study of seconds: narrow VGG11, ten real digits, three arms, a sweep over K.
 
     Args:
-        changes: ``epochs``, ``trials``, ``startup_trials``, ``scheduler``, ``sweep`` (values of K), ``resources``;
-            anything else replaces a key at the top level.
+        changes: ``epochs``, ``trials``, ``startup_trials``, ``sampler``, ``scheduler``, ``sweep``
+            (values of K); anything else replaces a key at the top level.
     """
     values = changes.pop("sweep", [1, 2])
     sweep = [{"over": "top_k", "values": list(values)}] if values else []
@@ -65,6 +65,7 @@ def study_file(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 (YAML)
             },
             "replicas": {"search": 2, "final": 2},
             "search": {
+                "sampler": changes.pop("sampler", "tpe"),
                 "trials": trials,
                 "startup_trials": changes.pop("startup_trials", 2),
                 "scheduler": changes.pop("scheduler", "none"),

@@ -16,7 +16,7 @@ from study.spec import StudySpec, parse
 from tests.study.study_files import DEFAULTS, refusal, study, text
 from trainables.config import Adam, Sgd, TrainingConfig
 from trainables.datasets import Digits, Mnist
-from trainables.methods import Challenger
+from trainables.methods import METHODS, Challenger
 from trainables.models import Vgg11
 
 
@@ -287,12 +287,12 @@ REFUSALS = {
         "arms[0].method.name is 'chalenger', which is not known; did you mean 'challenger'?"
     ),
     text("{method: {top_k: 3}}"): (
-        "arms[0].method needs a 'name'; known: base, challenger, random."
+        f"arms[0].method needs a 'name'; known: {', '.join(sorted(METHODS))}."
     ),
     arm(
         "dataset: digit"
     ): "arms[0].dataset is 'digit', which is not known; did you mean 'digits'?",
-    arm("model: vgg"): "arms[0].model is 'vgg', which is not known; did you mean 'vgg16'?",
+    arm("model: vg11"): "arms[0].model is 'vg11', which is not known; did you mean 'vgg11'?",
     arm("search: {sampler: tpee}"): (
         "arms[0].search.sampler is 'tpee', which is not known; did you mean 'tpe'?"
     ),
@@ -311,7 +311,7 @@ REFUSALS = {
     "name: t\narms: [{method: base, dataset: digits}]": (
         "arms[0].model is missing; give it a value."
     ),
-    text("{model: vgg11}"): "arms[0].method is missing; known: base, challenger, random.",
+    text("{model: vgg11}"): (f"arms[0].method is missing; known: {', '.join(sorted(METHODS))}."),
     text("{method: base}, base"): "arms[1] must be a mapping of settings, got 'base'.",
     text("{method: 3}"): "arms[0].method must be a mapping of settings, got 3.",
     "name: 3\narms: []": "name must be a text, got 3.",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -14,6 +15,7 @@ from study.arm import replica_seeds
 from study.conductor import Assignment, Conductor, Done, Wait, best_params
 from study.folder import TrialKey
 from study.ledger import Entry
+from study.results import append_report
 from tests.study.simulated import (
     NOISE,
     OPTIMUM,
@@ -299,9 +301,6 @@ def test_a_trial_whose_last_report_is_stored_is_told_without_training(place: Pla
 def test_a_report_that_reached_the_file_alone_reaches_the_ledger_at_the_next_start(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Killed(BaseException):
-        pass
-
     def die(*_: object) -> None:
         raise Killed
 
@@ -315,6 +314,65 @@ def test_a_report_that_reached_the_file_alone_reaches_the_ledger_at_the_next_sta
     after = place.conductor()
     simulate(after, place.surroundings)
     assert_ledger_equals_result_files(place)
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL."""
+
+
+class Death:
+    """Kills at a chosen write to the database or to a result file."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, at: int | None) -> None:
+        """Stand in the way of every write."""
+        self.writes = 0
+        self._at = at
+        storage = optuna.storages.RDBStorage
+        for name in (
+            "_create_new_trial",
+            "_set_trial_param",
+            "set_trial_intermediate_value",
+            "set_trial_state_values",
+            "set_trial_user_attr",
+        ):
+            patch.setattr(storage, name, self._mortal(getattr(storage, name)))
+        patch.setattr("study.conductor.append_report", self._mortal(append_report))
+
+    def _mortal(self, write: Callable[..., object]) -> Callable[..., object]:
+        def wrapper(*args: object, **kwargs: object) -> object:
+            self.writes += 1
+            if self.writes == self._at:
+                raise Killed
+            return write(*args, **kwargs)
+
+        return wrapper
+
+
+def test_a_study_killed_before_any_of_its_writes_ends_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes: dict[str, Any] = {"epochs": 1, "arms": study_file(sweep=[1, 10])["arms"][2:]}
+    with monkeypatch.context() as patch:
+        death = Death(patch, None)
+        place = Place.of(tmp_path / "whole", study_text(**changes))
+        simulate(place.conductor(), place.surroundings)
+        expected = states(place.conductor(is_reader=True))
+    assert death.writes > 40
+    for at in range(1, death.writes + 1):
+        place = Place.of(tmp_path / str(at), study_text(**changes))
+        with monkeypatch.context() as patch:
+            Death(patch, at)
+            with pytest.raises(Killed):
+                simulate(place.conductor(), place.surroundings)
+        conductor = place.conductor()
+        simulate(conductor, place.surroundings)
+        found = states(place.conductor(is_reader=True))
+        assert found.keys() >= {"challenger/search/0", "challenger/search/1", "challenger/final/0"}
+        assert set(found.values()) == {"COMPLETE"}
+        # A point drawn again may choose another K, so that the sweep is one longer or shorter.
+        assert abs(len(found) - len(expected)) <= 1
+        assert all(set(e.params) == set(OPTIMUM) for e in conductor.entries())
+        assert_ledger_equals_result_files(place)
 
 
 def test_an_arm_whose_search_found_nothing_has_no_final_and_the_study_ends(place: Place) -> None:

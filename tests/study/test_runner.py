@@ -155,10 +155,8 @@ def test_mlflow_holds_a_parent_per_arm_and_a_child_per_trial(finished: Finished)
 
 
 def test_a_second_run_trains_nothing_and_leaves_mlflow_as_it_is(finished: Finished) -> None:
-    before, files = (
-        tracked(finished.storage),
-        metrics_of(Storage(root=finished.storage).study("tiny")),
-    )
+    folder = Storage(root=finished.storage).study("tiny")
+    before, files = tracked(finished.storage), metrics_of(folder)
     again = run(study_text(**SWEPT), finished.storage)
     assert again.is_finished
     assert again.table.rows == finished.result.table.rows
@@ -245,7 +243,8 @@ def test_a_diverging_arm_fails_with_its_reason_and_the_others_finish(
     statuses = rows(
         finished.storage,
         "SELECT runs.status FROM runs JOIN experiments USING (experiment_id) "
-        "WHERE experiments.name = 'diverging' AND runs.status = 'FAILED'",
+        "JOIN tags USING (run_uuid) WHERE experiments.name = 'diverging' "
+        "AND runs.status = 'FAILED' AND tags.key = 'mlflow.parentRunId'",
     )
     assert len(statuses) == 4
 

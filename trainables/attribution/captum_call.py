@@ -1,14 +1,13 @@
 """How Captum is called: on a copy of the modules, so that the trained model never notices.
 
 Captum switches modes off and on, hangs hooks, rules and stored activations on modules and leaves
-some of them there. A twin, whose modules are new and whose tensors are the model's own, takes
-all of that.
+some of them there. A twin, whose modules are new and whose weights are the model's own memory,
+takes all of that.
 """
 
 from __future__ import annotations
 
 import copy
-import itertools
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -67,9 +66,16 @@ def captum_call(
 
 
 def twin(model: nn.Module) -> nn.Module:
-    """Copy the modules of a model, but not its parameters and buffers, which both then hold."""
-    tensors = itertools.chain(model.parameters(), model.buffers())
-    return copy.deepcopy(model, {id(tensor): tensor for tensor in tensors})
+    """Copy the modules of a model, but not the memory of its parameters and buffers.
+
+    The twin's parameters ask for no gradient. Writing to them (Captum's LRP writes every one back
+    to itself) does not disturb a backward pass of the model that is under way.
+    """
+    tensors: dict[int, Any] = {id(buffer): buffer.data for buffer in model.buffers()}
+    for parameter in model.parameters():
+        # Not detach(), which would share the counter by which autograd notices a write.
+        tensors[id(parameter)] = nn.Parameter(parameter.data, requires_grad=False)
+    return copy.deepcopy(model, tensors)
 
 
 def points_per_pass(inputs: Float[Tensor, "batch channel *grid"]) -> int:

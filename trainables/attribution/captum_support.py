@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from jaxtyping import Float
@@ -57,7 +57,7 @@ def watch(model: nn.Module, inputs: Float[Tensor, "batch channel *grid"]) -> Cal
     return Calls(layers=layers, counts=watcher.counts, loose=tuple(sorted(watcher.loose)))
 
 
-def refuse(attribution: str, reason: str) -> None:
+def refuse(attribution: str, reason: str) -> NoReturn:
     """Say why an attribution cannot explain a model, and which can.
 
     Raises:

@@ -6,16 +6,18 @@ A dataset is a frozen dataclass of its settings with ``info``, ``check(folders)`
 
 from typing import TypeAlias, get_args
 
+from trainables.datasets.cifar10 import Cifar10
 from trainables.datasets.digits import Digits
 from trainables.datasets.mnist import Mnist
 from trainables.datasets.splits import DataFolders, DatasetInfo, Samples, Splits
 
-DatasetConfig: TypeAlias = Digits | Mnist
+DatasetConfig: TypeAlias = Cifar10 | Digits | Mnist
 
 DATASETS = {kind.name: kind for kind in get_args(DatasetConfig)}
 
 __all__ = [
     "DATASETS",
+    "Cifar10",
     "DataFolders",
     "DatasetConfig",
     "DatasetInfo",

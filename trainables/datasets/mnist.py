@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import gzip
-import hashlib
 import os
 import shutil
 from dataclasses import dataclass
@@ -14,10 +13,10 @@ from typing import ClassVar
 from torch import Tensor
 from torchvision.datasets import MNIST
 
+from trainables.datasets.data_files import check_file, dataset_folder
 from trainables.datasets.handwriting import handwriting_info, handwriting_samples
 from trainables.datasets.image_settings import ImageSettings
 from trainables.datasets.splits import DataFolders, DatasetInfo, Splits
-from trainables.errors import DataError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,33 +54,8 @@ class Mnist(ImageSettings):
         return self.split(train, test, replica_seed)
 
 
-def check_file(path: Path, md5: str) -> None:
-    """Compare a file with its published checksum.
-
-    Raises:
-        DataError: If it is missing, truncated or altered.
-    """
-    if not path.is_file():
-        raise DataError(
-            f"{path} is missing; put the file with md5 {md5} there, or name another data root "
-            "with --data-root or CHALLENGER_DATA."
-        )
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "md5").hexdigest()
-    if found != md5:
-        raise DataError(
-            f"{path} is damaged: its md5 should be {md5}, but is {found} "
-            f"({path.stat().st_size} bytes); replace it by a fresh copy."
-        )
-
-
 def _raw(folders: DataFolders) -> Path:
-    if folders.root is None:
-        raise DataError(
-            "dataset 'mnist' is read from a data root, and none was given; name one with "
-            "--data-root or CHALLENGER_DATA, or use dataset 'digits', which needs none."
-        )
-    return folders.root / "mnist" / "MNIST" / "raw"
+    return dataset_folder(folders, "mnist") / "MNIST" / "raw"
 
 
 @functools.lru_cache(maxsize=2)

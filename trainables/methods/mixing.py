@@ -15,8 +15,8 @@ _OUTPUTS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 def symmetric_beta(
-    concentration: float, shape: tuple[int, ...], generator: torch.Generator
-) -> Float[Tensor, "..."]:
+    concentration: float, count: int, generator: torch.Generator
+) -> Float[Tensor, " count"]:
     """Draw from Beta(a, a), exactly, as a function of two uniform draws each.
 
     With U and V uniform on (0, 1), w = (U^(-1/a) - 1)·cos²(2πV) is T²/2a for T of Student's
@@ -26,7 +26,7 @@ def symmetric_beta(
 
     Args:
         concentration: a > 0. Below 1 the draws crowd at 0 and 1, above 1 around 1/2.
-        shape: Shape of the result.
+        count: Number of draws.
         generator: Source of the draws, and their device.
 
     Returns:
@@ -37,12 +37,14 @@ def symmetric_beta(
         Simulation Conference, p. 265 (the symmetric beta).
     """
     draws = torch.rand(
-        (2, *shape), generator=generator, device=generator.device, dtype=torch.float64
+        (2, count), generator=generator, device=generator.device, dtype=torch.float64
     )
     cosine = (2 * math.pi * draws[1]).cos()
     squared = (-draws[0].log() / concentration).expm1() * cosine.square()
-    # 1 / (1 + 1/w) where w may be infinite, or 0.
-    return (1 + cosine.sign() / (1 + 1 / squared).sqrt()) / 2
+    # (1 - s) / 2 for s = √(w / (1 + w)) without cancellation; w may be infinite, or 0.
+    root = 1 / (1 + 1 / squared).sqrt()
+    tail = 1 / (2 * (1 + squared) * (1 + root))
+    return torch.where(cosine < 0, tail, 1 - tail)
 
 
 def draw_pairs(

@@ -53,7 +53,7 @@ class Mixup:
         Raises:
             ConfigError: If labels are class indices and the model has no linear layer.
         """
-        share = symmetric_beta(self.concentration, (), generator)
+        share = symmetric_beta(self.concentration, 1, generator)[0]
         pairs = draw_pairs(len(inputs), generator, inputs.device)
         mixed = mix_labels(model, targets, pairs, inputs, share)
         return Batch(inputs=mix(inputs, pairs, share), targets=mixed)

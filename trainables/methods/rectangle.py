@@ -57,30 +57,23 @@ class RectangleSize:
         return tall.round().long().clamp_min(1), wide.round().long().clamp_min(1)
 
 
-def covered(
-    rectangles: Rectangles, grid: tuple[int, int]
-) -> Bool[Tensor, "batch height width"]:
+def covered(rectangles: Rectangles, grid: tuple[int, int]) -> Bool[Tensor, "batch height width"]:
     """Mark the pixels inside each sample's rectangle."""
     rows = torch.arange(grid[0], device=rectangles.top.device)
     columns = torch.arange(grid[1], device=rectangles.top.device)
     inside_rows = (rows >= rectangles.top[:, None]) & (rows < rectangles.bottom[:, None])
-    inside_columns = (columns >= rectangles.left[:, None]) & (
-        columns < rectangles.right[:, None]
-    )
+    inside_columns = (columns >= rectangles.left[:, None]) & (columns < rectangles.right[:, None])
     return inside_rows[:, :, None] & inside_columns[:, None, :]
 
 
-def uniform(shape: tuple[int, ...], generator: torch.Generator) -> Float[Tensor, "..."]:
+def uniform(shape: tuple[int, ...], generator: torch.Generator) -> Float[Tensor, "*shape"]:
     """Draw from [0, 1) in float64, on the generator's device."""
     return torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float64)
 
 
-def draw_below(
-    bound: Int[Tensor, "*shape"], generator: torch.Generator
-) -> Int[Tensor, "*shape"]:
+def draw_below(bound: Int[Tensor, " count"], generator: torch.Generator) -> Int[Tensor, " count"]:
     """Draw integers in [0, bound), where every bound is its own; 0 where it is not positive."""
-    drawn = (uniform(tuple(bound.shape), generator) * bound).long()
-    return drawn.clamp_min(0)
+    return (uniform((len(bound),), generator) * bound).long().clamp_min(0)
 
 
 def grid_of(inputs: Float[Tensor, "batch channel height width"]) -> tuple[int, int]:

@@ -122,8 +122,8 @@ class RelDrop:
         return RectangleSize(min_area=self.min_area, max_area=self.max_area, ratio=self.ratio)
 
     def _pixels(
-        self, relevance: Float[Tensor, "batch *grid"], generator: torch.Generator
-    ) -> Bool[Tensor, "batch *grid"]:
+        self, relevance: Float[Tensor, "batch first *rest"], generator: torch.Generator
+    ) -> Bool[Tensor, "batch first *rest"]:
         chance = uniform(tuple(relevance.shape), generator)
         score = self.mix * chance + (1 - self.mix) * rescaled(relevance)
         coin = uniform((len(relevance), *[1] * (relevance.ndim - 1)), generator)
@@ -148,12 +148,12 @@ class RelDrop:
 
 def position_relevance(
     relevance: Float[Tensor, "batch channel *grid"],
-) -> Float[Tensor, "batch *grid"]:
+) -> Float[Tensor, "batch first *rest"]:
     """Sum relevances over the channels; what has no grid is left as it is."""
     return relevance if relevance.ndim == 2 else relevance.sum(1)
 
 
-def rescaled(relevance: Float[Tensor, "batch *grid"]) -> Float[Tensor, "batch *grid"]:
+def rescaled(relevance: Float[Tensor, "batch first *rest"]) -> Float[Tensor, "batch first *rest"]:
     """Scale each sample's relevances to [0, 1]; all are 0 where they do not differ."""
     flat = relevance.flatten(1).double()
     low, high = flat.amin(1, keepdim=True), flat.amax(1, keepdim=True)

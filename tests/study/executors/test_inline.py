@@ -1,0 +1,58 @@
+"""Trials one after the other in this process."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from cluster.errors import ClusterError
+from study.executors import EXECUTORS, require_gpus, run_inline, run_on_ray
+from study.settings import Resources
+from tests.study.simulated import Place, study_text
+
+
+def test_the_executors_have_their_names() -> None:
+    assert dict(EXECUTORS) == {"inline": run_inline, "ray": run_on_ray}
+
+
+@pytest.mark.parametrize("gpus", [1, 0.5])
+def test_a_gpu_that_is_not_there_is_refused(gpus: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    with pytest.raises(ClusterError) as refused:
+        require_gpus(Resources(gpus=gpus))
+    assert str(refused.value) == (
+        f"resources.gpus is {gpus:g}, but this machine has 0 GPUs; set it to 0 or use another "
+        "machine."
+    )
+
+
+def test_a_share_of_a_gpu_that_is_there_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    require_gpus(Resources(gpus=0.5))
+    require_gpus(Resources(gpus=0))
+
+
+def test_a_study_refused_for_its_gpu_asks_for_no_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    place = Place.of(tmp_path, study_text(resources={"gpus": 1}))
+    conductor = place.conductor()
+    with pytest.raises(ClusterError):
+        run_inline(conductor, place.surroundings)
+    assert list(conductor.entries()) == []
+
+
+def test_schedulers_stop_nothing_and_that_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = Place.of(tmp_path, study_text(scheduler="asha", sweep=[], epochs=1))
+    conductor = place.conductor()
+    with caplog.at_level(logging.WARNING, logger="study.executors.inline"):
+        run_inline(conductor, place.surroundings)
+    assert caplog.messages == [
+        "executor inline has no schedulers: every trial uses its full budget."
+    ]
+    assert {entry.state for entry in conductor.entries()} == {"COMPLETE"}

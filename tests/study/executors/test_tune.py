@@ -1,0 +1,232 @@
+"""Trials on Ray Tune: the same numbers as without it, also after its processes died."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from study.conductor import Conductor, Done
+from study.executors import run_inline, run_on_ray
+from study.executors.tune_scheduler import PerArm, scheduler_for
+from study.folder import TrialKey
+from study.ledger import Entry
+from study.trial_table import StoredReport
+from tests.study.simulated import Place, Recorder, metrics_of, study_file, study_text
+from trainables.config import TrialConfig
+
+pytestmark = pytest.mark.ray
+
+BASE = [{"method": "base"}]
+
+
+def place_of(root: Path, **changes: Any) -> Place:  # noqa: ANN401 (study_file)
+    return Place.of(root, study_text(**changes))
+
+
+def on_ray(place: Place, address: str, listeners: Sequence[Any] = ()) -> Conductor:
+    conductor = place.conductor(listeners)
+    run_on_ray(conductor, replace(place.surroundings, address=address))
+    return conductor
+
+
+def inline(place: Place) -> Conductor:
+    conductor = place.conductor()
+    run_inline(conductor, place.surroundings)
+    return conductor
+
+
+def states(conductor: Conductor) -> dict[str, str]:
+    return {str(entry.key): entry.state for entry in conductor.entries()}
+
+
+def trainable_processes(home: Path) -> list[int]:
+    """Find the trials' processes of the Ray whose files lie in a folder."""
+    found = []
+    for process in Path("/proc").iterdir():
+        try:
+            title = (process / "cmdline").read_bytes()
+            environment = (process / "environ").read_bytes()
+        except OSError:
+            continue
+        if (
+            title.startswith(b"ray::")
+            and b"Trainable" in title
+            and str(home).encode() in environment
+        ):
+            found.append(int(process.name))
+    return found
+
+
+@dataclass(slots=True, kw_only=True)
+class Killer:
+    """A listener that kills the trials' processes when chosen epochs are reported."""
+
+    home: Path
+    epochs: set[int]
+    killed: list[int] = field(default_factory=list)
+
+    def began(self, entry: Entry, config: TrialConfig) -> None:
+        """Do nothing."""
+
+    def reported(self, key: TrialKey, report: StoredReport) -> None:  # noqa: ARG002
+        """Kill."""
+        if report.epoch in self.epochs:
+            for process in trainable_processes(self.home):
+                os.kill(process, signal.SIGKILL)
+                self.killed.append(process)
+
+    def ended(self, entry: Entry, reports: Sequence[StoredReport]) -> None:
+        """Do nothing."""
+
+
+def test_a_study_on_ray_gives_the_numbers_of_one_without_it_to_the_last_bit(
+    tmp_path: Path, ray_address: str
+) -> None:
+    # Trials at the same time see one another's points in another order than inline.
+    changes = {"resources": {"max_concurrent": 1}}
+    without = place_of(tmp_path / "inline", **changes)
+    with_ray = place_of(tmp_path / "ray", **changes)
+    expected = states(inline(without))
+    assert set(expected.values()) == {"COMPLETE"}
+    recorder = Recorder()
+    conductor = on_ray(with_ray, ray_address, [recorder])
+    assert isinstance(conductor.next(), Done)
+    assert states(conductor) == expected
+    assert metrics_of(with_ray.folder) == metrics_of(without.folder)
+    assert len(recorder.reports) == len(set(recorder.reports)) == 4 * len(expected)
+    assert list(with_ray.folder.path.rglob("*.pt")) == []
+
+
+def test_a_killed_trial_continues_from_its_checkpoint_bit_for_bit(
+    tmp_path: Path, ray_address: str, ray_home: Path
+) -> None:
+    changes = {"arms": BASE, "epochs": 6}
+    whole = place_of(tmp_path / "whole", **changes)
+    inline(whole)
+    broken = place_of(tmp_path / "broken", **changes)
+    killer, recorder = Killer(home=ray_home, epochs={2, 4}), Recorder()
+    conductor = on_ray(broken, ray_address, [recorder, killer])
+    assert len(killer.killed) == 2
+    assert states(conductor) == {"base/final/0": "COMPLETE"}
+    assert metrics_of(broken.folder) == metrics_of(whole.folder)
+    assert recorder.events == [("began", "base/final/0"), ("COMPLETE", "base/final/0")]
+    assert [epoch for _, epoch in recorder.reports] == list(range(7))
+
+
+def test_a_trial_whose_process_dies_too_often_fails_with_the_reason_and_others_go_on(
+    tmp_path: Path, ray_address: str, ray_home: Path
+) -> None:
+    short = {"method": "base", "name": "short", "training": {"epochs": 1}}
+    place = place_of(
+        tmp_path,
+        arms=[{"method": "base"}, short],
+        epochs=6,
+        resources={"max_failures": 1, "max_concurrent": 1},
+    )
+    killer = Killer(home=ray_home, epochs={2, 3})
+    conductor = on_ray(place, ray_address, [killer])
+    assert len(killer.killed) == 2
+    assert states(conductor) == {"base/final/0": "FAIL", "short/final/0": "COMPLETE"}
+    failed = next(conductor.entries())
+    assert failed.reason is not None
+    assert failed.reason.startswith("the trial's process failed: ")
+    assert "died" in failed.reason
+    assert isinstance(conductor.next(), Done)
+    # A reason is one for people: it fits a line of a table and holds no traceback.
+    assert "\n" not in failed.reason
+    assert len(failed.reason) < 400
+
+
+def test_a_diverging_trial_fails_at_once_with_its_own_reason(
+    tmp_path: Path, ray_address: str
+) -> None:
+    wild = {"optimiser": {"name": "sgd", "lr": 1.0e30}}
+    arms = [{"method": "base", "name": "wild", "training": wild}, {"method": "base"}]
+    places = [place_of(tmp_path / name, arms=arms) for name in ("inline", "ray")]
+    conductors = [inline(places[0]), on_ray(places[1], ray_address)]
+    for conductor in conductors:
+        assert states(conductor) == {"wild/final/0": "FAIL", "base/final/0": "COMPLETE"}
+    reasons = [next(conductor.entries()).reason for conductor in conductors]
+    assert reasons[0] == reasons[1]
+    assert reasons[0] is not None
+    assert reasons[0].startswith("val/nll is nan at epoch 1 ")
+
+
+def rungs(scheduler: PerArm) -> list[tuple[float, list[float]]]:
+    """Give each rung of the one arm's ASHA: its epoch and the values that reached it."""
+    (asha,) = scheduler._arms.values()
+    (bracket,) = asha._brackets
+    return [(milestone, sorted(values.values())) for milestone, values in bracket._rungs]
+
+
+def test_asha_stops_trials_as_pruned_and_its_rungs_come_back_from_the_reports(
+    tmp_path: Path, ray_address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[PerArm] = []
+
+    def kept(*arguments: Any) -> Any:  # noqa: ANN401 (Tune's)
+        made.append(scheduler_for(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr("study.executors.tune_scheduler.scheduler_for", kept)
+    place = place_of(
+        tmp_path,
+        arms=study_file(sweep=[])["arms"][2:],
+        trials=8,
+        epochs=4,
+        scheduler="asha",
+        objective={"metric": "val/nll"},
+        resources={"max_concurrent": 2},
+    )
+    conductor = on_ray(place, ray_address)
+    search = [entry for entry in conductor.entries() if entry.key.phase == "search"]
+    assert len(search) == 8
+    assert {entry.state for entry in search} == {"COMPLETE", "PRUNED"}
+    for entry in conductor.entries():
+        epochs = [report.epoch for report in conductor.reports_of(entry.key)]
+        assert epochs == list(range(len(epochs)))
+        assert (epochs[-1] == 4) == (entry.state == "COMPLETE") == (entry.value is not None)
+    finals = [entry.state for entry in conductor.entries() if entry.key.phase == "final"]
+    assert finals == ["COMPLETE"]
+    again = scheduler_for(place.spec, place.conductor())
+    assert isinstance(again, PerArm)
+    assert rungs(again) == rungs(made[0])
+    assert [len(values) for _, values in rungs(again)][-1] == 8
+
+
+def test_a_study_that_a_run_left_in_the_middle_ends_on_ray_with_the_same_numbers(
+    tmp_path: Path, ray_address: str
+) -> None:
+    changes = {"resources": {"max_concurrent": 1}}
+    whole, broken = (place_of(tmp_path / name, **changes) for name in ("whole", "broken"))
+    inline(whole)
+
+    class Stop(Recorder):
+        def reported(self, key: TrialKey, report: StoredReport) -> None:
+            super().reported(key, report)
+            if len(self.reports) == 6:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_inline(broken.conductor([Stop()]), broken.surroundings)
+    assert "RUNNING" in states(broken.conductor(is_reader=True)).values()
+    conductor = on_ray(broken, ray_address)
+    assert states(conductor) == states(whole.conductor())
+    assert metrics_of(broken.folder) == metrics_of(whole.folder)
+
+
+def test_nothing_of_database_or_conductor_is_in_ray_s_own_files(
+    tmp_path: Path, ray_address: str
+) -> None:
+    place = place_of(tmp_path, arms=BASE, epochs=1)
+    on_ray(place, ray_address)
+    files = [path for path in place.folder.ray.rglob("*") if path.is_file()]
+    assert files
+    for path in files:
+        assert b"optuna.db" not in path.read_bytes(), path

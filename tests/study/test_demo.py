@@ -1,0 +1,106 @@
+"""The demo, as a user starts it: the embedded study on real digits, on a Ray of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from study.folder import Storage
+from study.runner import Options, read_table
+from study.trial_table import TrialTable
+
+# Two minutes on two idle cores.
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demo:
+    """A demo that ended."""
+
+    folder: Path
+    code: int
+    out: str
+    err: str
+
+    @property
+    def storage(self) -> Path:
+        return self.folder / "challenger-studies"
+
+    def table(self) -> TrialTable:
+        return read_table("demo", Options(storage=Storage(root=self.storage)))
+
+    def tracked(self, query: str) -> list[tuple[object, ...]]:
+        with closing(sqlite3.connect(self.storage / "mlflow.db", timeout=30)) as database:
+            return database.execute(query).fetchall()
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    folder = tmp_path_factory.mktemp("demo")
+    ray = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
+    names = ("CHALLENGER_", "MLFLOW_", "RAY_", "TUNE_", "PYTEST_")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(names) and k != "UV"}
+    done = subprocess.run(
+        ["challenger-study", "demo"],
+        cwd=folder,
+        env={**kept, "HOME": str(folder), "RAY_TMPDIR": ray},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    yield Demo(folder=folder, code=done.returncode, out=done.stdout, err=done.stderr)
+    shutil.rmtree(ray, ignore_errors=True)
+
+
+def test_the_demo_ends_well_and_says_where_its_results_are(demo: Demo) -> None:
+    assert demo.code == 0, demo.err
+    *_, report, mlflow = demo.out.splitlines()
+    assert report == "report: challenger-studies/demo/report/report.html"
+    assert mlflow == "mlflow: challenger-study mlflow"
+    assert (demo.folder / report.removeprefix("report: ")).stat().st_size > 10_000
+    assert demo.err == ""
+
+
+def test_the_demo_trains_all_its_trials(demo: Demo) -> None:
+    table = demo.table()
+    assert {row.state for row in table.rows} == {"COMPLETE"}
+    counts = Counter((row.arm, row.phase) for row in table.rows)
+    assert counts == {
+        ("random", "search"): 6,
+        ("challenger", "search"): 6,
+        ("base", "final"): 1,
+        ("random", "final"): 1,
+        ("challenger", "final"): 10,
+    }
+    for row in table.rows:
+        assert [report.epoch for report in row.reports] == [0, 10, 20, 30]
+
+
+def test_mlflow_holds_the_demo_s_parents_with_figures_and_a_child_per_trial(demo: Demo) -> None:
+    experiments = "JOIN experiments USING (experiment_id) WHERE experiments.name = 'demo'"
+    parent = "SELECT run_uuid FROM tags WHERE key = 'mlflow.parentRunId'"
+    (children,) = demo.tracked(
+        f"SELECT count(*) FROM runs {experiments} AND run_uuid IN ({parent})"
+    )
+    parents = demo.tracked(
+        f"SELECT run_uuid, artifact_uri FROM runs {experiments} AND run_uuid NOT IN ({parent})"
+    )
+    assert children == (24,)
+    assert len(parents) == 3
+    for _, uri in parents:
+        folder = Path(str(uri).removeprefix("file://"))
+        assert folder.is_relative_to(demo.storage / "mlflow-artifacts")
+        assert list(folder.glob("figures/*.png"))
+        assert (folder / "report" / "report.html").exists()
+    statuses = demo.tracked(f"SELECT DISTINCT runs.status FROM runs {experiments}")
+    assert statuses == [("FINISHED",)]

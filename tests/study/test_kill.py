@@ -1,0 +1,280 @@
+"""Studies as real processes that are killed or interrupted, and go on as if nothing had been."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from study.folder import Storage
+from tests.study.simulated import Place, metrics_of, study_text
+
+# Generous: a test goes on as soon as what it waits for is there.
+PATIENCE_S = 300.0
+# The random sampler's points do not depend on the order in which trials end.
+STUDY = study_text(sampler="random", trials=3, epochs=6, sweep=[1, 2, 3])
+EPOCHS = list(range(7))
+
+
+@dataclass(slots=True, kw_only=True)
+class Shell:
+    """A user's shell in a folder with a home of its own; remembers what it started."""
+
+    folder: Path
+    ray: Path
+    executor: str
+    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def log(self) -> Path:
+        """What the commands said."""
+        return self.folder / "log"
+
+    @property
+    def study(self) -> Path:
+        """The study's folder."""
+        return self.folder / "challenger-studies" / "tiny"
+
+    def environment(self) -> Mapping[str, str]:
+        """Give the environment: no settings of the test run, of MLflow or of another Ray."""
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("CHALLENGER_", "MLFLOW_", "RAY_", "TUNE_", "PYTEST_"))
+        }
+        return {**kept, "HOME": str(self.folder), "RAY_TMPDIR": str(self.ray)}
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a command that trains."""
+        command = ["challenger-study", *arguments, "--executor", self.executor]
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=self.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.started.append(process)
+        return process
+
+    def finish(self, *arguments: str) -> int:
+        """Run a command to its end."""
+        return self.start(*arguments).wait(PATIENCE_S)
+
+    def last_line(self) -> str:
+        """Give the last line that was said."""
+        return self.log.read_text(encoding="utf-8").splitlines()[-1]
+
+    def n_reports(self) -> int:
+        """Count the reports that are stored."""
+        files = self.study.glob("trials/*/*/*/reports.jsonl")
+        return sum(path.read_bytes().count(b"\n") for path in files)
+
+    def until_reports(self, process: subprocess.Popen[bytes], count: int) -> None:
+        """Wait until so many reports are stored."""
+        self.wait_until(lambda: self.n_reports() >= count, process)
+
+    def wait_until(
+        self, condition: Callable[[], bool], process: subprocess.Popen[bytes] | None = None
+    ) -> None:
+        """Wait for something while a process runs."""
+        end = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < end, "waited in vain"
+            assert process is None or process.poll() is None, self.log.read_text(encoding="utf-8")
+            time.sleep(0.01)
+
+    def processes(self) -> list[int]:
+        """Find what is left of all that was started here: it has this home."""
+        mark = f"HOME={self.folder}\0".encode()
+        found = []
+        for process in Path("/proc").iterdir():
+            try:
+                is_ours = process.name.isdigit() and mark in (process / "environ").read_bytes()
+                is_dead = is_ours and ") Z " in (process / "stat").read_text()
+            except OSError:
+                continue
+            if is_ours and not is_dead:
+                found.append(int(process.name))
+        return found
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Callable[[str], Shell]]:
+    """Open a shell for an executor; at the end, end what it started."""
+    ray = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
+    shells: list[Shell] = []
+
+    def open_shell(executor: str) -> Shell:
+        (tmp_path / "tiny.yaml").write_text(STUDY)
+        shells.append(Shell(folder=tmp_path, ray=ray, executor=executor))
+        return shells[-1]
+
+    yield open_shell
+    for opened in shells:
+        for process in opened.started:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        for number in opened.processes():
+            os.kill(number, signal.SIGKILL)
+    shutil.rmtree(ray, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Give the result files of the study without any accident."""
+    from study.executors import run_inline
+
+    place = Place.of(tmp_path_factory.mktemp("whole"), STUDY)
+    run_inline(place.conductor(), place.surroundings)
+    return metrics_of(place.folder)
+
+
+def states(shell: Shell) -> dict[str, tuple[str, float | None]]:
+    place = Place.of(shell.folder / "challenger-studies", STUDY)
+    conductor = place.conductor(is_reader=True)
+    return {str(e.key): (e.state, e.value) for e in conductor.entries()}
+
+
+def assert_only_whole_trials_ended(shell: Shell) -> None:
+    """Check that an interruption passed no trial off as ended."""
+    stored = metrics_of(Storage(root=shell.folder / "challenger-studies").study("tiny"))
+    for key, (state, _) in states(shell).items():
+        arm, phase, number = key.split("/")
+        epochs = [epoch for epoch, _ in stored.get(f"{arm}/{phase}/{int(number):05d}", [])]
+        assert state == ("COMPLETE" if epochs == EPOCHS else "RUNNING")
+
+
+def assert_as_if_nothing_had_been(shell: Shell, expected: dict[str, Any]) -> None:
+    """Check trials, numbers, epochs and values in the three places that hold them."""
+    stored = metrics_of(Storage(root=shell.folder / "challenger-studies").study("tiny"))
+    assert stored == expected
+    found = states(shell)
+    assert {state for state, _ in found.values()} == {"COMPLETE"}
+    names = {f"{arm}/{phase}/{int(i):05d}" for arm, phase, i in (k.split("/") for k in found)}
+    assert names == set(expected)
+    for key, (_, value) in found.items():
+        arm, phase, number = key.split("/")
+        epochs = stored[f"{arm}/{phase}/{int(number):05d}"]
+        assert [epoch for epoch, _ in epochs] == EPOCHS
+        last = epochs[-1][1]["val/accuracy"]
+        assert value == pytest.approx(sum(last) / len(last), rel=1e-15)
+    assert tracked_epochs(shell) == dict.fromkeys(found, EPOCHS)
+    assert list(shell.study.rglob("epoch-*.pt")) == []
+
+
+def tracked_epochs(shell: Shell) -> dict[str, list[int]]:
+    """Give the epochs of each trial in MLflow, as often as they are there."""
+    found: dict[str, list[int]] = {}
+    query = (
+        "SELECT arm.value, phase.value, number.value, metrics.step FROM metrics "
+        "JOIN tags AS arm ON arm.run_uuid = metrics.run_uuid AND arm.key = 'arm' "
+        "JOIN tags AS phase ON phase.run_uuid = metrics.run_uuid AND phase.key = 'phase' "
+        "JOIN tags AS number ON number.run_uuid = metrics.run_uuid "
+        "AND number.key = 'trial_number' "
+        "WHERE metrics.key = 'filter_cosine/mean' ORDER BY metrics.step"
+    )
+    path = shell.folder / "challenger-studies" / "mlflow.db"
+    with closing(sqlite3.connect(path, timeout=30)) as database:
+        for arm, phase, number, step in database.execute(query):
+            found.setdefault(f"{arm}/{phase}/{number}", []).append(step)
+    return found
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_study_without_ray_survives_a_kill_at_any_moment(
+    shell, uninterrupted: dict[str, Any], seed: int
+) -> None:
+    inline = shell("inline")
+    total = sum(map(len, uninterrupted.values()))
+    moments = sorted(random.Random(seed).sample(range(1, total), 3))
+    for i, moment in enumerate(moments):
+        process = inline.start(*(["run", "tiny.yaml"] if i == 0 else ["resume", "tiny"]))
+        inline.until_reports(process, moment)
+        process.kill()
+        process.wait()
+        assert_only_whole_or_untold_trials(inline)
+    assert inline.finish("resume", "tiny") == 0
+    assert_as_if_nothing_had_been(inline, uninterrupted)
+
+
+def assert_only_whole_or_untold_trials(shell: Shell) -> None:
+    """Check what a kill may leave: a trial whose last report is stored may not be told yet."""
+    stored = metrics_of(Storage(root=shell.folder / "challenger-studies").study("tiny"))
+    for key, (state, _) in states(shell).items():
+        arm, phase, number = key.split("/")
+        epochs = [epoch for epoch, _ in stored.get(f"{arm}/{phase}/{int(number):05d}", [])]
+        assert state == "RUNNING" or (state == "COMPLETE" and epochs == EPOCHS)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_study_without_ray_that_is_interrupted_says_how_to_go_on(
+    shell, uninterrupted: dict[str, Any], number: signal.Signals
+) -> None:
+    inline = shell("inline")
+    process = inline.start("run", "tiny.yaml")
+    inline.until_reports(process, 10)
+    process.send_signal(number)
+    assert process.wait(PATIENCE_S) == 130
+    assert inline.last_line() == (
+        "interrupted; nothing is lost. Go on with: challenger-study resume tiny"
+    )
+    assert_only_whole_trials_ended(inline)
+    assert inline.finish("resume", "tiny") == 0
+    assert_as_if_nothing_had_been(inline, uninterrupted)
+
+
+# Four times a Ray starts and trains, on a machine that may do other things too.
+@pytest.mark.timeout(1800)
+@pytest.mark.ray
+def test_a_study_on_ray_survives_kill_ctrl_c_and_sigterm(
+    shell, uninterrupted: dict[str, Any]
+) -> None:
+    on_ray = shell("ray")
+    process = on_ray.start("run", "tiny.yaml")
+    on_ray.until_reports(process, 12)
+    process.kill()
+    process.wait()
+    # Ray's processes follow their driver by themselves, and so does the delivery's.
+    on_ray.wait_until(lambda: on_ray.processes() == [])
+    assert_only_whole_or_untold_trials(on_ray)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before = on_ray.n_reports()
+        process = on_ray.start("resume", "tiny")
+        on_ray.until_reports(process, before + 10)
+        process.send_signal(number)
+        assert process.wait(PATIENCE_S) == 130
+        assert on_ray.last_line() == (
+            "interrupted; nothing is lost. Go on with: challenger-study resume tiny"
+        )
+        on_ray.wait_until(lambda: on_ray.processes() == [])
+        assert_only_whole_or_untold_trials(on_ray)
+        assert {state for state, _ in states(on_ray).values()} <= {"COMPLETE", "RUNNING"}
+    assert on_ray.finish("resume", "tiny") == 0
+    assert_as_if_nothing_had_been(on_ray, uninterrupted)
+    on_ray.wait_until(lambda: on_ray.processes() == [])
+    assert_said_by_the_study_alone(on_ray)
+
+
+def assert_said_by_the_study_alone(shell: Shell) -> None:
+    """Check that neither Ray nor Python wrote a line of their own to the terminal."""
+    text = shell.log.read_text(encoding="utf-8")
+    for noise in ("Traceback", "Warning", "WARNING", "INFO", "ray.tune", "(raylet)", "pid="):
+        assert not re.search(re.escape(noise), text), text

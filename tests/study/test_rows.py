@@ -1,0 +1,85 @@
+"""The trial table that analyses read, made from the study's own records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from study.arm import replica_seeds
+from study.rows import describe_dataset, flat_settings, trial_table
+from study.spec import parse
+from tests.study.simulated import Place, simulate, study_file, study_text
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place.of(tmp_path, study_text())
+
+
+def test_rows_stand_by_arm_phase_and_number_with_all_that_is_known(place: Place) -> None:
+    conductor = place.conductor()
+    simulate(conductor, place.surroundings)
+    table = trial_table(place.spec, place.folder, conductor)
+    arms = [arm.name for arm in table.arms]
+    assert arms == ["base", "random", "challenger"]
+    order = [(arms.index(r.arm), r.phase == "final", r.number) for r in table.rows]
+    assert order == sorted(order)
+    assert len(order) == len(list(conductor.entries()))
+    for row in table.rows:
+        assert row.seeds == replica_seeds(place.spec.seed, row.phase, 2)
+        assert row.folder == f"trials/{row.arm}/{row.phase}/{row.number:05d}"
+        assert [report.epoch for report in row.reports] == [0, 1, 2, 3]
+        last = row.last("val/accuracy")
+        assert last is not None
+        assert row.value == pytest.approx(sum(last) / 2, rel=1e-15)
+    assert (table.study, table.objective, table.direction) == ("tiny", "val/accuracy", "maximise")
+    assert table.sampler == "tpe"
+
+
+def test_an_arm_has_its_choice_once_its_search_has_ended(place: Place) -> None:
+    before = trial_table(place.spec, place.folder, place.conductor(is_reader=True))
+    assert [arm.best_params for arm in before.arms] == [{}, None, None]
+    assert before.rows == ()
+    conductor = place.conductor()
+    simulate(conductor, place.surroundings)
+    table = trial_table(place.spec, place.folder, conductor)
+    for arm in table.arms:
+        chosen = table.chosen(arm.name)
+        assert chosen is not None
+        assert dict(chosen.params) == arm.best_params
+    challenger = table.arm("challenger")
+    assert challenger.sweeps == {"top_k": (1, 2)}
+    assert challenger.dimensions == ("top_k", "n_features", "alpha", "beta", "split")
+    assert (challenger.n_classes, challenger.n_features, challenger.epochs) == (10, 784, 3)
+    assert challenger.model == "vgg11, width 0.0625"
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"train_per_class": 3}, "digits (3 per class)"),
+        ({"train_per_class": None, "train_size": 50}, "digits (50 training samples)"),
+        ({"train_per_class": None}, "digits"),
+        (
+            {"train_per_class": 3, "subset": "per_replica"},
+            "digits (3 per class, a subset per replica)",
+        ),
+    ],
+)
+def test_a_dataset_is_named_with_the_size_of_its_training_set(
+    settings: dict[str, object], text: str
+) -> None:
+    data = study_file()
+    data["defaults"]["dataset"] = {"name": "digits", **settings}
+    spec = parse(study_text(**data), "study.yaml")
+    assert describe_dataset(spec.arms[0]) == text
+
+
+def test_fixed_settings_are_flat_and_leave_out_what_trials_vary(place: Place) -> None:
+    settings = flat_settings(place.spec.arm("challenger"))
+    assert settings["dataset/train_per_class"] == "1"
+    assert settings["training/optimiser/name"] == "adam"
+    assert settings["method/attribution/name"] == "epsilon_lrp"
+    assert not {"method/top_k", "method/alpha"} & set(settings)
+    assert all(isinstance(value, str) for value in settings.values())

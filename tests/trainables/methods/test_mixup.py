@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torchvision.transforms import v2
+
+from tests.trainables.methods.small_network import (
+    N_CLASSES,
+    batch,
+    counted,
+    generator,
+    multi_labels,
+    network,
+)
+from trainables.datasets import Digits
+from trainables.errors import ConfigError
+from trainables.methods import Mixup
+from trainables.methods.mixing import draw_pairs, symmetric_beta
+
+
+def replicated_draws(method: Mixup, count: int, seed: int) -> tuple[float, torch.Tensor]:
+    """Draw as the method documents it: λ first, then the permutation."""
+    source = generator(seed)
+    share = symmetric_beta(method.concentration, 1, source)
+    return float(share), draw_pairs(count, source, torch.device("cpu"))
+
+
+class TorchvisionMixUp(v2.MixUp):
+    """torchvision's class with a λ that is given; it pairs each sample with the one before."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__(num_classes=N_CLASSES)
+        self.share = share
+
+    def make_params(self, _inputs) -> dict[str, float]:
+        return {"lam": self.share}
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("is_multi_label", [False, True])
+def test_it_is_torchvisions_for_the_same_share_and_pairs(seed, is_multi_label):
+    method = Mixup(concentration=0.7)
+    inputs, labels = batch()
+    labels = multi_labels() if is_multi_label else labels
+    found = method.perturb(network(), inputs, labels, generator(seed))
+    share, pairs = replicated_draws(method, 11, seed)
+    for i, partner in enumerate(pairs.tolist()):
+        two, of_two = inputs[[partner, i]], labels[[partner, i]]
+        mixed, soft = TorchvisionMixUp(share)(two, of_two)
+        assert found.inputs[i].numpy() == pytest.approx(mixed[1].numpy(), abs=1e-14)
+        assert found.targets[i].numpy() == pytest.approx(soft[1].numpy(), abs=1e-6)
+
+
+def test_probabilities_sum_to_one_and_give_the_average_of_both_losses():
+    method, model = Mixup(concentration=1.0), network()
+    inputs, targets = batch()
+    found = method.perturb(model, inputs, targets, generator(5))
+    share, pairs = replicated_draws(method, 11, 5)
+    assert found.targets.sum(1).tolist() == pytest.approx([1.0] * 11, abs=1e-15)
+    logits = model(found.inputs).detach()
+    loss = nn.functional.cross_entropy
+    expected = share * loss(logits, targets) + (1 - share) * loss(logits, targets[pairs])
+    assert float(loss(logits, found.targets)) == pytest.approx(float(expected), rel=1e-12)
+
+
+def test_multi_labels_are_mixed_as_they_are_whatever_the_model():
+    inputs, labels = batch()[0], multi_labels()
+    method = Mixup(concentration=1.0)
+    found = method.perturb(nn.Identity(), inputs, labels, generator(2)).targets
+    share, pairs = replicated_draws(method, 11, 2)
+    assert (found - (share * labels + (1 - share) * labels[pairs])).abs().max() < 1e-15
+
+
+@pytest.mark.parametrize("shape", [(7,), (5, 7), (3, 4, 5, 2)])
+def test_inputs_of_any_shape_are_mixed(shape):
+    inputs = torch.randn(4, *shape)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(inputs[0].numel(), 3))
+    found = Mixup().perturb(model, inputs, torch.tensor([0, 1, 2, 0]), generator())
+    share, pairs = replicated_draws(Mixup(), 4, 0)
+    assert (found.inputs - (share * inputs + (1 - share) * inputs[pairs])).abs().max() < 1e-6
+    assert found.inputs.dtype == found.targets.dtype == torch.float32
+
+
+def test_targets_too_are_a_function_of_the_generator_alone():
+    inputs, targets = batch()
+    state = torch.get_rng_state()
+    first = Mixup().perturb(network(), inputs, targets, generator(1)).targets
+    torch.manual_seed(4)
+    assert torch.equal(Mixup().perturb(network(), inputs, targets, generator(1)).targets, first)
+    torch.set_rng_state(state)
+    other = Mixup().perturb(network(), inputs, targets, generator(2)).targets
+    assert not torch.equal(other, first)
+
+
+def test_it_costs_no_pass(monkeypatch):
+    model = network()
+    inputs, targets = batch()
+    passes = counted(model, monkeypatch)
+    Mixup().perturb(model, inputs, targets, generator())
+    assert (passes.forward, passes.backward) == ([], [])
+
+
+def test_a_concentration_of_zero_is_refused():
+    with pytest.raises(ConfigError) as caught:
+        Mixup(concentration=0.0)
+    assert str(caught.value) == "concentration must be above 0, got 0.0."
+    Mixup(concentration=1e-9).check(Digits().info)

@@ -1,0 +1,93 @@
+"""CIFAR-10: 50,000 training and 10,000 test images, read as torchvision stores them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from trainables.checks import require
+from trainables.datasets.cifar10_files import (
+    TEST,
+    TRAINING,
+    Images,
+    check_batches,
+    read_images,
+    unpacked,
+)
+from trainables.datasets.data_files import dataset_folder
+from trainables.datasets.image_settings import ImageSettings
+from trainables.datasets.splits import DataFolders, DatasetInfo, Samples, Splits
+
+# Mean and standard deviation of each channel over all pixels of the 50,000 training images, of
+# pixels in [0, 1].
+_MEAN, _STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+
+_BATCH_SIZE = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cifar10(ImageSettings):
+    """32 × 32 colour images of ten classes, or a subset of any size.
+
+    Training and validation samples come from the training batches, test samples from the test
+    batch. Below ``cifar10/`` the data root holds one of: ``cifar-10-batches-py/`` as torchvision
+    leaves it, the official ``cifar-10-python.tar.gz``, or ``cifar-10-first-batch.tar.xz`` with
+    the first training batch and the test batch alone.
+
+    Attributes:
+        train_batches: Number of the five batches of 10,000 training images that are read, from
+            the first. The scaling is always that of all five.
+    """
+
+    name: ClassVar[str] = "cifar10"
+    val_size: int = 5000
+    test_size: int | None = None
+    train_batches: int = 5
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        ImageSettings.__post_init__(self)
+        holds = 1 <= self.train_batches <= len(TRAINING)
+        require(holds, "train_batches", "must lie in [1, 5]", self.train_batches)
+
+    @property
+    def info(self) -> DatasetInfo:
+        """What is known before reading.
+
+        The background is 0: the mean colour if standardised, else black. No single number is
+        black in all three channels, and no model pads images of this size.
+        """
+        return DatasetInfo(n_classes=10, input_shape=(3, 32, 32), domain="image", background=0.0)
+
+    def check(self, folders: DataFolders) -> None:
+        """Check the sizes and the checksums of the files.
+
+        Raises:
+            ConfigError: If a split is larger than the data.
+            DataError: If a file is missing, truncated or altered.
+        """
+        self.check_sizes(_BATCH_SIZE * self.train_batches, _BATCH_SIZE, self.info.n_classes)
+        check_batches(dataset_folder(folders, self.name), self.train_batches)
+
+    def load(self, folders: DataFolders, replica_seed: int) -> Splits:
+        """Read, scale and split."""
+        home = dataset_folder(folders, self.name)
+        folder = unpacked(home, self.train_batches, folders.cache / self.name)
+        pool = read_images(folder, TRAINING[: self.train_batches])
+        test = read_images(folder, (TEST,))
+        # Drawn before bytes become real numbers, which all of them would fill 0.6 GB with.
+        drawn = self.split(pool.positions(), test.positions(), replica_seed)
+        return Splits(
+            train=self._samples(pool, drawn.train),
+            val=self._samples(pool, drawn.val),
+            test=self._samples(test, drawn.test),
+        )
+
+    def _samples(self, images: Images, drawn: Samples) -> Samples:
+        inputs = images.pixels[drawn.inputs[:, 0].long()].float().div_(255)
+        if self.normalisation == "standardise":
+            mean, std = (torch.tensor(value)[:, None, None] for value in (_MEAN, _STD))
+            inputs.sub_(mean).div_(std)
+        return Samples(inputs=inputs, targets=drawn.targets)
