@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cluster.errors import ClusterError
+
+_PATIENCE_S = 10.0
 
 # Read by Ray when it is imported or when it starts workers, so they are set before either.
 _ENVIRONMENT = {
@@ -36,6 +39,24 @@ def prepare_environment() -> None:
         os.environ.setdefault(name, value)
 
 
+def require_answer(address: str) -> None:
+    """Make sure that something listens at an address; Ray itself would try for 15 minutes.
+
+    Args:
+        address: As for :func:`ray_session`; one without a port is Ray's to find.
+
+    Raises:
+        ClusterError: If nothing listens there.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE_S).close()
+    except (OSError, OverflowError) as error:
+        raise ClusterError(_no_answer(address, error)) from None
+
+
 @contextmanager
 def ray_session(address: str | None, cpus: int | None = None) -> Iterator[None]:
     """Hold a Ray for a while.
@@ -49,6 +70,8 @@ def ray_session(address: str | None, cpus: int | None = None) -> Iterator[None]:
         ClusterError: If no Ray answers at the address.
     """
     prepare_environment()
+    if address is not None:
+        require_answer(address)
     on_sigterm = signal.getsignal(signal.SIGTERM)
     import ray
 
@@ -63,10 +86,7 @@ def ray_session(address: str | None, cpus: int | None = None) -> Iterator[None]:
             logging_level=logging.ERROR,
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ClusterError(
-            f"no Ray answered at {address or 'this machine'}: {_one_line(error)}; "
-            "check the address, or leave --address out to use this machine alone."
-        ) from None
+        raise ClusterError(_no_answer(address or "this machine", error)) from None
     # Ray puts handlers of its own in place, whose last abort the process.
     signal.signal(signal.SIGTERM, on_sigterm)
     try:
@@ -75,8 +95,12 @@ def ray_session(address: str | None, cpus: int | None = None) -> Iterator[None]:
         ray.shutdown()
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+def _no_answer(address: str, error: Exception) -> str:
+    reason = " ".join(str(error).split())[:300]
+    return (
+        f"no Ray answered at {address}: {reason}; check the address, or leave --address out to "
+        "use this machine alone."
+    )
 
 
 def require_resources(cpus: float, gpus: float) -> None:

@@ -23,7 +23,7 @@ def append_report(path: Path, report: StoredReport) -> None:
         _cut_torn_line(path, file.tell())
         file.write(line.encode() + b"\n")
         file.flush()
-        pass
+        os.fsync(file.fileno())
 
 
 def read_reports(path: Path) -> tuple[StoredReport, ...]:

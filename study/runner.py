@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from cluster.session import require_answer
 from study.conductor import Conductor
 from study.continuation import check_continuation
 from study.errors import SpecError
@@ -189,9 +190,12 @@ def _check_before_start(
             arm.trial_config({}, (0,), is_final=False).check_model()
         except TrainableError as error:
             raise SpecError(f"{where}: arm {arm.name}: {error}") from None
-    if options.address is None and not folder.spec.exists():
-        # One that was begun elsewhere may be finished, and then needs no GPU.
-        require_gpus(spec.resources)
+    if not folder.spec.exists():
+        # One that was begun before may be finished, and then needs no machine.
+        if options.executor == "ray" and options.address is not None:
+            require_answer(options.address)
+        else:
+            require_gpus(spec.resources)
 
 
 def _run(spec: StudySpec, folder: StudyFolder, options: Options, console: Console) -> RunResult:

@@ -6,12 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from cluster.errors import ClusterError
-from cluster.session import prepare_environment, ray_session, require_resources
+from cluster.session import prepare_environment, ray_session, require_answer, require_resources
 
 _PROBE = """
 import os, sys
@@ -50,19 +49,25 @@ def test_what_the_user_has_set_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "1"
 
 
-@pytest.mark.ray
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "no-such-host.invalid:6379"])
-def test_an_address_where_no_ray_answers_is_named(
-    address: str, ray_home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert ray_home.exists()
-    monkeypatch.setenv("RAY_gcs_rpc_server_connect_timeout_s", "1")
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:1", "ray://127.0.0.1:1", "[::1]:1", "127.0.0.1:99999"]
+)
+def test_an_address_where_nothing_listens_is_named(address: str) -> None:
     with pytest.raises(ClusterError) as refused, ray_session(address):
         pass
     text = str(refused.value)
     assert text.startswith(f"no Ray answered at {address}: ")
     assert text.endswith("; check the address, or leave --address out to use this machine alone.")
     assert "\n" not in text
+
+
+def test_an_address_without_a_port_is_left_to_ray() -> None:
+    require_answer("auto")
+
+
+@pytest.mark.ray
+def test_an_address_where_something_listens_is_left_to_ray(ray_address: str) -> None:
+    require_answer(ray_address)
 
 
 @pytest.mark.ray

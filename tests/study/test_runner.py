@@ -345,6 +345,14 @@ def test_a_gpu_that_is_not_there_is_said_before_anything_is_made(
         )
 
 
+def test_an_address_without_a_ray_is_said_before_anything_is_made(
+    tmp_path: Path, study_yaml, command: Callable[..., int], capsys
+) -> None:
+    code = command("run", study_yaml(), "--address", "127.0.0.1:1", "--storage", tmp_path / "s")
+    message = assert_refused(code, capsys.readouterr(), tmp_path / "s")
+    assert message.startswith("ClusterError: no Ray answered at 127.0.0.1:1: ")
+
+
 def mnist_study() -> dict[str, Any]:
     data = study_file()
     data["defaults"]["dataset"] = {"name": "mnist", "train_per_class": 1}
