@@ -47,7 +47,7 @@ def ray_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def ray_address(ray_home: Path) -> Iterator[str]:
+def ray_address(ray_home: Path) -> Iterator[str]:  # noqa: ARG001 (its token)
     """Start one Ray with two CPUs for all tests that need one, and give its address."""
     from ray.cluster_utils import Cluster
 

@@ -78,10 +78,11 @@ def test_rectangles_are_distributed_as_torchvisions():
     assert stats.ks_2samp(areas, expected).pvalue > 0.01
 
 
-def test_nothing_is_erased_where_no_rectangle_fits():
+@pytest.mark.parametrize(("grid", "area"), [((4, 4), 1.0), ((4, 20), 0.2), ((20, 4), 0.2)])
+def test_nothing_is_erased_where_no_rectangle_fits(grid, area):
     # Torchvision's rule: a rectangle is smaller than the image on both sides.
-    inputs = torch.ones(20, 1, 4, 4)
-    method = RandomErasing(probability=1.0, min_area=1.0, max_area=1.0, ratio=1.0)
+    inputs = torch.ones(20, 1, *grid)
+    method = RandomErasing(probability=1.0, min_area=area, max_area=area, ratio=1.0)
     found = perturbed(method, inputs)
     assert torch.equal(found.inputs, inputs)
     assert float(found.measures["drop_rate"]) == 0

@@ -46,6 +46,14 @@ def test_areas_are_uniform_and_aspect_ratios_log_uniform_within_their_ranges():
     assert area.max() < 0.251
 
 
+@pytest.mark.parametrize(("area", "side"), [(0.30, 5), (0.31, 6), (0.36, 6)])
+def test_sides_are_rounded_to_the_nearest_pixel(area, side):
+    # The square roots of 30, 31 and 36 are 5.48, 5.57 and 6.
+    size = RectangleSize(min_area=area, max_area=area, ratio=1.0)
+    tall, wide = size.draw((3,), (10, 10), generator())
+    assert tall.tolist() == wide.tolist() == [side] * 3
+
+
 def test_a_rectangle_has_at_least_a_pixel():
     size = RectangleSize(min_area=1e-4, max_area=1e-3, ratio=0.5)
     tall, wide = size.draw((100,), (4, 4), generator())
