@@ -17,6 +17,9 @@ from cluster.session import prepare_environment
 # Before any module imports Ray, as doctests' collection does.
 prepare_environment()
 
+# `uv run` sets it, and the program then says "uv run" before the commands that it proposes.
+os.environ.pop("UV", None)
+
 # The same examples everywhere; a deadline would be an assertion about time.
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")
