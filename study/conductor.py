@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from search_spaces import ParamValue
-from study.arm import Arm, replica_seeds
-from study.folder import StudyFolder, TrialKey
-from study.ledger import Entry, Ledger, SamplerSettings
-from study.results import append_report, read_reports
-from study.spec import StudySpec
+from study.spec import Arm, StudySpec, replica_seeds
+from study.store.folder import StudyFolder, TrialKey
+from study.store.ledger import Entry, Ledger, SamplerSettings
+from study.store.results import append_report, read_reports
 from study.trial_table import PhaseName, StoredReport
 from trainables.config import TrialConfig
 from trainables.report import Report, mean

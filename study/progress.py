@@ -19,9 +19,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from study.folder import TrialKey
-from study.ledger import Entry
 from study.spec import StudySpec
+from study.store.folder import TrialKey
+from study.store.ledger import Entry
 from study.trial_table import StoredReport
 from trainables.config import TrialConfig
 from trainables.report import mean

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from search_spaces import ParamValue
-from study.arm import Arm, replica_seeds
 from study.conductor import Conductor
 from study.environment import environment
-from study.folder import StudyFolder
-from study.ledger import Entry
-from study.spec import StudySpec
+from study.spec import Arm, StudySpec, replica_seeds
+from study.store.folder import StudyFolder
+from study.store.ledger import Entry
 from study.trial_table import ArmRow, StoredReport, TrialRow, TrialTable
 from trainables.decoding import encode
 

@@ -9,18 +9,16 @@ from rich.console import Console
 
 from cluster.session import require_answer
 from study.conductor import Conductor
-from study.continuation import check_continuation
 from study.errors import SpecError
 from study.executors import EXECUTORS, Surroundings, require_gpus
 from study.files import write_whole
-from study.folder import Storage, StudyFolder
-from study.lease import is_running, lease
-from study.ledger import Ledger, sqlite_url
-from study.manifest import Manifest, read_manifest
 from study.progress import ProgressListener
 from study.rows import trial_table
-from study.spec import StudySpec, parse
-from study.sweeps import with_sweeps
+from study.spec import StudySpec, check_continuation, parse, with_sweeps
+from study.store.folder import Storage, StudyFolder
+from study.store.lease import is_running, lease
+from study.store.ledger import Ledger, sqlite_url
+from study.store.manifest import Manifest, read_manifest
 from study.tracking import delivery, projection
 from study.tracking.context import review_of
 from study.tracking.listener import TrackingListener

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from study.folder import StudyFolder
-from study.lease import is_running
-from study.ledger import Entry, Ledger
-from study.manifest import Manifest, read_manifest
+from study.store.folder import StudyFolder
+from study.store.lease import is_running
+from study.store.ledger import Entry, Ledger
+from study.store.manifest import Manifest, read_manifest
 from study.tracking.outbox import Outbox
 
 

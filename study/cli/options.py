@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from study.folder import Storage
+from study.store.folder import Storage
 
 if TYPE_CHECKING:
     from study.runner import Options

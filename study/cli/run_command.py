@@ -20,7 +20,7 @@ def command(file: Path, **given: Any) -> int:  # noqa: ANN401 (click's parameter
     The same command again goes on where the study stands. A file that asks for more trials, other
     sweeps or further arms extends it.
     """
-    from study.reading import read_text
+    from study.spec import read_text
 
     return run_text(read_text(file), str(file), **given)
 

@@ -40,7 +40,7 @@ def command(
     that were trained before are not trained again.
     """
     from study.runner import load_stored, stored_text
-    from study.sweeps import Wish, ask_for_sweep, read_values
+    from study.spec import Wish, ask_for_sweep, read_values
 
     if values is not None and len(over) > 1:
         raise click.UsageError("--values belongs to one dimension; give --over once with it.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from cluster.errors import ClusterError
-from study.settings import Resources
+from study.spec import Resources
 
 
 def require_gpus(resources: Resources) -> None:

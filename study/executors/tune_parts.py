@@ -13,7 +13,7 @@ from ray.tune.search import Searcher
 
 from study.conductor import Assignment, Conductor, Wait
 from study.executors.surroundings import Surroundings
-from study.folder import TrialKey
+from study.store.folder import TrialKey
 from trainables.decoding import encode
 from trainables.report import Report
 

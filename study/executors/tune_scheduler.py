@@ -8,10 +8,9 @@ from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
-from study.arm import Arm
 from study.conductor import Conductor
-from study.folder import TrialKey
-from study.spec import StudySpec
+from study.spec import Arm, StudySpec
+from study.store.folder import TrialKey
 from trainables.report import mean
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from study.folder import StudyFolder, TrialKey
-from study.ledger import Entry
 from study.rows import arm_row, trial_row
 from study.spec import StudySpec
+from study.store.folder import StudyFolder, TrialKey
+from study.store.ledger import Entry
 from study.tracking import projection
 from study.tracking.outbox import Outbox
 from study.trial_table import StoredReport

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from study.folder import TrialKey
+from study.store.folder import TrialKey
 from study.tracking.entries import (
     CloseRun,
     DatasetInput,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from study.errors import ReportError
-from study.folder import StudyFolder
 from study.report import ReportFiles
 from study.sensitivity import ArmComparison, compare
+from study.store.folder import StudyFolder
 from study.tracking.entries import Entry, LogArtifact, LogMetrics, SetNote
 from study.tracking.projection import arm_key
 from study.trial_table import TrialTable

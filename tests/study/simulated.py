@@ -18,9 +18,9 @@ import yaml
 
 from study.conductor import Assignment, Conductor, Listener
 from study.executors import Surroundings
-from study.folder import Storage, StudyFolder, TrialKey
-from study.ledger import Entry, Ledger, sqlite_url
 from study.spec import StudySpec, parse
+from study.store.folder import Storage, StudyFolder, TrialKey
+from study.store.ledger import Entry, Ledger, sqlite_url
 from study.trial_table import StoredReport
 from trainables.config import TrialConfig
 from trainables.datasets import DataFolders

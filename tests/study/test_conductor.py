@@ -11,11 +11,11 @@ import optuna
 import pytest
 
 from search_spaces import ParamValue
-from study.arm import replica_seeds
 from study.conductor import Assignment, Conductor, Done, Wait, best_params
-from study.folder import TrialKey
-from study.ledger import Entry
-from study.results import append_report
+from study.spec import replica_seeds
+from study.store.folder import TrialKey
+from study.store.ledger import Entry
+from study.store.results import append_report
 from tests.study.simulated import (
     NOISE,
     OPTIMUM,
@@ -308,7 +308,7 @@ def test_a_report_that_reached_the_file_alone_reaches_the_ledger_at_the_next_sta
     assignment = assigned(before)
     train(before, assignment, until=1)
     with monkeypatch.context() as patch:
-        patch.setattr("study.ledger.Ledger.report", die)
+        patch.setattr("study.store.ledger.Ledger.report", die)
         with pytest.raises(Killed):
             before.report(assignment.key, simulated_reports(assignment.config)[2])
     after = place.conductor()

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from study.folder import Storage
 from study.runner import Options, read_table
+from study.store.folder import Storage
 from study.trial_table import TrialTable
 
 # Two minutes on two idle cores.

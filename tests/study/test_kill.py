@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from study.folder import Storage
+from study.store.folder import Storage
 from tests.study.simulated import Place, metrics_of, study_text
 
 # Generous: a test goes on as soon as what it waits for is there.

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from study.arm import replica_seeds
 from study.rows import describe_dataset, flat_settings, trial_table
-from study.spec import parse
+from study.spec import parse, replica_seeds
 from tests.study.simulated import Place, simulate, study_file, study_text
 
 

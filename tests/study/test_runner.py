@@ -21,9 +21,9 @@ from study import runner
 from study.cli import main
 from study.conductor import Assignment
 from study.executors import EXECUTORS
-from study.folder import Storage
-from study.lease import lease
 from study.runner import Options, RunResult
+from study.store.folder import Storage
+from study.store.lease import lease
 from tests.study.simulated import Place, metrics_of, study_file, study_text
 from trainables.trial import TrialPlace, run_trial
 

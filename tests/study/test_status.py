@@ -9,11 +9,11 @@ import pytest
 from study.conductor import Assignment, Conductor
 from study.errors import SpecError
 from study.files import write_whole
-from study.folder import Storage, TrialKey
-from study.lease import lease
-from study.ledger import Entry
-from study.manifest import Manifest
 from study.status import study_status, trials_per_hour
+from study.store.folder import Storage, TrialKey
+from study.store.lease import lease
+from study.store.ledger import Entry
+from study.store.manifest import Manifest
 from tests.study.simulated import Place, simulate, simulated_reports, study_text
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from study.cli import main
 from study.files import write_whole
-from study.folder import Storage, StudyFolder
-from study.manifest import Manifest
+from study.store.folder import Storage, StudyFolder
+from study.store.manifest import Manifest
 
 STUDY = """
 name: mine

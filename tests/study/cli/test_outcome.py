@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from study.cli.outcome import make_console, show_outcome
-from study.folder import Storage
 from study.runner import Options, RunResult
+from study.store.folder import Storage
 from study.tracking.outbox import Waiting
 from tests.study.factories import Shape, trial_table
 

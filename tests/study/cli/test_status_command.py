@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from study.folder import Storage
-from study.lease import lease
-from study.ledger import Ledger, SamplerSettings
 from study.spec import load
+from study.store.folder import Storage
+from study.store.lease import lease
+from study.store.ledger import Ledger, SamplerSettings
 
 
 @pytest.fixture

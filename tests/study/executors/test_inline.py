@@ -9,7 +9,7 @@ import pytest
 
 from cluster.errors import ClusterError
 from study.executors import EXECUTORS, require_gpus, run_inline, run_on_ray
-from study.settings import Resources
+from study.spec import Resources
 from tests.study.simulated import Place, study_text
 
 

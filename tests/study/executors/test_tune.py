@@ -14,8 +14,8 @@ import pytest
 from study.conductor import Conductor, Done
 from study.executors import run_inline, run_on_ray
 from study.executors.tune_scheduler import PerArm, scheduler_for
-from study.folder import TrialKey
-from study.ledger import Entry
+from study.store.folder import TrialKey
+from study.store.ledger import Entry
 from study.trial_table import StoredReport
 from tests.study.simulated import Place, Recorder, metrics_of, study_file, study_text
 from trainables.config import TrialConfig

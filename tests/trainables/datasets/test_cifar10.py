@@ -331,7 +331,7 @@ def test_settings_of_all_images_are_checked_as_well():
     )
 
 
-@pytest.mark.parametrize("content", [{"data": Path("x"), "labels": []}, print])
+@pytest.mark.parametrize("content", [{"data": Path("x"), "labels": []}, getattr])
 def test_a_pickle_that_names_anything_but_arrays_is_refused_even_with_the_right_checksum(
     content, tmp_path, monkeypatch
 ):

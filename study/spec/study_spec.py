@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from study.arm import Arm
-from study.arm_file import decode_arms
 from study.errors import SpecError
-from study.folder import RESERVED_NAMES
-from study.names import check_name
-from study.reading import read_text
-from study.settings import Direction, Objective, Resources
-from study.yaml_reader import read_yaml
+from study.spec.arm import Arm
+from study.spec.arm_file import decode_arms
+from study.spec.names import check_name
+from study.spec.reading import read_text
+from study.spec.settings import Direction, Objective, Resources
+from study.spec.yaml_reader import read_yaml
+from study.store.folder import RESERVED_NAMES
 from trainables.decoding import decode
 from trainables.errors import ConfigError
 from trainables.metrics import METRICS

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from study.errors import SpecError
-from study.yaml_reader import read_yaml
+from study.spec.yaml_reader import read_yaml
 
 
 def refusal(text: str) -> str:

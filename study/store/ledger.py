@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search_spaces import ParamValue, Space
 from search_spaces.optuna_space import SamplerName, distributions, point, sampler, suggest
 from study.errors import StoreError
-from study.folder import TrialKey
+from study.store.folder import TrialKey
 from study.tracking.address import masked
 from study.trial_table import PhaseName
 from study.trial_table import TrialState as StateName

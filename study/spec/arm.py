@@ -21,7 +21,7 @@ from search_spaces import (
     distinct,
     sweep,
 )
-from study.settings import Replicas, Search, Sensitivity
+from study.spec.settings import Replicas, Search, Sensitivity
 from trainables.config import TrainingConfig, TrialConfig
 from trainables.datasets import DatasetConfig
 from trainables.methods import MethodConfig

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from search_spaces import SPACES, Limits, Rule, Space, SpaceError, resolve
-from study.arm import Arm, dataset_limits, method_rules
-from study.merging import holds, merge
-from study.names import check_name
-from study.settings import Replicas, Search, Sensitivity
+from study.spec.arm import Arm, dataset_limits, method_rules
+from study.spec.merging import holds, merge
+from study.spec.names import check_name
+from study.spec.settings import Replicas, Search, Sensitivity
 from trainables.config import TrainingConfig
 from trainables.datasets import DatasetConfig
 from trainables.decoding import decode

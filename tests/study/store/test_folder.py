@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from study.errors import StoreError
-from study.folder import RESERVED_NAMES, Storage, TrialKey
+from study.store.folder import RESERVED_NAMES, Storage, TrialKey
 
 KEY = TrialKey(arm="challenger", phase="final", number=7)
 

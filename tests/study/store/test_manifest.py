@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from study.errors import SpecError
-from study.manifest import Manifest, read_manifest
+from study.store.manifest import Manifest, read_manifest
 
 MANIFEST = Manifest(
     name="demo",

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces import FloatDimension, IntDimension
-from study.arm import Arm, method_rules
 from study.errors import SpecError
-from study.settings import Replicas, Resources, Search, Sensitivity
-from study.spec import StudySpec, load, parse
+from study.spec.arm import Arm, method_rules
+from study.spec.settings import Replicas, Resources, Search, Sensitivity
+from study.spec.study_spec import StudySpec, load, parse
 from tests.study.study_files import DEFAULTS, study, text
 from trainables.config import Adam, TrainingConfig
 from trainables.datasets import Digits, Mnist

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from study.merging import holds, merge
+from study.spec.merging import holds, merge
 
 BASE = {
     "dataset": {"name": "digits", "val_size": 9},

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from study.errors import SpecError
-from study.spec import StudySpec
+from study.spec.study_spec import StudySpec
 from trainables.decoding import encode
 
 # More trials, another sweep, other resources and further arms leave every finished trial valid.

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from study.errors import SpecError
-from study.folder import Storage
-from study.settings import Sensitivity
-from study.sweeps import Wish, ask_for_sweep, read_values, with_sweeps
+from study.spec.settings import Sensitivity
+from study.spec.sweeps import Wish, ask_for_sweep, read_values, with_sweeps
+from study.store.folder import Storage
 from tests.study.study_files import study
 
 SPEC = study(

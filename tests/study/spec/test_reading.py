@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from study.errors import SpecError
-from study.reading import read_text
+from study.spec.reading import read_text
 
 
 def refusal(path) -> str:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.results import append_report, read_reports
+from study.store.results import append_report, read_reports
 from study.trial_table import StoredReport
 
 

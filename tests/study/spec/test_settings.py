@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from study.settings import Replicas, Resources, Search, Sensitivity
+from study.spec.settings import Replicas, Resources, Search, Sensitivity
 from trainables.errors import ConfigError
 
 

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from study.errors import BusyError
-from study.folder import StudyFolder
-from study.lease import is_running, lease
+from study.store.folder import StudyFolder
+from study.store.lease import is_running, lease
 
 _HOLDER = """
 import sys, time
 from pathlib import Path
-from study.folder import StudyFolder
-from study.lease import lease
+from study.store.folder import StudyFolder
+from study.store.lease import lease
 with lease(StudyFolder(path=Path(sys.argv[1]))):
     print("held", flush=True)
     time.sleep(600)

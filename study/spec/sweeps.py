@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from search_spaces import ParamValue, SpaceError
-from study.arm import Arm
 from study.errors import SpecError
 from study.files import write_whole
-from study.folder import StudyFolder
-from study.settings import Sensitivity
-from study.spec import StudySpec
-from study.yaml_reader import read_yaml
+from study.spec.arm import Arm
+from study.spec.settings import Sensitivity
+from study.spec.study_spec import StudySpec
+from study.spec.yaml_reader import read_yaml
+from study.store.folder import StudyFolder
 from trainables.decoding import decode, encode
 from trainables.errors import ConfigError
 from trainables.names import suggestion

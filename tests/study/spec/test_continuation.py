@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from study.continuation import check_continuation
 from study.errors import SpecError
-from study.spec import parse
+from study.spec.continuation import check_continuation
+from study.spec.study_spec import parse
 from tests.study.study_files import study, text
 
 DEFAULTS = "defaults: {dataset: digits, model: vgg11, search: {trials: 5}}\n"

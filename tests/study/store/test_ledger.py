@@ -16,8 +16,8 @@ import pytest
 
 from search_spaces import FloatDimension, IntDimension, Space
 from study.errors import StoreError
-from study.folder import TrialKey
-from study.ledger import Ledger, SamplerSettings, sqlite_url
+from study.store.folder import TrialKey
+from study.store.ledger import Ledger, SamplerSettings, sqlite_url
 from tests.study.simulated import empty_database
 
 SPACE = Space(
@@ -214,8 +214,8 @@ def test_a_process_killed_while_it_told_may_tell_again(
 
 _TIMES = """
 import json, sys
-from study.ledger import Ledger
-from tests.study.test_ledger import POINT, SPACE, TPE
+from study.store.ledger import Ledger
+from tests.study.store.test_ledger import POINT, SPACE, TPE
 ledger = Ledger(sys.argv[1], "tiny", maximise=True)
 keys = [ledger.ask("a", SPACE, TPE).key, ledger.ask_point("a", POINT).key]
 for key in keys:

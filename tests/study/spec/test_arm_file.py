@@ -8,11 +8,11 @@ import pytest
 import yaml
 
 from search_spaces import CategoricalDimension, FloatDimension, IntDimension
-from study.arm import Arm
 from study.errors import SpecError
-from study.folder import RESERVED_NAMES
-from study.settings import Sensitivity
-from study.spec import StudySpec, parse
+from study.spec.arm import Arm
+from study.spec.settings import Sensitivity
+from study.spec.study_spec import StudySpec, parse
+from study.store.folder import RESERVED_NAMES
 from tests.study.study_files import DEFAULTS, refusal, study, text
 from trainables.config import Adam, Sgd, TrainingConfig
 from trainables.datasets import Digits, Mnist

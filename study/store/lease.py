@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from study.errors import BusyError
-from study.folder import StudyFolder
+from study.store.folder import StudyFolder
 
 
 @contextmanager

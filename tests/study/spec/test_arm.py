@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from search_spaces import SpaceError
-from study.arm import Arm, replica_seeds
-from study.settings import Sensitivity
+from study.spec.arm import Arm, replica_seeds
+from study.spec.settings import Sensitivity
 from tests.study.study_files import study
 from trainables.datasets import Digits
 from trainables.methods import Challenger

@@ -1,0 +1,26 @@
+"""A study file, decoded strictly into frozen records, and what may change once it has begun."""
+
+from study.spec.arm import Arm, replica_seeds
+from study.spec.continuation import check_continuation
+from study.spec.reading import read_text
+from study.spec.settings import Replicas, Resources, Search, Sensitivity
+from study.spec.study_spec import StudySpec, load, parse
+from study.spec.sweeps import Wish, ask_for_sweep, read_values, with_sweeps
+
+__all__ = [
+    "Arm",
+    "Replicas",
+    "Resources",
+    "Search",
+    "Sensitivity",
+    "StudySpec",
+    "Wish",
+    "ask_for_sweep",
+    "check_continuation",
+    "load",
+    "parse",
+    "read_text",
+    "read_values",
+    "replica_seeds",
+    "with_sweeps",
+]
