@@ -10,7 +10,7 @@ import torch
 
 from trainables.attribution import epsilon_lrp
 from trainables.config import TrialConfig
-from trainables.datasets import Samples
+from trainables.datasets import TensorSamples
 from trainables.evaluation import predict
 from trainables.replicas import Replica
 
@@ -23,9 +23,10 @@ def save_attribution_maps(config: TrialConfig, replica: Replica, folder: Path) -
     Writes ``attribution_maps.npz`` with ``inputs`` and ``relevance`` (sample, channel, height,
     width), ``target`` and ``predicted`` (sample). Does nothing for data that are no images.
     """
-    if config.dataset.info.domain != "image":
+    samples = replica.data.test
+    if config.dataset.info.domain != "image" or not isinstance(samples, TensorSamples):
         return
-    samples = one_per_class(replica.data.test)
+    samples = one_per_class(samples)
     relevance = epsilon_lrp(replica.state.model, samples.inputs, samples.targets)
     predicted = predict(replica.state.model, samples).argmax(1)
     folder.mkdir(parents=True, exist_ok=True)
@@ -41,8 +42,8 @@ def save_attribution_maps(config: TrialConfig, replica: Replica, folder: Path) -
     partial.replace(folder / FILE_NAME)
 
 
-def one_per_class(samples: Samples) -> Samples:
+def one_per_class(samples: TensorSamples) -> TensorSamples:
     """Give the first sample of each class that occurs, by class."""
-    labels = samples.targets.unique()
+    labels = torch.unique(samples.targets)
     first = [(samples.targets == label).nonzero()[0, 0] for label in labels]
     return samples.take(torch.stack(first))

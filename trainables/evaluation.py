@@ -11,14 +11,18 @@ from torch import Tensor, nn
 from trainables.attribution.target import evaluation_mode
 from trainables.datasets import Samples
 from trainables.filters import filter_cosine
-from trainables.metrics import METRICS
+from trainables.labels import Labels
+from trainables.metrics import METRICS, auc_classes
 
-# Bounds the memory of an evaluation; large enough to fill a device.
+# Bound the memory of an evaluation; large enough to fill a device.
 _BATCH_SIZE = 1000
+_BATCH_FEATURES = 10_000_000
 
 
 def evaluate(model: nn.Module, samples: Samples, prefix: str) -> dict[str, float]:
     """Compute every metric on some samples, with one transfer from the device.
+
+    ``auc_classes`` is the number of classes that the area under the curve is averaged over.
 
     Args:
         model: Network; evaluated in eval mode, its mode is restored.
@@ -28,15 +32,37 @@ def evaluate(model: nn.Module, samples: Samples, prefix: str) -> dict[str, float
     Returns:
         ``val/accuracy``, … to value.
     """
-    logits = predict(model, samples)
-    values = torch.stack([m.compute(logits, samples.targets) for m in METRICS.values()])
-    return {f"{prefix}/{name}": v for name, v in zip(METRICS, values.tolist(), strict=True)}
+    return score(predict(model, samples), samples.targets, prefix)
+
+
+def score(
+    logits: Float[Tensor, "sample classes"], targets: Labels, prefix: str
+) -> dict[str, float]:
+    """Compute every metric of some predictions; see :func:`evaluate`."""
+    values = {name: metric.compute(logits, targets) for name, metric in METRICS.items()}
+    values["auc_classes"] = auc_classes(logits, targets).double()
+    together = torch.stack(list(values.values())).tolist()
+    return {f"{prefix}/{name}": value for name, value in zip(values, together, strict=True)}
 
 
 def predict(model: nn.Module, samples: Samples) -> Float[Tensor, "sample classes"]:
-    """Compute the logits of some samples in eval mode."""
+    """Compute the logits of some samples in eval mode; the highest over a sample's views."""
+    everything = torch.arange(len(samples), device=samples.targets.device)
     with evaluation_mode(model), torch.no_grad():
-        return torch.cat([model(inputs) for inputs in samples.inputs.split(_BATCH_SIZE)])
+        size = _batch_size(samples)
+        return torch.cat([_highest(model, samples.views(part)) for part in everything.split(size)])
+
+
+def _highest(
+    model: nn.Module, views: Float[Tensor, "view batch channel *grid"]
+) -> Float[Tensor, "batch classes"]:
+    scores: Tensor = model(views.flatten(0, 1))
+    return scores.reshape(*views.shape[:2], -1).amax(0)
+
+
+def _batch_size(samples: Samples) -> int:
+    one = samples.views(torch.zeros(1, dtype=torch.long, device=samples.targets.device))
+    return max(1, min(_BATCH_SIZE, _BATCH_FEATURES // one.numel()))
 
 
 def filter_metrics(model: nn.Module) -> dict[str, float]:

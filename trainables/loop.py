@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from trainables.batch import Batch
 from trainables.config import TrialConfig
 from trainables.datasets import DatasetInfo, Splits
 from trainables.decoding import encode
 from trainables.errors import NonFiniteError
 from trainables.evaluation import evaluate, filter_metrics
-from trainables.methods import Batch
+from trainables.labels import is_multi_label
 from trainables.seeding import derive_seed, stream
 
 
@@ -146,12 +147,13 @@ def run_epoch(config: TrialConfig, data: Splits, state: ReplicaState) -> None:
         device=device,
     )
     challenge = stream(state.seed, "challenge", epoch, device=device)
+    crops = stream(state.seed, "crops", epoch, device=device)
     state.model.train()
     with _dropout_stream(state, epoch, device):
         for indices in order.split(config.training.batch_size):
-            inputs, targets = data.train.inputs[indices], data.train.targets[indices]
-            batch = config.method.perturb(state.model, inputs, targets, challenge)
-            loss = _loss(state.model, batch)
+            drawn = data.train.draw(indices, crops)
+            batch = config.method.perturb(state.model, drawn, challenge)
+            loss = _loss(state.model, batch, is_multi_label(data.train.targets))
             state.optimiser.zero_grad(set_to_none=True)
             loss.backward()
             state.optimiser.step()
@@ -171,13 +173,17 @@ def require_finite(config: TrialConfig, state: ReplicaState) -> None:
         raise NonFiniteError(
             f"the loss became NaN or infinite at step {step} (epoch {epoch}) of the replica with "
             f"seed {state.seed}; parameters: {encode(config.method)}; "
-            "lower the learning rate, alpha or beta."
+            "lower the learning rate, or how far the method changes its samples."
         )
 
 
-def _loss(model: nn.Module, batch: Batch) -> Tensor:
+def _loss(model: nn.Module, batch: Batch, per_label: bool) -> Tensor:
+    # The data say which: a method that mixes samples gives numbers per class for either.
     logits = model(batch.inputs)
-    loss = nn.functional.cross_entropy(logits, batch.targets)
+    if per_label:
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, batch.targets)
+    else:
+        loss = nn.functional.cross_entropy(logits, batch.targets)
     return loss if batch.extra_loss is None else loss + batch.extra_loss(model, logits)
 
 

@@ -1,7 +1,8 @@
 """Classification metrics, computed in float64 on the device of the logits.
 
-All take logits ``(sample, classes)`` and class indices. Calibration follows the code published
-by the paper's first author: ten equal-width bins over the top probability.
+All take logits ``(sample, classes)`` and either class indices or, for multi-label data, 0 or 1 per
+class; the latter have their metrics per label, averaged over the labels. Calibration follows the
+code published by the paper's first author: ten equal-width bins over the top probability.
 """
 
 from __future__ import annotations
@@ -12,64 +13,96 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional
+
+from trainables.labels import Labels, is_multi_label
 
 Logits = Float[Tensor, "sample classes"]
-Targets = Int[Tensor, " sample"]
 
 
-def accuracy(logits: Logits, targets: Targets) -> Float[Tensor, ""]:
-    """Share of samples whose highest logit is their class's, in [0, 1]."""
+def accuracy(logits: Logits, targets: Labels) -> Float[Tensor, ""]:
+    """Share of samples whose highest logit is their class's, in [0, 1].
+
+    For multi-label data the share of right answers, label by label, at a probability of one half.
+    """
+    if is_multi_label(targets):
+        return ((logits > 0) == (targets > 0.5)).double().mean()
     return (logits.argmax(1) == targets).double().mean()
 
 
-def nll(logits: Logits, targets: Targets) -> Float[Tensor, ""]:
-    """Mean negative log-likelihood, in nats per sample."""
-    return torch.nn.functional.cross_entropy(logits.double(), targets)
+def nll(logits: Logits, targets: Labels) -> Float[Tensor, ""]:
+    """Mean negative log-likelihood, in nats per sample, or per sample and label."""
+    if is_multi_label(targets):
+        return functional.binary_cross_entropy_with_logits(logits.double(), targets.double())
+    return functional.cross_entropy(logits.double(), targets)
 
 
-def brier(logits: Logits, targets: Targets) -> Float[Tensor, ""]:
-    """Brier score summed over the classes, in [0, 2]."""
+def brier(logits: Logits, targets: Labels) -> Float[Tensor, ""]:
+    """Brier score summed over the classes: in [0, 2], or [0, C] for multi-label data."""
     return _squared_errors(logits, targets).sum(1).mean()
 
 
-def brier_mean(logits: Logits, targets: Targets) -> Float[Tensor, ""]:
+def brier_mean(logits: Logits, targets: Labels) -> Float[Tensor, ""]:
     """Brier score averaged over the classes: the paper's column."""
     return _squared_errors(logits, targets).mean()
 
 
-def ece(logits: Logits, targets: Targets, *, bins: int = 10) -> Float[Tensor, ""]:
+def ece(logits: Logits, targets: Labels, *, bins: int = 10) -> Float[Tensor, ""]:
     """Expected calibration error of the top label, in [0, 1].
+
+    For multi-label data that of each label's probability, averaged over the labels.
 
     Args:
         logits: Scores per class.
-        targets: Class indices.
+        targets: Classes.
         bins: Number of equal-width bins of the confidence; each is closed at its right end.
 
     References:
         Guo et al., ICML 2017, eq. 3.
     """
-    confidence, predicted = logits.double().softmax(1).max(1)
-    correct = (predicted == targets).double()
+    if is_multi_label(targets):
+        confidence, correct = logits.double().sigmoid(), targets.double()
+    else:
+        top, predicted = logits.double().softmax(1).max(1, keepdim=True)
+        confidence, correct = top, (predicted == targets[:, None]).double()
     index = (confidence * bins).ceil().long().sub(1).clamp(0, bins - 1)
-    gaps = torch.zeros(bins, dtype=torch.float64, device=logits.device)
+    gaps = confidence.new_zeros(bins, confidence.shape[1])
     # A bin's |accuracy - confidence| weighted by its share is |sum of differences| / n.
-    gaps.index_add_(0, index, correct - confidence)
-    return gaps.abs().sum() / len(targets)
+    gaps.scatter_add_(0, index, correct - confidence)
+    return gaps.abs().sum(0).mean() / len(targets)
 
 
-def auc(logits: Logits, targets: Targets) -> Float[Tensor, ""]:
+def auc(logits: Logits, targets: Labels) -> Float[Tensor, ""]:
     """Macro average over the classes of the one-versus-rest area under the ROC curve.
 
-    Scores are the softmax probabilities. Classes that no sample or every sample belongs to have
-    no area and are left out; NaN if that leaves none. Tied scores count one half.
+    Scores are the probabilities of :func:`trainables.metrics.probabilities`. Classes that no
+    sample or every sample belongs to have no area and are left out (:func:`auc_classes` counts
+    the others); NaN if that leaves none. Tied scores count one half.
     """
-    scores = logits.double().softmax(1)
-    is_class = torch.nn.functional.one_hot(targets, scores.shape[1]).double()
+    is_class = _indicators(logits, targets)
     positives = is_class.sum(0)
     negatives = len(targets) - positives
-    rank_sum = (_average_ranks(scores) * is_class).sum(0)
+    rank_sum = (_average_ranks(probabilities(logits, targets)) * is_class).sum(0)
     areas = (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)
     return areas[(positives > 0) & (negatives > 0)].mean()
+
+
+def auc_classes(logits: Logits, targets: Labels) -> Int[Tensor, ""]:
+    """Count the classes that :func:`auc` averages over: those with and without samples."""
+    positives = _indicators(logits, targets).sum(0)
+    return ((positives > 0) & (positives < len(targets))).sum()
+
+
+def probabilities(logits: Logits, targets: Labels) -> Float[Tensor, "sample classes"]:
+    """Turn logits into probabilities: a softmax, or a sigmoid per label for multi-label data."""
+    doubles = logits.double()
+    return doubles.sigmoid() if is_multi_label(targets) else doubles.softmax(1)
+
+
+def _indicators(logits: Tensor, targets: Tensor) -> Tensor:
+    if is_multi_label(targets):
+        return targets.double()
+    return functional.one_hot(targets, logits.shape[1]).double()
 
 
 def _average_ranks(scores: Tensor) -> Tensor:
@@ -82,9 +115,7 @@ def _average_ranks(scores: Tensor) -> Tensor:
 
 
 def _squared_errors(logits: Tensor, targets: Tensor) -> Tensor:
-    probabilities = logits.double().softmax(1)
-    one_hot = torch.nn.functional.one_hot(targets, logits.shape[1])
-    return (probabilities - one_hot).square()
+    return (probabilities(logits, targets) - _indicators(logits, targets)).square()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

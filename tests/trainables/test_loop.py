@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 from tests.trainables.builders import trial
+from trainables.batch import Batch
 from trainables.config import Sgd
-from trainables.datasets import Samples, Splits
+from trainables.datasets import Splits, TensorSamples
 from trainables.errors import NonFiniteError
 from trainables.evaluation import evaluate, filter_metrics
 from trainables.loop import require_finite, run_epoch, start, train, train_by_epoch
-from trainables.methods import Batch
 from trainables.seeding import derive_seed, stream
 
 CPU = torch.device("cpu")
@@ -31,9 +31,9 @@ class Spy:
     def __init__(self) -> None:
         self.batches: list[tuple[torch.Tensor, torch.Tensor, int]] = []
 
-    def perturb(self, _model, inputs, targets, generator) -> Batch:
-        self.batches.append((inputs, targets, generator.initial_seed()))
-        return Batch(inputs=inputs, targets=targets)
+    def perturb(self, _model, batch, generator) -> Batch:
+        self.batches.append((batch.inputs, batch.targets, generator.initial_seed()))
+        return batch
 
 
 def begin(config, seed: int = 1):
@@ -180,7 +180,8 @@ def test_a_loss_that_is_not_finite_is_named_by_seed_step_epoch_and_parameters(
         list(train(config, data, begin(config, seed=9)))
     assert str(caught.value) == (
         f"the loss became NaN or infinite at step {step} (epoch {epoch}) of the replica with "
-        "seed 9; parameters: {'name': 'base'}; lower the learning rate, alpha or beta."
+        "seed 9; parameters: {'name': 'base'}; lower the learning rate, or how far the method "
+        "changes its samples."
     )
 
 
@@ -212,7 +213,7 @@ def test_finite_losses_pass(data):
 
 def poisoned_test_split(data: Splits) -> Splits:
     nan = torch.full_like(data.test.inputs, math.nan)
-    return replace(data, test=Samples(inputs=nan, targets=data.test.targets))
+    return replace(data, test=TensorSamples(inputs=nan, targets=data.test.targets))
 
 
 def test_the_test_split_is_not_touched_by_a_search(data):

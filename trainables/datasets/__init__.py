@@ -9,7 +9,8 @@ from typing import TypeAlias, get_args
 from trainables.datasets.cifar10 import Cifar10
 from trainables.datasets.digits import Digits
 from trainables.datasets.mnist import Mnist
-from trainables.datasets.splits import DataFolders, DatasetInfo, Samples, Splits
+from trainables.datasets.samples import Samples, TensorSamples
+from trainables.datasets.splits import DataFolders, DatasetInfo, Splits
 
 DatasetConfig: TypeAlias = Cifar10 | Digits | Mnist
 
@@ -25,4 +26,5 @@ __all__ = [
     "Mnist",
     "Samples",
     "Splits",
+    "TensorSamples",
 ]

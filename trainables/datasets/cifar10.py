@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from trainables.checks import require
 from trainables.datasets.cifar10_files import (
@@ -18,7 +20,8 @@ from trainables.datasets.cifar10_files import (
 )
 from trainables.datasets.data_files import dataset_folder
 from trainables.datasets.image_settings import ImageSettings
-from trainables.datasets.splits import DataFolders, DatasetInfo, Samples, Splits
+from trainables.datasets.samples import TensorSamples
+from trainables.datasets.splits import DataFolders, DatasetInfo, Splits
 
 # Mean and standard deviation of each channel over all pixels of the 50,000 training images, of
 # pixels in [0, 1].
@@ -78,16 +81,16 @@ class Cifar10(ImageSettings):
         pool = read_images(folder, TRAINING[: self.train_batches])
         test = read_images(folder, (TEST,))
         # Drawn before bytes become real numbers, which all of them would fill 0.6 GB with.
-        drawn = self.split(pool.positions(), test.positions(), replica_seed)
+        chosen = self.choose(pool.targets, test.targets, replica_seed)
         return Splits(
-            train=self._samples(pool, drawn.train),
-            val=self._samples(pool, drawn.val),
-            test=self._samples(test, drawn.test),
+            train=self._samples(pool, chosen.train),
+            val=self._samples(pool, chosen.val),
+            test=self._samples(test, chosen.test),
         )
 
-    def _samples(self, images: Images, drawn: Samples) -> Samples:
-        inputs = images.pixels[drawn.inputs[:, 0].long()].float().div_(255)
+    def _samples(self, images: Images, indices: Int[Tensor, " chosen"]) -> TensorSamples:
+        inputs = images.pixels[indices].float().div_(255)
         if self.normalisation == "standardise":
             mean, std = (torch.tensor(value)[:, None, None] for value in (_MEAN, _STD))
             inputs.sub_(mean).div_(std)
-        return Samples(inputs=inputs, targets=drawn.targets)
+        return TensorSamples(inputs=inputs, targets=images.targets[indices])

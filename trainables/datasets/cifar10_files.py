@@ -23,7 +23,6 @@ from torch import Tensor
 from torchvision.datasets import CIFAR10
 
 from trainables.datasets.data_files import check_file
-from trainables.datasets.splits import Samples
 from trainables.errors import DataError
 
 _FOLDER: str = CIFAR10.base_folder
@@ -42,12 +41,6 @@ class Images:
 
     pixels: UInt8[Tensor, "sample channel height width"]
     targets: Int[Tensor, " sample"]
-
-    def positions(self) -> Samples:
-        """Give samples that say where they stand, so that splits are drawn without pixels."""
-        # A real number holds any integer below 2**24.
-        places = torch.arange(len(self.targets), dtype=torch.float32)
-        return Samples(inputs=places[:, None], targets=self.targets)
 
 
 def check_batches(home: Path, train_batches: int) -> None:

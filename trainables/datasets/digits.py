@@ -14,8 +14,9 @@ from torch import Tensor
 
 from trainables.checks import require
 from trainables.datasets.handwriting import handwriting_info, handwriting_samples
-from trainables.datasets.image_settings import ImageSettings, complement
+from trainables.datasets.image_settings import ImageSettings
 from trainables.datasets.splits import DataFolders, DatasetInfo, Splits, stratified
+from trainables.datasets.subset_settings import complement
 from trainables.seeding import stream
 
 _N_SAMPLES = 5000

@@ -6,7 +6,8 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from trainables.datasets.image_settings import ImageSettings
-from trainables.datasets.splits import DatasetInfo, Samples
+from trainables.datasets.samples import TensorSamples
+from trainables.datasets.splits import DatasetInfo
 
 # Mean and standard deviation of the 60,000 training images, of pixels in [0, 1].
 _MEAN, _STD = 0.1307, 0.3081
@@ -24,12 +25,12 @@ def handwriting_samples(
     pixels: UInt8[Tensor, "sample height width"],
     targets: Int[Tensor, " sample"],
     settings: ImageSettings,
-) -> Samples:
+) -> TensorSamples:
     """Scale pixels as the settings say."""
     inputs = pixels[:, None].float() / 255
     if settings.normalisation == "standardise":
         inputs = (inputs - _MEAN) / _STD
-    return Samples(inputs=inputs, targets=targets)
+    return TensorSamples(inputs=inputs, targets=targets)
 
 
 __all__ = ["handwriting_info", "handwriting_samples"]

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
+
+from trainables.datasets.samples import Samples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,37 +24,19 @@ class DatasetInfo:
         domain: Kind of data, by which defaults and figures are chosen.
         background: Value of an empty input feature in units of the model's inputs, with which
             a model pads.
+        is_multi_label: Whether a sample may have several classes, or none.
     """
 
     n_classes: int
     input_shape: tuple[int, ...]
     domain: Literal["image", "text", "series"]
-    background: float
+    background: float = 0.0
+    is_multi_label: bool = False
 
     @property
     def n_features(self) -> int:
         """Number of input features D, without any padding that a model adds."""
         return math.prod(self.input_shape)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Samples:
-    """Normalised inputs and their classes."""
-
-    inputs: Float[Tensor, "sample channel *grid"]
-    targets: Int[Tensor, " sample"]
-
-    def __len__(self) -> int:
-        """Count the samples."""
-        return len(self.targets)
-
-    def take(self, indices: Int[Tensor, " chosen"]) -> Samples:
-        """Give the samples of some indices."""
-        return Samples(inputs=self.inputs[indices], targets=self.targets[indices])
-
-    def to(self, device: torch.device) -> Samples:
-        """Move to a device."""
-        return Samples(inputs=self.inputs.to(device), targets=self.targets.to(device))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,8 @@ targets, generator)``. One file per method and one name in ``MethodConfig``; the
 
 from typing import TypeAlias, get_args
 
+from trainables.batch import Batch
 from trainables.methods.base import Base
-from trainables.methods.batch import Batch
 from trainables.methods.challenger import Challenger
 from trainables.methods.cutmix import Cutmix
 from trainables.methods.fgsm import Fgsm

@@ -7,14 +7,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trainables.attribution.target import evaluation_mode
+from trainables.batch import Batch
 from trainables.checks import require
+from trainables.labels import label_loss
 from trainables.methods.challenge import check_clip, shares
-from trainables.methods.labels import Labels, label_loss
 
 
-def loss_gradient(
-    model: nn.Module, inputs: Float[Tensor, "batch channel *grid"], labels: Labels
-) -> Float[Tensor, "batch channel *grid"]:
+def loss_gradient(model: nn.Module, batch: Batch) -> Float[Tensor, "batch channel *grid"]:
     """Differentiate each sample's loss by its inputs; parameters get no gradient.
 
     Runs the model in eval mode, so that no sample's gradient depends on another and batch
@@ -23,17 +22,24 @@ def loss_gradient(
 
     Args:
         model: Classifier that maps ``inputs`` to logits ``(batch, n_classes)``.
-        inputs: Samples, normalised as in training.
-        labels: Their classes.
+        batch: Samples, normalised as in training, and their classes.
 
     Returns:
-        Gradient of the loss (see :func:`label_loss`) in nats per unit of the inputs, detached.
+        Gradient of the loss (see :func:`label_loss`) in nats per unit of the inputs, detached;
+        0 at padding.
     """
     with evaluation_mode(model), torch.enable_grad():
-        leaf = inputs.detach().requires_grad_()
-        loss = label_loss(model(leaf), labels)
+        leaf = batch.inputs.detach().requires_grad_()
+        loss = label_loss(model(leaf), batch.targets)
         (gradient,) = torch.autograd.grad(loss, leaf)
-    return gradient.detach()
+    return within(batch, gradient.detach())
+
+
+def within(
+    batch: Batch, values: Float[Tensor, "batch channel *grid"]
+) -> Float[Tensor, "batch channel *grid"]:
+    """Set values at padding to 0."""
+    return values if batch.occupied is None else values * batch.occupied[:, None]
 
 
 def attacked_count(batch_size: int, split: float) -> int:

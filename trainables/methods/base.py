@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import nn
 
+from trainables.batch import Batch
 from trainables.datasets import DatasetInfo
-from trainables.methods.batch import Batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +24,8 @@ class Base:
     def perturb(
         self,
         model: nn.Module,  # noqa: ARG002 (the interface of all methods)
-        inputs: Float[Tensor, "batch channel *grid"],
-        targets: Int[Tensor, " batch"],
+        batch: Batch,
         generator: torch.Generator,  # noqa: ARG002
     ) -> Batch:
         """Give the batch back unchanged."""
-        return Batch(inputs=inputs, targets=targets)
+        return batch

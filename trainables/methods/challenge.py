@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from trainables.batch import Batch
 from trainables.checks import require
+from trainables.methods.features import Features, count_features, highest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,39 +45,35 @@ def shares(batch_size: int, split: float, a_share: float) -> Shares:
     return Shares(a=a, b=b)
 
 
-def count_features(n_features: int | float, total: int) -> int:
-    """Turn N, a count (int) or a share of the input features (float), into a count ≥ 1."""
-    if isinstance(n_features, int):
-        return n_features
-    return max(1, round(n_features * total))
-
-
 def select_features(
-    relevance: Float[Tensor, "batch channel *grid"], count: int, generator: torch.Generator
-) -> Int[Tensor, "batch count"]:
-    """Take each sample's ``count`` highest or lowest relevances, by one coin flip per sample.
+    relevance: Float[Tensor, "batch channel *grid"],
+    n_features: int | float,
+    generator: torch.Generator,
+    mask: Bool[Tensor, "batch feature"] | None = None,
+) -> Features:
+    """Take each sample's N highest or lowest relevances, by one coin flip per sample.
 
-    Returns:
-        Indices into the flattened features, in no particular order.
+    Args:
+        relevance: Attribution of the samples.
+        n_features: N, a count (int) or a share of the input features (float).
+        generator: Source of the coins.
+        mask: Features that may be taken, or None for all.
     """
     flat = relevance.flatten(1)
     coin = torch.rand(len(flat), 1, generator=generator, device=flat.device)
-    signed = torch.where(coin < 0.5, flat, -flat)
-    return signed.topk(count, dim=1, sorted=False).indices
+    return highest(torch.where(coin < 0.5, flat, -flat), n_features, mask)
 
 
-def random_features(
-    inputs: Float[Tensor, "batch channel *grid"], count: int, generator: torch.Generator
-) -> Int[Tensor, "batch count"]:
-    """Take ``count`` different features per sample, each set equally likely."""
-    flat = inputs.flatten(1)
-    draws = torch.rand(flat.shape, generator=generator, device=flat.device)
-    return draws.topk(count, dim=1, sorted=False).indices
+def random_features(batch: Batch, n_features: int | float, generator: torch.Generator) -> Features:
+    """Take N different features per sample, each set equally likely; never padding."""
+    shape, device = batch.inputs.flatten(1).shape, batch.inputs.device
+    draws = torch.rand(shape, generator=generator, device=device)
+    return highest(draws, n_features, batch.feature_mask)
 
 
 def apply_challenge(
     inputs: Float[Tensor, "batch channel *grid"],
-    features: Int[Tensor, "challenged count"],
+    features: Features,
     parts: Shares,
     amounts: Amounts,
 ) -> Float[Tensor, "batch channel *grid"]:
@@ -83,14 +81,17 @@ def apply_challenge(
 
     Args:
         inputs: Batch whose first ``parts.challenged`` samples are changed.
-        features: Indices of the features to change, for each challenged sample.
+        features: The features to change, for each challenged sample.
         parts: How many samples are A and B.
         amounts: α, β and clipping.
     """
     flat = inputs.flatten(1).clone()
     step = flat.new_full((parts.challenged, 1), amounts.beta)
     step[: parts.a] = -amounts.alpha
-    flat[: parts.challenged].scatter_add_(1, features, step.expand_as(features))
+    steps = step.expand_as(features.indices)
+    if features.is_chosen is not None:
+        steps = steps * features.is_chosen
+    flat[: parts.challenged].scatter_add_(1, features.indices, steps)
     if amounts.clip is not None:
         flat[: parts.challenged].clamp_(*amounts.clip)
     return flat.reshape(inputs.shape)

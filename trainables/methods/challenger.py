@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from trainables.attribution import AttributionConfig, EpsilonLrp
+from trainables.batch import Batch
 from trainables.checks import require
 from trainables.datasets import DatasetInfo
-from trainables.methods.batch import Batch
 from trainables.methods.challenge import (
     Amounts,
     apply_challenge,
     check_amounts,
     check_feature_count,
     check_selection,
-    count_features,
     select_features,
     shares,
 )
@@ -83,24 +81,23 @@ class Challenger:
     def perturb(
         self,
         model: nn.Module,
-        inputs: Float[Tensor, "batch channel *grid"],
-        targets: Int[Tensor, " batch"],
+        batch: Batch,
         generator: torch.Generator,
     ) -> Batch:
         """Challenge the first samples of a shuffled batch.
 
         Costs one forward and one input-only backward pass over the challenged samples.
         """
-        parts = shares(len(inputs), self.split, self.a_share)
+        parts = shares(len(batch), self.split, self.a_share)
         if parts.challenged == 0:
-            return Batch(inputs=inputs, targets=targets)
-        chosen = self._class_chooser(targets[: parts.challenged], generator)
-        relevance = self.attribution(model, inputs[: parts.challenged], chosen)
-        count = count_features(self.n_features, inputs[0].numel())
-        features = select_features(relevance, count, generator)
+            return batch
+        first = batch.first(parts.challenged)
+        chosen = self._class_chooser(first.targets, generator)
+        relevance = self.attribution(model, first.inputs, chosen)
+        features = select_features(relevance, self.n_features, generator, first.feature_mask)
         amounts = Amounts(alpha=self.alpha, beta=self.beta, clip=self.clip)
-        challenged = apply_challenge(inputs, features, parts, amounts)
-        return Batch(inputs=challenged, targets=targets)
+        challenged = apply_challenge(batch.inputs, features, parts, amounts)
+        return replace(batch, inputs=challenged)
 
     def _class_chooser(
         self, targets: Tensor, generator: torch.Generator

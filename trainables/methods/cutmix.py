@@ -9,10 +9,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from trainables.batch import Batch
 from trainables.checks import require
 from trainables.datasets import DatasetInfo
-from trainables.methods.batch import Batch
-from trainables.methods.labels import Labels
 from trainables.methods.mixing import draw_pairs, mix_labels, symmetric_beta
 from trainables.methods.rectangle import (
     Rectangles,
@@ -62,8 +61,7 @@ class Cutmix:
     def perturb(
         self,
         model: nn.Module,
-        inputs: Float[Tensor, "batch channel height width"],
-        targets: Labels,
+        batch: Batch,
         generator: torch.Generator,
     ) -> Batch:
         """Mix a batch with a permutation of itself; costs no pass through the model.
@@ -73,11 +71,12 @@ class Cutmix:
         Raises:
             ConfigError: If labels are class indices and the model has no linear layer.
         """
-        pairs = draw_pairs(len(inputs), generator, inputs.device)
+        inputs = batch.inputs
+        pairs = draw_pairs(len(batch), generator, inputs.device)
         pasted = covered(self._rectangle(grid_of(inputs), generator), grid_of(inputs))
         share = 1 - pasted.double().mean()
         mixed = torch.where(pasted[:, None], inputs[pairs], inputs)
-        labels = mix_labels(model, targets, pairs, inputs, share)
+        labels = mix_labels(model, batch.targets, pairs, inputs, share)
         return Batch(inputs=mixed, targets=labels)
 
     def _rectangle(self, grid: tuple[int, int], generator: torch.Generator) -> Rectangles:

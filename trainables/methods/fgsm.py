@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
+from trainables.batch import Batch
 from trainables.datasets import DatasetInfo
 from trainables.methods.attack import attacked_count, check_attack, loss_gradient, replace_first
-from trainables.methods.batch import Batch
-from trainables.methods.labels import Labels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,17 +48,16 @@ class Fgsm:
     def perturb(
         self,
         model: nn.Module,
-        inputs: Float[Tensor, "batch channel *grid"],
-        targets: Labels,
+        batch: Batch,
         generator: torch.Generator,  # noqa: ARG002 (the interface of all methods)
     ) -> Batch:
         """Attack the first samples of a shuffled batch.
 
         Costs one forward and one input-only backward pass over the attacked samples.
         """
-        count = attacked_count(len(inputs), self.split)
+        count = attacked_count(len(batch), self.split)
         if count == 0:
-            return Batch(inputs=inputs, targets=targets)
-        clean = inputs[:count]
-        step = self.budget * loss_gradient(model, clean, targets[:count]).sign()
-        return Batch(inputs=replace_first(inputs, clean + step, self.clip), targets=targets)
+            return batch
+        clean = batch.first(count)
+        attacked = clean.inputs + self.budget * loss_gradient(model, clean).sign()
+        return replace(batch, inputs=replace_first(batch.inputs, attacked, self.clip))

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from trainables.errors import ConfigError
-from trainables.methods.labels import Labels, is_multi_label, soft_labels
+from trainables.labels import Labels, is_multi_label, soft_labels
 
 _OUTPUTS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 

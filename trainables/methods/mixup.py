@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
+from trainables.batch import Batch
 from trainables.checks import require
 from trainables.datasets import DatasetInfo
-from trainables.methods.batch import Batch
-from trainables.methods.labels import Labels
 from trainables.methods.mixing import draw_pairs, mix, mix_labels, symmetric_beta
 
 
@@ -44,8 +42,7 @@ class Mixup:
     def perturb(
         self,
         model: nn.Module,
-        inputs: Float[Tensor, "batch channel *grid"],
-        targets: Labels,
+        batch: Batch,
         generator: torch.Generator,
     ) -> Batch:
         """Mix a batch with a permutation of itself; costs no pass through the model.
@@ -54,6 +51,7 @@ class Mixup:
             ConfigError: If labels are class indices and the model has no linear layer.
         """
         share = symmetric_beta(self.concentration, 1, generator)[0]
-        pairs = draw_pairs(len(inputs), generator, inputs.device)
-        mixed = mix_labels(model, targets, pairs, inputs, share)
+        inputs = batch.inputs
+        pairs = draw_pairs(len(batch), generator, inputs.device)
+        mixed = mix_labels(model, batch.targets, pairs, inputs, share)
         return Batch(inputs=mix(inputs, pairs, share), targets=mixed)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
+from trainables.batch import Batch
 from trainables.checks import require
 from trainables.datasets import DatasetInfo
-from trainables.methods.attack import attacked_count, check_attack, loss_gradient, replace_first
-from trainables.methods.batch import Batch
-from trainables.methods.labels import Labels
+from trainables.methods.attack import (
+    attacked_count,
+    check_attack,
+    loss_gradient,
+    replace_first,
+    within,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,33 +61,31 @@ class Pgd:
     def perturb(
         self,
         model: nn.Module,
-        inputs: Float[Tensor, "batch channel *grid"],
-        targets: Labels,
+        batch: Batch,
         generator: torch.Generator,
     ) -> Batch:
         """Attack the first samples of a shuffled batch.
 
         Costs ``steps`` forward and ``steps`` input-only backward passes over the attacked.
         """
-        count = attacked_count(len(inputs), self.split)
+        count = attacked_count(len(batch), self.split)
         if count == 0:
-            return Batch(inputs=inputs, targets=targets)
-        clean = inputs[:count]
-        attacked = self._bounded(clean + self._first_offset(clean, generator))
+            return batch
+        clean = batch.first(count)
+        attacked = self._bounded(clean.inputs + self._first_offset(clean, generator))
         for _ in range(self.steps):
-            ascent = loss_gradient(model, attacked, targets[:count]).sign()
+            ascent = loss_gradient(model, replace(clean, inputs=attacked)).sign()
             moved = attacked + self.step_size * self.budget * ascent
-            offset = (moved - clean).clamp(-self.budget, self.budget)
-            attacked = self._bounded(clean + offset)
-        return Batch(inputs=replace_first(inputs, attacked, self.clip), targets=targets)
+            offset = (moved - clean.inputs).clamp(-self.budget, self.budget)
+            attacked = self._bounded(clean.inputs + offset)
+        return replace(batch, inputs=replace_first(batch.inputs, attacked, self.clip))
 
-    def _first_offset(self, clean: Tensor, generator: torch.Generator) -> Tensor:
+    def _first_offset(self, clean: Batch, generator: torch.Generator) -> Tensor:
+        like = clean.inputs
         if self.start == "sample":
-            return torch.zeros_like(clean)
-        draws = torch.rand(
-            clean.shape, generator=generator, device=clean.device, dtype=clean.dtype
-        )
-        return (2 * draws - 1) * self.budget
+            return torch.zeros_like(like)
+        draws = torch.rand(like.shape, generator=generator, device=like.device, dtype=like.dtype)
+        return within(clean, (2 * draws - 1) * self.budget)
 
     def _bounded(self, attacked: Tensor) -> Tensor:
         return attacked if self.clip is None else attacked.clamp(*self.clip)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import nn
 
+from trainables.batch import Batch
 from trainables.datasets import DatasetInfo
-from trainables.methods.batch import Batch
 from trainables.methods.challenge import (
     Amounts,
     apply_challenge,
     check_amounts,
     check_feature_count,
     check_selection,
-    count_features,
     random_features,
     shares,
 )
@@ -58,16 +56,14 @@ class Random:
     def perturb(
         self,
         model: nn.Module,  # noqa: ARG002 (the interface of all methods)
-        inputs: Float[Tensor, "batch channel *grid"],
-        targets: Int[Tensor, " batch"],
+        batch: Batch,
         generator: torch.Generator,
     ) -> Batch:
         """Challenge the first samples of a shuffled batch."""
-        parts = shares(len(inputs), self.split, self.a_share)
+        parts = shares(len(batch), self.split, self.a_share)
         if parts.challenged == 0:
-            return Batch(inputs=inputs, targets=targets)
-        count = count_features(self.n_features, inputs[0].numel())
-        features = random_features(inputs[: parts.challenged], count, generator)
+            return batch
+        features = random_features(batch.first(parts.challenged), self.n_features, generator)
         amounts = Amounts(alpha=self.alpha, beta=self.beta, clip=self.clip)
-        challenged = apply_challenge(inputs, features, parts, amounts)
-        return Batch(inputs=challenged, targets=targets)
+        challenged = apply_challenge(batch.inputs, features, parts, amounts)
+        return replace(batch, inputs=challenged)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor, nn
 
+from trainables.batch import Batch
 from trainables.checks import require
 from trainables.datasets import DatasetInfo
-from trainables.methods.batch import Batch
-from trainables.methods.labels import Labels
 from trainables.methods.rectangle import (
     Rectangles,
     RectangleSize,
@@ -70,8 +69,7 @@ class RandomErasing:
     def perturb(
         self,
         model: nn.Module,  # noqa: ARG002 (the interface of all methods)
-        inputs: Float[Tensor, "batch channel height width"],
-        targets: Labels,
+        batch: Batch,
         generator: torch.Generator,
     ) -> Batch:
         """Erase a rectangle in some samples; costs no pass through the model.
@@ -79,10 +77,10 @@ class RandomErasing:
         Returns:
             The batch, with the measure ``drop_rate``: the erased share of all pixels.
         """
-        erased = self._erased(len(inputs), grid_of(inputs), generator)
-        changed = inputs.masked_fill(erased[:, None], self.fill)
+        erased = self._erased(len(batch), grid_of(batch.inputs), generator)
+        changed = batch.inputs.masked_fill(erased[:, None], self.fill)
         measures = {"drop_rate": erased.float().mean()}
-        return Batch(inputs=changed, targets=targets, measures=measures)
+        return replace(batch, inputs=changed, measures=measures)
 
     @property
     def _size(self) -> RectangleSize:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
@@ -11,10 +11,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from trainables.attribution import AttributionConfig, EpsilonLrp
+from trainables.batch import Batch
 from trainables.checks import require
 from trainables.datasets import DatasetInfo
-from trainables.methods.batch import Batch
-from trainables.methods.labels import Labels, true_class
+from trainables.labels import true_class
 from trainables.methods.rectangle import (
     Rectangles,
     RectangleSize,
@@ -96,8 +96,7 @@ class RelDrop:
     def perturb(
         self,
         model: nn.Module,
-        inputs: Float[Tensor, "batch channel *grid"],
-        targets: Labels,
+        batch: Batch,
         generator: torch.Generator,
     ) -> Batch:
         """Drop relevant positions in a batch.
@@ -108,13 +107,18 @@ class RelDrop:
         Returns:
             The batch, with the measure ``drop_rate``: the dropped share of all features.
         """
-        relevance = position_relevance(self.attribution(model, inputs, true_class(targets)))
-        drop = self._pixels if self.variant == "pixel" else self._blocks
-        dropped = drop(relevance, generator)
+        inputs, occupied = batch.inputs, batch.occupied
+        relevance = position_relevance(self.attribution(model, inputs, true_class(batch.targets)))
+        if self.variant == "block":
+            dropped = self._blocks(relevance, generator)
+        else:
+            dropped = self._pixels(relevance, occupied, generator)
         mask = dropped if inputs.ndim == 2 else dropped[:, None]
-        measures = {"drop_rate": dropped.float().mean()}
-        return Batch(
-            inputs=inputs.masked_fill(mask, self.fill), targets=targets, measures=measures
+        total = dropped.numel() if occupied is None else occupied.sum()
+        return replace(
+            batch,
+            inputs=inputs.masked_fill(mask, self.fill),
+            measures={"drop_rate": dropped.sum() / total},
         )
 
     @property
@@ -122,12 +126,16 @@ class RelDrop:
         return RectangleSize(min_area=self.min_area, max_area=self.max_area, ratio=self.ratio)
 
     def _pixels(
-        self, relevance: Float[Tensor, "batch first *rest"], generator: torch.Generator
+        self,
+        relevance: Float[Tensor, "batch first *rest"],
+        occupied: Bool[Tensor, "batch first *rest"] | None,
+        generator: torch.Generator,
     ) -> Bool[Tensor, "batch first *rest"]:
         chance = uniform(tuple(relevance.shape), generator)
-        score = self.mix * chance + (1 - self.mix) * rescaled(relevance)
+        score = self.mix * chance + (1 - self.mix) * rescaled(relevance, occupied)
         coin = uniform((len(relevance), *[1] * (relevance.ndim - 1)), generator)
-        return (score >= self.threshold) & (coin < self.probability)
+        dropped = (score >= self.threshold) & (coin < self.probability)
+        return dropped if occupied is None else dropped & occupied
 
     def _blocks(
         self, relevance: Float[Tensor, "batch height width"], generator: torch.Generator
@@ -153,9 +161,17 @@ def position_relevance(
     return relevance if relevance.ndim == 2 else relevance.sum(1)
 
 
-def rescaled(relevance: Float[Tensor, "batch first *rest"]) -> Float[Tensor, "batch first *rest"]:
-    """Scale each sample's relevances to [0, 1]; all are 0 where they do not differ."""
+def rescaled(
+    relevance: Float[Tensor, "batch first *rest"],
+    occupied: Bool[Tensor, "batch first *rest"] | None = None,
+) -> Float[Tensor, "batch first *rest"]:
+    """Scale each sample's relevances to [0, 1]; all are 0 where they do not differ.
+
+    Padding has no part in the range, and what comes of it has no meaning.
+    """
     flat = relevance.flatten(1).double()
-    low, high = flat.amin(1, keepdim=True), flat.amax(1, keepdim=True)
+    is_part = torch.ones_like(flat, dtype=torch.bool) if occupied is None else occupied.flatten(1)
+    low = flat.masked_fill(~is_part, math.inf).amin(1, keepdim=True)
+    high = flat.masked_fill(~is_part, -math.inf).amax(1, keepdim=True)
     reach = (high - low).clamp_min(torch.finfo(flat.dtype).tiny)
     return ((flat - low) / reach).reshape(relevance.shape)

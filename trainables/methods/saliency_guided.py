@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.attribution.target import evaluation_mode, input_gradient
+from trainables.batch import Batch
 from trainables.checks import require
 from trainables.datasets import DatasetInfo
-from trainables.methods.batch import Batch
-from trainables.methods.challenge import count_features
-from trainables.methods.labels import Labels, is_multi_label, true_class
+from trainables.labels import is_multi_label, true_class
+from trainables.methods.features import Features, highest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +60,7 @@ class SaliencyGuided:
     def perturb(
         self,
         model: nn.Module,
-        inputs: Float[Tensor, "batch channel *grid"],
-        targets: Labels,
+        batch: Batch,
         generator: torch.Generator,
     ) -> Batch:
         """Give the batch back unchanged, with the divergence as an extra loss.
@@ -70,19 +69,12 @@ class SaliencyGuided:
         forward pass, through which the step's backward pass then runs as well.
         """
         with evaluation_mode(model):
-            gradient = input_gradient(model, inputs, true_class(targets))
-        masked = fill_within_range(inputs, self._lowest(gradient), generator)
-        divergence = _bernoulli_kl if is_multi_label(targets) else _categorical_kl
-        return Batch(
-            inputs=inputs, targets=targets, extra_loss=self._extra_loss(masked, divergence)
-        )
-
-    def _lowest(
-        self, gradient: Float[Tensor, "batch channel *grid"]
-    ) -> Int[Tensor, "batch masked"]:
-        flat = gradient.flatten(1) if self.order == "signed" else gradient.flatten(1).abs()
-        count = count_features(self.masked_share, flat.shape[1])
-        return flat.topk(count, dim=1, largest=False, sorted=False).indices
+            gradient = input_gradient(model, batch.inputs, true_class(batch.targets))
+        lowest = -(gradient if self.order == "signed" else gradient.abs())
+        features = highest(lowest.flatten(1), self.masked_share, batch.feature_mask)
+        masked = fill_within_range(batch.inputs, features, generator)
+        divergence = _bernoulli_kl if is_multi_label(batch.targets) else _categorical_kl
+        return replace(batch, extra_loss=self._extra_loss(masked, divergence))
 
     def _extra_loss(
         self, masked: Tensor, divergence: Callable[[Tensor, Tensor], Tensor]
@@ -95,14 +87,14 @@ class SaliencyGuided:
 
 def fill_within_range(
     inputs: Float[Tensor, "batch channel *grid"],
-    features: Int[Tensor, "batch masked"],
+    features: Features,
     generator: torch.Generator,
 ) -> Float[Tensor, "batch channel *grid"]:
     """Replace features by uniform values of their channel's range in the sample.
 
     Args:
         inputs: Samples, which are left as they are.
-        features: Indices of the features to replace, among the flattened of each sample.
+        features: The features to replace.
         generator: Source of the values.
 
     Returns:
@@ -113,7 +105,10 @@ def fill_within_range(
     draws = torch.rand(rows.shape, generator=generator, device=rows.device, dtype=rows.dtype)
     values = (low + draws * (high - low)).flatten(1)
     flat = inputs.flatten(1)
-    return flat.scatter(1, features, values.gather(1, features)).reshape(inputs.shape)
+    filled = values.gather(1, features.indices)
+    if features.is_chosen is not None:
+        filled = torch.where(features.is_chosen, filled, flat.gather(1, features.indices))
+    return flat.scatter(1, features.indices, filled).reshape(inputs.shape)
 
 
 def _categorical_kl(

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from trainables.attribution import ATTRIBUTIONS, AttributionConfig
+from trainables.batch import Batch
 from trainables.datasets import Digits
 from trainables.decoding import decode, encode
 from trainables.errors import ConfigError
-from trainables.methods.batch import Batch
 from trainables.methods.challenger import Challenger
 from trainables.models import Vgg11
 
@@ -52,7 +52,9 @@ def test_challenger_perturbs_with_it(name, model, digits):
 
     def perturb() -> Batch:
         generator = torch.Generator().manual_seed(0)
-        return method.perturb(model, digits.train.inputs, digits.train.targets, generator)
+        return method.perturb(
+            model, Batch(inputs=digits.train.inputs, targets=digits.train.targets), generator
+        )
 
     batch = perturb()
     changed = (batch.inputs != digits.train.inputs).flatten(1).sum(1)

@@ -5,9 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.datasets import DatasetInfo, Samples, Splits
-from trainables.datasets.image_settings import complement
+from trainables.datasets import DatasetInfo, Splits, TensorSamples
 from trainables.datasets.splits import per_class, stratified
+from trainables.datasets.subset_settings import complement
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -75,7 +75,7 @@ def test_the_complement_is_what_is_left(size, data):
 
 
 def test_samples_are_taken_by_index():
-    samples = Samples(inputs=torch.arange(8.0).reshape(4, 1, 2), targets=torch.arange(4))
+    samples = TensorSamples(inputs=torch.arange(8.0).reshape(4, 1, 2), targets=torch.arange(4))
     found = samples.take(torch.tensor([3, 1]))
     assert len(samples) == 4
     assert found.targets.tolist() == [3, 1]
@@ -84,7 +84,7 @@ def test_samples_are_taken_by_index():
 
 def test_moving_keeps_the_splits_apart():
     one, two, three = (
-        Samples(inputs=torch.full((1, 1, 1), float(i)), targets=torch.tensor([i]))
+        TensorSamples(inputs=torch.full((1, 1, 1), float(i)), targets=torch.tensor([i]))
         for i in range(3)
     )
     moved = Splits(train=one, val=two, test=three).to(torch.device("cpu"))

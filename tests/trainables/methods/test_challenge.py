@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainables.batch import Batch
 from trainables.errors import ConfigError
 from trainables.methods.challenge import (
     Amounts,
@@ -14,17 +15,25 @@ from trainables.methods.challenge import (
     check_amounts,
     check_feature_count,
     check_selection,
-    count_features,
     random_features,
     select_features,
     shares,
 )
+from trainables.methods.features import Features
 
 UNIT = st.floats(0, 1)
 
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def unlabelled(inputs) -> Batch:
+    return Batch(inputs=inputs, targets=torch.zeros(len(inputs), dtype=torch.long))
+
+
+def all_of(indices) -> Features:
+    return Features(indices=indices, is_chosen=None)
 
 
 @pytest.mark.parametrize(
@@ -66,17 +75,9 @@ def test_whole_numbers_of_samples_are_met_exactly(data, batch):
     assert found == Shares(a=lowered, b=challenged - lowered)
 
 
-@pytest.mark.parametrize(
-    ("n_features", "count"),
-    [(1, 1), (78, 78), (1.0, 784), (0.1, 78), (0.5, 392), (1e-9, 1), (0.0019, 1), (0.002, 2)],
-)
-def test_an_integer_is_a_count_and_a_float_a_share_of_at_least_one(n_features, count):
-    assert count_features(n_features, 784) == count
-
-
 def test_the_highest_or_the_lowest_relevances_are_selected_per_sample():
     relevance = torch.randn(200, 2, 3, 4)
-    found = select_features(relevance, 5, generator()).numpy()
+    found = select_features(relevance, 5, generator()).indices.numpy()
     order = np.argsort(relevance.flatten(1).numpy(), axis=1)
     sides = []
     for row, ranked in zip(found, order, strict=True):
@@ -89,20 +90,20 @@ def test_the_highest_or_the_lowest_relevances_are_selected_per_sample():
 
 def test_the_coin_below_one_half_takes_the_highest():
     relevance = torch.arange(6.0).reshape(1, 1, 6).expand(50, 1, 6)
-    found = select_features(relevance, 2, generator(3))
+    found = select_features(relevance, 2, generator(3)).indices
     coins = torch.rand(50, 1, generator=generator(3)).squeeze(1)
     for row, coin in zip(found.tolist(), coins.tolist(), strict=True):
         assert sorted(row) == ([4, 5] if coin < 0.5 else [0, 1])
 
 
 def test_selecting_all_features_selects_each_once():
-    found = select_features(torch.randn(4, 1, 9), 9, generator())
+    found = select_features(torch.randn(4, 1, 9), 9, generator()).indices
     assert found.sort(1).values.tolist() == [list(range(9))] * 4
 
 
 def test_random_features_are_distinct_and_uniform():
     inputs = torch.zeros(4000, 2, 5)
-    found = random_features(inputs, 3, generator())
+    found = random_features(unlabelled(inputs), 3, generator()).indices
     assert found.shape == (4000, 3)
     assert all(len(set(row)) == 3 for row in found.tolist())
     counts = torch.bincount(found.flatten(), minlength=10)
@@ -112,15 +113,19 @@ def test_random_features_are_distinct_and_uniform():
 
 def test_random_features_ignore_the_values_and_follow_the_generator():
     inputs = torch.randn(8, 1, 20)
-    first = random_features(inputs, 4, generator(1))
-    assert torch.equal(first, random_features(-5 * inputs, 4, generator(1)))
-    assert not torch.equal(first, random_features(inputs, 4, generator(2)))
+
+    def draw(values, seed: int) -> torch.Tensor:
+        return random_features(unlabelled(values), 4, generator(seed)).indices
+
+    first = draw(inputs, 1)
+    assert torch.equal(first, draw(-5 * inputs, 1))
+    assert not torch.equal(first, draw(inputs, 2))
 
 
 def test_a_is_lowered_by_alpha_b_is_raised_by_beta_and_the_rest_stays():
     inputs = torch.tensor([[[1.0, 2.0], [3.0, 4.0]]]).repeat(4, 1, 1)
     before = inputs.clone()
-    features = torch.tensor([[0, 3], [1, 2], [2, 0]])
+    features = all_of(torch.tensor([[0, 3], [1, 2], [2, 0]]))
     found = apply_challenge(inputs, features, Shares(a=1, b=2), Amounts(alpha=0.5, beta=2.0))
     assert found.tolist() == [
         [[0.5, 2.0], [3.0, 3.5]],
@@ -131,10 +136,17 @@ def test_a_is_lowered_by_alpha_b_is_raised_by_beta_and_the_rest_stays():
     assert torch.equal(inputs, before)
 
 
+def test_features_that_are_not_chosen_stay():
+    inputs = torch.ones(1, 1, 3)
+    features = Features(indices=torch.tensor([[2, 0]]), is_chosen=torch.tensor([[True, False]]))
+    found = apply_challenge(inputs, features, Shares(a=0, b=1), Amounts(alpha=1.0, beta=2.0))
+    assert found.tolist() == [[[1.0, 1.0, 3.0]]]
+
+
 def test_only_challenged_samples_are_clipped():
     inputs = torch.tensor([[[0.25, 3.0]], [[-3.0, 0.75]], [[-9.0, 9.0]]])
     amounts = Amounts(alpha=2.0, beta=2.0, clip=(-1.0, 1.0))
-    found = apply_challenge(inputs, torch.tensor([[0], [1]]), Shares(a=1, b=1), amounts)
+    found = apply_challenge(inputs, all_of(torch.tensor([[0], [1]])), Shares(a=1, b=1), amounts)
     assert found.tolist() == [[[-1.0, 1.0]], [[-1.0, 1.0]], [[-9.0, 9.0]]]
 
 

@@ -7,6 +7,7 @@ from torch import nn
 from tests.oracles import challenger as oracle
 from tests.trainables.builders import Flat
 from trainables.attribution import EpsilonLrp, InputXGradient
+from trainables.batch import Batch
 from trainables.datasets import Digits
 from trainables.errors import ConfigError
 from trainables.methods import Challenger
@@ -101,7 +102,7 @@ def test_it_is_algorithm_1_of_the_paper(name, seed):
     expected = oracle.perturb(layers, inputs.flatten(1).tolist(), labels, settings, draws)
     expected_layers, expected_loss = oracle.training_step(layers, expected, labels, 0.1)
 
-    changed = method.perturb(model, inputs, targets, generator(seed))
+    changed = method.perturb(model, Batch(inputs=inputs, targets=targets), generator(seed))
     optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
     loss = nn.functional.cross_entropy(model(changed.inputs), changed.targets)
     loss.backward()
@@ -122,7 +123,7 @@ def test_the_twin_is_no_copy_of_its_inputs():
     model = network()
     inputs, targets = batch()
     method = METHODS["paper"]
-    changed = method.perturb(model, inputs, targets, generator())
+    changed = method.perturb(model, Batch(inputs=inputs, targets=targets), generator())
     differs = (changed.inputs != inputs).flatten(1).sum(1)
     assert differs.tolist() == [9] * 4 + [0] * 7
 
@@ -133,7 +134,7 @@ def test_parts_a_and_b_go_down_and_up_and_the_rest_is_bit_identical():
     before = inputs.clone()
     labels = targets.clone()
     changed = Challenger(top_k=2, n_features=3, alpha=0.5, beta=0.25).perturb(
-        model, inputs, targets, generator()
+        model, Batch(inputs=inputs, targets=targets), generator()
     )
     steps = (changed.inputs - inputs).flatten(1)
     assert (steps[:4].min(1).values + 0.5).abs().max() < 1e-12
@@ -150,7 +151,9 @@ def test_only_challenged_samples_are_attributed():
     rows = []
     model.register_forward_hook(lambda _module, _inputs, output: rows.append(len(output)))
     inputs, targets = batch(11)
-    Challenger(top_k=2, n_features=3).perturb(model, inputs, targets, generator())
+    Challenger(top_k=2, n_features=3).perturb(
+        model, Batch(inputs=inputs, targets=targets), generator()
+    )
     assert rows == [4]
 
 
@@ -158,7 +161,9 @@ def test_a_batch_too_small_for_its_parts_is_left_alone_without_a_forward_pass():
     model = network()
     model.register_forward_hook(lambda *_: pytest.fail("attributed for nothing"))
     inputs, targets = batch(3)
-    changed = Challenger(top_k=2).perturb(model, inputs, targets, generator())
+    changed = Challenger(top_k=2).perturb(
+        model, Batch(inputs=inputs, targets=targets), generator()
+    )
     assert torch.equal(changed.inputs, inputs)
     assert torch.equal(changed.targets, targets)
 
@@ -177,7 +182,9 @@ class Recorder:
     def explained(self, method: Challenger, seed: int = 0) -> list[int]:
         # Features are all positive: the highest relevance is the explained class's feature;
         # where the coin takes the lowest, a zero is taken, so only the former are kept.
-        changed = method.perturb(self.model, self.inputs, self.targets, generator(seed))
+        changed = method.perturb(
+            self.model, Batch(inputs=self.inputs, targets=self.targets), generator(seed)
+        )
         source = generator(seed)
         parts = 200
         if method.class_mode != "target":
@@ -224,7 +231,7 @@ def test_rank_or_label_by_a_coin_flip_if_asked():
 def test_clipping_bounds_challenged_samples():
     inputs, targets = batch(16)
     method = Challenger(top_k=2, n_features=3, clip=(-1.0, 1.0))
-    changed = method.perturb(network(), inputs, targets, generator()).inputs
+    changed = method.perturb(network(), Batch(inputs=inputs, targets=targets), generator()).inputs
     assert changed[:8].abs().max() == 1
     assert torch.equal(changed[8:], inputs[8:])
 

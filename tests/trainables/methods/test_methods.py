@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.trainables.builders import trial
+from trainables.batch import Batch
 from trainables.datasets import Digits
 from trainables.loop import run_epoch, start
 from trainables.methods import METHODS
@@ -45,7 +46,9 @@ def perturb(name: str, digits, seed: int):
     model = start(trial(name), Digits().info, 0, CPU).model
     generator = torch.Generator().manual_seed(seed)
     train = digits.train
-    return METHODS[name]().perturb(model, train.inputs, train.targets, generator)
+    return METHODS[name]().perturb(
+        model, Batch(inputs=train.inputs, targets=train.targets), generator
+    )
 
 
 def test_it_is_known_by_its_own_name_and_frozen(name):
@@ -113,7 +116,9 @@ def test_perturbing_leaves_the_model_in_its_mode_and_unchanged(name, digits):
     model = start(trial(name), Digits().info, 0, CPU).model.train()
     before = copy.deepcopy(model.state_dict())
     generator = torch.Generator().manual_seed(0)
-    METHODS[name]().perturb(model, digits.train.inputs, digits.train.targets, generator)
+    METHODS[name]().perturb(
+        model, Batch(inputs=digits.train.inputs, targets=digits.train.targets), generator
+    )
     assert all(module.training for module in model.modules())
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())

@@ -15,6 +15,7 @@ from tests.trainables.methods.small_network import (
     network,
     twin,
 )
+from trainables.batch import Batch
 from trainables.datasets import Digits
 from trainables.errors import ConfigError
 from trainables.methods import Fgsm, Pgd
@@ -34,7 +35,7 @@ def test_it_climbs_as_the_slow_twin_does(name, is_multi_label):
     method, model = METHODS[name], network()
     inputs, labels = batch()
     labels = multi_labels() if is_multi_label else labels
-    changed = method.perturb(model, inputs, labels, generator(3)).inputs
+    changed = method.perturb(model, Batch(inputs=inputs, targets=labels), generator(3)).inputs
     layers, count = twin(model), int(11 * method.split)
     low, high = method.clip or (-math.inf, math.inf)
     starts = inputs[:count]
@@ -55,16 +56,26 @@ def test_one_whole_step_from_the_sample_is_fgsm():
     inputs, targets = batch()
     model = network()
     one = Pgd(budget=0.3, steps=1, step_size=1.0, start="sample")
-    found = one.perturb(model, inputs, targets, generator()).inputs
-    expected = Fgsm(budget=0.3).perturb(model, inputs, targets, generator()).inputs
+    found = one.perturb(model, Batch(inputs=inputs, targets=targets), generator()).inputs
+    expected = (
+        Fgsm(budget=0.3).perturb(model, Batch(inputs=inputs, targets=targets), generator()).inputs
+    )
     assert (found - expected).abs().max() < 1e-15
 
 
 def test_it_stays_within_the_budget_and_goes_higher_than_fgsm():
     model = network()
     inputs, targets = batch(200)
-    pgd = Pgd(budget=1.0, split=1.0).perturb(model, inputs, targets, generator()).inputs
-    fgsm = Fgsm(budget=1.0, split=1.0).perturb(model, inputs, targets, generator()).inputs
+    pgd = (
+        Pgd(budget=1.0, split=1.0)
+        .perturb(model, Batch(inputs=inputs, targets=targets), generator())
+        .inputs
+    )
+    fgsm = (
+        Fgsm(budget=1.0, split=1.0)
+        .perturb(model, Batch(inputs=inputs, targets=targets), generator())
+        .inputs
+    )
     assert (pgd - inputs).abs().max() < 1 + 1e-12
     loss = nn.functional.cross_entropy
     assert loss(model(pgd), targets) > loss(model(fgsm), targets)
@@ -77,10 +88,14 @@ def test_the_start_is_drawn_from_the_whole_ball_by_the_generator_alone():
     nn.init.zeros_(model[1].weight)
     state = torch.get_rng_state()
     method = Pgd(budget=2.0, split=1.0)
-    starts = method.perturb(model, inputs, targets, generator(1)).inputs
+    starts = method.perturb(model, Batch(inputs=inputs, targets=targets), generator(1)).inputs
     assert torch.equal(torch.get_rng_state(), state)
-    assert torch.equal(starts, method.perturb(model, inputs, targets, generator(1)).inputs)
-    assert not torch.equal(starts, method.perturb(model, inputs, targets, generator(2)).inputs)
+    assert torch.equal(
+        starts, method.perturb(model, Batch(inputs=inputs, targets=targets), generator(1)).inputs
+    )
+    assert not torch.equal(
+        starts, method.perturb(model, Batch(inputs=inputs, targets=targets), generator(2)).inputs
+    )
     # Uniform on [-2, 2]: its variance is 4/3, the mean of 4000 draws 0 ± 0.018.
     assert starts.abs().max() <= 2
     assert abs(float(starts.mean())) < 0.1
@@ -91,7 +106,11 @@ def test_the_start_is_drawn_from_the_whole_ball_by_the_generator_alone():
 def test_inputs_of_any_shape_are_attacked(shape):
     inputs = torch.randn(4, *shape)
     model = nn.Sequential(nn.Flatten(), nn.Linear(inputs[0].numel(), 3))
-    changed = Pgd().perturb(model, inputs, torch.tensor([0, 1, 2, 0]), generator()).inputs
+    changed = (
+        Pgd()
+        .perturb(model, Batch(inputs=inputs, targets=torch.tensor([0, 1, 2, 0])), generator())
+        .inputs
+    )
     assert (changed[:2] != inputs[:2]).any()
     assert torch.equal(changed[2:], inputs[2:])
 
@@ -100,7 +119,7 @@ def test_it_costs_as_many_passes_as_steps_over_the_attacked(monkeypatch):
     model = network()
     inputs, targets = batch()
     passes = counted(model, monkeypatch)
-    Pgd(steps=4).perturb(model, inputs, targets, generator())
+    Pgd(steps=4).perturb(model, Batch(inputs=inputs, targets=targets), generator())
     assert passes.forward == [5] * 4
     assert passes.backward == [True] * 4
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -110,7 +129,9 @@ def test_a_batch_too_small_for_its_share_is_left_alone_without_a_pass(monkeypatc
     model = network()
     inputs, targets = batch(1)
     passes = counted(model, monkeypatch)
-    assert Pgd().perturb(model, inputs, targets, generator()).inputs is inputs
+    assert (
+        Pgd().perturb(model, Batch(inputs=inputs, targets=targets), generator()).inputs is inputs
+    )
     assert passes.forward == []
 
 

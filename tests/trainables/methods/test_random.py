@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from trainables.batch import Batch
 from trainables.datasets import Digits
 from trainables.errors import ConfigError
 from trainables.methods import Random
@@ -18,7 +19,7 @@ def perturbed(method: Random, count: int, seed: int = 0) -> tuple[torch.Tensor, 
     targets = torch.arange(count)
     model = nn.Identity()
     model.register_forward_hook(lambda *_: pytest.fail("the control asked the model"))
-    batch = method.perturb(model, inputs, targets, generator(seed))
+    batch = method.perturb(model, Batch(inputs=inputs, targets=targets), generator(seed))
     assert torch.equal(batch.targets, torch.arange(count))
     return inputs, batch.inputs
 

@@ -9,6 +9,7 @@ from torch import nn
 from torchvision.transforms import v2
 
 from tests.trainables.methods.small_network import generator
+from trainables.batch import Batch
 from trainables.datasets import Digits
 from trainables.errors import ConfigError
 from trainables.methods import RandomErasing
@@ -20,7 +21,7 @@ def perturbed(method: RandomErasing, inputs: torch.Tensor, seed: int = 0):
     model = nn.Identity()
     model.register_forward_hook(lambda *_: pytest.fail("the control asked the model"))
     targets = torch.arange(len(inputs))
-    found = method.perturb(model, inputs, targets, generator(seed))
+    found = method.perturb(model, Batch(inputs=inputs, targets=targets), generator(seed))
     assert found.targets is targets
     return found
 

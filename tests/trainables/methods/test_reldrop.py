@@ -18,6 +18,7 @@ from tests.trainables.methods.small_network import (
     network,
 )
 from trainables.attribution import EpsilonLrp, InputXGradient
+from trainables.batch import Batch
 from trainables.datasets import Digits
 from trainables.errors import ConfigError
 from trainables.methods import RelDrop
@@ -30,7 +31,7 @@ ALWAYS = RelDrop(probability=1.0, fill=-7.0)
 
 def dropped(method: RelDrop, model: nn.Module, inputs, targets, seed: int = 0) -> torch.Tensor:
     """Give the dropped positions, and check that all of their channels are."""
-    found = method.perturb(model, inputs, targets, generator(seed))
+    found = method.perturb(model, Batch(inputs=inputs, targets=targets), generator(seed))
     changed = found.inputs == method.fill
     assert torch.equal(found.inputs[~changed], inputs[~changed])
     assert (changed == changed[:, :1]).all()
@@ -142,7 +143,9 @@ def test_whole_tokens_time_steps_and_pixels_are_dropped(shape):
 
 def test_features_without_a_grid_are_dropped_one_by_one():
     inputs = torch.randn(6, 9)
-    found = ALWAYS.perturb(nn.Linear(9, 3), inputs, torch.arange(6) % 3, generator())
+    found = ALWAYS.perturb(
+        nn.Linear(9, 3), Batch(inputs=inputs, targets=torch.arange(6) % 3), generator()
+    )
     assert 0 < (found.inputs == -7.0).double().mean() < 1
     assert (found.inputs == -7.0).any(1).all()
 
@@ -220,7 +223,7 @@ def test_the_measured_rate_is_the_counted_share_of_the_whole_batch(variant):
     inputs, targets = conv_inputs(40), torch.arange(40) % 5
     method = RelDrop(variant=variant, probability=0.6, fill=-7.0)
     for seed in range(6):
-        found = method.perturb(model, inputs, targets, generator(seed))
+        found = method.perturb(model, Batch(inputs=inputs, targets=targets), generator(seed))
         rate = float((found.inputs == -7.0).double().mean())
         assert set(found.measures) == {"drop_rate"}
         assert float(found.measures["drop_rate"]) == pytest.approx(rate, rel=1e-6)
@@ -231,7 +234,9 @@ def test_it_costs_one_forward_and_one_input_only_backward_of_the_batch(variant, 
     model = network()
     inputs, targets = batch()
     passes = counted(model, monkeypatch)
-    found = RelDrop(variant=variant).perturb(model, inputs, targets, generator())
+    found = RelDrop(variant=variant).perturb(
+        model, Batch(inputs=inputs, targets=targets), generator()
+    )
     assert passes.forward == [11]
     assert passes.backward == [True]
     assert found.targets is targets
@@ -244,11 +249,15 @@ def test_its_draws_are_a_function_of_the_generator_alone(variant):
     inputs, targets = batch()
     method = RelDrop(variant=variant, probability=1.0)
     state = torch.get_rng_state()
-    first = method.perturb(model, inputs, targets, generator(1)).inputs
+    first = method.perturb(model, Batch(inputs=inputs, targets=targets), generator(1)).inputs
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(9)
-    assert torch.equal(method.perturb(model, inputs, targets, generator(1)).inputs, first)
-    assert not torch.equal(method.perturb(model, inputs, targets, generator(2)).inputs, first)
+    assert torch.equal(
+        method.perturb(model, Batch(inputs=inputs, targets=targets), generator(1)).inputs, first
+    )
+    assert not torch.equal(
+        method.perturb(model, Batch(inputs=inputs, targets=targets), generator(2)).inputs, first
+    )
 
 
 def test_the_attribution_is_a_setting():
@@ -256,7 +265,7 @@ def test_the_attribution_is_a_setting():
     inputs, targets = batch()
     found = [
         replace(ALWAYS, attribution=attribution)
-        .perturb(model, inputs, targets, generator(1))
+        .perturb(model, Batch(inputs=inputs, targets=targets), generator(1))
         .inputs
         for attribution in (EpsilonLrp(epsilon=10.0), EpsilonLrp(epsilon=0.0), InputXGradient())
     ]
@@ -266,7 +275,10 @@ def test_the_attribution_is_a_setting():
 
 def test_multi_labels_are_given_back_as_they_are():
     labels = multi_labels()
-    assert RelDrop().perturb(network(), batch()[0], labels, generator()).targets is labels
+    assert (
+        RelDrop().perturb(network(), Batch(inputs=batch()[0], targets=labels), generator()).targets
+        is labels
+    )
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,12 @@ from tests.trainables.methods.small_network import (
     network,
     twin,
 )
+from trainables.batch import Batch
 from trainables.datasets import Digits
 from trainables.errors import ConfigError
 from trainables.loop import run_epoch, start
 from trainables.methods import SaliencyGuided
+from trainables.methods.features import Features
 from trainables.methods.saliency_guided import fill_within_range
 
 
@@ -51,7 +53,7 @@ METHODS = {
 def test_the_extra_loss_is_the_divergence_of_the_slow_twin(name):
     method, model = METHODS[name], network()
     inputs, targets = batch()
-    found = method.perturb(model, inputs, targets, generator(2))
+    found = method.perturb(model, Batch(inputs=inputs, targets=targets), generator(2))
     loss = found.extra_loss(model, model(inputs)).detach()
     masked = masked_by_twin(method, model, inputs, targets, 2)
     expected = oracle.divergence(twin(model), inputs.flatten(1).tolist(), masked)
@@ -64,7 +66,9 @@ def test_the_extra_loss_is_the_divergence_of_the_slow_twin(name):
 def test_for_multi_labels_the_divergence_is_that_of_the_labels():
     model = network()
     inputs, labels = batch()[0], multi_labels()
-    found = SaliencyGuided(masked_share=1.0).perturb(model, inputs, labels, generator(2))
+    found = SaliencyGuided(masked_share=1.0).perturb(
+        model, Batch(inputs=inputs, targets=labels), generator(2)
+    )
     loss = found.extra_loss(model, model(inputs)).detach()
     some_class = torch.zeros(11, dtype=torch.long)
     masked = masked_by_twin(SaliencyGuided(masked_share=1.0), model, inputs, some_class, 2)
@@ -88,7 +92,9 @@ class Seen(nn.Module):
 def masked_features(method: SaliencyGuided, weight: torch.Tensor) -> list[list[int]]:
     model = Seen(weight)
     inputs = torch.randn(len(weight), 1, weight.shape[1])
-    found = method.perturb(model, inputs, torch.arange(len(weight)), generator())
+    found = method.perturb(
+        model, Batch(inputs=inputs, targets=torch.arange(len(weight))), generator()
+    )
     found.extra_loss(model, model(inputs))
     changed = (model.last != inputs)[:, 0]
     return [row.nonzero().flatten().tolist() for row in changed]
@@ -104,7 +110,8 @@ def test_the_lowest_gradients_of_the_true_class_are_masked():
 def test_masked_values_are_uniform_over_the_range_of_their_channel():
     inputs = torch.stack([torch.linspace(-1, 3, 50), torch.linspace(10, 20, 50)])
     inputs = inputs.expand(200, 2, 50)
-    changed = fill_within_range(inputs, torch.arange(100).expand(200, 100), generator())
+    features = Features(indices=torch.arange(100).expand(200, 100), is_chosen=None)
+    changed = fill_within_range(inputs, features, generator())
     for channel, (low, high) in enumerate([(-1, 3), (10, 20)]):
         values = (changed[:, channel] - low) / (high - low)
         assert 0 <= values.min() < 0.01
@@ -116,7 +123,8 @@ def test_masked_values_are_uniform_over_the_range_of_their_channel():
 
 def test_without_a_grid_the_range_is_that_of_the_sample():
     inputs = torch.tensor([[0.0, 1.0, 2.0, 4.0]]).expand(500, 4)
-    changed = fill_within_range(inputs, torch.tensor([[1]]).expand(500, 1), generator())
+    features = Features(indices=torch.tensor([[1]]).expand(500, 1), is_chosen=None)
+    changed = fill_within_range(inputs, features, generator())
     assert torch.equal(changed[:, [0, 2, 3]], inputs[:, [0, 2, 3]])
     assert 0 <= changed[:, 1].min() < 0.1
     assert 3.9 < changed[:, 1].max() <= 4
@@ -125,7 +133,9 @@ def test_without_a_grid_the_range_is_that_of_the_sample():
 def test_the_loss_pulls_at_both_predictions():
     model = network()
     inputs, targets = batch()
-    found = SaliencyGuided(masked_share=1.0).perturb(model, inputs, targets, generator())
+    found = SaliencyGuided(masked_share=1.0).perturb(
+        model, Batch(inputs=inputs, targets=targets), generator()
+    )
     logits = model(inputs).detach().requires_grad_()
     found.extra_loss(model, logits).backward()
     assert logits.grad.abs().sum() > 0
@@ -136,7 +146,9 @@ def test_the_loss_pulls_at_both_predictions():
 def test_inputs_of_any_shape_are_masked(shape):
     inputs = torch.randn(4, *shape)
     model = nn.Sequential(nn.Flatten(), nn.Linear(inputs[0].numel(), 3))
-    found = SaliencyGuided().perturb(model, inputs, torch.tensor([0, 1, 2, 0]), generator())
+    found = SaliencyGuided().perturb(
+        model, Batch(inputs=inputs, targets=torch.tensor([0, 1, 2, 0])), generator()
+    )
     assert float(found.extra_loss(model, model(inputs)).detach()) > 0
 
 
@@ -144,7 +156,7 @@ def test_it_costs_one_input_only_backward_and_two_forwards_beside_the_step(monke
     model = network()
     inputs, targets = batch()
     passes = counted(model, monkeypatch)
-    found = SaliencyGuided().perturb(model, inputs, targets, generator())
+    found = SaliencyGuided().perturb(model, Batch(inputs=inputs, targets=targets), generator())
     assert passes.forward == [11]
     assert passes.backward == [True]
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -158,7 +170,9 @@ def test_the_extra_loss_is_a_function_of_the_generator_alone():
     inputs, targets = batch()
 
     def loss(seed: int) -> float:
-        found = SaliencyGuided().perturb(model, inputs, targets, generator(seed))
+        found = SaliencyGuided().perturb(
+            model, Batch(inputs=inputs, targets=targets), generator(seed)
+        )
         return float(found.extra_loss(model, model(inputs)).detach())
 
     state = torch.get_rng_state()

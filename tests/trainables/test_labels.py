@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from trainables.methods.labels import is_multi_label, label_loss, soft_labels, true_class
+from trainables.labels import is_multi_label, label_loss, soft_labels, true_class
 
 LOGITS = torch.tensor([[1.0, 5.0, 3.0], [2.0, -1.0, 0.0], [-4.0, -5.0, -6.0], [0.0, 9.0, 1.0]])
 
