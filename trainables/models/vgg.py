@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -15,6 +15,8 @@ from torchvision.models.vgg import cfgs
 from trainables.checks import require
 from trainables.datasets import DatasetInfo
 from trainables.errors import ConfigError
+from trainables.models.initialisation import Initialisation, initialise
+from trainables.models.width import check_width, scaled
 
 _GRID = 32  # five halvings leave one position
 
@@ -33,13 +35,13 @@ class VggSettings:
 
     layout: ClassVar[str]
     width: float = 1.0
-    initialisation: Literal["kaiming", "default"] = "kaiming"
+    initialisation: Initialisation = "kaiming"
     batch_norm: bool = False
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        require(self.width >= 1 / 64, "width", "must be at least 1/64", self.width)
+        check_width(self.width)
         require(0 <= self.dropout < 1, "dropout", "must lie in [0, 1)", self.dropout)
 
     def build(self, info: DatasetInfo, generator: torch.Generator) -> Vgg:
@@ -95,7 +97,7 @@ class Vgg(nn.Module):
         self.padding = _padding(height, width)
         self.background: float = info.background
         self.features = nn.Sequential(*_features(settings, channels))
-        hidden = _scaled(512, settings.width)
+        hidden = scaled(512, settings.width)
         self.classifier = nn.Sequential(
             nn.Linear(hidden, hidden),
             nn.ReLU(),
@@ -111,43 +113,17 @@ class Vgg(nn.Module):
         return self.classifier(self.features(padded).flatten(1))  # type: ignore[no-any-return]
 
 
-def initialise(
-    model: nn.Module, how: Literal["kaiming", "default"], generator: torch.Generator
-) -> None:
-    """Draw all weights anew from one generator.
-
-    Args:
-        model: Network to initialise, on the CPU.
-        how: See :class:`VggSettings`.
-        generator: Source of the weights.
-    """
-    # torch's own initialisers know the global generator alone.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
-        for layer in model.modules():
-            if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Linear | nn.BatchNorm2d):
-                layer.reset_parameters()
-            if how == "kaiming" and isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Linear):
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-                if layer.bias is not None:
-                    nn.init.zeros_(layer.bias)
-
-
 def _features(settings: VggSettings, channels: int) -> Iterator[nn.Module]:
     for entry in cfgs[settings.layout]:
         if isinstance(entry, str):
             yield nn.MaxPool2d(2)
             continue
-        outputs = _scaled(entry, settings.width)
+        outputs = scaled(entry, settings.width)
         yield nn.Conv2d(channels, outputs, kernel_size=3, padding=1)
         if settings.batch_norm:
             yield nn.BatchNorm2d(outputs)
         yield nn.ReLU()
         channels = outputs
-
-
-def _scaled(channels: int, width: float) -> int:
-    return max(1, round(channels * width))
 
 
 def _padding(height: int, width: int) -> tuple[int, int, int, int]:
