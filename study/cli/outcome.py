@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 # A pipe has no width of its own, and a wrapped table cannot be read by a program.
 _PIPE_WIDTH = 220
+_UNBOUNDED = 10_000
 
 
 def make_console() -> Console:
@@ -66,15 +69,25 @@ def show_results(table: TrialTable, console: Console) -> None:
 
 
 def print_table(table: TextTable, console: Console) -> None:
-    """Print a table of text with its title and note."""
+    """Print a table of text with its title and note; on its side where it is too wide."""
+    lines = [table.columns, *table.rows]
+    shown = _drawn(table, lines)
+    unbounded = console.options.update(width=_UNBOUNDED)
+    if Measurement.get(console, unbounded, shown).maximum > console.width:
+        shown = _drawn(table, list(zip(*lines, strict=True)))
+    console.print(shown)
+
+
+def _drawn(table: TextTable, lines: Sequence[Sequence[str]]) -> Table:
+    head, *rows = lines
     shown = Table(
         title=table.title, caption=table.note, title_justify="left", caption_justify="left"
     )
-    for i, column in enumerate(table.columns):
+    for i, column in enumerate(head):
         shown.add_column(column, justify="left" if i == 0 else "right")
-    for row in table.rows:
+    for row in rows:
         shown.add_row(*row)
-    console.print(shown)
+    return shown
 
 
 def _say_waiting(result: RunResult, options: Options, console: Console) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import json
 import os
 import signal
 import socket
@@ -21,6 +22,10 @@ from study.errors import TrackingError
 # A fresh database took 22 s on two shared cores.
 _START_UP_S: Final = 180.0
 _END_S: Final = 10.0
+
+# MLflow 3.17 shows the side bar of language-model projects unless the link says otherwise.
+_WORKFLOW: Final = "workflowType=machine_learning"
+_MOST_LINKS: Final = 20
 
 
 def serve(
@@ -40,7 +45,8 @@ def serve(
         artifacts: Folder in which the server keeps artifacts.
         host: Loopback address to listen on.
         port: Port to listen on.
-        announce: Told the address once the server answers.
+        announce: Told the page to open and a line per study, the latest first, once the server
+            answers.
 
     Returns:
         0 after Ctrl-C or SIGTERM, otherwise the server's own exit code.
@@ -56,7 +62,9 @@ def serve(
     with _ended_by_sigterm(), _running(server_command(host, port), environment) as process:
         try:
             _wait_until_it_answers(process, address)
-            announce(address)
+            announce(f"{address}/#/experiments?{_WORKFLOW}")
+            for line in _study_links(address):
+                announce(line)
             return process.wait()
         except KeyboardInterrupt:
             return 0
@@ -86,6 +94,28 @@ def server_environment(storage_uri: str, artifacts: Path) -> dict[str, str]:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
+
+
+def _study_links(address: str) -> list[str]:
+    """Give the latest studies' own pages: a click in MLflow's list forgets the kind of work."""
+    query = json.dumps(
+        {
+            "max_results": _MOST_LINKS,
+            "filter": "tags.study LIKE '%'",
+            "order_by": ["last_update_time DESC"],
+        }
+    )
+    request = urllib.request.Request(
+        f"{address}/api/2.0/mlflow/experiments/search",
+        data=query.encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        found = json.load(answer).get("experiments", [])
+    return [
+        f"{one['name']}: {address}/#/experiments/{one['experiment_id']}/runs?{_WORKFLOW}"
+        for one in found
+    ]
 
 
 def _require_loopback(host: str) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from study.cli.outcome import make_console, show_outcome
+from study.cli.outcome import make_console, print_table, show_outcome
+from study.report.tables import Table
 from study.runner import Options, RunResult
 from study.store.folder import Storage
 from study.tracking.outbox import Waiting
@@ -81,3 +82,22 @@ def test_what_mlflow_has_not_taken_is_said_without_failing_the_study(result):
 
 def test_a_pipe_gets_wide_tables_that_are_not_wrapped():
     assert make_console().width == 220
+
+
+def printed(width: int) -> list[str]:
+    table = Table(
+        title="A title",
+        columns=("Arm", "Accuracy", "AUC", "Brier score"),
+        rows=(("Base", "64.1 [62.2, 65.9]", "0.92", "0.056"), ("Random", "59.2", "0.91", "0.06")),
+        note="",
+    )
+    console = Console(file=io.StringIO(), width=width)
+    print_table(table, console)
+    return [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
+
+
+def test_a_table_that_is_too_wide_for_the_terminal_is_laid_on_its_side():
+    assert "│ Base │ 64.1 [62.2, 65.9] │ 0.92 │ 0.056 │" in printed(51)
+    on_its_side = printed(50)
+    assert "┃ Arm ┃ Base ┃ Random ┃" in on_its_side
+    assert "│ Accuracy │ 64.1 [62.2, 65.9] │ 59.2 │" in on_its_side

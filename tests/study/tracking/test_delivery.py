@@ -466,7 +466,8 @@ def test_a_server_that_comes_late_is_told_everything_once(place: Place) -> None:
     finally:
         server.send_signal(signal.SIGINT)
         output, _ = server.communicate(timeout=PATIENCE_S)
-    assert output == f"http://127.0.0.1:{port}\n".encode()
+    page = f"http://127.0.0.1:{port}/#/experiments?workflowType=machine_learning\n"
+    assert output == page.encode()
     assert server.returncode == 0
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0

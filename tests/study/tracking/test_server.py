@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import pytest
 
 from study.errors import TrackingError
 from study.tracking.server import serve, server_command, server_environment
+
+HOME = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "10.0.3.7", "example.org", "::"])
@@ -72,3 +75,45 @@ def test_a_server_that_cannot_start_is_one_clear_error(tmp_path: Path) -> None:
         f"mlflow: the server at http://127.0.0.1:{port} must start, but it ended with exit code "
         "1; its own message stands above\n"
     )
+
+
+def test_the_page_of_every_study_is_announced_once_the_server_answers(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path}/m.db"
+    environment = {**os.environ, "PYTHONPATH": str(HOME), "MLFLOW_DISABLE_TELEMETRY": "true"}
+    fill = (
+        "import sys\n"
+        "from mlflow import MlflowClient\n"
+        "client = MlflowClient(sys.argv[1])\n"
+        "client.create_experiment('not ours')\n"
+        "client.create_experiment('tiny', tags={'study': 'tiny'})\n"
+    )
+    subprocess.run([sys.executable, "-c", fill, database], env=environment, check=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    source = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from study.tracking.server import serve\n"
+        "announce = lambda line: print(line, flush=True)\n"
+        "sys.exit(serve(sys.argv[1], Path(sys.argv[2]), port=int(sys.argv[3]), announce=announce))"
+    )
+    server = subprocess.Popen(
+        [sys.executable, "-c", source, database, str(tmp_path), str(port)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert server.stdout is not None
+    try:
+        said = [server.stdout.readline() for _ in range(2)]
+    finally:
+        server.send_signal(signal.SIGINT)
+        rest, _ = server.communicate(timeout=60)
+    page = f"http://127.0.0.1:{port}/#/experiments"
+    assert said == [
+        f"{page}?workflowType=machine_learning\n",
+        f"tiny: {page}/2/runs?workflowType=machine_learning\n",
+    ]
+    assert (rest, server.returncode) == ("", 0)
