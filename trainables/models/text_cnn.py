@@ -1,0 +1,123 @@
+"""The small convolutional network of Keras' old example for texts as word vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from trainables.checks import require
+from trainables.datasets import DatasetInfo
+from trainables.errors import ConfigError
+from trainables.models.initialisation import Initialisation, initialise
+from trainables.models.width import check_width, scaled
+
+_CHANNELS, _KERNEL, _POOL = 128, 5, 5
+# Of this many words one is left for the third convolution.
+_SHORTEST = 149
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextCnn:
+    """Three convolutions over words and two linear layers: the paper's model for text.
+
+    The paper names no more than these layers and GloVe; the rest is that of Keras' example
+    ``pretrained_word_embeddings.py``, which has exactly these layers: kernels of 5 words, pools
+    of 5, a global maximum at the end, ReLU, no dropout. The vectors are no part of the network.
+
+    Attributes:
+        width: Factor on every number of channels and hidden units; 1 is the published network.
+        initialisation: ``kaiming`` draws weights from the normal distribution of He et al.
+            (fan in) and sets biases to 0; ``default`` is what torch does.
+        batch_norm: Whether a batch norm follows every convolution; off in the example.
+        dropout: Drop probability before the last layer; 0 in the example.
+    """
+
+    name: ClassVar[str] = "text_cnn"
+    width: float = 1.0
+    initialisation: Initialisation = "kaiming"
+    batch_norm: bool = False
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        check_width(self.width)
+        require(0 <= self.dropout < 1, "dropout", "must lie in [0, 1)", self.dropout)
+
+    def build(self, info: DatasetInfo, generator: torch.Generator) -> TextNetwork:
+        """Make a freshly initialised network.
+
+        Args:
+            info: Shape of the inputs and number of classes.
+            generator: Source of the initial weights, on the CPU.
+
+        Raises:
+            ConfigError: If the samples are no texts, or too short for the pools.
+        """
+        if info.domain != "text":
+            raise ConfigError(
+                f"text_cnn takes texts as word vectors, but the dataset gives samples of domain "
+                f"{info.domain!r} and shape {info.input_shape}; choose another model."
+            )
+        if info.input_shape[-1] < _SHORTEST:
+            raise ConfigError(
+                f"text_cnn takes texts of at least {_SHORTEST} words, but the dataset gives "
+                f"{info.input_shape[-1]}; set its length to {_SHORTEST} or more."
+            )
+        # Layers draw torch's default weights as they are made, from the global generator.
+        with torch.random.fork_rng(devices=[]):
+            model = TextNetwork(self, info)
+        initialise(model, self.initialisation, generator)
+        return model
+
+
+class TextNetwork(nn.Module):
+    """Conv-ReLU-pool twice, conv-ReLU-global maximum, then 128 → 128 → C (times the width).
+
+    The maxima are pools, which pass a relevance to one winner, and not ``amax``, which splits it
+    among equals. Flattening is functional and no activation is in place, so that attributions
+    accept the network.
+    """
+
+    def __init__(self, settings: TextCnn, info: DatasetInfo) -> None:
+        """Lay the layers out; the weights are torch's default until they are initialised."""
+        super().__init__()
+        dimension, length = info.input_shape
+        hidden = scaled(_CHANNELS, settings.width)
+        self.features = nn.Sequential(
+            *_block(dimension, hidden, settings.batch_norm),
+            nn.MaxPool1d(_POOL),
+            *_block(hidden, hidden, settings.batch_norm),
+            nn.MaxPool1d(_POOL),
+            *_block(hidden, hidden, settings.batch_norm),
+            nn.MaxPool1d(_positions_left(length)),
+        )
+        self.classifier = nn.Sequential(
+            nn.Linear(hidden, hidden),
+            nn.ReLU(),
+            *([nn.Dropout(settings.dropout)] if settings.dropout else []),
+            nn.Linear(hidden, info.n_classes),
+        )
+
+    def forward(
+        self, inputs: Float[Tensor, "batch dimension length"]
+    ) -> Float[Tensor, "batch classes"]:
+        """Compute the logits."""
+        return self.classifier(self.features(inputs).flatten(1))  # type: ignore[no-any-return]
+
+
+def _block(inputs: int, outputs: int, batch_norm: bool) -> Iterator[nn.Module]:
+    yield nn.Conv1d(inputs, outputs, _KERNEL)
+    if batch_norm:
+        yield nn.BatchNorm1d(outputs)
+    yield nn.ReLU()
+
+
+def _positions_left(length: int) -> int:
+    for _ in range(2):
+        length = (length - _KERNEL + 1) // _POOL
+    return length - _KERNEL + 1
