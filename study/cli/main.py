@@ -20,6 +20,7 @@ from trainables.errors import TrainableError
 
 # Command to the first line of its help: `--help` loads no command.
 _COMMANDS = {
+    "data": "Fetch datasets from their official sources, or check those that are there.",
     "demo": "Run a small, complete study on real MNIST digits; no download.",
     "list": "List datasets, models, methods, attributions, spaces, presets or studies.",
     "mlflow": "Open the tracking server on the results, or rebuild the review copy.",

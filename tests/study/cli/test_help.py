@@ -18,7 +18,13 @@ import pytest
 from study.cli import main
 
 GOLDEN = Path(__file__).parent / "golden"
-COMMANDS = [[], *([name] for name in sorted(main._COMMANDS)), ["mlflow", "rebuild"]]
+COMMANDS = [
+    [],
+    *([name] for name in sorted(main._COMMANDS)),
+    ["data", "check"],
+    ["data", "fetch"],
+    ["mlflow", "rebuild"],
+]
 
 
 def golden(command: list[str]) -> Path:

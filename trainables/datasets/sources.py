@@ -1,0 +1,154 @@
+"""Where each dataset is published: addresses, checksums, and the place below the data root.
+
+Addresses and checksums are those of the publisher, or of the library whose loader the field uses
+(torchvision, scikit-learn, Keras). A file without ``checksum`` has none that its publisher states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+_KERAS = "https://storage.googleapis.com/tensorflow/tf-keras-datasets"
+_PTBXL = "ptb-xl-a-large-publicly-available-electrocardiography-dataset-1.0.3.zip"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checksum:
+    """What a file's content must hash to, in lower-case hexadecimal digits."""
+
+    algorithm: Literal["md5", "sha256"]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFile:
+    """One published file.
+
+    Attributes:
+        path: Place below the data root, with forward slashes.
+        urls: Addresses of the same file; the first that serves it is used.
+        size: Size in bytes, or None where it is not known for certain.
+        checksum: The published checksum, or None where none is published.
+    """
+
+    path: str
+    urls: tuple[str, ...]
+    size: int | None = None
+    checksum: Checksum | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The published files of one dataset.
+
+    Attributes:
+        files: Its own files; none if it comes with the installation.
+        needs: Names of further sources without which it cannot be used.
+    """
+
+    files: tuple[SourceFile, ...] = ()
+    needs: tuple[str, ...] = ()
+
+
+def _mnist(file: str, size: int, md5: str) -> SourceFile:
+    return SourceFile(
+        path=f"mnist/MNIST/raw/{file}",
+        urls=(
+            f"https://ossci-datasets.s3.amazonaws.com/mnist/{file}",
+            f"http://yann.lecun.com/exdb/mnist/{file}",
+        ),
+        size=size,
+        checksum=Checksum(algorithm="md5", digest=md5),
+    )
+
+
+SOURCES: Mapping[str, Source] = MappingProxyType(
+    {
+        "digits": Source(),
+        "mnist": Source(
+            files=(
+                _mnist("train-images-idx3-ubyte.gz", 9912422, "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
+                _mnist("train-labels-idx1-ubyte.gz", 28881, "d53e105ee54ea40749a09fcbcd1e9432"),
+                _mnist("t10k-images-idx3-ubyte.gz", 1648877, "9fb629c4189551a2d022fa330f9573f3"),
+                _mnist("t10k-labels-idx1-ubyte.gz", 4542, "ec29112dd5afa0611ce80d1b7f02629c"),
+            )
+        ),
+        "cifar10": Source(
+            files=(
+                SourceFile(
+                    path="cifar10/cifar-10-python.tar.gz",
+                    urls=("https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",),
+                    size=170498071,
+                    checksum=Checksum(algorithm="md5", digest="c58f30108f718f92721af3b95e74349a"),
+                ),
+            )
+        ),
+        "newsgroups20": Source(
+            files=(
+                SourceFile(
+                    path="newsgroups20/20news-bydate.tar.gz",
+                    urls=("https://ndownloader.figshare.com/files/5975967",),
+                    checksum=Checksum(
+                        algorithm="sha256",
+                        digest="8f1b2514ca22a5ade8fbb9cfa5727df95fa587f4c87b786e15c759fa66d95610",
+                    ),
+                ),
+            ),
+            needs=("glove",),
+        ),
+        "reuters": Source(
+            files=(
+                SourceFile(
+                    path="reuters/reuters21578.tar.gz",
+                    urls=(
+                        "https://kdd.ics.uci.edu/databases/reuters21578/reuters21578.tar.gz",
+                        "https://archive.ics.uci.edu/ml/machine-learning-databases/"
+                        "reuters21578-mld/reuters21578.tar.gz",
+                    ),
+                ),
+                SourceFile(
+                    path="reuters/reuters.npz",
+                    urls=(f"{_KERAS}/reuters.npz",),
+                    size=2110848,
+                    checksum=Checksum(
+                        algorithm="sha256",
+                        digest="d6586e694ee56d7a4e65172e12b3e987c03096cb01eab99753921ef915959916",
+                    ),
+                ),
+                SourceFile(
+                    path="reuters/reuters_word_index.json",
+                    urls=(f"{_KERAS}/reuters_word_index.json",),
+                    checksum=Checksum(algorithm="md5", digest="4d44cc38712099c9e383dc6e5f11a921"),
+                ),
+            ),
+            needs=("glove",),
+        ),
+        "ptbxl": Source(
+            files=(
+                # PhysioNet has no archive of the 100 Hz signals alone.
+                SourceFile(
+                    path=f"ptbxl/{_PTBXL}",
+                    urls=(f"https://physionet.org/static/published-projects/ptb-xl/{_PTBXL}",),
+                ),
+            )
+        ),
+        "glove": Source(
+            files=(
+                SourceFile(
+                    path="glove/glove.6B.zip",
+                    urls=("https://nlp.stanford.edu/data/glove.6B.zip",),
+                    size=862182613,
+                ),
+            )
+        ),
+    }
+)
+
+
+def files_of(name: str) -> tuple[SourceFile, ...]:
+    """Give the files of a dataset, and of the sources without which it cannot be used."""
+    source = SOURCES[name]
+    return (*source.files, *(file for need in source.needs for file in files_of(need)))
