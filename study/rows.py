@@ -56,7 +56,7 @@ def arm_row(arm: Arm, best: Mapping[str, ParamValue] | None) -> ArmRow:
     info = arm.dataset.info
     return ArmRow(
         name=arm.name,
-        dataset=describe_dataset(arm),
+        dataset=arm.dataset.description,
         model=f"{arm.model.name}, width {arm.model.width:g}",
         method=arm.method.name,
         n_classes=info.n_classes,
@@ -66,19 +66,6 @@ def arm_row(arm: Arm, best: Mapping[str, ParamValue] | None) -> ArmRow:
         sweeps=arm.sweeps(),
         best_params=best,
     )
-
-
-def describe_dataset(arm: Arm) -> str:
-    """Name an arm's dataset with the size of its training set."""
-    dataset = arm.dataset
-    if dataset.train_per_class is not None:
-        size = f"{dataset.train_per_class} per class"
-    elif dataset.train_size is not None:
-        size = f"{dataset.train_size} training samples"
-    else:
-        return dataset.name
-    drawn = ", a subset per replica" if dataset.subset == "per_replica" else ""
-    return f"{dataset.name} ({size}{drawn})"
 
 
 def flat_settings(arm: Arm) -> dict[str, str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
+from cluster.errors import ClusterError
 from cluster.session import require_answer
 from study.conductor import Conductor
 from study.errors import SpecError
@@ -144,7 +146,8 @@ def rebuild_review(name: str, options: Options, console: Console) -> Waiting:
 
 
 def _reader(spec: StudySpec, folder: StudyFolder, options: Options) -> Conductor:
-    ledger = Ledger(options.database_url, spec.name, maximise=spec.direction == "maximise")
+    maximise = spec.direction == "maximise"
+    ledger = Ledger(options.database_url, spec.name, maximise=maximise, must_exist=True)
     return Conductor(spec, folder, ledger, (), is_reader=True)
 
 
@@ -167,13 +170,20 @@ def run(text: str, where: str, options: Options, console: Console) -> RunResult:
     folder = options.storage.study(spec.name)
     _check_before_start(spec, folder, where, options)
     options.storage.prepare()
-    with lease(folder):
-        write_whole(folder.spec, text)
-        spec = with_sweeps(spec, folder)
-        write_whole(folder.manifest, _manifest(spec).encode())
-        for note in spec.notes:
-            console.print(f"note: {note}", markup=False, highlight=False)
-        return _run(spec, folder, options, console)
+    is_new = not folder.spec.exists()
+    try:
+        with lease(folder):
+            write_whole(folder.spec, text)
+            spec = with_sweeps(spec, folder)
+            write_whole(folder.manifest, _manifest(spec).encode())
+            for note in spec.notes:
+                console.print(f"note: {note}", markup=False, highlight=False)
+            return _run(spec, folder, options, console)
+    except ClusterError:
+        # A Ray that can hold no trial: nothing was begun, so nothing is left behind.
+        if is_new and not (folder.path / "trials").exists():
+            shutil.rmtree(folder.path)
+        raise
 
 
 def _check_before_start(

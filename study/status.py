@@ -64,7 +64,8 @@ def study_status(folder: StudyFolder, database_url: str) -> Status:
         StoreError: If the database cannot be opened.
     """
     manifest = read_manifest(folder.manifest)
-    ledger = Ledger(database_url, manifest.name, maximise=manifest.direction == "maximise")
+    maximise = manifest.direction == "maximise"
+    ledger = Ledger(database_url, manifest.name, maximise=maximise, must_exist=True)
     entries = [
         entry
         for arm in manifest.search

@@ -66,15 +66,32 @@ _DIMENSIONS = {
     "n_features": ("N", "Challenged input features, N"),
     "alpha": ("α", "Decrease of a challenged feature, α"),
     "beta": ("β", "Increase of a challenged feature, β"),
-    "split": ("split", "Challenged share of a batch"),
+    "split": ("split", "Changed share of a batch"),
+    "a_share": ("A share", "Share of the challenged samples that are lowered"),
+    "attribution": ("attribution", "Attribution that ranks the features"),
+    "budget": ("ε", "Radius of the attack, ε"),
+    "steps": ("steps", "Steps of the attack"),
+    "step_size": ("step", "Step of the attack as a share of ε"),
+    "concentration": ("a", "Concentration of the mixing share, a"),
+    "probability": ("p", "Probability of a change, p"),
+    "max_area": ("largest area", "Largest erased share of an image"),
+    "mix": ("chance", "Weight of chance beside relevance"),
+    "threshold": ("threshold", "Score from which a position is dropped"),
+    "masked_share": ("masked", "Masked share of the features"),
+    "weight": ("λ", "Weight of the divergence, λ"),
 }
 _METHODS = {
     "base": "Base",
+    "base_finetune": "Base, fine-tuned",
+    "cutmix": "CutMix",
     "random": "Random",
     "challenger": "Challenger",
     "fgsm": "FGSM",
+    "mixup": "MixUp",
     "pgd": "PGD",
+    "random_erasing": "Random Erasing",
     "reldrop": "RelDrop",
+    "saliency_guided": "Saliency Guided",
 }
 
 

@@ -45,6 +45,19 @@ def check_continuation(begun: StudySpec, now: StudySpec, where: str) -> None:
             f"{where}: study {now.name!r} was begun {_with(path, old)}, but the file now "
             f"{_says(new)}; restore it, or {_OTHERWISE}"
         )
+    _check_trials(begun, now, where)
+
+
+def _check_trials(begun: StudySpec, now: StudySpec, where: str) -> None:
+    for old in begun.arms:
+        new = now.arm(old.name).search.trials
+        if new < old.search.trials:
+            path = f"arms.{old.name}.search.trials"
+            raise SpecError(
+                f"{where}: study {now.name!r} was begun {_with(path, old.search.trials)}, but the "
+                f"file now {_says(new)}: fewer would leave arms with unequal budgets; give at "
+                f"least as many, or {_OTHERWISE}"
+            )
 
 
 def _differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:  # noqa: ANN401

@@ -75,17 +75,20 @@ class SamplerSettings:
 class Ledger:
     """Asks, reports and tells; every call is in the database when it returns."""
 
-    def __init__(self, url: str, study: str, *, maximise: bool) -> None:
+    def __init__(self, url: str, study: str, *, maximise: bool, must_exist: bool = False) -> None:
         """Open a database.
 
         Args:
             url: SQLAlchemy URL; SQLite gets write-ahead logging.
             study: Name of the study.
             maximise: Direction of the objective.
+            must_exist: Whether a missing SQLite file is an error rather than a new database.
 
         Raises:
             StoreError: If the database cannot be opened.
         """
+        if must_exist:
+            _require_file(url)
         self._name = study
         self._direction: Literal["maximize", "minimize"] = "maximize" if maximise else "minimize"
         self._studies: dict[tuple[str, str], optuna.Study] = {}
@@ -213,6 +216,15 @@ def _open(url: str) -> RDBStorage:
             f"the Optuna database {masked(url)} cannot be opened: "
             f"{masked(reason)}; name another with --database."
         ) from None
+
+
+def _require_file(url: str) -> None:
+    path = Path(url.removeprefix("sqlite:///"))
+    if url.startswith("sqlite:///") and not path.exists():
+        raise StoreError(
+            f"there is no Optuna database {path}; name the one that the study was run with, by "
+            "--database or CHALLENGER_DATABASE."
+        )
 
 
 def _use_write_ahead_log(path: Path) -> None:

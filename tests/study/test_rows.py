@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from study.rows import describe_dataset, flat_settings, trial_table
+from study.rows import flat_settings, trial_table
 from study.spec import parse, replica_seeds
 from tests.study.simulated import Place, simulate, study_file, study_text
 
@@ -72,7 +72,7 @@ def test_a_dataset_is_named_with_the_size_of_its_training_set(
     data = study_file()
     data["defaults"]["dataset"] = {"name": "digits", **settings}
     spec = parse(study_text(**data), "study.yaml")
-    assert describe_dataset(spec.arms[0]) == text
+    assert spec.arms[0].dataset.description == text
 
 
 def test_fixed_settings_are_flat_and_leave_out_what_trials_vary(place: Place) -> None:

@@ -17,6 +17,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from cluster.errors import ClusterError
 from study import runner
 from study.cli import main
 from study.conductor import Assignment
@@ -357,6 +358,17 @@ def mnist_study() -> dict[str, Any]:
     data = study_file()
     data["defaults"]["dataset"] = {"name": "mnist", "train_per_class": 1}
     return data
+
+
+@pytest.mark.ray
+def test_a_ray_that_can_hold_no_trial_leaves_no_study_behind(
+    tmp_path: Path, ray_address: str
+) -> None:
+    text = study_text(**SWEPT) + "\nresources: {cpus: 3}\n"
+    with pytest.raises(ClusterError, match="resources ask for 3 CPUs"):
+        run(text, tmp_path, executor="ray", address=ray_address)
+    assert Storage(root=tmp_path).studies() == ()
+    assert not (tmp_path / "tiny").exists()
 
 
 def test_a_missing_data_root_is_said_before_anything_is_made(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from study.conductor import Assignment, Conductor
-from study.errors import SpecError
+from study.errors import SpecError, StoreError
 from study.files import write_whole
 from study.status import study_status, trials_per_hour
 from study.store.folder import Storage, TrialKey
@@ -35,6 +35,17 @@ def step_of(conductor: Conductor) -> Assignment:
     step = conductor.next()
     assert isinstance(step, Assignment)
     return step
+
+
+def test_a_database_that_is_not_there_is_an_error_and_is_not_made(place: Place) -> None:
+    path = place.folder.path / "typo.db"
+    with pytest.raises(StoreError) as caught:
+        study_status(place.folder, f"sqlite:///{path}")
+    assert str(caught.value) == (
+        f"there is no Optuna database {path}; name the one that the study was run with, by "
+        "--database or CHALLENGER_DATABASE."
+    )
+    assert not path.exists()
 
 
 def test_trials_are_counted_by_state_while_a_study_runs(place: Place) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Int
@@ -32,12 +32,25 @@ class SubsetSettings:
         subset: Whether the replicas share one training subset or draw their own.
     """
 
+    name: ClassVar[str]
     train_per_class: int | None = None
     train_size: int | None = None
     val_size: int = 200
     test_size: int | None = 500
     subset_seed: int = 0
     subset: Literal["fixed", "per_replica"] = "fixed"
+
+    @property
+    def description(self) -> str:
+        """Name the dataset with the size of its training set, for results."""
+        if self.train_per_class is not None:
+            size = f"{self.train_per_class} per class"
+        elif self.train_size is not None:
+            size = f"{self.train_size} training samples"
+        else:
+            return self.name
+        drawn = ", a subset per replica" if self.subset == "per_replica" else ""
+        return f"{self.name} ({size}{drawn})"
 
     def __post_init__(self) -> None:
         """Check the ranges."""

@@ -2,7 +2,9 @@
 
 import pytest
 
-from study.sensitivity import arm_label, dimension_axis, dimension_symbol, metric_label
+from search_spaces import SPACES
+from study.sensitivity import arm_label, dimension_axis, dimension_symbol, labels, metric_label
+from trainables.methods import METHODS
 
 
 @pytest.mark.parametrize(
@@ -30,3 +32,9 @@ def test_dimensions_have_the_papers_symbols():
 def test_an_arm_named_after_its_method_is_called_by_it():
     assert arm_label("challenger", "challenger") == "Challenger"
     assert arm_label("challenger-k5", "challenger") == "challenger-k5"
+
+
+def test_every_method_and_every_searched_dimension_has_a_name_for_people():
+    assert [name for name in METHODS if name not in labels._METHODS] == []
+    searched = {name for space in SPACES.values() for name in space.searched}
+    assert sorted(searched - set(labels._DIMENSIONS)) == []

@@ -28,7 +28,6 @@ def refusal(begun: str, now: str, more: str = "", defaults: str = DEFAULTS) -> s
         (BEGUN, ""),
         ("# again\n" + BEGUN, ""),
         (BEGUN.replace("search: {", "search: {trials: 9, "), ""),
-        (BEGUN.replace("search: {", "search: {trials: 2, "), ""),
         (BEGUN.replace("{high: 1.0}", "{low: 0.1, high: 1}"), ""),
         (BEGUN.replace("beta: 1", "top_k: {low: 1, high: 10}, beta: 1.0"), ""),
         (BEGUN.replace("challenger,", "challenger, sensitivity: [{over: top_k}],"), ""),
@@ -45,7 +44,6 @@ def refusal(begun: str, now: str, more: str = "", defaults: str = DEFAULTS) -> s
         "nothing",
         "a comment",
         "more trials",
-        "fewer trials",
         "a default written out",
         "a dimension written out",
         "another sweep",
@@ -59,6 +57,14 @@ def refusal(begun: str, now: str, more: str = "", defaults: str = DEFAULTS) -> s
 def test_what_leaves_finished_trials_valid_may_change(now, more):
     begun = study(BEGUN, "", DEFAULTS)
     check_continuation(begun, study(now, more, DEFAULTS), "s.yaml")
+
+
+def test_fewer_trials_than_were_asked_for_are_refused():
+    assert refusal(BEGUN, BEGUN.replace("search: {", "search: {trials: 2, ")) == (
+        "s.yaml: study 't' was begun with arms.challenger.search.trials = 5, but the file now "
+        "says 2: fewer would leave arms with unequal budgets; give at least as many, or give the "
+        "changed study another name."
+    )
 
 
 def test_a_sweep_may_go_away_and_a_note_too():
