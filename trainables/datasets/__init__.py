@@ -9,10 +9,12 @@ from typing import TypeAlias, get_args
 from trainables.datasets.cifar10 import Cifar10
 from trainables.datasets.digits import Digits
 from trainables.datasets.mnist import Mnist
+from trainables.datasets.ptbxl import PtbXl
+from trainables.datasets.record_samples import RecordSamples
 from trainables.datasets.samples import Samples, TensorSamples
 from trainables.datasets.splits import DataFolders, DatasetInfo, Splits
 
-DatasetConfig: TypeAlias = Cifar10 | Digits | Mnist
+DatasetConfig: TypeAlias = Cifar10 | Digits | Mnist | PtbXl
 
 DATASETS = {kind.name: kind for kind in get_args(DatasetConfig)}
 
@@ -24,6 +26,8 @@ __all__ = [
     "DatasetInfo",
     "Digits",
     "Mnist",
+    "PtbXl",
+    "RecordSamples",
     "Samples",
     "Splits",
     "TensorSamples",

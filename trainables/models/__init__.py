@@ -6,11 +6,12 @@ per architecture in ``ModelConfig``.
 
 from typing import TypeAlias, get_args
 
+from trainables.models.fcn_wang import FcnWang
 from trainables.models.text_cnn import TextCnn
 from trainables.models.vgg import Vgg11, Vgg16
 
-ModelConfig: TypeAlias = TextCnn | Vgg11 | Vgg16
+ModelConfig: TypeAlias = FcnWang | TextCnn | Vgg11 | Vgg16
 
 MODELS = {kind.name: kind for kind in get_args(ModelConfig)}
 
-__all__ = ["MODELS", "ModelConfig", "TextCnn", "Vgg11", "Vgg16"]
+__all__ = ["MODELS", "FcnWang", "ModelConfig", "TextCnn", "Vgg11", "Vgg16"]

@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+
+from tests.trainables.datasets.small_ptbxl import ZIP, Ecg, ecgs, pack, record_path, write
+from tests.trainables.datasets.small_ptbxl import write_record as overwrite
+from trainables.datasets import ptbxl_records
+from trainables.datasets.ptbxl_files import check_source, find_source, identify
+from trainables.datasets.ptbxl_records import read_records
+from trainables.errors import DataError
+
+DATABASE, STATEMENTS = "ptbxl_database.csv", "scp_statements.csv"
+SUBSET = "ptb-xl-subset1819.tar.xz"
+COPY = "replace it by a fresh copy."
+
+
+@pytest.fixture
+def home(tmp_path):
+    return write(tmp_path / "root" / "ptbxl", ecgs(12))
+
+
+@pytest.fixture
+def archive(home, tmp_path):
+    path = tmp_path / "zipped" / ZIP
+    path.parent.mkdir()
+    pack(home, path)
+    return path
+
+
+def message(call) -> str:
+    with pytest.raises(DataError) as caught:
+        call()
+    return str(caught.value)
+
+
+def listing(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def test_signals_are_those_of_the_records_in_the_order_of_the_table(home, tmp_path):
+    records = read_records(home, tmp_path / "cache")
+    expected = np.stack([ecg.millivolts for ecg in ecgs(12)])
+    assert records.signals.shape == (12, 12, 1000)
+    np.testing.assert_allclose(records.signals, expected, rtol=1e-6)
+    np.testing.assert_allclose(records.moments[:, 0], expected.mean((1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(records.moments[:, 1], (expected**2).mean((1, 2)), rtol=1e-12)
+    assert records.unit == "mV"
+    assert records.tables == check_source(home)
+
+
+def test_physionets_zip_file_gives_the_same(home, archive, tmp_path):
+    from_folder = read_records(home, tmp_path / "a")
+    from_archive = read_records(archive.parent, tmp_path / "b")
+    assert np.array_equal(from_folder.signals, from_archive.signals)
+    assert from_folder.tables == from_archive.tables
+    assert find_source(archive.parent) == archive
+
+
+def test_a_folder_is_preferred_to_an_archive(home, archive):
+    shutil.copy(archive, home / ZIP)
+    (home / SUBSET).write_bytes(b"")
+    assert find_source(home) == home
+    (home / DATABASE).unlink()
+    assert find_source(home) == home / ZIP
+    (home / ZIP).unlink()
+    assert find_source(home) == home / SUBSET
+
+
+def test_signals_are_decoded_once_and_nothing_else_is_left_in_the_cache(
+    home, tmp_path, monkeypatch
+):
+    first = read_records(home, tmp_path / "cache")
+    (kept,) = (tmp_path / "cache").iterdir()
+    assert kept.name == identify(home)
+    assert listing(kept) == ["moments.npy", DATABASE, STATEMENTS, "signals.npy", "unit.json"]
+    read_records.cache_clear()
+    monkeypatch.setattr(ptbxl_records, "_decode", None)
+    again = read_records(home, tmp_path / "cache")
+    assert again is not first
+    assert np.array_equal(again.signals, first.signals)
+
+
+def test_the_data_root_is_left_alone(home, archive, tmp_path):
+    for folder in (home, archive.parent):
+        before = listing(folder)
+        check_source(find_source(folder))
+        read_records(folder, tmp_path / "cache")
+        assert listing(folder) == before
+
+
+def test_a_check_leaves_nothing_behind(archive, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    before = listing(tmp_path)
+    assert len(check_source(archive).records) == 12
+    assert listing(tmp_path) == before
+
+
+def test_other_records_are_decoded_anew(home, archive, tmp_path):
+    cache = tmp_path / "cache"
+    assert len(read_records(home, cache).signals) == 12
+    write(home, ecgs(11, seed=1))
+    read_records.cache_clear()
+    assert len(read_records(home, cache).signals) == 11
+    before = identify(archive)
+    pack(home, archive)
+    assert identify(archive) != before
+
+
+def test_what_another_process_decoded_meanwhile_is_taken(home, tmp_path, monkeypatch):
+    cache, decode = tmp_path / "cache", ptbxl_records._decode
+
+    def slowly(folder, decoded) -> None:
+        decode(folder, decoded)
+        if not (cache / identify(home)).exists():
+            shutil.copytree(decoded, cache / identify(home))
+
+    monkeypatch.setattr(ptbxl_records, "_decode", slowly)
+    assert len(read_records(home, cache).signals) == 12
+    assert listing(cache)[0] == identify(home)
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_a_cache_that_cannot_be_written_is_no_race(home, tmp_path, monkeypatch):
+    def vanish(_folder, decoded) -> None:
+        decoded.rmdir()
+
+    monkeypatch.setattr(ptbxl_records, "_decode", vanish)
+    with pytest.raises(FileNotFoundError):
+        read_records(home, tmp_path / "cache")
+
+
+def test_after_a_failure_nothing_is_left_that_could_be_taken_for_data(home, tmp_path):
+    (home / f"{record_path(7)}.dat").write_bytes(b"")
+    with pytest.raises(DataError):
+        read_records(home, tmp_path / "cache")
+    assert listing(tmp_path / "cache") == []
+
+
+def test_without_any_of_the_three_forms_all_are_named(tmp_path):
+    assert message(lambda: find_source(tmp_path)) == (
+        f"{tmp_path} holds no PTB-XL; put ptbxl_database.csv, scp_statements.csv and "
+        f"records100/ of PTB-XL 1.0.3 there, or {ZIP}, or {SUBSET}, or name another data root "
+        "with --data-root or CHALLENGER_DATA."
+    )
+
+
+@pytest.mark.parametrize("part", [STATEMENTS, "records100"])
+def test_half_a_folder_is_told_what_it_lacks(part, home):
+    (home / part).rename(home / "elsewhere")
+    assert message(lambda: find_source(home)) == (
+        f"{home} holds ptbxl_database.csv but no {part}; put that of PTB-XL 1.0.3 beside it."
+    )
+
+
+@pytest.mark.parametrize("ending", [".hea", ".dat"])
+def test_a_missing_record_is_named_before_and_while_it_is_read(ending, home, tmp_path):
+    name = f"{record_path(7)}{ending}"
+    (home / name).unlink()
+    assert message(lambda: check_source(home)) == (
+        f"{home} lacks {name}, which its ptbxl_database.csv names; {COPY}"
+    )
+    assert message(lambda: read_records(home, tmp_path / "cache")) == (
+        f"{home / name} is missing, but ptbxl_database.csv names it."
+    )
+
+
+def test_an_archive_without_a_record_is_refused(home, archive):
+    name = f"{record_path(3)}.dat"
+    pack(home, archive, leave_out=name)
+    assert message(lambda: check_source(archive)) == (
+        f"{archive} lacks {name}, which its ptbxl_database.csv names; {COPY}"
+    )
+
+
+@pytest.mark.parametrize("table", [DATABASE, STATEMENTS])
+def test_an_archive_without_a_table_is_refused(table, home, archive):
+    pack(home, archive, leave_out=table)
+    assert message(lambda: check_source(archive)) == f"{archive} holds no {table}; {COPY}"
+
+
+def test_a_truncated_zip_file_is_refused(archive, tmp_path):
+    archive.write_bytes(archive.read_bytes()[:-100])
+    expected = f"{archive} is damaged (File is not a zip file); {COPY}"
+    assert message(lambda: check_source(archive)) == expected
+    assert message(lambda: read_records(archive.parent, tmp_path / "cache")) == expected
+
+
+def test_an_altered_zip_file_is_refused_while_it_is_read(archive, tmp_path):
+    with zipfile.ZipFile(archive) as opened:
+        member = opened.getinfo(f"ptb-xl-1.0.3/{record_path(0)}.dat")
+    content = bytearray(archive.read_bytes())
+    content[member.header_offset + 2000] ^= 1
+    archive.write_bytes(content)
+    found = message(lambda: read_records(archive.parent, tmp_path / "cache"))
+    assert found.startswith(f"{archive} is damaged (")
+    assert found.endswith(f"); {COPY}")
+
+
+def test_an_altered_subset_is_refused(tmp_path):
+    (tmp_path / SUBSET).write_bytes(b"something else")
+    expected = (
+        f"{tmp_path / SUBSET} is damaged: its md5 should be c1c10f2b5e81a6498aafd5065d171bf8, but "
+        f"is 6c7ba9c5a141421e1c03cb9807c97c74 (14 bytes); {COPY}"
+    )
+    assert message(lambda: check_source(tmp_path / SUBSET)) == expected
+    assert message(lambda: read_records(tmp_path, tmp_path / "cache")) == expected
+
+
+@pytest.mark.parametrize(
+    ("ending", "content", "reason"),
+    [
+        (".dat", b"\0" * 1000, "cannot reshape array of size 500 into shape (12)"),
+        (".dat", b"", "Samples were not loaded correctly"),
+        (".hea", b"", "list index out of range"),
+        (".hea", b"\xff\xfe\0 nonsense", "invalid syntax in record line"),
+    ],
+)
+def test_a_damaged_record_is_refused(ending, content, reason, home, tmp_path):
+    (home / f"{record_path(7)}{ending}").write_bytes(content)
+    assert message(lambda: read_records(home, tmp_path / "cache")) == (
+        f"{home / record_path(7)} is damaged ({reason}); {COPY}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "holds"),
+    [
+        (lambda digital: digital[:, :11], "11 × 1000 at 100 Hz, 0"),
+        (lambda digital: digital[:900], "12 × 900 at 100 Hz, 0"),
+        # What the 16-bit format writes for a number that is missing.
+        (lambda digital: np.where(digital == digital[5, 0], -32768, digital), "12 × 1000 at 100"),
+    ],
+)
+def test_a_record_of_another_shape_or_with_gaps_is_refused(change, holds, home, tmp_path):
+    digital = change(ecgs(12)[7].digital)
+    overwrite(home / record_path(7), Ecg(codes=(), fold=1, digital=digital))
+    found = message(lambda: read_records(home, tmp_path / "cache"))
+    assert found.startswith(
+        f"{home / record_path(7)} must hold 12 × 1000 numbers at 100 Hz, but holds {holds}"
+    )
+    assert found.endswith(f" of which are missing; {COPY}")
+
+
+def test_a_record_at_another_rate_is_refused(home, tmp_path):
+    header = home / f"{record_path(7)}.hea"
+    header.write_text(header.read_text("utf-8").replace(" 12 100 1000", " 12 500 1000"), "utf-8")
+    assert message(lambda: read_records(home, tmp_path / "cache")) == (
+        f"{home / record_path(7)} must hold 12 × 1000 numbers at 100 Hz, but holds 12 × 1000 at "
+        f"500 Hz, 0 of which are missing; {COPY}"
+    )

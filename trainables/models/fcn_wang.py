@@ -1,0 +1,136 @@
+"""The fully convolutional network of Wang et al. for series, with the ECG benchmark's head."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainables.checks import require
+from trainables.datasets import DatasetInfo
+from trainables.errors import ConfigError
+from trainables.models.initialisation import Initialisation, initialise
+from trainables.models.width import check_width, scaled
+
+_CHANNELS, _KERNELS, _HIDDEN = (128, 256, 128), (8, 5, 3), 128
+_SHORTEST = 2  # a kernel of even length takes one position away
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FcnWang:
+    """Three convolutions over time, then the highest and the mean of each channel, two layers.
+
+    The paper's model for PTB-XL, as its benchmark builds it (``fcn_wang``).
+
+    Attributes:
+        width: Factor on every number of channels and hidden units; 1 is the published network.
+        initialisation: ``kaiming`` draws weights from the normal distribution of He et al.
+            (fan in) and sets biases to 0; ``default`` is what torch does.
+        batch_norm: Whether there is a batch norm after every convolution and before both layers
+            of the head; on in the benchmark.
+        dropout: Drop probability before the last layer, 0.5 in the benchmark; half of it before
+            the layer above.
+
+    References:
+        Wang et al., IJCNN 2017, arXiv:1611.06455; Strodthoff et al., IEEE J-BHI 2021,
+        arXiv:2004.13701.
+    """
+
+    name: ClassVar[str] = "fcn_wang"
+    width: float = 1.0
+    initialisation: Initialisation = "kaiming"
+    batch_norm: bool = True
+    dropout: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        check_width(self.width)
+        require(0 <= self.dropout < 1, "dropout", "must lie in [0, 1)", self.dropout)
+
+    def build(self, info: DatasetInfo, generator: torch.Generator) -> Fcn:
+        """Make a freshly initialised network.
+
+        Args:
+            info: Shape of the inputs and number of classes.
+            generator: Source of the initial weights, on the CPU.
+
+        Raises:
+            ConfigError: If the samples are no series.
+        """
+        if info.domain != "series" or info.input_shape[-1] < _SHORTEST:
+            raise ConfigError(
+                f"fcn_wang takes series of at least {_SHORTEST} points in time, but the dataset "
+                f"gives samples of domain {info.domain!r} and shape {info.input_shape}; choose "
+                "another model."
+            )
+        # Layers draw torch's default weights as they are made, from the global generator.
+        with torch.random.fork_rng(devices=[]):
+            model = Fcn(self, info)
+        initialise(model, self.initialisation, generator)
+        return model
+
+
+class Fcn(nn.Module):
+    """Convolutions over time, pooling over all of it, and a head of two linear layers."""
+
+    def __init__(self, settings: FcnWang, info: DatasetInfo) -> None:
+        """Lay the layers out; the weights are torch's default until they are initialised."""
+        super().__init__()
+        channels = [info.input_shape[0], *(scaled(n, settings.width) for n in _CHANNELS)]
+        self.features = nn.Sequential(*_convolutions(channels, settings.batch_norm))
+        self.highest = nn.AdaptiveMaxPool1d(1)
+        self.mean = nn.AdaptiveAvgPool1d(1)
+        hidden = scaled(_HIDDEN, settings.width)
+        self.head = nn.Sequential(
+            *_regularised(2 * channels[-1], settings.batch_norm, settings.dropout / 2),
+            nn.Linear(2 * channels[-1], hidden),
+            nn.ReLU(),
+            *_regularised(hidden, settings.batch_norm, settings.dropout),
+            nn.Linear(hidden, info.n_classes),
+        )
+
+    def forward(
+        self, inputs: Float[Tensor, "batch channel time"]
+    ) -> Float[Tensor, "batch classes"]:
+        """Compute the logits."""
+        features = self.features(inputs)
+        pooled = torch.cat([self.highest(features), self.mean(features)], dim=1)
+        return self.head(pooled.flatten(1))  # type: ignore[no-any-return]
+
+
+class HeadNorm(nn.BatchNorm1d):
+    """A batch norm that takes a training batch of one sample as it takes samples in eval mode.
+
+    The last batch of an epoch may have one sample, which has no variance, and for which torch's
+    raises an error.
+    """
+
+    def forward(self, inputs: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch feature"]:
+        """Normalise."""
+        if self.training and len(inputs) == 1:
+            return functional.batch_norm(
+                inputs, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
+        return super().forward(inputs)
+
+
+def _convolutions(channels: list[int], batch_norm: bool) -> Iterator[nn.Module]:
+    for (inputs, outputs), kernel in zip(itertools.pairwise(channels), _KERNELS, strict=True):
+        # A batch norm takes away what a bias adds.
+        yield nn.Conv1d(inputs, outputs, kernel, padding=(kernel - 1) // 2, bias=not batch_norm)
+        if batch_norm:
+            yield nn.BatchNorm1d(outputs)
+        yield nn.ReLU()
+
+
+def _regularised(features: int, batch_norm: bool, dropout: float) -> Iterator[nn.Module]:
+    if batch_norm:
+        yield HeadNorm(features)
+    if dropout:
+        yield nn.Dropout(dropout)
