@@ -118,8 +118,11 @@ def test_padding_has_no_relevance_whatever_the_biases(batch_norm):
 
 def test_equal_maxima_have_one_winner():
     model = TextCnn(width=1 / 8).build(info(400), generator()).double()
-    word = torch.randn(1, 100, 1, dtype=torch.float64)
-    # Every position says the same, so that all activations of a channel are equal.
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(8).round_()
+    # Every position says the same and whole numbers are exact, so that all are equal.
+    word = torch.randint(-3, 4, (1, 100, 1)).double()
     relevance = epsilon_lrp(model, word.expand(1, 100, 400), torch.tensor([2]), epsilon=0.0)
     # The winner sees 5 pooled positions, each winner of which 5 more, and those 5 words each.
     assert (relevance[0].abs().sum(0) > 0).sum() == 125
