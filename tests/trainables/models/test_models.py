@@ -30,8 +30,12 @@ def texts(count: int) -> Tensor:
 
 IMAGES = Data(Digits().info, lambda count: torch.randn(count, 1, 28, 28))
 TEXTS = Data(DatasetInfo(n_classes=10, input_shape=(100, 160), domain="text"), texts)
+SERIES = Data(
+    DatasetInfo(n_classes=10, input_shape=(12, 120), domain="series"),
+    lambda count: torch.randn(count, 12, 120),
+)
 
-DATA = {"text_cnn": TEXTS, "vgg11": IMAGES, "vgg16": IMAGES}
+DATA = {"fcn_wang": SERIES, "text_cnn": TEXTS, "vgg11": IMAGES, "vgg16": IMAGES}
 
 
 def generator(seed: int = 0) -> torch.Generator:
