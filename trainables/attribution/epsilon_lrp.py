@@ -37,7 +37,9 @@ def epsilon_lrp(
     layer-wise propagation with a sign-matched ε for networks of linear layers, ReLU, max and
     average pooling and batch normalisation, and to input × gradient at ε = 0. A feature whose
     value is 0 always has relevance 0. A batch norm that directly follows a linear layer inside
-    an ``nn.Sequential`` is taken together with it, as if the two were one layer.
+    an ``nn.Sequential`` is taken together with it, as if the two were one layer. Any other batch
+    norm, such as one between pooling and a linear layer, is a linear layer of its own: its z is
+    what it gives, its shift is part of that like a bias, and ε applies to it.
 
     Runs the model in eval mode and restores its mode; parameter gradients and batch statistics
     are left untouched. Costs one forward and one input-only backward pass.

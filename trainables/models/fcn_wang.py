@@ -77,7 +77,12 @@ class FcnWang:
 
 
 class Fcn(nn.Module):
-    """Convolutions over time, pooling over all of it, and a head of two linear layers."""
+    """Convolutions over time, pooling over all of it, and a head of two linear layers.
+
+    A convolution and its batch norm stand side by side in one ``nn.Sequential``, so that ε-LRP
+    takes them together, as one layer. The head's batch norms come before linear layers instead:
+    ε-LRP takes each as a layer of its own.
+    """
 
     def __init__(self, settings: FcnWang, info: DatasetInfo) -> None:
         """Lay the layers out; the weights are torch's default until they are initialised."""
