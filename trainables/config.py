@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias
+from dataclasses import dataclass, replace
+from typing import ClassVar, TypeAlias
 
 import torch
 
@@ -14,52 +13,41 @@ from trainables.checks import require
 from trainables.datasets import DatasetConfig
 from trainables.decoding import encode
 from trainables.errors import ConfigError
-from trainables.methods import MethodConfig
+from trainables.methods import Base, BaseFinetune, MethodConfig
 from trainables.models import ModelConfig
+from trainables.optimisers import Adam, Constant, OptimiserConfig, ScheduleConfig
 from trainables.seeding import stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Adam:
-    """Adam with a constant learning rate, as the paper trains (section 4)."""
+class Scratch:
+    """Begin with freshly initialised weights."""
 
-    name: ClassVar[str] = "adam"
-    lr: float = 1e-3
-    weight_decay: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        require(self.lr > 0, "lr", "must be above 0", self.lr)
-        require(self.weight_decay >= 0, "weight_decay", "must be 0 or more", self.weight_decay)
-
-    def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        """Make the optimiser of some parameters."""
-        return torch.optim.Adam(parameters, lr=self.lr, weight_decay=self.weight_decay)
+    name: ClassVar[str] = "scratch"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sgd:
-    """Stochastic gradient descent with momentum."""
+class FromBase:
+    """Begin with a trained Base model; nothing of it is frozen.
 
-    name: ClassVar[str] = "sgd"
-    lr: float = 1e-2
-    momentum: float = 0.9
-    weight_decay: float = 0.0
+    It is trained once per dataset, model and replica seed, with the batch size, optimiser and
+    schedule of the trial, and is shared by all trials of all arms for which these are the same.
+
+    Attributes:
+        epochs: Epochs of the Base model; None for as many as the trial itself has.
+    """
+
+    name: ClassVar[str] = "base"
+    epochs: int | None = None
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
-        require(self.lr > 0, "lr", "must be above 0", self.lr)
-        require(0 <= self.momentum < 1, "momentum", "must lie in [0, 1)", self.momentum)
-        require(self.weight_decay >= 0, "weight_decay", "must be 0 or more", self.weight_decay)
-
-    def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        """Make the optimiser of some parameters."""
-        return torch.optim.SGD(
-            parameters, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay
+        """Check the range."""
+        require(
+            self.epochs is None or self.epochs >= 1, "epochs", "must be at least 1", self.epochs
         )
 
 
-OptimiserConfig: TypeAlias = Adam | Sgd
+StartConfig: TypeAlias = Scratch | FromBase
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +58,8 @@ class TrainingConfig:
         epochs: Full budget of a trial.
         batch_size: Samples per step; the last batch of an epoch may be smaller.
         optimiser: Optimiser and its settings.
-        start_from: ``scratch`` trains a freshly initialised model.
+        schedule: How the learning rate changes over the steps; constant in the paper.
+        start_from: ``scratch``, or ``base`` to fine-tune a trained Base model.
         eval_every: Epochs between two evaluations; there is one after the last epoch too.
         checkpoint_every_s: Seconds between two checkpoints; 0 for one per epoch. None is written
             after the last epoch, whose report ends the trial.
@@ -78,8 +67,9 @@ class TrainingConfig:
 
     epochs: int = 100
     batch_size: int = 30
-    optimiser: OptimiserConfig = Adam()
-    start_from: Literal["scratch"] = "scratch"
+    optimiser: OptimiserConfig = Adam()  # noqa: RUF009 (frozen)
+    schedule: ScheduleConfig = Constant()  # noqa: RUF009
+    start_from: StartConfig = Scratch()
     eval_every: int = 10
     checkpoint_every_s: float = 60.0
 
@@ -90,6 +80,14 @@ class TrainingConfig:
         require(self.eval_every >= 1, "eval_every", "must be at least 1", self.eval_every)
         every = self.checkpoint_every_s
         require(every >= 0, "checkpoint_every_s", "must be 0 or more", every)
+
+    @property
+    def base(self) -> TrainingConfig | None:
+        """How the Base model is trained that this training begins with; None for none."""
+        if not isinstance(self.start_from, FromBase):
+            return None
+        epochs = self.start_from.epochs or self.epochs
+        return replace(self, epochs=epochs, eval_every=epochs, start_from=Scratch())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,10 +116,32 @@ class TrialConfig:
         require(len(self.seeds) >= 1, "seeds", "must name at least one replica", self.seeds)
         unique = len(set(self.seeds)) == len(self.seeds)
         require(unique, "seeds", "must differ from replica to replica", self.seeds)
+        self._check_start()
         try:
             self.method.check(self.dataset.info)
         except ConfigError as error:
             raise ConfigError(f"method.{error}") from None
+
+    @property
+    def base(self) -> TrialConfig | None:
+        """The trial whose weights this one begins with; None if it begins from scratch."""
+        training = self.training.base
+        if training is None:
+            return None
+        return replace(self, method=Base(), training=training, is_final=False)
+
+    def _check_start(self) -> None:
+        is_base = self.training.base is not None
+        if is_base and isinstance(self.method, Base):
+            raise ConfigError(
+                "method 'base' cannot start from 'base', which would train it twice as long as "
+                "it says; use 'base_finetune', or give this arm 'start_from: scratch'."
+            )
+        if not is_base and isinstance(self.method, BaseFinetune):
+            raise ConfigError(
+                "method 'base_finetune' goes on training a Base model, but start_from is "
+                "'scratch'; set 'start_from: base', or use method 'base'."
+            )
 
     def check_model(self) -> None:
         """Build the model once, and ask the method's attribution whether it can explain it.

@@ -48,7 +48,7 @@ def decode(kind: Any, data: object, where: str = "") -> Any:
             range. The message starts with the dotted path.
 
     Example:
-        >>> from trainables.config import Adam
+        >>> from trainables.optimisers import Adam
         >>> decode(Adam, {"lr": 1})
         Adam(lr=1.0, weight_decay=0.0)
     """

@@ -14,12 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from trainables.batch import Batch
-from trainables.config import TrialConfig
+from trainables.config import TrainingConfig, TrialConfig
 from trainables.datasets import DatasetInfo, Splits
 from trainables.decoding import encode
 from trainables.errors import NonFiniteError
 from trainables.evaluation import evaluate, filter_metrics
 from trainables.labels import is_multi_label
+from trainables.optimisers import set_learning_rate
 from trainables.seeding import derive_seed, stream
 
 
@@ -141,19 +142,23 @@ def run_epoch(config: TrialConfig, data: Splits, state: ReplicaState) -> None:
     """Train one epoch, without waiting for the device."""
     device = data.train.targets.device
     epoch = state.epoch + 1
+    # Fine-tuning draws on where its Base model stopped, instead of drawing the same again.
+    drawn = epoch + (config.training.base.epochs if config.training.base else 0)
     order = torch.randperm(
         len(data.train),
-        generator=stream(state.seed, "shuffling", epoch, device=device),
+        generator=stream(state.seed, "shuffling", drawn, device=device),
         device=device,
     )
-    challenge = stream(state.seed, "challenge", epoch, device=device)
-    crops = stream(state.seed, "crops", epoch, device=device)
+    challenge = stream(state.seed, "challenge", drawn, device=device)
+    crops = stream(state.seed, "crops", drawn, device=device)
+    n_steps = config.training.epochs * -(-len(order) // config.training.batch_size)
     state.model.train()
-    with _dropout_stream(state, epoch, device):
+    with _dropout_stream(state, drawn, device):
         for indices in order.split(config.training.batch_size):
-            drawn = data.train.draw(indices, crops)
-            batch = config.method.perturb(state.model, drawn, challenge)
+            sample = data.train.draw(indices, crops)
+            batch = config.method.perturb(state.model, sample, challenge)
             loss = _loss(state.model, batch, is_multi_label(data.train.targets))
+            set_learning_rate(state.optimiser, _learning_rate(config.training, state, n_steps))
             state.optimiser.zero_grad(set_to_none=True)
             loss.backward()
             state.optimiser.step()
@@ -175,6 +180,11 @@ def require_finite(config: TrialConfig, state: ReplicaState) -> None:
             f"seed {state.seed}; parameters: {encode(config.method)}; "
             "lower the learning rate, or how far the method changes its samples."
         )
+
+
+def _learning_rate(training: TrainingConfig, state: ReplicaState, n_steps: int) -> float:
+    progress = state.step / max(1, n_steps - 1)
+    return training.optimiser.lr * training.schedule.factor(progress)
 
 
 def _loss(model: nn.Module, batch: Batch, per_label: bool) -> Tensor:

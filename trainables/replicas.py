@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from trainables.base_models import base_weights
 from trainables.config import TrialConfig
 from trainables.datasets import DataFolders, Splits
 from trainables.decoding import encode
@@ -26,15 +27,23 @@ class Replica:
 def start_replicas(
     config: TrialConfig, folders: DataFolders, device: torch.device
 ) -> tuple[Replica, ...]:
-    """Load the data and initialise one replica per seed."""
-    info = config.dataset.info
-    return tuple(
-        Replica(
-            data=config.dataset.load(folders, seed).to(device),
-            state=start(config, info, seed, device),
-        )
-        for seed in config.seeds
-    )
+    """Load the data and initialise one replica per seed, with a Base model if it starts from one.
+
+    Raises:
+        NonFiniteError: If a Base model was to be trained and its loss became NaN or infinite.
+    """
+    return tuple(_start_replica(config, folders, seed, device) for seed in config.seeds)
+
+
+def _start_replica(
+    config: TrialConfig, folders: DataFolders, seed: int, device: torch.device
+) -> Replica:
+    data = config.dataset.load(folders, seed).to(device)
+    state = start(config, config.dataset.info, seed, device)
+    if config.base is not None:
+        weights = base_weights(config.base, data, seed, folders.cache / "base", device)
+        state.model.load_state_dict(weights)
+    return Replica(data=data, state=state)
 
 
 def train_replicas(config: TrialConfig, replicas: Sequence[Replica]) -> Iterator[Report | None]:

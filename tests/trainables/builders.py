@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from trainables.config import Adam, TrainingConfig, TrialConfig
+from trainables.config import FromBase, Scratch, TrainingConfig, TrialConfig
 from trainables.datasets import Digits
 from trainables.methods import METHODS
 from trainables.models import Vgg11
+from trainables.optimisers import Adam
 
 
 class ConvNet(nn.Module):
@@ -75,17 +76,19 @@ def trial(method: str = "base", **changes: object) -> TrialConfig:
 
     Batch norm and dropout are on, and the last batch of an epoch is smaller than the others.
     """
-    config = TrialConfig(
-        dataset=Digits(train_per_class=2, val_size=20, test_size=20),
-        model=Vgg11(width=1 / 32, batch_norm=True, dropout=0.3),
-        method=METHODS[method](),
-        training=TrainingConfig(
+    start_from = FromBase(epochs=1) if method == "base_finetune" else Scratch()
+    settings: dict[str, Any] = {
+        "dataset": Digits(train_per_class=2, val_size=20, test_size=20),
+        "model": Vgg11(width=1 / 32, batch_norm=True, dropout=0.3),
+        "method": METHODS[method](),
+        "training": TrainingConfig(
             epochs=5,
             batch_size=8,
             optimiser=Adam(lr=1e-3),
+            start_from=start_from,
             eval_every=2,
             checkpoint_every_s=0.0,
         ),
-        seeds=(1, 2),
-    )
-    return replace(config, **changes)
+        "seeds": (1, 2),
+    }
+    return TrialConfig(**{**settings, **changes})

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from tests.trainables.builders import trial
-from trainables.config import Adam, Sgd, TrainingConfig
+from trainables.config import TrainingConfig
 from trainables.errors import ConfigError
 from trainables.methods import Challenger
+from trainables.optimisers import Adam, Sgd
 
 
 @pytest.mark.parametrize(

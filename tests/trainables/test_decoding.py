@@ -10,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainables.attribution import ATTRIBUTIONS, AttributionConfig, EpsilonLrp, InputXGradient
-from trainables.config import Adam, OptimiserConfig, Sgd, TrainingConfig, TrialConfig
+from trainables.config import FromBase, Scratch, StartConfig, TrainingConfig, TrialConfig
 from trainables.datasets import DATASETS, DatasetConfig, Digits
+from trainables.datasets.image_settings import ImageSettings
 from trainables.decoding import decode, encode
 from trainables.errors import ConfigError
 from trainables.methods import METHODS, Base, Challenger, MethodConfig, Random
 from trainables.models import MODELS, ModelConfig, Vgg11
+from trainables.optimisers import Adam, AdamW, Constant, OneCycle, OptimiserConfig, Sgd
 
 POSITIVE = st.floats(1e-9, 1e9)
 AMOUNT = st.floats(0, 1e6)
@@ -40,6 +42,7 @@ ATTRIBUTION = {
 }
 OPTIMISER = {
     "adam": st.builds(Adam, lr=POSITIVE, weight_decay=AMOUNT),
+    "adamw": st.builds(AdamW, lr=POSITIVE, weight_decay=AMOUNT),
     "sgd": st.builds(Sgd, lr=POSITIVE, momentum=SHARE, weight_decay=AMOUNT),
 }
 CHALLENGE = {
@@ -55,7 +58,7 @@ METHOD = {
     "random": st.builds(Random, **CHALLENGE),
     "challenger": st.builds(
         Challenger,
-        top_k=st.integers(1, 10),
+        top_k=st.integers(1, 5),
         attribution=st.one_of(*ATTRIBUTION.values()),
         class_mode=chosen("topk", "target", "topk_or_target"),
         k_draw=chosen("batch", "sample"),
@@ -69,13 +72,20 @@ IMAGES = {
     "subset": chosen("fixed", "per_replica"),
     "normalisation": chosen("standardise", "unit"),
 }
-DATASET = {
+IMAGE_SETS = {
     name: st.one_of(
         st.builds(kind, train_per_class=st.none() | COUNT, train_size=st.none(), **IMAGES),
         st.builds(kind, train_per_class=st.none(), train_size=COUNT, **IMAGES),
     )
     for name, kind in DATASETS.items()
+    if issubclass(kind, ImageSettings)
 }
+OTHER_SETS = {
+    name: st.builds(kind, train_size=st.none() | COUNT, subset_seed=st.integers(-9, 9))
+    for name, kind in DATASETS.items()
+    if not issubclass(kind, ImageSettings)
+}
+DATASET = {**IMAGE_SETS, **OTHER_SETS}
 MODEL = {
     name: st.builds(
         kind,
@@ -86,12 +96,17 @@ MODEL = {
     )
     for name, kind in MODELS.items()
 }
+START = {
+    "scratch": st.builds(Scratch),
+    "base": st.builds(FromBase, epochs=st.none() | COUNT),
+}
 TRAINING = st.builds(
     TrainingConfig,
     epochs=COUNT,
     batch_size=COUNT,
     optimiser=st.one_of(*OPTIMISER.values()),
-    start_from=st.just("scratch"),
+    schedule=st.builds(Constant) | st.builds(OneCycle, warm_up=SHARE),
+    start_from=st.just(Scratch()),
     eval_every=COUNT,
     checkpoint_every_s=AMOUNT,
 )
@@ -106,7 +121,8 @@ TRIAL = st.builds(
 )
 UNIONS = [
     (AttributionConfig, ATTRIBUTION, ATTRIBUTIONS),
-    (OptimiserConfig, OPTIMISER, {"adam": Adam, "sgd": Sgd}),
+    (OptimiserConfig, OPTIMISER, {"adam": Adam, "adamw": AdamW, "sgd": Sgd}),
+    (StartConfig, START, {"scratch": Scratch, "base": FromBase}),
     (MethodConfig, METHOD, METHODS),
     (DatasetConfig, DATASET, DATASETS),
     (ModelConfig, MODEL, MODELS),
@@ -223,7 +239,7 @@ class Nothing:
             TrainingConfig,
             {"name": "x"},
             "t.name is not a setting; known: batch_size, checkpoint_every_s, epochs, "
-            "eval_every, optimiser, start_from.",
+            "eval_every, optimiser, schedule, start_from.",
         ),
         (Titled, {"name": "a"}, "t.values is missing; give it a value."),
         (Adam, [1], "t must be a mapping of settings, got [1]."),
@@ -274,12 +290,12 @@ class Nothing:
         (
             TrainingConfig,
             {"optimiser": {"name": "lbfgs"}},
-            "t.optimiser.name is 'lbfgs', which is not known; known: adam, sgd.",
+            "t.optimiser.name is 'lbfgs', which is not known; known: adam, adamw, sgd.",
         ),
         (
             TrainingConfig,
             {"optimiser": {"lr": 1.0}},
-            "t.optimiser needs a 'name'; known: adam, sgd.",
+            "t.optimiser needs a 'name'; known: adam, adamw, sgd.",
         ),
         (
             TrainingConfig,

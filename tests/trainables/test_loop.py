@@ -9,11 +9,11 @@ from torch import nn
 
 from tests.trainables.builders import trial
 from trainables.batch import Batch
-from trainables.config import Sgd
 from trainables.datasets import Splits, TensorSamples
 from trainables.errors import NonFiniteError
 from trainables.evaluation import evaluate, filter_metrics
 from trainables.loop import require_finite, run_epoch, start, train, train_by_epoch
+from trainables.optimisers import Sgd
 from trainables.seeding import derive_seed, stream
 
 CPU = torch.device("cpu")

@@ -1,13 +1,14 @@
 """Methods: how a batch is changed before the step is taken on it.
 
-A method is a frozen dataclass of its settings with ``check(info)`` and ``perturb(model, inputs,
-targets, generator)``. One file per method and one name in ``MethodConfig``; the rest follows.
+A method is a frozen dataclass of its settings with ``check(info)`` and ``perturb(model, batch,
+generator)``. One file per method and one name in ``MethodConfig``; the rest follows.
 """
 
 from typing import TypeAlias, get_args
 
 from trainables.batch import Batch
 from trainables.methods.base import Base
+from trainables.methods.base_finetune import BaseFinetune
 from trainables.methods.challenger import Challenger
 from trainables.methods.cutmix import Cutmix
 from trainables.methods.fgsm import Fgsm
@@ -20,6 +21,7 @@ from trainables.methods.saliency_guided import SaliencyGuided
 
 MethodConfig: TypeAlias = (
     Base
+    | BaseFinetune
     | Random
     | Challenger
     | Fgsm
@@ -36,6 +38,7 @@ METHODS = {kind.name: kind for kind in get_args(MethodConfig)}
 __all__ = [
     "METHODS",
     "Base",
+    "BaseFinetune",
     "Batch",
     "Challenger",
     "Cutmix",

@@ -14,10 +14,11 @@ from study.spec.settings import Sensitivity
 from study.spec.study_spec import StudySpec, parse
 from study.store.folder import RESERVED_NAMES
 from tests.study.study_files import DEFAULTS, refusal, study, text
-from trainables.config import Adam, Sgd, TrainingConfig
+from trainables.config import TrainingConfig
 from trainables.datasets import Digits, Mnist
 from trainables.methods import METHODS, Challenger
 from trainables.models import Vgg11
+from trainables.optimisers import Adam, Sgd
 
 
 def only(spec: StudySpec) -> Arm:
@@ -255,7 +256,7 @@ REFUSALS = {
     ),
     arm("training: {lr: 1}"): (
         "arms[0].training.lr is not a setting; known: batch_size, checkpoint_every_s, epochs, "
-        "eval_every, optimiser, start_from."
+        "eval_every, optimiser, schedule, start_from."
     ),
     arm("training: {optimiser: {name: adam, momentum: 1}}"): (
         "arms[0].training.optimiser.momentum is not a setting; known: lr, weight_decay."

@@ -18,11 +18,12 @@ from study.spec.arm import Arm, method_rules
 from study.spec.settings import Replicas, Resources, Search, Sensitivity
 from study.spec.study_spec import StudySpec, load, parse
 from tests.study.study_files import DEFAULTS, study, text
-from trainables.config import Adam, TrainingConfig
+from trainables.config import TrainingConfig
 from trainables.datasets import Digits, Mnist
 from trainables.decoding import encode
 from trainables.methods import Base, Challenger, Random
 from trainables.models import Vgg11
+from trainables.optimisers import Adam
 
 AXES = {
     "top_k": IntDimension(low=1, high=10),

@@ -27,7 +27,7 @@ WITH_AMOUNTS = [
 
 
 # FGSM follows the gradient alone; Saliency Guided Training draws what its extra loss masks with.
-WITHOUT_CHANCE_IN_THE_INPUTS = ("base", "fgsm", "saliency_guided")
+WITHOUT_CHANCE_IN_THE_INPUTS = ("base", "base_finetune", "fgsm", "saliency_guided")
 
 
 @pytest.fixture(params=sorted(METHODS))
