@@ -1,0 +1,103 @@
+"""Trained Base models that fine-tuning begins with: each trained once, and kept.
+
+A Base model is known by everything that its weights follow from: data, model, training, seed,
+kind of device, and the code. Whoever needs one first trains it under a lease; others wait for it.
+It is kept as the last of its own checkpoints, from which a training that was killed goes on.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainables import checkpoint
+from trainables.config import TrialConfig
+from trainables.datasets import Splits
+from trainables.decoding import encode
+from trainables.loop import ReplicaState, require_finite, run_epoch, start
+
+logger = logging.getLogger(__name__)
+
+
+def base_weights(
+    config: TrialConfig, data: Splits, seed: int, folder: Path, device: torch.device
+) -> Mapping[str, Tensor]:
+    """Give the weights of a trained Base model, from the folder or by training it.
+
+    Args:
+        config: The Base model's own trial, :attr:`TrialConfig.base`.
+        data: Splits of the replica, on the device.
+        seed: Seed of the replica.
+        folder: Where Base models are kept; shared by all who may need them.
+        device: Where it is trained.
+
+    Raises:
+        NonFiniteError: If its loss became NaN or infinite.
+    """
+    home = folder / _key(config, seed, device)
+    epochs = config.training.epochs
+    with _lease(home):
+        state = start(config, config.dataset.info, seed, device)
+        stored = checkpoint.load_newest(home)
+        if stored is not None:
+            state.load_state_dict(stored)
+        if state.epoch < epochs:
+            logger.info("training the Base model of seed %d for %d epochs", seed, epochs)
+            _train(config, data, state, home)
+    return state.model.state_dict()
+
+
+def _train(config: TrialConfig, data: Splits, state: ReplicaState, home: Path) -> None:
+    saved_at = time.monotonic()
+    while state.epoch < config.training.epochs:
+        run_epoch(config, data, state)
+        is_last = state.epoch == config.training.epochs
+        if is_last or time.monotonic() - saved_at >= config.training.checkpoint_every_s:
+            require_finite(config, state)
+            checkpoint.save(home, state.epoch, state.state_dict())
+            saved_at = time.monotonic()
+
+
+def _key(config: TrialConfig, seed: int, device: torch.device) -> str:
+    parts = encode(config)
+    facts: dict[str, Any] = {
+        **{name: parts[name] for name in ("dataset", "model", "training")},
+        "seed": seed,
+        "device": device.type,
+        "torch": version("torch"),
+        "code": _code(),
+    }
+    del facts["training"]["checkpoint_every_s"]
+    text = json.dumps(facts, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@cache
+def _code() -> str:
+    """Identify this package by the content of its files."""
+    digest = hashlib.sha256()
+    root = Path(__file__).parent
+    for file in sorted(root.rglob("*.py")):
+        digest.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+@contextmanager
+def _lease(home: Path) -> Iterator[None]:
+    # The operating system lets go when the process ends, however it ends.
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,36 @@
+"""More ordinary training of a trained model: the control of fine-tuning with any method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from trainables.batch import Batch
+from trainables.datasets import DatasetInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseFinetune:
+    """Leave every batch as it is, and take as many extra steps as the methods beside it.
+
+    What fine-tuning alone gains, which a method that starts from a trained Base model must
+    exceed; the paper compares with the Base model itself, which has had fewer steps. Needs
+    ``start_from: base``.
+    """
+
+    name: ClassVar[str] = "base_finetune"
+
+    def check(self, info: DatasetInfo) -> None:
+        """Accept every dataset."""
+
+    def perturb(
+        self,
+        model: nn.Module,  # noqa: ARG002 (the interface of all methods)
+        batch: Batch,
+        generator: torch.Generator,  # noqa: ARG002
+    ) -> Batch:
+        """Give the batch back unchanged."""
+        return batch
