@@ -36,3 +36,14 @@ def pair_cosines(rows: np.ndarray) -> np.ndarray:
             norm = np.linalg.norm(rows[i]) * np.linalg.norm(rows[j])
             values.append(rows[i] @ rows[j] / norm if norm else 0.0)
     return np.array(values)
+
+
+def one_label_calibration_error(probability: np.ndarray, truth: np.ndarray, bins: int) -> float:
+    """Weigh |share of ones - mean probability| over the bins (low, high] of one label."""
+    edges = np.linspace(0, 1, bins + 1)
+    error = 0.0
+    for low, high in itertools.pairwise(edges):
+        inside = (probability > low) & (probability <= high)
+        if inside.any():
+            error += inside.mean() * abs(truth[inside].mean() - probability[inside].mean())
+    return float(error)
