@@ -9,12 +9,15 @@ from typing import TypeAlias, get_args
 from trainables.datasets.cifar10 import Cifar10
 from trainables.datasets.digits import Digits
 from trainables.datasets.mnist import Mnist
+from trainables.datasets.newsgroups20 import Newsgroups20
 from trainables.datasets.ptbxl import PtbXl
 from trainables.datasets.record_samples import RecordSamples
+from trainables.datasets.reuters import Reuters
 from trainables.datasets.samples import Samples, TensorSamples
 from trainables.datasets.splits import DataFolders, DatasetInfo, Splits
+from trainables.datasets.token_samples import TokenSamples
 
-DatasetConfig: TypeAlias = Cifar10 | Digits | Mnist | PtbXl
+DatasetConfig: TypeAlias = Cifar10 | Digits | Mnist | Newsgroups20 | PtbXl | Reuters
 
 DATASETS = {kind.name: kind for kind in get_args(DatasetConfig)}
 
@@ -26,9 +29,12 @@ __all__ = [
     "DatasetInfo",
     "Digits",
     "Mnist",
+    "Newsgroups20",
     "PtbXl",
     "RecordSamples",
+    "Reuters",
     "Samples",
     "Splits",
     "TensorSamples",
+    "TokenSamples",
 ]
