@@ -117,10 +117,7 @@ def _show(checks: list[DatasetCheck], console: Console) -> None:
 
 
 def _rows(found: DatasetCheck) -> list[tuple[str, str, str]]:
-    files = [
-        (file.path, file.shown_size, f"{file.state}: {file.detail}".removesuffix(": "))
-        for file in found.files
-    ]
+    files = [(file.path, file.shown_size, file.verdict) for file in found.files]
     return files + [(path, "", "not from the source") for path in found.others]
 
 

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from study.data.finding import Finding, examine
+from study.data.finding import Finding, State, examine
 from trainables.datasets import DATASETS, DataFolders
 from trainables.datasets.data_files import dataset_folder
+from trainables.datasets.glove import check_glove, find_glove
 from trainables.datasets.sources import SourceFile, files_of
 from trainables.errors import TrainableError
 
@@ -35,7 +36,7 @@ def check(name: str, root: Path | None) -> DatasetCheck:
     """Look at the files of a dataset, and let the dataset itself judge them.
 
     A dataset may be usable without all of its published files: with some of them unpacked, or
-    with fewer than all. What is no dataset, but needed by some, is usable if it is complete.
+    with fewer than all, or with others. A damaged file is a problem even so.
 
     Raises:
         DataError: If the dataset has files and there is no data root.
@@ -46,25 +47,31 @@ def check(name: str, root: Path | None) -> DatasetCheck:
         folders = DataFolders(root=root, cache=Path(cache))
         sources = files_of(name)
         if not sources:
-            problem = _own_problem(name, folders)
+            problem = _problem(name, folders, ())
             return DatasetCheck(name=name, files=(), others=(), problem=problem)
         home = dataset_folder(folders, name)
         files = tuple(examine(home.parent / file.path, file) for file in sources)
-        problem = _own_problem(name, folders) if name in DATASETS else _lacking(files)
+        problem = _problem(name, folders, files)
     return DatasetCheck(name=name, files=files, others=_others(home, sources), problem=problem)
 
 
-def _own_problem(name: str, folders: DataFolders) -> str | None:
+def _problem(name: str, folders: DataFolders, files: Iterable[Finding]) -> str | None:
+    # A dataset may look at less of a file than all, and what has no reader is its files.
+    bad: tuple[State, ...] = ("damaged",)
     try:
-        DATASETS[name]().check(folders)
+        if name in DATASETS:
+            DATASETS[name]().check(folders)
+        elif name == "glove":
+            check_glove(find_glove(folders))
+        else:
+            bad = ("damaged", "different", "missing")
     except TrainableError as error:
         return str(error)
+    for file in files:
+        if file.state in bad:
+            remedy = f"fetch it with 'challenger-study data fetch {name}'."
+            return f"{file.path} is {file.verdict}; {remedy}"
     return None
-
-
-def _lacking(findings: Iterable[Finding]) -> str | None:
-    paths = [found.path for found in findings if not found.is_usable]
-    return f"{', '.join(paths)} must be as published." if paths else None
 
 
 def _others(home: Path, sources: Iterable[SourceFile]) -> tuple[str, ...]:

@@ -15,6 +15,9 @@ from study.data.progress import Watcher
 from study.data.request import RequestError
 from trainables.datasets.sources import SourceFile
 
+# A check of so many bytes takes seconds, in which a user would wonder.
+_LONG_TO_CHECK = 100_000_000
+
 
 def fetch(
     files: Iterable[SourceFile], root: Path, watcher: Watcher, patience: Patience | None = None
@@ -46,6 +49,8 @@ def _fetch_one(source: SourceFile, target: Path, watcher: Watcher, patience: Pat
     with part.held():
         try:
             url = _download(source, part, watcher, patience)
+            if part.size >= _LONG_TO_CHECK:
+                watcher.say(f"{source.path}: checking {decimal(part.size)}.")
             fresh = examine(part.path, source)
         except KeyboardInterrupt:
             watcher.say(

@@ -54,6 +54,11 @@ class Finding:
         return self.state in ("ok", "whole")
 
     @property
+    def verdict(self) -> str:
+        """The state with its detail."""
+        return f"{self.state}: {self.detail}" if self.detail else self.state
+
+    @property
     def shown_size(self) -> str:
         """The size for people."""
         return "" if self.size is None else decimal(self.size)

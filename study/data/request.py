@@ -112,7 +112,7 @@ def ask(url: str, part: Version | None, start: int, timeout_s: float) -> Iterato
         RangeError: If there is no such rest.
         RequestError: If there is no answer, or another one than the file.
     """
-    headers = {"User-Agent": "challenger-study", "Accept-Encoding": "identity"}
+    headers = {"User-Agent": "challenger-study"}
     if part is not None:
         headers["Range"] = f"bytes={start}-"
         if part.condition is not None:

@@ -174,6 +174,8 @@ def test_a_check_tells_a_program_what_it_tells_people(call, tmp_path):
     detail = (
         f"its md5 should be {md5(CONTENT).digest}, but is {md5(OTHER).digest} ({len(OTHER)} bytes)"
     )
+    remedy = "fetch it with 'challenger-study data fetch words'."
+    problem = f"words/words.gz is different: {detail}; {remedy}"
     ended = call("data", "check", "words", "--json", "--data-root", "data")
     assert (ended.code, ended.err) == (2, "")
     assert json.loads(ended.out) == [
@@ -189,16 +191,14 @@ def test_a_check_tells_a_program_what_it_tells_people(call, tmp_path):
                 }
             ],
             "others": ["words/mine"],
-            "problem": "words/words.gz must be as published.",
+            "problem": problem,
         }
     ]
     ended = call("data", "check", "words", "--data-root", "data")
     assert ended.code == 2
     assert f"different: {detail}" in ended.out
     assert re.search(r"words/mine +│ +│ not from the source", ended.out)
-    assert ended.out.splitlines()[-1] == (
-        "words: cannot be used: words/words.gz must be as published."
-    )
+    assert ended.out.splitlines()[-1] == (f"words: cannot be used: {problem}")
 
 
 def test_a_check_of_what_is_not_there_says_so_and_makes_nothing(call, tmp_path):

@@ -28,6 +28,7 @@ class Seen:
     path: str
     range: str | None
     if_range: str | None
+    encoding: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +115,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             state.before.popleft()()
         path = self.path.removeprefix("/")
         state.seen.append(
-            Seen(path=path, range=self.headers["Range"], if_range=self.headers["If-Range"])
+            Seen(
+                path=path,
+                range=self.headers["Range"],
+                if_range=self.headers["If-Range"],
+                encoding=self.headers["Accept-Encoding"],
+            )
         )
         reply = state.replies.popleft() if state.replies else state.always
         if reply.redirect is not None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from study.data import check
+from tests.study.data.conftest import md5
 from trainables.datasets import sources
 from trainables.datasets.sources import SOURCES, Source, SourceFile
 from trainables.errors import DataError
@@ -46,20 +47,55 @@ def test_what_is_beside_the_published_files_is_named_one_level_deep(tmp_path):
     assert [file.state for file in found.files] == ["damaged", *["missing"] * 3]
 
 
-def test_what_is_no_dataset_is_judged_by_its_files(tmp_path, monkeypatch):
+def test_a_dataset_that_is_content_is_not_usable_beside_a_damaged_file(tmp_path, monkeypatch):
+    digits = Source(files=(SourceFile(path="digits/more.json", urls=()),))
+    monkeypatch.setattr(sources, "SOURCES", {"digits": digits})
+    assert check("digits", tmp_path).problem is None
+    (tmp_path / "digits").mkdir()
+    (tmp_path / "digits" / "more.json").write_text("", encoding="utf-8")
+    assert check("digits", tmp_path).problem == (
+        "digits/more.json is damaged: it cannot be read to its end: it is empty (0 bytes); "
+        "fetch it with 'challenger-study data fetch digits'."
+    )
+
+
+def test_what_nothing_reads_must_be_as_published(tmp_path, monkeypatch):
+    files = tuple(
+        SourceFile(path=f"set/{name}.json", urls=(), checksum=checksum)
+        for name, checksum in (("a", None), ("b", md5(b"{}")))
+    )
+    monkeypatch.setattr(sources, "SOURCES", {"set": Source(files=files)})
+    fetch = "fetch it with 'challenger-study data fetch set'."
+    assert check("set", tmp_path).problem == f"set/a.json is missing; {fetch}"
+    (tmp_path / "set").mkdir()
+    for name in "ab":
+        (tmp_path / "set" / f"{name}.json").write_text("[]", encoding="utf-8")
+    assert check("set", tmp_path).problem == (
+        f"set/b.json is different: its md5 should be {md5(b'{}').digest}, but is "
+        f"{md5(b'[]').digest} (2 bytes); {fetch}"
+    )
+    (tmp_path / "set" / "b.json").write_text("{}", encoding="utf-8")
+    assert check("set", tmp_path).problem is None
+
+
+def test_what_a_dataset_needs_is_listed_with_it(tmp_path, monkeypatch):
     vectors = Source(files=(SourceFile(path="vectors/v.json", urls=()),))
-    text = Source(files=(SourceFile(path="text/t.json", urls=()),), needs=("vectors",))
-    monkeypatch.setattr(sources, "SOURCES", {"vectors": vectors, "text": text})
-    for path, problem in (
-        ("text/t.json", "text/t.json, vectors/v.json must be as published."),
-        ("vectors/v.json", "vectors/v.json must be as published."),
-        (None, None),
-    ):
-        assert check("text", tmp_path).problem == problem
-        if path is not None:
-            (tmp_path / path).parent.mkdir(parents=True)
-            (tmp_path / path).write_text("{}", encoding="utf-8")
-    assert [file.state for file in check("text", tmp_path).files] == ["whole", "whole"]
+    digits = Source(files=(SourceFile(path="digits/d.json", urls=()),), needs=("vectors",))
+    monkeypatch.setattr(sources, "SOURCES", {"vectors": vectors, "digits": digits})
+    found = check("digits", tmp_path)
+    assert [file.path for file in found.files] == ["digits/d.json", "vectors/v.json"]
+
+
+def test_word_vectors_are_judged_by_their_reader(tmp_path):
+    problem = check("glove", tmp_path).problem
+    assert problem is not None
+    assert problem.startswith(f"{tmp_path}/glove holds no word vectors")
+    (tmp_path / "glove").mkdir()
+    vector = " ".join(["word", *["0.5"] * 100]) + "\n"
+    (tmp_path / "glove" / "glove.6B.100d.txt").write_text(vector, encoding="utf-8")
+    found = check("glove", tmp_path)
+    assert (found.problem, found.others) == (None, ("glove/glove.6B.100d.txt",))
+    assert [file.state for file in found.files] == ["missing"]
 
 
 @pytest.mark.data

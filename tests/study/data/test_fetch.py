@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 import socket
+import urllib.request
 from pathlib import Path
+from ssl import SSLCertVerificationError
 from types import SimpleNamespace
+from urllib.error import URLError
 
 import pytest
 
@@ -39,6 +43,7 @@ def test_a_file_is_fetched_whole_and_nothing_is_left_beside_it(desk):
     assert desk.target.read_bytes() == CONTENT
     assert desk.names() == ["numbers.gz"]
     assert desk.server.ranges == [None]
+    assert desk.server.seen[0].encoding == "identity"
     assert desk.user.said == [
         f"set/numbers.gz (300.1 kB): fetching from {desk.server.url(PATH)}.",
         "set/numbers.gz: fetched, 300.1 kB; md5 as published.",
@@ -115,16 +120,19 @@ def test_a_server_that_sends_the_same_beginning_for_ever_is_given_up(desk):
 )
 @pytest.mark.parametrize("is_careless", [False, True])
 def test_a_file_that_changes_between_two_tries_is_fetched_anew(desk, version, is_careless):
-    desk.change(size=None, checksum=md5(OTHER))
+    # Of the same size, so that the version alone tells.
+    changed = CONTENT[::-1]
+    desk.change(checksum=md5(changed))
+    desk.user.may_be = (changed,)
     first = {"etag": None, "last_modified": "Mon, 01 Jan 2024 00:00:00 GMT"}
     if version["etag"] is not None:
         first["etag"] = version["etag"].replace("second", "first")
     desk.publish(CONTENT, **first)
     desk.server.replies.append(Reply(cut_after=CUT))
-    desk.server.before.extend([lambda: None, lambda: desk.publish(OTHER, **version)])
+    desk.server.before.extend([lambda: None, lambda: desk.publish(changed, **version)])
     desk.server.always = Reply(ignores_condition=is_careless)
     desk.fetch()
-    assert desk.target.read_bytes() == OTHER
+    assert desk.target.read_bytes() == changed
     if is_careless:
         assert desk.user.said[2] == (
             "set/numbers.gz: the file changed on the server; trying again in 2 s."
@@ -144,7 +152,10 @@ def test_a_file_of_another_size_is_another_file(desk):
     assert desk.server.ranges == [f"bytes={CUT}-", None]
 
 
-def test_a_weak_name_of_a_version_is_compared_but_never_sent(desk):
+@pytest.mark.parametrize("has_checksum", [True, False])
+def test_a_weak_name_of_a_version_is_compared_but_never_sent(desk, has_checksum):
+    if not has_checksum:
+        desk.change(checksum=None)
     desk.publish(CONTENT, etag='W/"first"')
     cut_once(desk)
     desk.fetch()
@@ -318,6 +329,21 @@ def test_without_a_network_the_message_says_so(desk):
         )
     assert desk.user.waited == [1.0, 2.0, 4.0, 8.0]
     assert desk.names() == []
+
+
+def test_a_stranger_in_the_place_of_the_publisher_is_asked_once(desk, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise URLError(SSLCertVerificationError(1, "certificate verify failed: self-signed"))
+
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    assert ": no connection (certificate verify failed: self-signed). Run" in failure(desk)
+    assert desk.user.waited == []
+
+
+def test_a_long_check_is_announced(desk, monkeypatch):
+    monkeypatch.setattr(importlib.import_module("study.data.fetch"), "_LONG_TO_CHECK", N)
+    desk.fetch()
+    assert desk.user.said[1] == "set/numbers.gz: checking 300.1 kB."
 
 
 def test_a_redirection_keeps_the_range(desk):
