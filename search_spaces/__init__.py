@@ -5,7 +5,7 @@ knows Optuna.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from search_spaces.challenger import SEARCHED as CHALLENGER_SEARCHED
 from search_spaces.challenger import challenger_rules
@@ -30,9 +30,10 @@ from search_spaces.random import SEARCHED as RANDOM_SEARCHED
 from search_spaces.random import challenge_rules
 from search_spaces.random_erasing import SEARCHED as RANDOM_ERASING_SEARCHED
 from search_spaces.random_erasing import erasing_rules
+from search_spaces.reldrop import CONDITIONS as RELDROP_CONDITIONS
 from search_spaces.reldrop import SEARCHED as RELDROP_SEARCHED
 from search_spaces.reldrop import reldrop_rules
-from search_spaces.rules import Limits, Rule
+from search_spaces.rules import Condition, Limits, Rule
 from search_spaces.saliency_guided import SEARCHED as SALIENCY_GUIDED_SEARCHED
 from search_spaces.saliency_guided import saliency_guided_rules
 from search_spaces.space import Space, check_values, resolve
@@ -45,10 +46,12 @@ class NamedSpace:
     Attributes:
         rules: What each dimension allows, given what a dataset allows.
         searched: Dimensions that are searched unless a study file says otherwise.
+        conditions: Which choices open which dimensions.
     """
 
     rules: Callable[[Limits], Mapping[str, Rule]]
     searched: tuple[str, ...]
+    conditions: Mapping[str, Condition] = field(default_factory=dict)
 
 
 # A method that is not here has nothing to search.
@@ -60,13 +63,16 @@ SPACES: Mapping[str, NamedSpace] = {
     "pgd": NamedSpace(rules=pgd_rules, searched=PGD_SEARCHED),
     "random": NamedSpace(rules=challenge_rules, searched=RANDOM_SEARCHED),
     "random_erasing": NamedSpace(rules=erasing_rules, searched=RANDOM_ERASING_SEARCHED),
-    "reldrop": NamedSpace(rules=reldrop_rules, searched=RELDROP_SEARCHED),
+    "reldrop": NamedSpace(
+        rules=reldrop_rules, searched=RELDROP_SEARCHED, conditions=RELDROP_CONDITIONS
+    ),
     "saliency_guided": NamedSpace(rules=saliency_guided_rules, searched=SALIENCY_GUIDED_SEARCHED),
 }
 
 __all__ = [
     "SPACES",
     "CategoricalDimension",
+    "Condition",
     "Dimension",
     "FloatDimension",
     "IntDimension",

@@ -13,19 +13,23 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from search_spaces.dimensions import Dimension, FloatDimension, IntDimension, ParamValue
+from search_spaces.dimensions import (
+    CategoricalDimension,
+    Dimension,
+    FloatDimension,
+    IntDimension,
+    ParamValue,
+)
+from search_spaces.space import Space
 
 SamplerName: TypeAlias = Literal["tpe", "random"]
 
 
-def distributions(dimensions: Mapping[str, Dimension]) -> dict[str, BaseDistribution]:
-    """Say each dimension in Optuna's words."""
-    return {name: _distribution(axis) for name, axis in dimensions.items()}
-
-
-def suggest(trial: optuna.Trial, dimensions: Mapping[str, Dimension]) -> None:
-    """Give a trial that was asked for in part the parameters that it lacks."""
-    for name, axis in dimensions.items():
+def suggest(trial: optuna.Trial, space: Space) -> None:
+    """Give a trial its parameters, or those that it lacks if it was asked for in part."""
+    for name, axis in space.dimensions.items():
+        if not space.is_open(name, trial.params):
+            continue
         if isinstance(axis, IntDimension):
             trial.suggest_int(name, axis.low, axis.high, log=axis.log)
         elif isinstance(axis, FloatDimension):
@@ -34,9 +38,15 @@ def suggest(trial: optuna.Trial, dimensions: Mapping[str, Dimension]) -> None:
             trial.suggest_categorical(name, axis.choices)
 
 
-def point(params: Mapping[str, ParamValue]) -> dict[str, BaseDistribution]:
-    """Make distributions that hold exactly one point, so that asking with them gives it."""
-    return {name: _single(value) for name, value in params.items()}
+def point(
+    params: Mapping[str, ParamValue], dimensions: Mapping[str, Dimension]
+) -> dict[str, BaseDistribution]:
+    """Say a point that was chosen beforehand in Optuna's words.
+
+    Numbers get a distribution that holds nothing else; choices that of their dimension, which
+    Optuna wants to be the same in all trials.
+    """
+    return {name: _around(value, dimensions.get(name)) for name, value in params.items()}
 
 
 def sampler(name: SamplerName, seed: int, n_startup_trials: int) -> optuna.samplers.BaseSampler:
@@ -52,15 +62,9 @@ def sampler(name: SamplerName, seed: int, n_startup_trials: int) -> optuna.sampl
     return optuna.samplers.TPESampler(seed=seed, n_startup_trials=n_startup_trials)
 
 
-def _distribution(axis: Dimension) -> BaseDistribution:
-    if isinstance(axis, IntDimension):
-        return IntDistribution(axis.low, axis.high, log=axis.log)
-    if isinstance(axis, FloatDimension):
-        return FloatDistribution(axis.low, axis.high, log=axis.log)
-    return CategoricalDistribution(axis.choices)
-
-
-def _single(value: ParamValue) -> BaseDistribution:
+def _around(value: ParamValue, axis: Dimension | None) -> BaseDistribution:
+    if isinstance(axis, CategoricalDimension) and value in axis:
+        return CategoricalDistribution(axis.choices)
     if type(value) is int:
         return IntDistribution(value, value)
     if type(value) is float:

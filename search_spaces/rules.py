@@ -19,17 +19,21 @@ from search_spaces.errors import SpaceError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What an arm's dataset allows.
+    """What an arm allows.
 
     Attributes:
-        dataset: Its name, for messages.
+        dataset: Name of its dataset, for messages.
         n_classes: Number of classes C.
         n_features: Number of input features D.
+        attributions: Names of the attributions there are.
+        is_image: Whether its samples are images.
     """
 
     dataset: str
     n_classes: int
     n_features: int
+    attributions: tuple[str, ...] = ("epsilon_lrp",)
+    is_image: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +158,19 @@ class ChoiceRule:
                 return choice
         known = ", ".join(map(str, self.choices))
         raise SpaceError(f"{what} must be among {known}, got {value!r}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """What must be chosen for a dimension to have an effect.
+
+    Attributes:
+        dimension: Another dimension, of choices.
+        value: Its choice that opens this one.
+    """
+
+    dimension: str
+    value: ParamValue
 
 
 Rule: TypeAlias = IntegerRule | RealRule | ShareOrCountRule | ChoiceRule

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from search_spaces.dimensions import CategoricalDimension, Dimension, ParamValue
 from search_spaces.errors import SpaceError
-from search_spaces.rules import Rule
+from search_spaces.rules import Condition, Rule
 
 _KEYS = ("low", "high", "log")
 
@@ -21,14 +21,25 @@ class Space:
     Attributes:
         dimensions: Name to axis, in the order in which they are proposed.
         fixed: Dimensions that the study file holds at one value.
+        conditions: For some dimensions, the choice of another one without which they are not
+            proposed.
     """
 
     dimensions: Mapping[str, Dimension]
     fixed: Mapping[str, ParamValue]
+    conditions: Mapping[str, Condition] = field(default_factory=dict)
+
+    def is_open(self, name: str, params: Mapping[str, ParamValue]) -> bool:
+        """Tell whether a dimension has an effect beside what is chosen already."""
+        condition = self.conditions.get(name)
+        return condition is None or params.get(condition.dimension) == condition.value
 
 
 def resolve(
-    rules: Mapping[str, Rule], given: Mapping[str, Any], searched: tuple[str, ...]
+    rules: Mapping[str, Rule],
+    given: Mapping[str, Any],
+    searched: tuple[str, ...],
+    conditions: Mapping[str, Condition] | None = None,
 ) -> Space:
     """Make the space of one arm.
 
@@ -37,6 +48,7 @@ def resolve(
         given: What the study file says of some of these dimensions: ``{low, high, log}``, a
             list of choices, or one value, at which the dimension is held.
         searched: The dimensions that are searched even where the file does not mention them.
+        conditions: Which choices open which dimensions; of effect where the choice is searched.
 
     Raises:
         SpaceError: If a dimension is unknown, or what is given is of the wrong kind or out of
@@ -60,7 +72,22 @@ def resolve(
         except SpaceError as error:
             dot = "." if isinstance(entry, Mapping) else ": "
             raise SpaceError(f"{name}{dot}{error}") from None
-    return Space(dimensions=dimensions, fixed=fixed)
+    return Space(
+        dimensions=_choices_first(dimensions, conditions or {}),
+        fixed=fixed,
+        conditions={
+            name: condition
+            for name, condition in (conditions or {}).items()
+            if name in dimensions and condition.dimension in dimensions
+        },
+    )
+
+
+def _choices_first(
+    dimensions: Mapping[str, Dimension], conditions: Mapping[str, Condition]
+) -> dict[str, Dimension]:
+    openers = {condition.dimension for condition in conditions.values()}
+    return {name: dimensions[name] for name in sorted(dimensions, key=lambda n: n not in openers)}
 
 
 def check_values(

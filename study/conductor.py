@@ -235,7 +235,7 @@ class Conductor:
     def _final_trial(self) -> Entry | None:
         for arm in self._spec.arms:
             for params in self._open_points(arm):
-                return self._ledger.ask_point(arm.name, params)
+                return self._ledger.ask_point(arm.name, params, arm.space)
         return None
 
     def _is_search_open(self, arm: Arm) -> bool:

@@ -147,7 +147,8 @@ def rebuild_review(name: str, options: Options, console: Console) -> Waiting:
 
 def _reader(spec: StudySpec, folder: StudyFolder, options: Options) -> Conductor:
     maximise = spec.direction == "maximise"
-    ledger = Ledger(options.database_url, spec.name, maximise=maximise, must_exist=True)
+    is_named = options.database is not None
+    ledger = Ledger(options.database_url, spec.name, maximise=maximise, must_exist=is_named)
     return Conductor(spec, folder, ledger, (), is_reader=True)
 
 
@@ -195,7 +196,8 @@ def _check_before_start(
     for arm in spec.arms:
         try:
             arm.dataset.check(options.data)
-            arm.trial_config({}, (0,), is_final=False).check_model()
+            for point in arm.points_of_choices():
+                arm.trial_config(point, (0,), is_final=False).check_model()
         except TrainableError as error:
             raise SpecError(f"{where}: arm {arm.name}: {error}") from None
     if not folder.spec.exists():

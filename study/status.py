@@ -56,8 +56,13 @@ class Status:
     tracking_error: str | None
 
 
-def study_status(folder: StudyFolder, database_url: str) -> Status:
+def study_status(folder: StudyFolder, database_url: str, *, must_exist: bool = True) -> Status:
     """Read the status of a study.
+
+    Args:
+        folder: Its folder.
+        database_url: URL of the Optuna database.
+        must_exist: Whether a missing SQLite file is an error; else nothing was begun yet.
 
     Raises:
         SpecError: If there is no study there.
@@ -65,7 +70,7 @@ def study_status(folder: StudyFolder, database_url: str) -> Status:
     """
     manifest = read_manifest(folder.manifest)
     maximise = manifest.direction == "maximise"
-    ledger = Ledger(database_url, manifest.name, maximise=maximise, must_exist=True)
+    ledger = Ledger(database_url, manifest.name, maximise=maximise, must_exist=must_exist)
     entries = [
         entry
         for arm in manifest.search

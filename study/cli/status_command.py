@@ -27,7 +27,9 @@ def command(name: str, as_json: bool, database: str | None, storage: Path) -> in
     from study.status import study_status
 
     place = storage_of(storage)
-    status = study_status(place.study(name), database or place.database_url)
+    status = study_status(
+        place.study(name), database or place.database_url, must_exist=database is not None
+    )
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(status), indent=2))
         return 0

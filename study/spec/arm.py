@@ -22,8 +22,10 @@ from search_spaces import (
     sweep,
 )
 from study.spec.settings import Replicas, Search, Sensitivity
+from trainables.attribution import ATTRIBUTIONS
 from trainables.config import TrainingConfig, TrialConfig
 from trainables.datasets import DatasetConfig
+from trainables.decoding import decode, encode
 from trainables.methods import MethodConfig
 from trainables.models import ModelConfig
 from trainables.seeding import derive_seed
@@ -92,6 +94,21 @@ class Arm:
         """Give a point of the space: the low end or first choice of every dimension."""
         return {name: _first(axis) for name, axis in self.space.dimensions.items()}
 
+    def points_of_choices(self) -> tuple[dict[str, ParamValue], ...]:
+        """Give points of the space among which every choice of every dimension occurs."""
+        some = self.some_point()
+        return distinct(
+            [
+                some,
+                *(
+                    {**some, name: choice}
+                    for name, axis in self.space.dimensions.items()
+                    if isinstance(axis, CategoricalDimension)
+                    for choice in axis.choices
+                ),
+            ]
+        )
+
     def checked(self, sweep: Sensitivity) -> Sensitivity:
         """Check a sweep over a dimension that is searched.
 
@@ -104,11 +121,16 @@ class Arm:
         """
         rules = method_rules(self.method, self.limits)
         values = check_values(rules, sweep.over, sweep.values or ())
-        kind = type(_first(self.space.dimensions[sweep.over]))
+        axis = self.space.dimensions[sweep.over]
+        kind = type(_first(axis))
         if any(type(value) is not kind for value in values):
             raise SpaceError(
                 f"{sweep.over} must be swept over {_KINDS[kind]}, as it is searched, got "
                 f"{list(values)}."
+            )
+        if kind in (str, bool) and not all(value in axis for value in values):
+            raise SpaceError(
+                f"{sweep.over} must be swept over choices that are searched, got {list(values)}."
             )
         return dataclasses.replace(sweep, values=values or None)
 
@@ -116,8 +138,8 @@ class Arm:
         self, params: Mapping[str, ParamValue], seeds: tuple[int, ...], *, is_final: bool
     ) -> TrialConfig:
         """Make the configuration of one trial."""
-        settings: dict[str, Any] = {**self.space.fixed, **params}
-        method = dataclasses.replace(self.method, **settings)
+        settings: dict[str, Any] = {**encode(self.method), **self.space.fixed, **params}
+        method = decode(type(self.method), settings, "method")
         return TrialConfig(
             dataset=self.dataset,
             model=self.model,
@@ -149,7 +171,13 @@ def replica_seeds(seed: int, phase: str, count: int) -> tuple[int, ...]:
 def dataset_limits(dataset: DatasetConfig) -> Limits:
     """Say what a dataset allows."""
     info = dataset.info
-    return Limits(dataset=dataset.name, n_classes=info.n_classes, n_features=info.n_features)
+    return Limits(
+        dataset=dataset.name,
+        n_classes=info.n_classes,
+        n_features=info.n_features,
+        attributions=tuple(sorted(ATTRIBUTIONS)),
+        is_image=info.domain == "image",
+    )
 
 
 def method_rules(method: MethodConfig, limits: Limits) -> Mapping[str, Rule]:

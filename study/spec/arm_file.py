@@ -124,7 +124,7 @@ def _space(raw: _RawArm) -> Space:
     searched = tuple(d for d in (named.searched if named else ()) if d not in raw.held)
     given = {d: e for d, e in raw.file.search.space.items() if _is_searchable(raw, d)}
     try:
-        return resolve(raw.rules, given, searched)
+        return resolve(raw.rules, given, searched, named.conditions if named else None)
     except SpaceError as error:
         keys = str(error).split(" ")[0].rstrip(":").split(".")
         raise ConfigError(f"{raw.path('search', 'space', *keys)}.search.space.{error}") from None
@@ -188,7 +188,8 @@ def _check_config(where: str, arm: Arm) -> None:
     # What method and dataset must hold together, before anything is trained; a searched
     # dimension counts with a value of its axis, not with the method's default.
     try:
-        arm.trial_config(arm.some_point(), (0,), is_final=False)
+        for point in arm.points_of_choices():
+            arm.trial_config(point, (0,), is_final=False)
     except ConfigError as error:
         raise ConfigError(f"{where}.{error}") from None
 

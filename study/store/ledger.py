@@ -21,7 +21,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces import ParamValue, Space
-from search_spaces.optuna_space import SamplerName, distributions, point, sampler, suggest
+from search_spaces.optuna_space import SamplerName, point, sampler, suggest
 from study.errors import StoreError
 from study.store.folder import TrialKey
 from study.tracking.address import masked
@@ -103,24 +103,21 @@ class Ledger:
         study.sampler = sampler(
             settings.name, (settings.seed + n_trials) % 2**32, settings.startup_trials
         )
-        trial = self._half_asked(arm, study)
-        if trial is None:
-            trial = study.ask(distributions(space.dimensions))
-        else:
-            suggest(trial, space.dimensions)
+        trial = self._half_asked(arm, study) or study.ask()
+        suggest(trial, space)
         started_ms = _now_ms()
         # Last of all: a trial without it was not wholly asked for.
         trial.set_user_attr("started_ms", started_ms)
         key = TrialKey(arm=arm, phase="search", number=trial.number)
         return _running(key, trial.params, started_ms)
 
-    def ask_point(self, arm: str, params: Mapping[str, ParamValue]) -> Entry:
-        """Enter a point that was chosen beforehand as a final trial."""
+    def ask_point(self, arm: str, params: Mapping[str, ParamValue], space: Space) -> Entry:
+        """Enter a point of an arm's space that was chosen beforehand as a final trial."""
         started_ms = _now_ms()
         template = optuna.trial.create_trial(
             state=TrialState.RUNNING,
             params=dict(params),
-            distributions=point(params),
+            distributions=point(params, space.dimensions),
             user_attrs={"started_ms": started_ms},
         )
         self._study(arm, "final")

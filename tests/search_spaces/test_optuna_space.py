@@ -12,15 +12,22 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from search_spaces import CategoricalDimension, FloatDimension, IntDimension
-from search_spaces.optuna_space import distributions, point, sampler
+from search_spaces import (
+    CategoricalDimension,
+    Condition,
+    FloatDimension,
+    IntDimension,
+    Space,
+)
+from search_spaces.optuna_space import point, sampler, suggest
 
 SAMPLERS = ("tpe", "random")
-SPACE = {
+DIMENSIONS = {
     "top_k": IntDimension(low=1, high=10),
     "alpha": FloatDimension(low=0.1, high=2.0),
     "split": CategoricalDimension(choices=(0.25, 0.5)),
 }
+SPACE = Space(dimensions=DIMENSIONS, fixed={})
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -36,17 +43,22 @@ def asked(name: str, seed: int, trials: int = 8) -> list[dict[str, object]]:
     study = optuna.create_study(sampler=sampler(name, seed, 3), direction="maximize")
     found = []
     for _ in range(trials):
-        trial = study.ask(distributions(SPACE))
+        trial = study.ask()
+        suggest(trial, SPACE)
         study.tell(trial, trial.params["alpha"])
         found.append(trial.params)
     return found
 
 
 def test_each_axis_has_its_distribution():
-    assert distributions(
-        {**SPACE, "beta": FloatDimension(low=0.1, high=1.0, log=True)}
-        | {"n_features": IntDimension(low=1, high=784, log=True)}
-    ) == {
+    dimensions = {
+        **DIMENSIONS,
+        "beta": FloatDimension(low=0.1, high=1.0, log=True),
+        "n_features": IntDimension(low=1, high=784, log=True),
+    }
+    trial = optuna.create_study().ask()
+    suggest(trial, Space(dimensions=dimensions, fixed={}))
+    assert trial.distributions == {
         "top_k": IntDistribution(1, 10),
         "alpha": FloatDistribution(0.1, 2.0),
         "split": CategoricalDistribution((0.25, 0.5)),
@@ -58,8 +70,8 @@ def test_each_axis_has_its_distribution():
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_every_proposed_point_lies_on_its_axes(name):
     for params in asked(name, 0, 12):
-        assert params.keys() == SPACE.keys()
-        assert all(value in SPACE[dimension] for dimension, value in params.items())
+        assert params.keys() == DIMENSIONS.keys()
+        assert all(value in DIMENSIONS[dimension] for dimension, value in params.items())
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -92,7 +104,7 @@ VALUES = st.one_of(
 @given(params=st.dictionaries(st.sampled_from("abcd"), VALUES), name=st.sampled_from(SAMPLERS))
 def test_asking_for_one_point_gives_exactly_it_whatever_the_sampler(params, name):
     study = optuna.create_study(sampler=sampler(name, 0, 1))
-    found = study.ask(point(params)).params
+    found = study.ask(point(params, {})).params
     assert found == params
     assert {key: type(value) for key, value in found.items()} == {
         key: type(value) for key, value in params.items()
@@ -103,6 +115,59 @@ def test_asking_for_one_point_gives_exactly_it_whatever_the_sampler(params, name
 def test_points_after_each_other_in_one_study_stay_exact(name):
     study = optuna.create_study(sampler=sampler(name, 0, 1))
     for value in (1, 10, 3):
-        trial = study.ask(point({"top_k": value, "alpha": value / 10}))
+        trial = study.ask(point({"top_k": value, "alpha": value / 10}, DIMENSIONS))
         assert trial.params == {"top_k": value, "alpha": value / 10}
         study.tell(trial, float(value))
+
+
+def test_points_with_different_choices_share_a_study():
+    storage = optuna.storages.InMemoryStorage()
+    study = optuna.create_study(storage=storage)
+    for split in (0.5, 0.25, 0.5):
+        params = {"split": split}
+        study.add_trial(
+            optuna.trial.create_trial(
+                params=params, distributions=point(params, DIMENSIONS), value=0.0
+            )
+        )
+    assert [trial.params["split"] for trial in study.trials] == [0.5, 0.25, 0.5]
+
+
+VARIANTS = Space(
+    dimensions={
+        "variant": CategoricalDimension(choices=("pixel", "block")),
+        "mix": FloatDimension(low=0.0, high=1.0),
+        "max_area": FloatDimension(low=0.1, high=0.9),
+        "probability": FloatDimension(low=0.0, high=1.0),
+    },
+    fixed={},
+    conditions={
+        "mix": Condition(dimension="variant", value="pixel"),
+        "max_area": Condition(dimension="variant", value="block"),
+    },
+)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_choice_opens_its_own_dimensions_alone(name):
+    study = optuna.create_study(sampler=sampler(name, 0, 3), direction="maximize")
+    seen = set()
+    for _ in range(20):
+        trial = study.ask()
+        suggest(trial, VARIANTS)
+        variant = trial.params["variant"]
+        seen.add(variant)
+        own = "mix" if variant == "pixel" else "max_area"
+        assert set(trial.params) == {"variant", own, "probability"}
+        study.tell(trial, trial.params["probability"])
+    assert seen == {"pixel", "block"}
+
+
+def test_a_trial_that_was_asked_for_in_part_gets_the_rest():
+    study = optuna.create_study(sampler=sampler("tpe", 0, 3))
+    trial = study.ask()
+    trial.suggest_categorical("variant", ("pixel", "block"))
+    variant = trial.params["variant"]
+    suggest(trial, VARIANTS)
+    assert trial.params["variant"] == variant
+    assert len(trial.params) == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import optuna
 import pytest
 
 from search_spaces import (
@@ -14,10 +15,15 @@ from search_spaces import (
     Limits,
     resolve,
 )
-from search_spaces.optuna_space import distributions
+from search_spaces.optuna_space import suggest
+from study.spec.arm import dataset_limits
+from trainables.attribution import ATTRIBUTIONS
 from trainables.datasets import DATASETS
+from trainables.decoding import decode
+from trainables.errors import ConfigError
 from trainables.methods import METHODS
 
+IMAGES_ALONE = ("cutmix", "random_erasing")
 LIMITS = [
     Limits(dataset="two classes, one feature", n_classes=2, n_features=1),
     Limits(dataset="digits", n_classes=10, n_features=784),
@@ -65,16 +71,22 @@ def test_the_default_space_resolves_and_can_be_said_to_optuna(name, limits):
     space = resolve(named.rules(limits), {}, named.searched)
     assert set(space.dimensions) == set(named.searched)
     assert not space.fixed
-    assert set(distributions(space.dimensions)) == set(named.searched)
+    trial = optuna.create_study().ask()
+    suggest(trial, space)
+    assert set(trial.params) == set(named.searched)
 
 
 @pytest.mark.parametrize("dataset", sorted(DATASETS))
 def test_both_ends_of_every_axis_are_accepted_by_the_method_itself(name, dataset):
     info = DATASETS[dataset]().info
-    limits = Limits(dataset=dataset, n_classes=info.n_classes, n_features=info.n_features)
+    if info.domain != "image" and name in IMAGES_ALONE:
+        with pytest.raises(ConfigError):
+            METHODS[name]().check(info)
+        return
+    limits = dataset_limits(DATASETS[dataset]())
     for dimension, rule in SPACES[name].rules(limits).items():
         for end in ends(rule.dimension({})):
-            METHODS[name](**{dimension: end}).check(info)
+            decode(METHODS[name], {dimension: end}).check(info)
 
 
 def test_the_control_searches_what_challenger_searches_but_the_rank():
@@ -82,4 +94,38 @@ def test_the_control_searches_what_challenger_searches_but_the_rank():
     for limits in LIMITS:
         control = SPACES["random"].rules(limits)
         challenger = SPACES["challenger"].rules(limits)
-        assert {key: rule for key, rule in challenger.items() if key != "top_k"} == control
+        assert {key: challenger[key] for key in control} == control
+        assert set(challenger) - set(control) == {"top_k", "attribution"}
+
+
+def test_every_attribution_may_be_chosen():
+    limits = dataset_limits(DATASETS["digits"]())
+    for name in ("challenger", "reldrop"):
+        rule = SPACES[name].rules(limits)["attribution"]
+        assert set(rule.dimension({}).choices) == set(ATTRIBUTIONS)
+
+
+def test_each_condition_is_between_dimensions_and_on_a_choice_that_there_is(name, limits):
+    rules = SPACES[name].rules(limits)
+    for dimension, condition in SPACES[name].conditions.items():
+        assert dimension in rules
+        assert condition.value in rules[condition.dimension].dimension({}).choices
+
+
+def test_each_variant_of_reldrop_opens_its_own_dimensions():
+    named = SPACES["reldrop"]
+    rules = named.rules(LIMITS[1])
+    both = resolve(
+        rules, {"max_area": {}, "candidates": {}, "variant": {}}, named.searched, named.conditions
+    )
+    assert next(iter(both.dimensions)) == "variant"
+    opened = {
+        variant: {name for name in both.dimensions if both.is_open(name, {"variant": variant})}
+        for variant in ("pixel", "block")
+    }
+    assert opened == {
+        "pixel": {"variant", "probability", "mix", "threshold"},
+        "block": {"variant", "probability", "max_area", "candidates"},
+    }
+    one = resolve(rules, {}, named.searched, named.conditions)
+    assert one.conditions == {}

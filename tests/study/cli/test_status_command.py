@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from search_spaces import Space
 from study.spec import load
 from study.store.folder import Storage
 from study.store.lease import lease
@@ -23,7 +24,7 @@ def half_done(begun):
     ledger.complete(keys[0], 0.25)
     ledger.complete(keys[1], 0.5)
     ledger.fail(keys[2], "the loss is not finite at epoch 4 for seed 1")
-    ledger.complete(ledger.ask_point("base", {}).key, 0.75)
+    ledger.complete(ledger.ask_point("base", {}, Space(dimensions={}, fixed={})).key, 0.75)
     return begun
 
 
@@ -96,6 +97,7 @@ def test_the_table_shows_lanes_and_failures_with_their_reasons(call):
 @pytest.mark.usefixtures("half_done")
 def test_the_database_may_be_elsewhere(call, tmp_path, monkeypatch):
     url = f"sqlite:///{tmp_path}/other.db"
+    Ledger(url, "mine", maximise=True)
     found = json.loads(call("status", "mine", "--json", "--database", url).out)
     assert [one["asked"] for one in found["lanes"]] == [0, 0, 0]
     monkeypatch.setenv("CHALLENGER_DATABASE", url)

@@ -14,6 +14,7 @@ from study.spec.settings import Sensitivity
 from study.spec.study_spec import StudySpec, parse
 from study.store.folder import RESERVED_NAMES
 from tests.study.study_files import DEFAULTS, refusal, study, text
+from trainables.attribution import Saliency
 from trainables.config import TrainingConfig
 from trainables.datasets import Digits, Mnist
 from trainables.methods import METHODS, Challenger
@@ -490,3 +491,31 @@ REFUSALS = {
 @pytest.mark.parametrize(("content", "message"), REFUSALS.items(), ids=range(len(REFUSALS)))
 def test_what_is_wrong_is_said_with_its_path_in_the_file(content, message):
     assert refusal(content) == message
+
+
+ATTRIBUTIONS_SEARCHED = (
+    "{method: challenger, search: {space: {attribution: [epsilon_lrp, saliency]}}, "
+    "sensitivity: [{over: attribution%s}]}"
+)
+
+
+def test_the_attribution_is_a_dimension_of_choices():
+    arm = only(study(ATTRIBUTIONS_SEARCHED % ""))
+    assert arm.sweeps() == {"attribution": ("epsilon_lrp", "saliency")}
+    point = {**arm.some_point(), "attribution": "saliency"}
+    assert arm.trial_config(point, (0,), is_final=False).method.attribution == Saliency()
+    assert [p["attribution"] for p in arm.points_of_choices()] == ["epsilon_lrp", "saliency"]
+
+
+def test_a_text_that_is_not_searched_cannot_be_swept():
+    assert refusal(text(ATTRIBUTIONS_SEARCHED % ", values: [saliency, deep_lift]")) == (
+        "arms[0].sensitivity[0].values: attribution must be swept over choices that are searched, "
+        "got ['saliency', 'deep_lift']."
+    )
+
+
+def test_an_attribution_that_there_is_not_is_refused_with_those_that_there_are():
+    arms = "{method: challenger, search: {space: {attribution: [epsilon_lrp, gradcam]}}}"
+    assert refusal(text(arms)).startswith(
+        "arms[0].search.space.attribution: each choice must be among captum_lrp, deconvolution,"
+    )

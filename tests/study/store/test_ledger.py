@@ -53,7 +53,7 @@ def test_a_file_is_made_with_write_ahead_logging(url: str, tmp_path: Path) -> No
 
 def test_a_trial_is_running_from_the_moment_it_is_asked_for(url: str) -> None:
     ledger = open_ledger(url)
-    asked = [ledger.ask("a", SPACE, TPE), ledger.ask_point("a", POINT)]
+    asked = [ledger.ask("a", SPACE, TPE), ledger.ask_point("a", POINT, SPACE)]
     for entry in asked:
         assert entry.state == "RUNNING"
         assert entry.value is entry.reason is entry.finished_ms is None
@@ -64,7 +64,7 @@ def test_a_trial_is_running_from_the_moment_it_is_asked_for(url: str) -> None:
 
 def test_a_point_is_stored_to_the_last_bit_with_its_types(url: str) -> None:
     point = {**POINT, "is_on": True, "class_mode": "topk"}
-    key = open_ledger(url).ask_point("a", point).key
+    key = open_ledger(url).ask_point("a", point, SPACE).key
     params = open_ledger(url).entry(key).params
     assert params == point
     assert {name: type(value) for name, value in params.items()} == {
@@ -76,7 +76,7 @@ def test_trials_are_numbered_from_zero_in_each_arm_and_phase(url: str) -> None:
     ledger = open_ledger(url)
     numbers = [
         [ledger.ask(arm, SPACE, TPE).key.number for _ in range(2)]
-        + [ledger.ask_point(arm, POINT).key.number for _ in range(2)]
+        + [ledger.ask_point(arm, POINT, SPACE).key.number for _ in range(2)]
         for arm in ("a", "b")
     ]
     assert numbers == [[0, 1, 0, 1], [0, 1, 0, 1]]
@@ -217,7 +217,7 @@ import json, sys
 from study.store.ledger import Ledger
 from tests.study.store.test_ledger import POINT, SPACE, TPE
 ledger = Ledger(sys.argv[1], "tiny", maximise=True)
-keys = [ledger.ask("a", SPACE, TPE).key, ledger.ask_point("a", POINT).key]
+keys = [ledger.ask("a", SPACE, TPE).key, ledger.ask_point("a", POINT, SPACE).key]
 for key in keys:
     ledger.complete(key, 0.5)
 print(json.dumps([[e.started_ms, e.finished_ms] for e in map(ledger.entry, keys)]))
