@@ -45,8 +45,8 @@ class Reuters(TextSettings):
     ``modapte_single``: the ModApte split of Reuters-21578, of which the newswires with exactly
     one topic stay, and of those the ones whose topic then occurs among the training and among
     the test newswires; 52 topics in alphabetical order, 6,532 and 2,568 newswires, the
-    literature's "R52". The text is author, dateline, title and body. Three topics have one or
-    two training newswires each, so subsets are drawn with ``train_size``.
+    literature's "R52". The text is author, dateline, title and body. Four topics have one or two
+    training newswires each, so subsets are drawn with ``train_size``.
 
     ``keras``: the set of ``keras.datasets.reuters``, 46 topics, 8,982 and 2,246 newswires, drawn
     at random as Keras draws them. The paper's number of topics; results of the two rules are not

@@ -123,5 +123,17 @@ def test_a_newswire_that_comes_twice_is_refused(tmp_path):
     )
     pack(path, {"reut2-000.sgm": written.encode()})
     assert message(lambda: read_newswires(path)) == refused(path, 21_578, 9603, 3299)
-    pack(path, {"reut2-000.sgm": written.replace('"2"', '"1"', 1).encode()})
-    assert len(read_newswires(path)) == 21_578
+
+
+def test_newswires_are_in_order_of_their_number_whatever_the_order_of_the_files(tmp_path):
+    path = tmp_path / "reuters21578.tar.gz"
+    parts = ["TEST"] * 3299 + ["TRAIN"] * 9603 + ["NOT-USED"] * 8676
+    written = [
+        f'<REUTERS TOPICS="YES" LEWISSPLIT="{part}" NEWID="{number}"></REUTERS>'
+        for number, part in enumerate(parts, start=1)
+    ]
+    halves = ["".join(written[9000:]).encode(), "".join(written[:9000]).encode()]
+    pack(path, {"reut2-001.sgm": halves[0], "reut2-000.sgm": halves[1]})
+    newswires = read_newswires(path)
+    assert [one.number for one in newswires] == list(range(1, 21_579))
+    assert newswires[0].part == "test"

@@ -113,6 +113,14 @@ def test_a_corpus_is_read_once_for_equal_settings_and_vectors(folders, monkeypat
         Texts(length=3).documents(folders)
 
 
+def test_other_vectors_in_a_file_of_the_same_name_are_read(folders):
+    before, _ = Texts(length=3).documents(folders)
+    put_glove(folders.root, ["and", *WORDS])
+    after, _ = Texts(length=3).documents(folders)
+    assert torch.equal(before.tokens, after.tokens)
+    assert not torch.equal(before.vectors, after.vectors)
+
+
 def test_without_vectors_nothing_is_read(folders, monkeypatch):
     (folders.root / "glove" / "glove.6B.100d.txt").unlink()
     monkeypatch.setattr(Texts, "read", unread)
