@@ -71,7 +71,7 @@ def arm_row(arm: Arm, best: Mapping[str, ParamValue] | None) -> ArmRow:
 def flat_settings(arm: Arm) -> dict[str, str]:
     """Give an arm's fixed settings as flat text, without what its trials vary."""
     data = encode(arm)
-    parts = {key: data[key] for key in ("dataset", "model", "training", "method")}
+    parts = {key: data[key] for key in ("dataset", "model", "training", "method", "evaluation")}
     varied = set(arm.space.dimensions)
     flat = dict(_flat(parts))
     return {k: v for k, v in flat.items() if k.removeprefix("method/") not in varied}

@@ -13,6 +13,7 @@ from trainables.checks import require
 from trainables.datasets import DatasetConfig
 from trainables.decoding import encode
 from trainables.errors import ConfigError
+from trainables.evaluation_config import EvaluationConfig
 from trainables.methods import Base, BaseFinetune, MethodConfig
 from trainables.models import ModelConfig
 from trainables.optimisers import Adam, Constant, OptimiserConfig, ScheduleConfig
@@ -102,6 +103,7 @@ class TrialConfig:
         seeds: One seed per replica; each gives initialisation, shuffling and challenge.
         is_final: Whether the test split is evaluated, after the last epoch, and attribution
             maps are kept. False during a search, which must never see the test split.
+        evaluation: What else is then measured on the test split.
     """
 
     dataset: DatasetConfig
@@ -110,6 +112,7 @@ class TrialConfig:
     training: TrainingConfig
     seeds: tuple[int, ...]
     is_final: bool = False
+    evaluation: EvaluationConfig = EvaluationConfig()  # noqa: RUF009 (frozen)
 
     def __post_init__(self) -> None:
         """Check what the parts must hold together."""

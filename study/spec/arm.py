@@ -26,6 +26,7 @@ from trainables.attribution import ATTRIBUTIONS
 from trainables.config import TrainingConfig, TrialConfig
 from trainables.datasets import DatasetConfig
 from trainables.decoding import decode, encode
+from trainables.evaluation_config import EvaluationConfig
 from trainables.methods import MethodConfig
 from trainables.models import ModelConfig
 from trainables.seeding import derive_seed
@@ -48,6 +49,7 @@ class Arm:
         search: Sampler and budget; its trials are 0 in effect if the space is empty.
         sensitivity: Sweeps around the chosen configuration.
         space: What is searched.
+        evaluation: What final trials measure beside their metrics.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Arm:
     search: Search
     sensitivity: tuple[Sensitivity, ...]
     space: Space
+    evaluation: EvaluationConfig = EvaluationConfig()  # noqa: RUF009 (frozen)
 
     @property
     def limits(self) -> Limits:
@@ -147,6 +150,7 @@ class Arm:
             training=self.training,
             seeds=seeds,
             is_final=is_final,
+            evaluation=self.evaluation,
         )
 
     def _default_values(self, over: str) -> tuple[ParamValue, ...]:

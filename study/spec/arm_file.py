@@ -17,6 +17,7 @@ from trainables.config import TrainingConfig
 from trainables.datasets import DatasetConfig
 from trainables.decoding import decode
 from trainables.errors import ConfigError
+from trainables.evaluation_config import EvaluationConfig
 from trainables.methods import METHODS, MethodConfig
 from trainables.models import ModelConfig
 from trainables.names import suggestion
@@ -34,6 +35,7 @@ class _ArmFile:
     replicas: Replicas = Replicas()  # noqa: RUF009
     search: Search = Search()  # noqa: RUF009
     sensitivity: tuple[Sensitivity, ...] = ()
+    evaluation: EvaluationConfig = EvaluationConfig()  # noqa: RUF009
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +116,7 @@ def _arm(raw: _RawArm) -> Arm:
         search=file.search,
         sensitivity=(),
         space=_space(raw),
+        evaluation=file.evaluation,
     )
     _check_config(raw.where, arm)
     return replace(arm, sensitivity=_sweeps(raw, arm))

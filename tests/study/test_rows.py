@@ -80,5 +80,6 @@ def test_fixed_settings_are_flat_and_leave_out_what_trials_vary(place: Place) ->
     assert settings["dataset/train_per_class"] == "1"
     assert settings["training/optimiser/name"] == "adam"
     assert settings["method/attribution/name"] == "epsilon_lrp"
+    assert settings["evaluation/occlusion"] == "[]"
     assert not {"method/top_k", "method/alpha"} & set(settings)
     assert all(isinstance(value, str) for value in settings.values())

@@ -8,6 +8,7 @@ import torch
 from tests.trainables.builders import trial
 from trainables.config import TrainingConfig
 from trainables.errors import ConfigError
+from trainables.evaluation_config import EvaluationConfig
 from trainables.methods import Challenger
 from trainables.optimisers import Adam, Sgd
 
@@ -26,6 +27,26 @@ from trainables.optimisers import Adam, Sgd
         (
             lambda: TrainingConfig(checkpoint_every_s=-1.0),
             "checkpoint_every_s must be 0 or more, got -1.0.",
+        ),
+        (
+            lambda: EvaluationConfig(occlusion=(0.5, 1.1)),
+            "occlusion must hold shares in (0, 1], got [0.5, 1.1].",
+        ),
+        (
+            lambda: EvaluationConfig(occlusion=(0.0, 0.5)),
+            "occlusion must hold shares in (0, 1], got [0.0, 0.5].",
+        ),
+        (
+            lambda: EvaluationConfig(occlusion=(0.5, 0.25)),
+            "occlusion must increase from share to share, got [0.5, 0.25].",
+        ),
+        (
+            lambda: EvaluationConfig(occlusion=(0.5, 0.5)),
+            "occlusion must increase from share to share, got [0.5, 0.5].",
+        ),
+        (
+            lambda: EvaluationConfig(bootstrap_draws=-1),
+            "bootstrap_draws must be 0 or more, got -1.",
         ),
         (lambda: trial(seeds=()), "seeds must name at least one replica, got ()."),
         (
@@ -70,5 +91,6 @@ def test_the_hash_is_of_every_setting():
         replace(config, model=replace(config.model, dropout=0.0)),
         replace(config, dataset=replace(config.dataset, subset_seed=1)),
         replace(config, training=replace(config.training, optimiser=Adam(lr=2e-3))),
+        replace(config, evaluation=EvaluationConfig(bootstrap_draws=1)),
     ]
-    assert len({config.hash(), *(other.hash() for other in others)}) == 7
+    assert len({config.hash(), *(other.hash() for other in others)}) == 8

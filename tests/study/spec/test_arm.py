@@ -9,6 +9,7 @@ from study.spec.arm import Arm, replica_seeds
 from study.spec.settings import Sensitivity
 from tests.study.study_files import study
 from trainables.datasets import Digits
+from trainables.evaluation_config import EvaluationConfig
 from trainables.methods import Challenger
 
 
@@ -84,6 +85,15 @@ def test_a_trial_is_configured_by_its_params_over_what_the_space_holds():
     config = held.trial_config({"top_k": 3, "alpha": 0.25}, (4, 5), is_final=True)
     assert config.method == Challenger(top_k=3, alpha=0.25, beta=2.0, a_share=0.25)
     assert (config.seeds, config.is_final, config.dataset) == ((4, 5), True, Digits())
+
+
+def test_what_final_trials_measure_is_given_to_every_trial_of_the_arm():
+    one = arm(", evaluation: {occlusion: [0.25, 1], bootstrap_draws: 100}", method="base")
+    expected = EvaluationConfig(occlusion=(0.25, 1.0), bootstrap_draws=100)
+    assert one.trial_config({}, (0,), is_final=True).evaluation == expected
+    assert arm(method="base").trial_config({}, (0,), is_final=True).evaluation == (
+        EvaluationConfig(occlusion=(), bootstrap_draws=0)
+    )
 
 
 def test_some_point_lies_in_the_space_and_makes_a_trial():

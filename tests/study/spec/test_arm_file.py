@@ -239,8 +239,8 @@ REFUSALS = {
     "1: 1\n" + text("{method: base}"): f"1 is not a setting; {TOP}",
     defaults("trainng: {}"): "defaults.trainng is not a setting; did you mean 'training'?",
     defaults("method: base"): (
-        "defaults.method is not a setting; known: dataset, model, replicas, search, sensitivity, "
-        "training."
+        "defaults.method is not a setting; known: dataset, evaluation, model, replicas, search, "
+        "sensitivity, training."
     ),
     defaults("training: {epoch: 3}"): (
         "defaults.training.epoch is not a setting; did you mean 'epochs'?"

@@ -120,6 +120,12 @@ def test_a_sweep_may_go_away_and_a_note_too():
             "says 4",
         ),
         (
+            BEGUN.replace("base}", "base, evaluation: {occlusion: [0.25, 1]}}"),
+            "",
+            "with arms.base.evaluation.occlusion = []",
+            "says [0.25, 1.0]",
+        ),
+        (
             BEGUN.replace("base}", "base, search: {sampler: random}}"),
             "",
             "with arms.base.search.sampler = 'tpe'",
