@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
-from search_spaces import ParamValue
-from study.spec import Arm, StudySpec, replica_seeds
+from search_spaces import ParamValue, distinct
+from study.group_search import GroupSearch, MemberTrial
+from study.spec import Arm, StudySpec, baseline_of, replica_seeds
 from study.store.folder import StudyFolder, TrialKey
 from study.store.ledger import Entry, Ledger, SamplerSettings
 from study.store.results import append_report, read_reports
@@ -103,9 +104,11 @@ class Conductor:
         for arm in spec.arms:
             self._phases[arm.name, "search"] = self._read(arm, "search")
             self._phases[arm.name, "final"] = self._read(arm, "final")
+        self._groups = {name: self._read_group(name) for name in spec.groups}
         if not is_reader:
             for arm in spec.arms:
                 self._take_over(arm)
+            self._settle()
 
     def next(self) -> Next:
         """Give the next trial to train, or say why there is none."""
@@ -160,10 +163,10 @@ class Conductor:
         """Give the chosen configuration, or None while the search goes on or if it found none."""
         if not arm.space.dimensions:
             return {}
-        phase = self._phases[arm.name, "search"]
-        if phase.is_running or len(phase.entries) < arm.search_budget:
+        search = self._groups[arm.group] if arm.group else self._phases[arm.name, "search"]
+        if search.is_running or len(search.entries) < arm.search_budget:
             return None
-        return best_params(phase.entries.values(), maximise=self._spec.direction == "maximise")
+        return best_params(search.entries.values(), maximise=self._spec.direction == "maximise")
 
     def entries(self) -> Iterator[Entry]:
         """Give all trials, by arm, phase and number."""
@@ -188,6 +191,28 @@ class Conductor:
         }
         orphans = [number for number, entry in entries.items() if entry.state == "RUNNING"]
         return _Phase(entries=entries, reports=reports, orphans=orphans)
+
+    def _read_group(self, name: str) -> GroupSearch:
+        members = self._spec.groups[name]
+        group = GroupSearch(
+            name=name,
+            members=members,
+            baselines=tuple(baseline_of(arm, self._spec.arms) for arm in members),
+            metric=self._spec.metric,
+            ledger=self._ledger,
+        )
+        group.read()
+        return group
+
+    def _settle(self) -> None:
+        for group in self._groups.values():
+            group.settle(self._search_trial_of)
+
+    def _search_trial_of(self, arm: str, number: int) -> MemberTrial | None:
+        entry = self._phases[arm, "search"].entries.get(number)
+        if entry is None:
+            return None
+        return MemberTrial(entry=entry, reports=self.reports_of(entry.key))
 
     def _take_over(self, arm: Arm) -> None:
         # What a driver stored and did not live to tell the ledger: reports, and ends of trials.
@@ -227,9 +252,15 @@ class Conductor:
         _, _, arm = min(waiting)
         settings = SamplerSettings(
             name=arm.search.sampler,
-            seed=derive_seed(self._spec.seed, "sampler", arm.name),
+            seed=derive_seed(self._spec.seed, "sampler", arm.group or arm.name),
             startup_trials=arm.search.startup_trials,
         )
+        if arm.group is not None:
+            number = len(self._phases[arm.name, "search"].entries)
+            params = self._groups[arm.group].params(number, settings)
+            return self._ledger.ask_point(arm.name, params, arm.space, "search")
+        if not arm.space.dimensions:
+            return self._ledger.ask_point(arm.name, {}, arm.space, "search")
         return self._ledger.ask(arm.name, arm.space, settings)
 
     def _final_trial(self) -> Entry | None:
@@ -246,7 +277,13 @@ class Conductor:
         if best is None:
             return []
         asked = [dict(e.params) for e in self._phases[arm.name, "final"].entries.values()]
-        return [params for params in arm.final_points(best) if params not in asked]
+        points = (*arm.final_points(best), *self._transferred(arm))
+        return [params for params in distinct(points) if params not in asked]
+
+    def _transferred(self, arm: Arm) -> list[Mapping[str, ParamValue]]:
+        """Give what other arms of the method chose, as far as it is legal here."""
+        found = [self.best(other) for other in self._spec.transfer_sources(arm)]
+        return [params for params in found if params is not None and arm.accepts(params)]
 
     def _assign(self, entry: Entry) -> Assignment:
         phase = self._phases[entry.key.arm, entry.key.phase]
@@ -263,6 +300,8 @@ class Conductor:
         phase.entries[key.number] = self._ledger.entry(key)
         for file in self._folder.trial(key).glob("epoch-*.pt"):
             file.unlink()
+        if key.phase == "search":
+            self._settle()
         for listener in self._listeners:
             listener.ended(phase.entries[key.number], self.reports_of(key))
 

@@ -48,7 +48,7 @@ class ProgressListener:
         self._lanes = {
             (arm.name, phase): _Lane(total=total)
             for arm in spec.arms
-            for phase, total in (("search", arm.search_budget), ("final", arm.final_budget))
+            for phase, total in (("search", arm.search_budget), ("final", spec.final_budget(arm)))
             if total
         }
         self._bars: _Bars | None = None

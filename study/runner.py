@@ -243,7 +243,7 @@ def _manifest(spec: StudySpec) -> Manifest:
         metric=spec.metric,
         direction=spec.direction,
         search={arm.name: arm.search_budget for arm in spec.arms},
-        final={arm.name: arm.final_budget for arm in spec.arms},
+        final={arm.name: spec.final_budget(arm) for arm in spec.arms},
     )
 
 

@@ -2,6 +2,7 @@
 
 from study.spec.arm import Arm, replica_seeds
 from study.spec.continuation import check_continuation
+from study.spec.groups import baseline_of
 from study.spec.reading import read_text
 from study.spec.settings import Replicas, Resources, Search, Sensitivity
 from study.spec.study_spec import StudySpec, load, parse
@@ -16,6 +17,7 @@ __all__ = [
     "StudySpec",
     "Wish",
     "ask_for_sweep",
+    "baseline_of",
     "check_continuation",
     "load",
     "parse",

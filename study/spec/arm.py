@@ -26,6 +26,7 @@ from trainables.attribution import ATTRIBUTIONS
 from trainables.config import TrainingConfig, TrialConfig
 from trainables.datasets import DatasetConfig
 from trainables.decoding import decode, encode
+from trainables.errors import ConfigError
 from trainables.evaluation_config import EvaluationConfig
 from trainables.methods import MethodConfig
 from trainables.models import ModelConfig
@@ -49,6 +50,11 @@ class Arm:
         search: Sampler and budget; its trials are 0 in effect if the space is empty.
         sensitivity: Sweeps around the chosen configuration.
         space: What is searched.
+        group: Name of the arm over several datasets that it is a member of, and with whose
+            other members it shares its search; None for an arm of its own.
+        is_baseline: Whether it is trained on the search's seeds too, because a group's search
+            compares with it.
+        transfer: Whether the settings that other arms of its method chose are tried on it.
         evaluation: What final trials measure beside their metrics.
     """
 
@@ -61,6 +67,9 @@ class Arm:
     search: Search
     sensitivity: tuple[Sensitivity, ...]
     space: Space
+    group: str | None = None
+    is_baseline: bool = False
+    transfer: bool = False
     evaluation: EvaluationConfig = EvaluationConfig()  # noqa: RUF009 (frozen)
 
     @property
@@ -70,8 +79,8 @@ class Arm:
 
     @property
     def search_budget(self) -> int:
-        """Number of search trials; 0 for a method without dimensions."""
-        return self.search.trials if self.space.dimensions else 0
+        """Number of search trials; for a method without dimensions 0, or 1 for a baseline."""
+        return self.search.trials if self.space.dimensions else int(self.is_baseline)
 
     @property
     def final_budget(self) -> int:
@@ -92,6 +101,14 @@ class Arm:
             point for over, values in self.sweeps().items() for point in sweep(best, over, values)
         ]
         return distinct([best, *swept])
+
+    def accepts(self, params: Mapping[str, ParamValue]) -> bool:
+        """Tell whether a configuration that was found elsewhere is legal here."""
+        try:
+            self.trial_config(params, (0,), is_final=False)
+        except ConfigError:
+            return False
+        return True
 
     def some_point(self) -> dict[str, ParamValue]:
         """Give a point of the space: the low end or first choice of every dimension."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from search_spaces import SPACES, Limits, Rule, Space, SpaceError, resolve
 from study.spec.arm import Arm, dataset_limits, method_rules
+from study.spec.groups import OwnArm, expand, shared_limits, with_baselines
 from study.spec.merging import holds, merge
 from study.spec.names import check_name
 from study.spec.settings import Replicas, Search, Sensitivity
@@ -35,6 +36,7 @@ class _ArmFile:
     replicas: Replicas = Replicas()  # noqa: RUF009
     search: Search = Search()  # noqa: RUF009
     sensitivity: tuple[Sensitivity, ...] = ()
+    transfer: bool = False
     evaluation: EvaluationConfig = EvaluationConfig()  # noqa: RUF009
 
 
@@ -48,6 +50,8 @@ class _RawArm:
         file: The arm over the defaults, decoded.
         own: What the file says under the arm itself.
         defaults: What the file says in ``defaults``.
+        group: Name of the arm over several datasets that it is a member of, or None.
+        limits: What its dataset allows, or all datasets of its group.
     """
 
     where: str
@@ -55,11 +59,13 @@ class _RawArm:
     file: _ArmFile
     own: Mapping[str, Any]
     defaults: Mapping[str, Any]
+    group: str | None
+    limits: Limits
 
     @property
     def rules(self) -> Mapping[str, Rule]:
         """What each dimension of its method allows."""
-        return method_rules(self.file.method, dataset_limits(self.file.dataset))
+        return method_rules(self.file.method, self.limits)
 
     @property
     def held(self) -> tuple[str, ...]:
@@ -93,15 +99,35 @@ def decode_arms(
     _check_defaults(defaults)
     if not arms:
         raise ConfigError("arms must hold at least one arm, got none.")
-    own = [_as_mapping(f"arms[{i}]", arm) for i, arm in enumerate(arms)]
-    files = [decode(_ArmFile, merge(defaults, arm), f"arms[{i}]") for i, arm in enumerate(own)]
-    raw = [
-        _RawArm(where=f"arms[{i}]", name=name, file=file, own=own[i], defaults=defaults)
-        for i, (name, file) in enumerate(zip(_names(files), files, strict=True))
-    ]
-    resolved = tuple(_arm(one) for one in raw)
+    mappings = [_as_mapping(f"arms[{i}]", arm) for i, arm in enumerate(arms)]
+    raw = _raw_arms(expand(mappings), defaults)
+    resolved = with_baselines([_arm(one) for one in raw])
     pairs = zip(raw, resolved, strict=True)
     return resolved, tuple(note for one, arm in pairs for note in _notes(one, arm))
+
+
+def _raw_arms(arms: Sequence[OwnArm], defaults: Mapping[str, Any]) -> list[_RawArm]:
+    files = [decode(_ArmFile, merge(defaults, arm.own), arm.where) for arm in arms]
+    own = [dataset_limits(file.dataset) for file in files]
+
+    def limits(i: int) -> Limits:
+        group = arms[i].group
+        if group is None:
+            return own[i]
+        return shared_limits([own[j] for j, arm in enumerate(arms) if arm.group == group])
+
+    return [
+        _RawArm(
+            where=arm.where,
+            name=name,
+            file=file,
+            own=arm.own,
+            defaults=defaults,
+            group=arm.group,
+            limits=limits(i),
+        )
+        for i, (arm, name, file) in enumerate(zip(arms, _names(files), files, strict=True))
+    ]
 
 
 def _arm(raw: _RawArm) -> Arm:
@@ -116,8 +142,16 @@ def _arm(raw: _RawArm) -> Arm:
         search=file.search,
         sensitivity=(),
         space=_space(raw),
+        group=raw.group,
+        transfer=file.transfer,
         evaluation=file.evaluation,
     )
+    if raw.group is not None and file.search.scheduler != "none":
+        raise ConfigError(
+            f"{raw.path('search', 'scheduler')}.search.scheduler must be 'none' for an arm over "
+            f"several datasets, got {file.search.scheduler!r}: a trial on one of them does not "
+            "tell how the others go."
+        )
     _check_config(raw.where, arm)
     return replace(arm, sensitivity=_sweeps(raw, arm))
 

@@ -55,6 +55,29 @@ class StudySpec:
         names = [arm.name for arm in self.arms]
         raise SpecError(f"study {self.name!r} has no arm {name!r}; {suggestion(name, names)}")
 
+    @property
+    def groups(self) -> Mapping[str, tuple[Arm, ...]]:
+        """Arms over several datasets: name to their members."""
+        names = dict.fromkeys(arm.group for arm in self.arms if arm.group is not None)
+        return {name: tuple(a for a in self.arms if a.group == name) for name in names}
+
+    def transfer_sources(self, arm: Arm) -> tuple[Arm, ...]:
+        """Give the arms whose chosen settings are tried on an arm as well."""
+        if not (arm.transfer and arm.space.dimensions):
+            return ()
+        return tuple(
+            other
+            for other in self.arms
+            if other.transfer
+            and other.method.name == arm.method.name
+            and other.name != arm.name
+            and (other.group is None or other.group != arm.group)
+        )
+
+    def final_budget(self, arm: Arm) -> int:
+        """Number of final trials of an arm, if none of its points coincide."""
+        return arm.final_budget + len(self.transfer_sources(arm))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _StudyFile:

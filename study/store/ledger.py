@@ -111,8 +111,14 @@ class Ledger:
         key = TrialKey(arm=arm, phase="search", number=trial.number)
         return _running(key, trial.params, started_ms)
 
-    def ask_point(self, arm: str, params: Mapping[str, ParamValue], space: Space) -> Entry:
-        """Enter a point of an arm's space that was chosen beforehand as a final trial."""
+    def ask_point(
+        self,
+        arm: str,
+        params: Mapping[str, ParamValue],
+        space: Space,
+        phase: PhaseName = "final",
+    ) -> Entry:
+        """Enter a trial at a point of an arm's space that was chosen beforehand."""
         started_ms = _now_ms()
         template = optuna.trial.create_trial(
             state=TrialState.RUNNING,
@@ -120,12 +126,12 @@ class Ledger:
             distributions=point(params, space.dimensions),
             user_attrs={"started_ms": started_ms},
         )
-        self._study(arm, "final")
-        study_id = self._storage.get_study_id_from_name(self._study_name(arm, "final"))
+        self._study(arm, phase)
+        study_id = self._storage.get_study_id_from_name(self._study_name(arm, phase))
         number = self._storage.get_trial_number_from_id(
             self._storage.create_new_trial(study_id, template)
         )
-        return _running(TrialKey(arm=arm, phase="final", number=number), params, started_ms)
+        return _running(TrialKey(arm=arm, phase=phase, number=number), params, started_ms)
 
     def report(self, key: TrialKey, epoch: int, value: float) -> None:
         """Store an intermediate objective; the same epoch again changes nothing."""

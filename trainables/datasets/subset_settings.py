@@ -41,6 +41,11 @@ class SubsetSettings:
     subset: Literal["fixed", "per_replica"] = "fixed"
 
     @property
+    def label(self) -> str:
+        """Name the dataset, with what decides what its samples are."""
+        return self.name
+
+    @property
     def description(self) -> str:
         """Name the dataset with the size of its training set, for results."""
         if self.train_per_class is not None:
@@ -48,9 +53,9 @@ class SubsetSettings:
         elif self.train_size is not None:
             size = f"{self.train_size} training samples"
         else:
-            return self.name
+            return self.label
         drawn = ", a subset per replica" if self.subset == "per_replica" else ""
-        return f"{self.name} ({size}{drawn})"
+        return f"{self.label} ({size}{drawn})"
 
     def __post_init__(self) -> None:
         """Check the ranges."""

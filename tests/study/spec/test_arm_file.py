@@ -240,13 +240,12 @@ REFUSALS = {
     defaults("trainng: {}"): "defaults.trainng is not a setting; did you mean 'training'?",
     defaults("method: base"): (
         "defaults.method is not a setting; known: dataset, evaluation, model, replicas, search, "
-        "sensitivity, training."
+        "sensitivity, training, transfer."
     ),
     defaults("training: {epoch: 3}"): (
         "defaults.training.epoch is not a setting; did you mean 'epochs'?"
     ),
     arm("modle: vgg11"): "arms[0].modle is not a setting; did you mean 'model'?",
-    arm("datasets: [digits]"): "arms[0].datasets is not a setting; did you mean 'dataset'?",
     arm("dataset: {train_perclass: 3}"): (
         "arms[0].dataset.train_perclass is not a setting; did you mean 'train_per_class'?"
     ),

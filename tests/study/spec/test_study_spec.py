@@ -237,6 +237,7 @@ def as_file(spec: StudySpec) -> dict[str, Any]:
 
 def arm_as_file(arm: Arm) -> dict[str, Any]:
     data = encode(arm)
+    assert (data.pop("group"), data.pop("is_baseline")) == (None, False)
     data["search"]["space"] = {
         **{name: axis.get("choices", axis) for name, axis in data["space"]["dimensions"].items()},
         **data["space"]["fixed"],
