@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from trainables.attribution.target import evaluation_mode
@@ -47,22 +48,24 @@ def score(
 
 def predict(model: nn.Module, samples: Samples) -> Float[Tensor, "sample classes"]:
     """Compute the logits of some samples in eval mode; the highest over a sample's views."""
-    everything = torch.arange(len(samples), device=samples.targets.device)
     with evaluation_mode(model), torch.no_grad():
-        size = _batch_size(samples)
-        return torch.cat([_highest(model, samples.views(part)) for part in everything.split(size)])
+        parts = batches(samples, _BATCH_SIZE)
+        return torch.cat([highest_scores(model, samples.views(part)) for part in parts])
 
 
-def _highest(
+def highest_scores(
     model: nn.Module, views: Float[Tensor, "view batch channel *grid"]
 ) -> Float[Tensor, "batch classes"]:
+    """Compute the highest logits over the views of some samples, in the mode the model is in."""
     scores: Tensor = model(views.flatten(0, 1))
     return scores.reshape(*views.shape[:2], -1).amax(0)
 
 
-def _batch_size(samples: Samples) -> int:
-    one = samples.views(torch.zeros(1, dtype=torch.long, device=samples.targets.device))
-    return max(1, min(_BATCH_SIZE, _BATCH_FEATURES // one.numel()))
+def batches(samples: Samples, size: int) -> Iterator[Int[Tensor, " batch"]]:
+    """Give the indices of all samples in order, at most ``size`` and 10⁷ features at once."""
+    everything = torch.arange(len(samples), device=samples.targets.device)
+    one = samples.views(everything[:1])
+    yield from everything.split(max(1, min(size, _BATCH_FEATURES // one.numel())))
 
 
 def filter_metrics(model: nn.Module) -> dict[str, float]:

@@ -19,6 +19,7 @@ from trainables.datasets import DatasetInfo, Splits
 from trainables.decoding import encode
 from trainables.errors import NonFiniteError
 from trainables.evaluation import evaluate, filter_metrics
+from trainables.final_evaluation import evaluate_final
 from trainables.labels import is_multi_label
 from trainables.optimisers import set_learning_rate
 from trainables.seeding import derive_seed, stream
@@ -217,7 +218,7 @@ def _report(config: TrialConfig, data: Splits, state: ReplicaState) -> ReplicaRe
         **filter_metrics(state.model),
     }
     if config.is_final and state.epoch == config.training.epochs:
-        metrics |= evaluate(state.model, data.test, "test")
+        metrics |= evaluate_final(config.evaluation, state.model, data, state.seed)
     state.window = _empty_window(state.window.total.device)
     return ReplicaReport(epoch=state.epoch, metrics=metrics)
 

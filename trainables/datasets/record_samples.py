@@ -60,3 +60,6 @@ class RecordSamples:
         """Give every window of an evaluation, in the order of time."""
         windows = self.signals[indices].unfold(2, self.window, self.stride)
         return windows.permute(2, 0, 1, 3)
+
+    def occupied(self, indices: Int[Tensor, " chosen"]) -> None:
+        """Give None: there is no padding."""

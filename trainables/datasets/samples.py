@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from trainables.batch import Batch
@@ -45,6 +45,11 @@ class Samples(Protocol):
     def views(self, indices: Int[Tensor, " chosen"]) -> Float[Tensor, "view batch channel *grid"]:
         """Give all that an evaluation looks at: a sample's score is its highest over the views."""
 
+    def occupied(
+        self, indices: Int[Tensor, " chosen"]
+    ) -> Bool[Tensor, "view batch first *rest"] | None:
+        """Tell which positions of the views hold anything, not padding; None if all do."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorSamples:
@@ -73,3 +78,6 @@ class TensorSamples:
     def views(self, indices: Int[Tensor, " chosen"]) -> Float[Tensor, "view batch channel *grid"]:
         """Give the samples as they are: one view."""
         return self.inputs[indices][None]
+
+    def occupied(self, indices: Int[Tensor, " chosen"]) -> None:
+        """Give None: there is no padding."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
@@ -64,6 +64,10 @@ class TokenSamples:
     ) -> Float[Tensor, "view batch dimension length"]:
         """Give the texts as vectors: one view."""
         return self._embedded(self.tokens[indices])[None]
+
+    def occupied(self, indices: Int[Tensor, " chosen"]) -> Bool[Tensor, "view batch length"]:
+        """Tell where there is a word that has a vector."""
+        return (self.tokens[indices] != 0)[None]
 
     def _embedded(
         self, tokens: Int[Tensor, "batch length"]

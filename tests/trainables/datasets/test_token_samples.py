@@ -57,6 +57,12 @@ def test_there_is_one_view_and_it_is_the_batch(samples):
     assert torch.equal(views[0], samples.draw(indices, generator()).inputs)
 
 
+def test_a_view_is_occupied_where_its_batch_is(samples):
+    indices = torch.tensor([2, 0])
+    occupied = samples.occupied(indices)
+    assert torch.equal(occupied, samples.draw(indices, generator()).occupied[None])
+
+
 def test_a_part_keeps_small_tokens_and_shares_the_vectors(samples):
     part = samples.take(torch.tensor([2, 0]))
     assert part.tokens.tolist() == [[2, 3, 4, 5], [1, 0, 5, 0]]

@@ -1,0 +1,88 @@
+"""All that is measured on the test split, once, after the last epoch of a final trial."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from trainables.bootstrap import Resampling, bootstrap_interval
+from trainables.datasets import Splits
+from trainables.evaluation import predict, score
+from trainables.evaluation_config import EvaluationConfig
+from trainables.labels import Labels, is_multi_label
+from trainables.metrics import METRICS
+from trainables.occlusion import occlusion_metric, occlusion_metrics
+from trainables.seeding import stream
+
+BOOTSTRAPPED = ("accuracy", "auc")
+"""Metrics that get an interval over the test samples."""
+
+
+def evaluate_final(
+    config: EvaluationConfig, model: nn.Module, data: Splits, seed: int
+) -> dict[str, float]:
+    """Compute the metrics of the test split, and what ``config`` asks for beside them.
+
+    Args:
+        config: Which tests are made.
+        model: Trained network; its mode is restored, nothing of it is changed.
+        data: Splits; only the labels of the training split are looked at.
+        seed: Seed of the replica, from which the tests' random streams follow.
+
+    Returns:
+        ``test/accuracy``, …; ``test/majority_accuracy`` unless the data are multi-label;
+        ``test_bootstrap/…`` and ``occlusion/…`` if asked for.
+    """
+    targets = data.test.targets
+    logits = predict(model, data.test)
+    metrics = score(logits, targets, "test")
+    if not is_multi_label(targets):
+        metrics["test/majority_accuracy"] = majority_accuracy(data.train.targets, targets)
+    metrics |= _bootstrap(config.bootstrap_draws, logits, targets, metrics, seed)
+    if config.occlusion:
+        metrics["occlusion/none"] = metrics[f"test/{occlusion_metric(targets)}"]
+        generator = stream(seed, "occlusion", device=logits.device)
+        metrics |= occlusion_metrics(model, data.test, config.occlusion, generator)
+    return metrics
+
+
+def majority_accuracy(train: Int[Tensor, " train"], test: Int[Tensor, " test"]) -> float:
+    """Give the accuracy of always answering the most frequent class of the training split.
+
+    Of equally frequent ones it is the class of the lowest index, as in a training split with
+    as many samples of every class.
+    """
+    return float((test == torch.bincount(train).argmax()).double().mean())
+
+
+def _bootstrap(
+    draws: int,
+    logits: Float[Tensor, "sample classes"],
+    targets: Labels,
+    metrics: Mapping[str, float],
+    seed: int,
+) -> dict[str, float]:
+    # Predictions that are not finite have no interval; the trial fails by its test metrics.
+    if draws == 0 or not all(math.isfinite(metrics[f"test/{name}"]) for name in METRICS):
+        return {}
+    found = {
+        name: bootstrap_interval(
+            METRICS[name].compute,
+            logits,
+            targets,
+            stream(seed, "bootstrap", device=logits.device),
+            Resampling(draws=draws),
+        )
+        for name in BOOTSTRAPPED
+    }
+    ends = {
+        f"test_bootstrap/{name}/{end}": getattr(interval, end)
+        for name, interval in found.items()
+        for end in ("low", "high")
+    }
+    used = min(interval.draws for interval in found.values())
+    return {**ends, "test_bootstrap/draws": float(used)}
