@@ -25,6 +25,7 @@ _COMMANDS = {
     "list": "List datasets, models, methods, attributions, spaces, presets or studies.",
     "mlflow": "Open the tracking server on the results, or rebuild the review copy.",
     "report": "Write a study's figures, tables and HTML page anew.",
+    "reproduce": "Run a table or figure of the papers, beside the printed numbers.",
     "resume": "Go on with a study that was interrupted.",
     "run": "Run the study of a file, or go on with it.",
     "sensitivity": "Sweep dimensions around a study's chosen configuration.",

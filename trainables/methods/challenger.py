@@ -22,6 +22,7 @@ from trainables.methods.challenge import (
     select_features,
     shares,
 )
+from trainables.methods.mixup import Mixup
 
 ClassMode = Literal["topk", "target", "topk_or_target"]
 
@@ -48,6 +49,8 @@ class Challenger:
             ``target`` takes the label, ``topk_or_target`` one or the other by a coin flip.
         k_draw: One rank k for the ``batch`` (algorithm 1), or one per ``sample``.
         clip: Bounds to which challenged samples are clipped, or None.
+        mixup: MixUp of the whole batch once its samples are challenged, as in the paper's table 4
+            (which does not state the order), or None.
 
     References:
         Tomani and Cremers, arXiv:2205.15094, section 3.3 and algorithm 1.
@@ -64,6 +67,7 @@ class Challenger:
     class_mode: ClassMode = "topk"
     k_draw: Literal["batch", "sample"] = "batch"
     clip: tuple[float, ...] | None = None
+    mixup: Mixup | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -88,6 +92,12 @@ class Challenger:
 
         Costs one forward and one input-only backward pass over the challenged samples.
         """
+        challenged = self._challenged(model, batch, generator)
+        if self.mixup is None:
+            return challenged
+        return self.mixup.perturb(model, challenged, generator)
+
+    def _challenged(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Batch:
         parts = shares(len(batch), self.split, self.a_share)
         if parts.challenged == 0:
             return batch
