@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # A pipe has no width of its own, and a wrapped table cannot be read by a program.
 _PIPE_WIDTH = 220
 _UNBOUNDED = 10_000
+# Prose in a cell wraps well where it is; numbers do not.
+_LONG = 80
 
 
 def make_console() -> Console:
@@ -73,7 +75,8 @@ def print_table(table: TextTable, console: Console) -> None:
     lines = [table.columns, *table.rows]
     shown = _drawn(table, lines)
     unbounded = console.options.update(width=_UNBOUNDED)
-    if Measurement.get(console, unbounded, shown).maximum > console.width:
+    is_numeric = max(map(len, (cell for row in table.rows for cell in row)), default=0) < _LONG
+    if is_numeric and Measurement.get(console, unbounded, shown).maximum > console.width:
         shown = _drawn(table, list(zip(*lines, strict=True)))
     console.print(shown)
 

@@ -31,12 +31,10 @@ class Reproduced:
         paper: What the paper prints.
         interval: Ours in the metric's own unit, mean over replicas with its interval; None if the
             arm has no result.
-        differs: In which settings our arm differs from the paper's.
     """
 
     paper: PaperRow
     interval: Interval | None
-    differs: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +65,7 @@ class Reproduction:
         scale: Scale at which it was run.
         unknown: What the paper does not state.
         rows: Printed numbers beside ours; empty if the paper prints none.
+        differs: Arm to the settings in which it differs from the paper's.
         verdicts: Challenger against its controls.
         environment: What it was run with.
     """
@@ -75,6 +74,7 @@ class Reproduction:
     scale: str
     unknown: str
     rows: tuple[Reproduced, ...]
+    differs: Mapping[str, tuple[str, ...]]
     verdicts: tuple[Verdict, ...]
     environment: Mapping[str, str]
 
@@ -104,12 +104,8 @@ def reproduce(table: TrialTable, printed: Printed) -> Reproduction:
         preset=printed.preset,
         scale=printed.scale,
         unknown=printed.unknown,
-        rows=tuple(
-            Reproduced(
-                paper=row, interval=_ours(table, row), differs=printed.differs.get(row.arm, ())
-            )
-            for row in printed.rows
-        ),
+        rows=tuple(Reproduced(paper=row, interval=_ours(table, row)) for row in printed.rows),
+        differs=printed.differs,
         verdicts=tuple(verdict for against in CONTROLS for verdict in _verdicts(table, against)),
         environment=table.environment,
     )
