@@ -87,7 +87,8 @@ def _drawn(table: TextTable, lines: Sequence[Sequence[str]]) -> Table:
         title=table.title, caption=table.note, title_justify="left", caption_justify="left"
     )
     for i, column in enumerate(head):
-        shown.add_column(column, justify="left" if i == 0 else "right")
+        is_prose = any(len(row[i]) >= _LONG for row in rows)
+        shown.add_column(column, justify="left" if i == 0 or is_prose else "right")
     for row in rows:
         shown.add_row(*row)
     return shown
