@@ -283,7 +283,7 @@ class Conductor:
     def _transferred(self, arm: Arm) -> list[Mapping[str, ParamValue]]:
         """Give what other arms of the method chose, as far as it is legal here."""
         found = [self.best(other) for other in self._spec.transfer_sources(arm)]
-        return [params for params in found if params is not None and arm.accepts(params)]
+        return [params for params in found if params is not None and not arm.objection(params)]
 
     def _assign(self, entry: Entry) -> Assignment:
         phase = self._phases[entry.key.arm, entry.key.phase]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from search_spaces import ParamValue
 from study.conductor import Conductor
@@ -10,6 +11,7 @@ from study.environment import environment
 from study.spec import Arm, StudySpec, replica_seeds
 from study.store.folder import StudyFolder
 from study.store.ledger import Entry
+from study.store.provenance import Provenance, read_provenance, with_provenance
 from study.trial_table import ArmRow, StoredReport, TrialRow, TrialTable
 from trainables.decoding import encode
 
@@ -17,12 +19,21 @@ from trainables.decoding import encode
 def trial_table(spec: StudySpec, folder: StudyFolder, conductor: Conductor) -> TrialTable:
     """Make the table of a study as it stands."""
     entries = sorted(conductor.entries(), key=lambda e: _order(spec, e))
+    held = read_provenance(folder.provenance)
+    chosen = {arm.name: conductor.best(arm) for arm in spec.arms}
     return TrialTable(
         study=spec.name,
         objective=spec.metric,
         direction=spec.direction,
         sampler=_samplers(spec.arms),
-        arms=tuple(arm_row(arm, conductor.best(arm)) for arm in spec.arms),
+        arms=tuple(
+            replace(
+                arm_row(arm, held),
+                best_params=chosen[arm.name],
+                refusals=_refusals(spec, arm, chosen),
+            )
+            for arm in spec.arms
+        ),
         rows=tuple(trial_row(spec, folder, e, conductor.reports_of(e.key)) for e in entries),
         environment=environment(),
     )
@@ -51,21 +62,43 @@ def trial_row(
     )
 
 
-def arm_row(arm: Arm, best: Mapping[str, ParamValue] | None) -> ArmRow:
-    """Make the row of one arm."""
+def arm_row(arm: Arm, held: Provenance) -> ArmRow:
+    """Make the row of one arm as it is before its search has chosen.
+
+    Args:
+        arm: The arm.
+        held: What the data root held when the study began.
+    """
     info = arm.dataset.info
     return ArmRow(
         name=arm.name,
-        dataset=arm.dataset.description,
+        dataset=with_provenance(arm.dataset.description, held.get(arm.dataset.name)),
         model=f"{arm.model.name}, width {arm.model.width:g}",
         method=arm.method.name,
         n_classes=info.n_classes,
         n_features=info.n_features,
+        domain=info.domain,
+        is_multi_label=info.is_multi_label,
         epochs=arm.training.epochs,
         dimensions=tuple(arm.space.dimensions),
         sweeps=arm.sweeps(),
-        best_params=best,
+        best_params=None,
+        group=arm.group,
+        transfer=arm.transfer,
     )
+
+
+def _refusals(
+    spec: StudySpec, arm: Arm, chosen: Mapping[str, Mapping[str, ParamValue] | None]
+) -> dict[str, str]:
+    """Say of each arm whose choice is tried on this one why it cannot be, if it is illegal."""
+    found = {}
+    for other in spec.transfer_sources(arm):
+        params = chosen[other.name]
+        reason = None if params is None else arm.objection(params)
+        if reason is not None:
+            found[other.name] = reason
+    return found
 
 
 def flat_settings(arm: Arm) -> dict[str, str]:

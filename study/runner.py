@@ -21,6 +21,7 @@ from study.store.folder import Storage, StudyFolder
 from study.store.lease import is_running, lease
 from study.store.ledger import Ledger, sqlite_url
 from study.store.manifest import Manifest, read_manifest
+from study.store.provenance import check_provenance, provenance_of, write_provenance
 from study.tracking import delivery, projection
 from study.tracking.context import review_of
 from study.tracking.listener import TrackingListener
@@ -171,10 +172,13 @@ def run(text: str, where: str, options: Options, console: Console) -> RunResult:
     folder = options.storage.study(spec.name)
     _check_before_start(spec, folder, where, options)
     options.storage.prepare()
+    held = provenance_of((arm.dataset for arm in spec.arms), options.data)
+    check_provenance(folder.provenance, held, where)
     is_new = not folder.spec.exists()
     try:
         with lease(folder):
             write_whole(folder.spec, text)
+            write_provenance(folder.provenance, held)
             spec = with_sweeps(spec, folder)
             write_whole(folder.manifest, _manifest(spec).encode())
             for note in spec.notes:

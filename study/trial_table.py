@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 ParamValue: TypeAlias = int | float | str | bool
@@ -83,6 +83,12 @@ class ArmRow:
         sweeps: Dimension to the values asked for by ``sensitivity`` in the study file.
         best_params: The chosen configuration, or None while the search is unfinished. Empty
             for a method without dimensions.
+        group: Name of the arm over several datasets that it is a member of, and with whose other
+            members it shares its search and its choice; None for an arm of its own.
+        transfer: Whether the settings that other arms of its method chose are tried on it.
+        refusals: Arms whose chosen setting is illegal here, and why.
+        domain: Kind of data: ``image``, ``text`` or ``series``.
+        is_multi_label: Whether a sample may have several classes, or none.
     """
 
     name: str
@@ -95,6 +101,11 @@ class ArmRow:
     dimensions: tuple[str, ...]
     sweeps: Mapping[str, tuple[ParamValue, ...]]
     best_params: Mapping[str, ParamValue] | None
+    group: str | None = None
+    transfer: bool = False
+    refusals: Mapping[str, str] = field(default_factory=dict)
+    domain: str = "image"
+    is_multi_label: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

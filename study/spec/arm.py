@@ -102,13 +102,13 @@ class Arm:
         ]
         return distinct([best, *swept])
 
-    def accepts(self, params: Mapping[str, ParamValue]) -> bool:
-        """Tell whether a configuration that was found elsewhere is legal here."""
+    def objection(self, params: Mapping[str, ParamValue]) -> str | None:
+        """Say why a configuration that was found elsewhere is illegal here; None if it is not."""
         try:
             self.trial_config(params, (0,), is_final=False)
-        except ConfigError:
-            return False
-        return True
+        except ConfigError as error:
+            return str(error)
+        return None
 
     def some_point(self) -> dict[str, ParamValue]:
         """Give a point of the space: the low end or first choice of every dimension."""

@@ -110,6 +110,11 @@ class StudyFolder:
         return self.path / "sweeps.json"
 
     @property
+    def provenance(self) -> Path:
+        """What the data root held when the study began."""
+        return self.path / "provenance.json"
+
+    @property
     def ray(self) -> Path:
         """Scratch of Ray Tune, emptied at every start."""
         return self.path / "ray"

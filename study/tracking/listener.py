@@ -8,6 +8,7 @@ from study.rows import arm_row, trial_row
 from study.spec import StudySpec
 from study.store.folder import StudyFolder, TrialKey
 from study.store.ledger import Entry
+from study.store.provenance import read_provenance
 from study.tracking import projection
 from study.tracking.outbox import Outbox
 from study.trial_table import StoredReport
@@ -25,10 +26,11 @@ class TrackingListener:
         self._folder = folder
         self._review = review
         self._outbox = outbox
+        self._held = read_provenance(folder.provenance)
 
     def began(self, entry: Entry, config: TrialConfig) -> None:  # noqa: ARG002 (the interface)
         """Open the trial's run, and its arm's if it is the first."""
-        arm = arm_row(self._spec.arm(entry.key.arm), None)
+        arm = arm_row(self._spec.arm(entry.key.arm), self._held)
         row = trial_row(self._spec, self._folder, entry, ())
         self._outbox.put(
             [

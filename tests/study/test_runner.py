@@ -26,6 +26,7 @@ from study.runner import Options, RunResult
 from study.store.folder import Storage
 from study.store.lease import lease
 from tests.study.simulated import Place, metrics_of, study_file, study_text
+from trainables.datasets import Digits
 from trainables.trial import TrialPlace, run_trial
 
 SWEPT = {"sweep": [1, 2]}
@@ -399,6 +400,32 @@ def test_a_truncated_file_is_said_before_anything_is_made(
     message = assert_refused(code, capsys.readouterr(), tmp_path / "s")
     assert f"{file} is damaged: its md5 should be " in message
     assert "(1000 bytes); replace it by a fresh copy." in message
+
+
+def test_what_the_data_root_really_holds_is_said_by_every_result(
+    tmp_path: Path, study_yaml, command: Callable[..., int], capsys, monkeypatch
+) -> None:
+    monkeypatch.setattr(Digits, "provenance", lambda *_: "subset of 40 of 50 records")
+    text = study_text(name="held", arms=[{"method": "base"}, {"method": "base", "name": "two"}])
+    result = run(text, tmp_path)
+    named = "digits (1 per class; subset of 40 of 50 records)"
+    assert [arm.dataset for arm in result.table.arms] == [named, named]
+    assert result.report is not None
+    assert named in result.report.read_text(encoding="utf-8")
+    summary = result.report.with_name("summary.md").read_text(encoding="utf-8")
+    assert f"Base on {named} reached" in summary
+    tags = rows(tmp_path, "SELECT DISTINCT value FROM tags WHERE key = 'dataset'")
+    assert tags == rows(tmp_path, "SELECT name FROM datasets") == [(named,)]
+    # A reader, which is not told of data, says the same.
+    options = Options(storage=Storage(root=tmp_path))
+    assert runner.read_table("held", options).arms == result.table.arms
+    monkeypatch.undo()
+    code = command(
+        "run",
+        study_yaml(**study_file(name="held")),
+        *("--executor", "inline", "--storage", tmp_path),
+    )
+    assert (code, "was begun with" in capsys.readouterr().err) == (2, True)
 
 
 def test_a_study_that_runs_is_not_run_twice(

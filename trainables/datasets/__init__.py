@@ -1,7 +1,8 @@
 """Datasets: where samples come from and how they are split.
 
-A dataset is a frozen dataclass of its settings with ``info``, ``check(folders)`` and
-``load(folders, replica_seed)``. One file per dataset and one name in ``DatasetConfig``.
+A dataset is a frozen dataclass of its settings with ``info``, ``description``, ``check(folders)``,
+``provenance(folders)`` and ``load(folders, replica_seed)``. One file per dataset and one name in
+``DatasetConfig``.
 """
 
 from typing import TypeAlias, get_args

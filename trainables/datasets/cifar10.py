@@ -56,6 +56,13 @@ class Cifar10(ImageSettings):
         require(holds, "train_batches", "must lie in [1, 5]", self.train_batches)
 
     @property
+    def label(self) -> str:
+        """Name the dataset, with how much of it is read where that is not all."""
+        if self.train_batches == len(TRAINING):
+            return self.name
+        return f"{self.name} (first {self.train_batches} of {len(TRAINING)} training batches)"
+
+    @property
     def info(self) -> DatasetInfo:
         """What is known before reading.
 

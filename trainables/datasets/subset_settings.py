@@ -11,7 +11,7 @@ from torch import Tensor
 
 from trainables.checks import require
 from trainables.datasets.samples import Samples
-from trainables.datasets.splits import Splits, per_class, stratified
+from trainables.datasets.splits import DataFolders, Splits, per_class, stratified
 from trainables.seeding import stream
 
 
@@ -56,6 +56,11 @@ class SubsetSettings:
             return self.label
         drawn = ", a subset per replica" if self.subset == "per_replica" else ""
         return f"{self.label} ({size}{drawn})"
+
+    def provenance(self, folders: DataFolders) -> str | None:
+        """Say what a result must say of the data at hand: nothing, as only published data pass."""
+        del folders
+        return None
 
     def __post_init__(self) -> None:
         """Check the ranges."""

@@ -102,5 +102,8 @@ def test_what_is_wrong_is_said(arms, message):
 def test_what_is_legal_on_one_dataset_may_not_be_on_another():
     arm = study("{method: challenger}").arms[0]
     point = arm.some_point()
-    assert arm.accepts(point)
-    assert not arm.accepts({**point, "top_k": 11})
+    assert arm.objection(point) is None
+    assert (
+        arm.objection({**point, "top_k": 11})
+        == "method.top_k must not exceed the 10 classes, got 11."
+    )

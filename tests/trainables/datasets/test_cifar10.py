@@ -33,6 +33,21 @@ def message(error: type[Exception], call) -> str:
     return str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        (Cifar10(), "cifar10"),
+        (ONE, "cifar10 (first 1 of 5 training batches)"),
+        (
+            Cifar10(train_batches=4, train_per_class=50),
+            "cifar10 (first 4 of 5 training batches) (50 per class)",
+        ),
+    ],
+)
+def test_results_name_the_batches_where_not_all_are_read(settings, text):
+    assert settings.description == text
+
+
 @pytest.fixture(scope="module")
 def real(challenger_data, tmp_path_factory) -> DataFolders:
     """Give the real data root with a cache of this module."""

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from trainables.datasets import DATASETS, TensorSamples
+from trainables.datasets import DATASETS, DataFolders, TensorSamples
 from trainables.datasets.subset_settings import SubsetSettings
 from trainables.errors import ConfigError
 
@@ -49,6 +49,16 @@ def test_sizes_out_of_range_are_refused(build, message):
 def test_sizes_at_their_limits_are_accepted():
     SubsetSettings(val_size=20, train_size=80, test_size=500).check_sizes(100, 500, 10)
     SubsetSettings(val_size=20, train_per_class=8, test_size=None).check_sizes(100, 500, 10)
+
+
+@pytest.mark.parametrize("name", sorted(DATASETS))
+def test_published_data_alone_need_no_word_on_where_they_come_from(name, tmp_path):
+    dataset = DATASETS[name]()
+    if isinstance(dataset, SubsetSettings):
+        folders = DataFolders(root=None, cache=tmp_path)
+        assert dataset.provenance(folders) is None
+    else:
+        assert callable(dataset.provenance)
 
 
 def unequal(counts: list[int]) -> TensorSamples:
