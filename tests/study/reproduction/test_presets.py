@@ -1,0 +1,128 @@
+"""Every preset: its study can be read at every scale, and runs at the smallest from end to end."""
+
+from __future__ import annotations
+
+import csv
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import yaml
+from rich.console import Console
+
+from study.errors import SpecError
+from study.reproduction import SCALES, at_scale, load_preset, preset_names
+from study.reproduction.running import run_reproduction
+from study.runner import Options
+from study.sensitivity import metric_label
+from study.spec import StudySpec, parse
+from study.store.folder import Storage
+
+ALL = (
+    "attributions",
+    "figure1",
+    "figure2",
+    "figure3",
+    "figure4",
+    "reldrop",
+    "table1",
+    "table2",
+    "table3",
+    "table4",
+    "transfer",
+)
+
+
+def study_of(name: str, scale: str) -> StudySpec:
+    return parse(yaml.safe_dump(at_scale(load_preset(name), scale)), name)
+
+
+def test_every_table_and_figure_of_the_papers_is_there():
+    assert preset_names() == ALL
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", ALL)
+def test_it_is_a_study_at_every_scale_named_after_both(name, scale):
+    spec = study_of(name, scale)
+    assert spec.name == f"{name}-{scale}"
+    assert any(arm.method.name == "base" for arm in spec.arms)
+    assert any(arm.method.name == "challenger" for arm in spec.arms)
+    assert (spec.resources.gpus == 0) == (scale != "full")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_smaller_scale_has_the_same_arms_and_less_of_everything(name):
+    smoke, small, full = (study_of(name, scale) for scale in SCALES)
+    names = [[arm.name for arm in spec.arms] for spec in (smoke, small, full)]
+    assert names[0] == names[1] == names[2]
+    for tiny, less, whole in zip(smoke.arms, small.arms, full.arms, strict=True):
+        assert tiny.training.epochs <= less.training.epochs <= whole.training.epochs
+        assert tiny.model.width < less.model.width < whole.model.width == 1.0
+        assert tiny.search_budget <= less.search_budget <= whole.search_budget
+        assert 2 <= tiny.replicas.final <= less.replicas.final <= whole.replicas.final
+        assert type(tiny.method) is type(whole.method)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_printed_number_has_its_arm_and_a_metric_that_is_known(name):
+    preset = load_preset(name)
+    arms = {arm.name for arm in study_of(name, "full").arms}
+    for row in preset.paper:
+        assert row.arm in arms
+        assert metric_label(row.metric).name != row.metric
+    assert preset.unknown.endswith(".")
+
+
+def test_the_papers_headline_numbers_are_the_printed_ones():
+    found = {(row.row, row.metric): row.value for row in load_preset("table2").paper}
+    assert found["tinyMNIST, Base", "test/accuracy"] == 46.99
+    assert found["tinyMNIST, Ours", "test/accuracy"] == 71.06
+    assert found["tiny20Newsgroups, Ours", "test/ece10"] == 0.313
+    assert len(found) == 4 * 2 * 4
+    found = {(row.row, row.metric): row.value for row in load_preset("table4").paper}
+    assert found["MixUp & DO & WD (Ours), super-diag", "test/auc"] == 91.49
+    assert len(found) == 16
+
+
+def test_numbers_that_may_not_be_compared_say_why():
+    for row in load_preset("table3").paper:
+        is_text = row.arm.startswith(("reuters", "20news"))
+        if row.metric == "test/nll" and is_text:
+            assert "no mean per sample" in (row.note or "")
+        if row.arm.startswith("reuters"):
+            assert "ModApte" in (row.note or "")
+
+
+def test_an_unknown_preset_is_refused_with_the_closest():
+    with pytest.raises(SpecError) as caught:
+        load_preset("tabel2")
+    assert str(caught.value) == (
+        "there is nothing called 'tabel2' to reproduce; did you mean 'table2'?"
+    )
+
+
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", ALL)
+def test_it_runs_at_smoke_from_start_to_mlflow(name, tmp_path: Path, challenger_data: Path):
+    options = Options(storage=Storage(root=tmp_path), data_root=challenger_data, executor="inline")
+    preset = load_preset(name)
+    console = Console(quiet=True, width=200)
+    result, tables = run_reproduction(preset, at_scale(preset, "smoke"), "smoke", options, console)
+    assert result.is_finished
+    assert result.problems == ()
+    assert result.waiting.entries == 0
+    assert tables
+    report = tmp_path / f"{name}-smoke" / "report"
+    with (report / "reproduction.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["paper"]) for row in rows] == [row.value for row in preset.paper]
+    assert all(row["ours"] and row["differs"] for row in rows)
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+        (parents,) = database.execute(
+            "SELECT count(*) FROM tags WHERE key = 'kind' AND value = 'arm'"
+        ).fetchone()
+    assert parents == len(result.table.arms)
