@@ -72,6 +72,11 @@ def ece(logits: Logits, targets: Labels, *, bins: int = 10) -> Float[Tensor, ""]
     return gaps.abs().sum(0).mean() / len(targets)
 
 
+def ece15(logits: Logits, targets: Labels) -> Float[Tensor, ""]:
+    """Expected calibration error of the top label with 15 bins, in [0, 1]; see :func:`ece`."""
+    return ece(logits, targets, bins=15)
+
+
 def auc(logits: Logits, targets: Labels) -> Float[Tensor, ""]:
     """Macro average over the classes of the one-versus-rest area under the ROC curve.
 
@@ -138,5 +143,5 @@ METRICS = {
     "brier": Metric(compute=brier, higher_is_better=False),
     "brier_mean": Metric(compute=brier_mean, higher_is_better=False),
     "ece10": Metric(compute=ece, higher_is_better=False),
-    "ece15": Metric(compute=lambda x, y: ece(x, y, bins=15), higher_is_better=False),
+    "ece15": Metric(compute=ece15, higher_is_better=False),
 }

@@ -11,7 +11,16 @@ import click
 
 from study.cli.options import storage_of, storage_option
 
-KINDS = ("datasets", "models", "methods", "attributions", "spaces", "presets", "studies")
+KINDS = (
+    "datasets",
+    "models",
+    "methods",
+    "attributions",
+    "metrics",
+    "spaces",
+    "presets",
+    "studies",
+)
 
 
 @click.command("list")
@@ -19,7 +28,7 @@ KINDS = ("datasets", "models", "methods", "attributions", "spaces", "presets", "
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @storage_option
 def command(kind: str | None, as_json: bool, storage: Path) -> int:
-    """List datasets, models, methods, attributions, spaces, presets or studies.
+    """List datasets, models, methods, attributions, metrics, spaces, presets or studies.
 
     One KIND of these, or all of them.
     """
@@ -67,6 +76,14 @@ def _attributions(_: Path) -> dict[str, str]:
     return _classes(ATTRIBUTIONS)
 
 
+def _metrics(_: Path) -> dict[str, str]:
+    from trainables.metrics import METRICS
+
+    found = {f"val/{name}": _first_line(metric.compute) for name, metric in METRICS.items()}
+    filters = "Cosine similarity of the filters of a layer, or its unweighted mean over layers."
+    return {**found, "filter_cosine/mean": filters}
+
+
 def _spaces(_: Path) -> dict[str, str]:
     from search_spaces import SPACES
 
@@ -90,6 +107,7 @@ _FINDERS: Mapping[str, Callable[[Path], dict[str, str]]] = {
     "models": _models,
     "methods": _methods,
     "attributions": _attributions,
+    "metrics": _metrics,
     "spaces": _spaces,
     "presets": _presets,
     "studies": _studies,

@@ -22,7 +22,7 @@ from trainables.errors import TrainableError
 _COMMANDS = {
     "data": "Fetch datasets from their official sources, or check those that are there.",
     "demo": "Run a small, complete study on real MNIST digits; no download.",
-    "list": "List datasets, models, methods, attributions, spaces, presets or studies.",
+    "list": "List datasets, models, methods, metrics, spaces, presets or studies.",
     "mlflow": "Open the tracking server on the results, or rebuild the review copy.",
     "report": "Write a study's figures, tables and HTML page anew.",
     "reproduce": "Run a table or figure of the papers, beside the printed numbers.",

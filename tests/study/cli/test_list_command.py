@@ -6,9 +6,11 @@ import pytest
 
 from search_spaces import SPACES
 from study.cli.list_command import KINDS
+from study.reproduction import preset_names
 from trainables.attribution import ATTRIBUTIONS
 from trainables.datasets import DATASETS
 from trainables.methods import METHODS
+from trainables.metrics import METRICS
 from trainables.models import MODELS
 
 KNOWN = {
@@ -16,8 +18,9 @@ KNOWN = {
     "models": MODELS,
     "methods": METHODS,
     "attributions": ATTRIBUTIONS,
+    "metrics": [*(f"val/{name}" for name in METRICS), "filter_cosine/mean"],
     "spaces": SPACES,
-    "presets": ["demo"],
+    "presets": ["demo", *preset_names()],
     "studies": ["mine"],
 }
 
