@@ -5,7 +5,9 @@ from study.figures import (
     dimension_curve,
     filter_cosine,
     filter_cosine_over_dimension,
+    robustness,
     search_history,
+    transfer,
 )
 from study.figures.style import render
 
@@ -15,5 +17,7 @@ __all__ = [
     "filter_cosine",
     "filter_cosine_over_dimension",
     "render",
+    "robustness",
     "search_history",
+    "transfer",
 ]

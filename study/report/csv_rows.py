@@ -10,13 +10,22 @@ from typing import TypeAlias
 import numpy as np
 
 from study.sensitivity import (
+    ArmSampleIntervals,
     AttributionMaps,
     Comparison,
     CorrectedDifference,
     DimensionCurve,
     FilterCosine,
     Interval,
+    OcclusionArea,
+    OcclusionCurve,
+    OcclusionPoint,
+    Robustness,
     SearchHistory,
+    Transfer,
+    TransferRow,
+    TransferTarget,
+    TransferValue,
 )
 
 Cell: TypeAlias = str | int | float | bool | None
@@ -76,6 +85,90 @@ def comparison_rows(comparisons: Sequence[Comparison]) -> CsvRows:
         for row in comparison.rows
         for measurement in row.measurements
     )
+
+
+def sample_interval_rows(arms: Sequence[ArmSampleIntervals]) -> CsvRows:
+    """One row per arm and metric: its interval over the test samples."""
+    return tuple(
+        {
+            "arm": arm.arm,
+            "method": arm.method,
+            "metric": one.metric,
+            "interval_over": "test samples",
+            "mean": one.mean,
+            "low": one.low,
+            "high": one.high,
+            "n": arm.n,
+            "draws": arm.draws,
+            "classes_left_out": arm.classes_left_out,
+        }
+        for arm in arms
+        for one in arm.intervals
+    )
+
+
+def robustness_rows(record: Robustness) -> CsvRows:
+    """One row per order, arm and hidden share, and one for the area under each curve."""
+    return tuple(row for curve in record.curves for row in _occlusion_rows(record, curve))
+
+
+def _occlusion_rows(record: Robustness, curve: OcclusionCurve) -> CsvRows:
+    facts: dict[str, Cell] = {
+        "arm": curve.arm,
+        "method": curve.method,
+        "dataset": record.dataset,
+        "model": record.model,
+        "metric": record.metric,
+        "order": curve.order,
+    }
+    found: tuple[OcclusionPoint | OcclusionArea, ...] = (*curve.points, curve.area)
+    shares = (*(point.share for point in curve.points), curve.points[-1].share)
+    return tuple(
+        {
+            **facts,
+            "share": share,
+            "is_area": one is curve.area,
+            **_interval(one.interval),
+            **_difference(one.to_base, "base"),
+            **_replicas(curve.seeds, one.replicas),
+        }
+        for share, one in zip(shares, found, strict=True)
+    )
+
+
+def transfer_rows(record: Transfer) -> CsvRows:
+    """One row per target, setting and metric, and one per setting without a result."""
+    return tuple(
+        {**facts, **row}
+        for target in record.targets
+        for one in target.rows
+        for facts in [_transfer_facts(target, one)]
+        for row in [_transfer_row(one, value) for value in one.values] or [{}]
+    )
+
+
+def _transfer_facts(target: TransferTarget, row: TransferRow) -> dict[str, Cell]:
+    return {
+        "arm": target.arm,
+        "dataset": target.dataset,
+        "model": target.model,
+        "source": row.source,
+        "source_kind": row.kind,
+        "found_on": "; ".join(row.found_on),
+        "note": row.note,
+        **{f"params/{name}": value for name, value in (row.params or {}).items()},
+    }
+
+
+def _transfer_row(row: TransferRow, value: TransferValue) -> dict[str, Cell]:
+    to_own = _difference(value.to_own, "own")
+    return {
+        "metric": value.metric,
+        **_interval(value.interval),
+        **_difference(value.to_base, "base"),
+        **{name if "own" in name else f"{name}_to_own": cell for name, cell in to_own.items()},
+        **_replicas(row.seeds, value.replicas),
+    }
 
 
 def filter_cosine_rows(record: FilterCosine) -> CsvRows:

@@ -12,8 +12,11 @@ from study import figures
 from study.errors import ReportError
 from study.report import csv_rows, tables
 from study.report.exhibit import Exhibit, Missing, Source, attempt
+from study.report.transfer_table import transfer_table
 from study.sensitivity import (
     CONTROLS,
+    OCCLUSION_ORDERS,
+    ArmSampleIntervals,
     DimensionCurve,
     Setting,
     arm_label,
@@ -21,11 +24,17 @@ from study.sensitivity import (
     dimension_symbol,
     filter_cosine,
     filter_cosine_over_dimension,
+    majority_class,
+    occluded_settings,
     over_dimension,
     read_attribution_maps,
+    robustness,
+    sample_intervals,
     search_history,
     settings,
     swept_dimensions,
+    transfer,
+    transfer_methods,
 )
 from study.trial_table import ArmRow
 
@@ -45,6 +54,20 @@ def dimension_curves(source: Source) -> Made:
     for arm, dimension in _sweeps(source):
         title = f"{_label(arm)}: sensitivity to {dimension_symbol(dimension)}"
         yield attempt(title, partial(_curves, source, arm, dimension, title))
+
+
+def transfers(source: Source) -> Made:
+    """Show the settings that arms of a method chose on each other's datasets."""
+    for method in transfer_methods(source.table):
+        title = f"{arm_label(method, method)}: settings found elsewhere"
+        yield attempt(title, partial(_transfer, source, method, title))
+
+
+def occlusions(source: Source) -> Made:
+    """Show the test metric over the hidden share, wherever models were tested with it."""
+    for setting in occluded_settings(source.table):
+        title = f"Robustness to hidden inputs on {setting.dataset}, {setting.model}"
+        yield attempt(title, partial(_occlusion, source, setting, title))
 
 
 def filter_cosines(source: Source) -> Made:
@@ -82,6 +105,8 @@ EXHIBITS: Mapping[str, Callable[[Source], Made]] = MappingProxyType(
     {
         "comparison": comparison,
         "dimension_curves": dimension_curves,
+        "transfers": transfers,
+        "occlusions": occlusions,
         "filter_cosines": filter_cosines,
         "filter_cosine_curves": filter_cosine_curves,
         "attribution_maps": attribution_maps,
@@ -92,20 +117,25 @@ EXHIBITS: Mapping[str, Callable[[Source], Made]] = MappingProxyType(
 
 def _comparison(source: Source) -> Exhibit:
     to_base, to_random = (compare(source.table, against=control) for control in CONTROLS)
-    shown = []
+    shown: list[tables.Table] = []
+    sampled: list[ArmSampleIntervals] = []
     for setting in settings(source.table):
+        intervals = sample_intervals(source.table, setting)
         shown += [
-            tables.comparison_table(to_base, setting),
+            tables.comparison_table(to_base, setting, majority_class(source.table, setting)),
+            tables.sample_interval_table(intervals, setting),
             tables.difference_table(to_base, setting),
             tables.difference_table(to_random, setting),
         ]
+        sampled += intervals
     shown = [table for table in shown if table.rows]
     return Exhibit(
         name="comparison",
         title="Comparison with the controls",
         arms=tuple(arm.name for arm in source.table.arms),
         tables=tuple(shown),
-        rows=csv_rows.comparison_rows((to_base, to_random)),
+        rows=csv_rows.comparison_rows((to_base, to_random))
+        + csv_rows.sample_interval_rows(sampled),
         notes=tuple(dict.fromkeys((*to_base.notes, *to_random.notes))),
     )
 
@@ -121,6 +151,39 @@ def _curves(source: Source, arm: ArmRow, dimension: str, title: str) -> Exhibit:
         tables=tuple(tables.curve_table(curve) for curve in curves),
         rows=csv_rows.curve_rows(curves),
         notes=_notes(curves),
+    )
+
+
+def _transfer(source: Source, method: str, title: str) -> Exhibit:
+    record = transfer(source.table, method)
+    return Exhibit(
+        name=_stem(method, "transfer"),
+        title=title,
+        arms=tuple(target.arm for target in record.targets),
+        caption=figures.transfer.caption(record),
+        figure=figures.transfer.draw(record),
+        tables=tuple(transfer_table(record, target) for target in record.targets),
+        rows=csv_rows.transfer_rows(record),
+        notes=record.notes,
+    )
+
+
+def _occlusion(source: Source, setting: Setting, title: str) -> Exhibit:
+    record = robustness(source.table, setting)
+    shown = [
+        show(record, order)
+        for order in OCCLUSION_ORDERS
+        for show in (tables.occlusion_table, tables.occlusion_difference_table)
+    ]
+    return Exhibit(
+        name=_stem("robustness", setting.dataset, setting.model),
+        title=title,
+        arms=tuple(arm.name for arm in setting.arms),
+        caption=figures.robustness.caption(record),
+        figure=figures.robustness.draw(record),
+        tables=tuple(table for table in shown if table.rows),
+        rows=csv_rows.robustness_rows(record),
+        notes=record.notes,
     )
 
 

@@ -16,7 +16,7 @@ class Summary:
     Attributes:
         study: Name of the study.
         missing: What the report lacks, in sentences; shown before all else.
-        sections: In reading order.
+        sections: In reading order, without those that have nothing to say.
     """
 
     study: str
@@ -31,6 +31,7 @@ def summarise(table: TrialTable, missing: Sequence[str] = ()) -> Summary:
         table: Trials of the study.
         missing: What the report lacks; trials that still run are added.
     """
+    sections = (make(table) for make in SECTIONS.values())
     running = [row for row in table.rows if row.state == "RUNNING"]
     unfinished = (
         f"{len(running)} trials are still running; the numbers will change when they are done.",
@@ -38,7 +39,7 @@ def summarise(table: TrialTable, missing: Sequence[str] = ()) -> Summary:
     return Summary(
         study=table.study,
         missing=tuple(dict.fromkeys((*(unfinished if running else ()), *missing))),
-        sections=tuple(make(table) for make in SECTIONS.values()),
+        sections=tuple(section for section in sections if section.statements),
     )
 
 

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from study.report.wording import PERCENT, brackets, number, p_value, parameters, plain
 from study.sensitivity import (
     ArmComparison,
+    ArmSampleIntervals,
     Comparison,
     CorrectedDifference,
     DimensionCurve,
     FilterCosine,
+    Interval,
     LayerCosine,
+    MajorityClass,
+    OcclusionCurve,
+    Robustness,
+    SampleInterval,
     SearchHistory,
     Setting,
     arm_label,
     dimension_symbol,
     metric_label,
+    order_label,
 )
 from study.trial_table import TrialTable
 
@@ -31,6 +39,7 @@ SHOWN_METRICS = (
 """What the page shows of a comparison; its CSV has all metrics."""
 
 _ABSENT = "–"
+_MAJORITY_NOTE = "Majority class: always answering the most frequent class of the training split."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +59,10 @@ class Table:
     note: str
 
 
-def comparison_table(comparison: Comparison, setting: Setting) -> Table:
-    """Show each arm's test metrics with intervals."""
+def comparison_table(
+    comparison: Comparison, setting: Setting, majority: MajorityClass | None = None
+) -> Table:
+    """Show each arm's test metrics with intervals, and at last the majority class if given."""
     rows = _rows_of(comparison, setting)
     return Table(
         title=f"Test metrics on {setting.dataset}, {setting.model}",
@@ -64,9 +75,11 @@ def comparison_table(comparison: Comparison, setting: Setting) -> Table:
                 parameters(row.params),
             )
             for row in rows
-        ),
+        )
+        + (() if majority is None else (_majority_row(majority),)),
         note=f"Mean over n replicas on fresh seeds [{PERCENT} Student's t interval of the mean]. "
-        "Brier score: mean over classes, as in the paper.",
+        "Brier score: mean over classes, as in the paper."
+        + ("" if majority is None else f" {_MAJORITY_NOTE}"),
     )
 
 
@@ -87,6 +100,78 @@ def difference_table(comparison: Comparison, setting: Setting) -> Table:
         note=f"Arm minus {control} over replicas with the same seed [{PERCENT} interval]; p of "
         "the paired t test, Holm-corrected over the arms of a column. ↑ more is better, "
         "↓ less is better.",
+    )
+
+
+def sample_interval_table(arms: Sequence[ArmSampleIntervals], setting: Setting) -> Table:
+    """Show each arm's intervals over test samples."""
+    metrics = [one.metric for one in arms[0].intervals] if arms else []
+    heads = tuple(metric_label(metric).axis for metric in metrics)
+    return Table(
+        title=f"Intervals over test samples on {setting.dataset}, {setting.model}",
+        columns=("Arm", *heads, "n", "Draws", "Classes left out of the AUC"),
+        rows=tuple(
+            (
+                arm_label(arm.arm, arm.method),
+                *(_sampled(one) for one in arm.intervals),
+                str(arm.n),
+                str(arm.draws),
+                f"{arm.classes_left_out} of {arm.n_classes}",
+            )
+            for arm in arms
+        ),
+        note=f"Mean over n replicas [{PERCENT} percentile bootstrap interval over the test "
+        "samples: its ends in each replica, averaged over the replicas]. It covers the choice of "
+        "the test samples alone, not what changes with the replica seed. Draws: the fewest that "
+        "could be used for any metric and replica. A class that no test sample has, or every "
+        "one, is left out of the AUC.",
+    )
+
+
+def occlusion_table(record: Robustness, order: str) -> Table:
+    """Show each arm's test metric over the hidden share."""
+    curves, label = record.of_order(order), metric_label(record.metric)
+    shares = _hidden_shares(curves)
+    return Table(
+        title=f"{label.title} with positions hidden {order_label(order)}, on {record.dataset}, "
+        f"{record.model}",
+        columns=(f"Arm, {label.axis}", *map(_hidden_head, shares), "Area", "n"),
+        rows=tuple(
+            (
+                arm_label(curve.arm, curve.method),
+                *(_at_share(curve, share, record.metric) for share in shares),
+                brackets(curve.area.interval, record.metric),
+                str(len(curve.seeds)),
+            )
+            for curve in curves
+        ),
+        note=f"Mean over n replicas [{PERCENT} Student's t interval of the mean]. Area: under the "
+        "curve by the trapezoidal rule, divided by the arm's largest share; the mean over the "
+        "shares.",
+    )
+
+
+def occlusion_difference_table(record: Robustness, order: str) -> Table:
+    """Show each arm's paired differences to Base over the hidden share."""
+    curves, metric = record.of_order(order), record.metric
+    shares = [share for share in _hidden_shares(curves) if share > 0]
+    is_compared = any(point.to_base for curve in curves for point in curve.points)
+    return Table(
+        title=f"Paired difference to Base with positions hidden {order_label(order)}, on "
+        f"{record.dataset}, {record.model}",
+        columns=(f"Arm, {_difference_head(metric)}", *map(_hidden_head, shares), "Area"),
+        rows=tuple(
+            (
+                arm_label(curve.arm, curve.method),
+                *(_difference_at(curve, share, metric) for share in shares),
+                _difference_text(curve.area.to_base, metric),
+            )
+            for curve in curves
+            if is_compared and curve.method != "base"
+        ),
+        note=f"Arm minus Base over replicas with the same seed [{PERCENT} interval]; p of the "
+        "paired t test, Holm-corrected over all arms and shares of the table, and over the arms "
+        "for the area.",
     )
 
 
@@ -182,6 +267,42 @@ def _compared_rows(comparison: Comparison, setting: Setting) -> list[ArmComparis
         for row in rows
         if row != control and (comparison.against == "base" or row.method != "base")
     ]
+
+
+def _majority_row(majority: MajorityClass) -> tuple[str, ...]:
+    interval = majority.interval
+    # Replicas that train on the same samples have one majority class, and no spread.
+    write = brackets if interval.width else _mean_alone
+    accuracy = write(interval, "test/accuracy")
+    others = (_ABSENT for metric in SHOWN_METRICS[1:])
+    return ("Majority class", accuracy, *others, _ABSENT, _ABSENT)
+
+
+def _mean_alone(interval: Interval, metric: str) -> str:
+    return number(interval.mean, metric)
+
+
+def _sampled(one: SampleInterval) -> str:
+    mean, low, high = (number(value, one.metric) for value in (one.mean, one.low, one.high))
+    return f"{mean} [{low}, {high}]"
+
+
+def _hidden_shares(curves: Sequence[OcclusionCurve]) -> list[float]:
+    return sorted({point.share for curve in curves for point in curve.points})
+
+
+def _hidden_head(share: float) -> str:
+    return f"{share * 100:.3g}%"
+
+
+def _at_share(curve: OcclusionCurve, share: float, metric: str) -> str:
+    found = next((point for point in curve.points if point.share == share), None)
+    return _ABSENT if found is None else brackets(found.interval, metric)
+
+
+def _difference_at(curve: OcclusionCurve, share: float, metric: str) -> str:
+    found = next((point for point in curve.points if point.share == share), None)
+    return _difference_text(None if found is None else found.to_base, metric)
 
 
 def _measured(row: ArmComparison, metric: str) -> str:

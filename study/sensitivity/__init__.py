@@ -35,7 +35,9 @@ from study.sensitivity.labels import (
     dimension_axis,
     dimension_symbol,
     metric_label,
+    order_label,
 )
+from study.sensitivity.majority import MajorityClass, majority_class
 from study.sensitivity.over_dimension import (
     ControlLevel,
     CurvePoint,
@@ -43,17 +45,44 @@ from study.sensitivity.over_dimension import (
     over_dimension,
     swept_dimensions,
 )
+from study.sensitivity.robustness import (
+    OCCLUSION_ORDERS,
+    OcclusionArea,
+    OcclusionCurve,
+    OcclusionPoint,
+    Robustness,
+    occluded_settings,
+    robustness,
+)
+from study.sensitivity.sample_intervals import (
+    ArmSampleIntervals,
+    SampleInterval,
+    sample_intervals,
+)
 from study.sensitivity.search_history import HistoryPoint, SearchHistory, search_history
 from study.sensitivity.settings import CONTROLS, Setting, control_of, describe_state, settings
+from study.sensitivity.transfer import (
+    TRANSFER_METRICS,
+    SourceKind,
+    Transfer,
+    TransferRow,
+    TransferTarget,
+    TransferValue,
+    transfer,
+    transfer_methods,
+)
 
 __all__ = [
     "COMPARED_METRICS",
     "CONFIDENCE",
     "CONTROLS",
     "MEAN_LAYER",
+    "OCCLUSION_ORDERS",
     "TEST_METRICS",
+    "TRANSFER_METRICS",
     "ArmComparison",
     "ArmCosine",
+    "ArmSampleIntervals",
     "AttributionMaps",
     "Comparison",
     "ControlLevel",
@@ -66,11 +95,22 @@ __all__ = [
     "HistoryPoint",
     "Interval",
     "LayerCosine",
+    "MajorityClass",
     "Measurement",
     "MetricLabel",
+    "OcclusionArea",
+    "OcclusionCurve",
+    "OcclusionPoint",
     "PairedDifference",
+    "Robustness",
+    "SampleInterval",
     "SearchHistory",
     "Setting",
+    "SourceKind",
+    "Transfer",
+    "TransferRow",
+    "TransferTarget",
+    "TransferValue",
     "arm_label",
     "compare",
     "control_of",
@@ -81,12 +121,19 @@ __all__ = [
     "filter_cosine",
     "filter_cosine_over_dimension",
     "holm",
+    "majority_class",
     "metric_label",
+    "occluded_settings",
+    "order_label",
     "over_dimension",
     "paired_difference",
     "read_attribution_maps",
+    "robustness",
+    "sample_intervals",
     "search_history",
     "settings",
     "swept_dimensions",
     "t_interval",
+    "transfer",
+    "transfer_methods",
 ]

@@ -14,7 +14,12 @@ from study.sensitivity.intervals import (
     paired_difference,
     t_interval,
 )
-from study.sensitivity.replicas import ReplicaValues, last_values, paired_by_seed
+from study.sensitivity.replicas import (
+    ReplicaValues,
+    last_values,
+    paired_by_seed,
+    require_replicas,
+)
 from study.sensitivity.settings import Setting, control_of, require_chosen, settings
 from study.trial_table import ArmRow, ParamValue, TrialTable
 
@@ -154,7 +159,7 @@ def _measured(table: TrialTable, metrics: Sequence[str]) -> tuple[_Values, tuple
     for arm in table.arms:
         try:
             chosen = require_chosen(table, arm)
-            _require_replicas(arm.name, chosen.seeds)
+            require_replicas(arm.name, chosen.seeds)
         except ReportError as error:
             notes.append(str(error))
             continue
@@ -164,14 +169,6 @@ def _measured(table: TrialTable, metrics: Sequence[str]) -> tuple[_Values, tuple
             except ReportError as error:
                 notes.append(str(error))
     return values, tuple(notes)
-
-
-def _require_replicas(arm: str, seeds: tuple[int, ...]) -> None:
-    if len(seeds) < 2:
-        raise ReportError(
-            f"arm '{arm}' needs at least 2 final replicas for an interval, but has {len(seeds)}; "
-            f"set 'replicas.final' to 2 or more and resume the study."
-        )
 
 
 def _family(

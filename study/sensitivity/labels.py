@@ -42,6 +42,7 @@ class MetricLabel:
 _PER_CENT = ("%", "percentage points", 100.0, 1)
 _NATS = ("nats", "nats", 1.0, 3)
 _PLAIN = ("", "", 1.0, 3)
+_COUNT = ("", "", 1.0, 0)
 # Means over a layer's pairs are small: three decimals would show most of them as 0.
 _COSINE = ("", "", 1.0, 4)
 
@@ -54,7 +55,11 @@ _METRICS: dict[str, tuple[str, tuple[str, str, float, int], Direction]] = {
     "ece10": ("ECE (10 bins)", _PLAIN, "minimise"),
     "ece15": ("ECE (15 bins)", _PLAIN, "minimise"),
     "loss": ("loss", _NATS, "minimise"),
+    "majority_accuracy": ("accuracy of the majority class", _PER_CENT, "maximise"),
+    "auc_classes": ("classes behind the AUC", _COUNT, "maximise"),
 }
+_ENDS = {"low": "lower", "high": "upper"}
+_ORDERS = {"random": "at random", "most_relevant": "most relevant first"}
 _SPLITS = {"val": "validation ", "test": "test ", "train": "training "}
 _FILTER_METRICS = {
     "filter_cosine": "filter cosine",
@@ -111,6 +116,10 @@ def metric_label(key: str) -> MetricLabel:
     if group in _SPLITS and last in _METRICS:
         name, style, way = _METRICS[last]
         return _label(_SPLITS[group] + name, style, way)
+    if group == "test_bootstrap":
+        return _bootstrap_label(key, last)
+    if group == "occlusion":
+        return _occlusion_label(key, last)
     return _label(key, _PLAIN, "maximise")
 
 
@@ -124,9 +133,36 @@ def dimension_axis(dimension: str) -> str:
     return _DIMENSIONS.get(dimension, (dimension, dimension))[1]
 
 
+def order_label(order: str) -> str:
+    """Say in which order positions are hidden: ``most relevant first``."""
+    return _ORDERS[order]
+
+
 def arm_label(arm: str, method: str) -> str:
     """Call an arm by its method where it is named after it, else by its own name."""
     return _METHODS.get(method, method) if arm == method else arm
+
+
+def _bootstrap_label(key: str, rest: str) -> MetricLabel:
+    """Describe an end of an interval over test samples, or the number of draws behind it."""
+    metric, _, end = rest.partition("/")
+    if metric in _METRICS and end in _ENDS:
+        name, style, way = _METRICS[metric]
+        return _label(f"test {name}, {_ENDS[end]} end over test samples", style, way)
+    if rest == "draws":
+        return _label("draws of the test samples", _COUNT, "maximise")
+    return _label(key, _PLAIN, "maximise")
+
+
+def _occlusion_label(key: str, rest: str) -> MetricLabel:
+    """Describe a result with hidden positions: accuracy, or AUC for multi-label data."""
+    order, _, share = rest.partition("/")
+    if rest == "none":
+        return _label("test result, nothing hidden", _PER_CENT, "maximise")
+    if order in _ORDERS and share:
+        name = f"test result, share {share} hidden {_ORDERS[order]}"
+        return _label(name, _PER_CENT, "maximise")
+    return _label(key, _PLAIN, "maximise")
 
 
 def _label(name: str, style: tuple[str, str, float, int], direction: Direction) -> MetricLabel:

@@ -45,6 +45,19 @@ def initial_values(row: TrialRow, metric: str) -> ReplicaValues:
     return _checked(row, metric, values, "at epoch 0")
 
 
+def require_replicas(arm: str, seeds: tuple[int, ...]) -> None:
+    """Require that an arm's final trial has enough replicas for an interval.
+
+    Raises:
+        ReportError: If it has fewer than 2.
+    """
+    if len(seeds) < 2:
+        raise ReportError(
+            f"arm '{arm}' needs at least 2 final replicas for an interval, but has {len(seeds)}; "
+            f"set 'replicas.final' to 2 or more and resume the study."
+        )
+
+
 def paired_by_seed(
     a: ReplicaValues, b: ReplicaValues
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -3,7 +3,15 @@
 from collections.abc import Callable
 from types import MappingProxyType
 
-from study.report.sections import dimensions, filters, limits, outcome, search
+from study.report.sections import (
+    dimensions,
+    filters,
+    limits,
+    outcome,
+    robustness,
+    search,
+    transfer,
+)
 from study.report.sections.section import Section
 from study.trial_table import TrialTable
 
@@ -11,6 +19,8 @@ SECTIONS: MappingProxyType[str, Callable[[TrialTable], Section]] = MappingProxyT
     {
         "outcome": outcome.section,
         "dimensions": dimensions.section,
+        "transfer": transfer.section,
+        "robustness": robustness.section,
         "filters": filters.section,
         "search": search.section,
         "limits": limits.section,
