@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -10,7 +12,7 @@ from trainables.attribution import EpsilonLrp, InputXGradient
 from trainables.batch import Batch
 from trainables.datasets import Digits
 from trainables.errors import ConfigError
-from trainables.methods import Challenger
+from trainables.methods import Challenger, Mixup
 
 N_CLASSES = 4
 
@@ -267,3 +269,19 @@ def test_any_rank_is_accepted_where_the_label_is_explained_and_no_rank_is_drawn(
     for mode in ("topk", "topk_or_target"):
         with pytest.raises(ConfigError, match="top_k must not exceed the 10 classes, got 11"):
             Challenger(top_k=11, class_mode=mode).check(Digits().info)
+
+
+def test_with_mixup_the_challenged_batch_is_mixed():
+    model = network()
+    inputs, targets = batch()
+    plain = Challenger(top_k=2, n_features=3)
+    source = generator(4)
+    challenged = plain.perturb(model, Batch(inputs=inputs, targets=targets), source)
+    expected = Mixup(concentration=0.4).perturb(model, challenged, source)
+    mixed = replace(plain, mixup=Mixup(concentration=0.4)).perturb(
+        model, Batch(inputs=inputs, targets=targets), generator(4)
+    )
+    assert torch.equal(mixed.inputs, expected.inputs)
+    assert torch.equal(mixed.targets, expected.targets)
+    assert mixed.targets.is_floating_point()
+    assert not torch.equal(mixed.inputs, challenged.inputs)
