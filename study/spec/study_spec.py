@@ -69,6 +69,7 @@ class StudySpec:
             other
             for other in self.arms
             if other.transfer
+            and other.space.dimensions
             and other.method.name == arm.method.name
             and other.name != arm.name
             and (other.group is None or other.group != arm.group)

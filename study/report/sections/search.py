@@ -38,6 +38,13 @@ def _sentences(table: TrialTable, arm: ArmRow) -> Iterator[str]:
     else:
         yield f"{name} searched {listed([dimension_symbol(d) for d in arm.dimensions])}."
         yield _trials(table, arm)
+        if arm.group is not None:
+            count = sum(other.group == arm.group for other in table.arms)
+            yield (
+                f"Its trials are compared by the mean gain over Base in {table.objective} on "
+                f"{count} datasets, on each of which every point is tried: the search of "
+                f"{arm_label(arm.group, arm.method)}."
+            )
         chosen = "nothing yet" if arm.best_params is None else parameters(arm.best_params)
         yield f"Chosen: {chosen}."
     finals = table.select(arm.name, "final")
