@@ -73,7 +73,7 @@ def _train(config: TrialConfig, data: Splits, state: ReplicaState, home: Path) -
 def _key(config: TrialConfig, seed: int, device: torch.device) -> str:
     parts = encode(config)
     facts: dict[str, Any] = {
-        **{name: parts[name] for name in ("dataset", "model", "training")},
+        **{name: parts[name] for name in ("dataset", "model", "training", "method")},
         "seed": seed,
         "device": device.type,
         "torch": version("torch"),

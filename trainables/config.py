@@ -14,7 +14,7 @@ from trainables.datasets import DatasetConfig
 from trainables.decoding import encode
 from trainables.errors import ConfigError
 from trainables.evaluation_config import EvaluationConfig
-from trainables.methods import Base, BaseFinetune, MethodConfig
+from trainables.methods import Base, BaseFinetune, MethodConfig, Mixup
 from trainables.models import ModelConfig
 from trainables.optimisers import Adam, Constant, OptimiserConfig, ScheduleConfig
 from trainables.seeding import stream
@@ -36,10 +36,12 @@ class FromBase:
 
     Attributes:
         epochs: Epochs of the Base model; None for as many as the trial itself has.
+        mixup: MixUp in the training of the Base model, for arms that use it too, or None.
     """
 
     name: ClassVar[str] = "base"
     epochs: int | None = None
+    mixup: Mixup | None = None
 
     def __post_init__(self) -> None:
         """Check the range."""
@@ -131,7 +133,9 @@ class TrialConfig:
         training = self.training.base
         if training is None:
             return None
-        return replace(self, method=Base(), training=training, is_final=False)
+        start = self.training.start_from
+        mixup = start.mixup if isinstance(start, FromBase) else None
+        return replace(self, method=mixup or Base(), training=training, is_final=False)
 
     def _check_start(self) -> None:
         is_base = self.training.base is not None

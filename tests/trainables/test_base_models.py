@@ -18,7 +18,7 @@ from trainables.config import FromBase, TrialConfig
 from trainables.datasets import DataFolders, Splits
 from trainables.errors import ConfigError
 from trainables.loop import run_epoch, start
-from trainables.methods import Base, BaseFinetune, Challenger
+from trainables.methods import Base, BaseFinetune, Challenger, Mixup
 from trainables.optimisers import OneCycle
 from trainables.replicas import start_replicas
 
@@ -75,6 +75,9 @@ def test_it_is_trained_once_and_shared_by_all_methods(tmp_path, data, epochs_run
         lambda c: replace(c, training=replace(c.training, batch_size=7)),
         lambda c: replace(c, training=replace(c.training, schedule=OneCycle())),
         lambda c: replace(c, training=replace(c.training, start_from=FromBase(epochs=1))),
+        lambda c: replace(
+            c, training=replace(c.training, start_from=FromBase(epochs=3, mixup=Mixup()))
+        ),
     ],
 )
 def test_whatever_its_weights_follow_from_makes_another(tmp_path, data, epochs_run, change):
