@@ -145,7 +145,8 @@ def robustness(table: TrialTable, setting: Setting) -> Robustness:
     if not chosen:
         raise ReportError(
             f"study '{table.study}': robustness on {setting.dataset} needs an arm with a "
-            f"completed final trial of at least 2 replicas, but there is none ({' '.join(notes)})"
+            f"completed final trial of at least 2 replicas that was tested with hidden inputs, "
+            f"but there is none ({' '.join(notes)})"
         )
     base = control_of(table, setting.arms[0], "base")
     reference = None if base is None else base.name

@@ -128,6 +128,33 @@ def final_row(
     )
 
 
+def with_final_metrics(
+    table: TrialTable, arm: str, metrics: Mapping[str, tuple[float, ...]]
+) -> TrialTable:
+    """Add metrics to the last report of an arm's chosen final trial."""
+    row = table.chosen(arm)
+    assert row is not None
+    last = replace(row.reports[-1], metrics={**row.reports[-1].metrics, **metrics})
+    return with_row(table, replace(row, reports=(*row.reports[:-1], last)))
+
+
+def occluded(table: TrialTable, shares: tuple[float, ...] = (0.1, 0.3, 0.6)) -> TrialTable:
+    """Give every arm an occlusion test: its accuracy falls with the share, faster by relevance."""
+    for arm in table.arms:
+        chosen = table.chosen(arm.name)
+        assert chosen is not None
+        whole = chosen.reports[-1].metrics["test/accuracy"]
+        metrics = {"occlusion/none": whole} | {
+            f"occlusion/{order}/{share}": tuple(
+                value * (1 - steep * share) + 0.002 * i * share for i, value in enumerate(whole)
+            )
+            for order, steep in (("random", 0.7), ("most_relevant", 1.2))
+            for share in shares
+        }
+        table = with_final_metrics(table, arm.name, metrics)
+    return table
+
+
 def write_maps(table: TrialTable, folder: Path, *, samples: int = 8, channels: int = 1) -> None:
     """Write ``attribution_maps.npz`` beside every chosen final trial of the table."""
     rng = np.random.default_rng(3)

@@ -1,6 +1,7 @@
 """Each figure drawn once: what stands in it, and that it can be saved."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -16,15 +17,19 @@ from matplotlib.text import Text
 from study import figures
 from study.figures.style import look, looks, styled
 from study.sensitivity import (
+    OCCLUSION_ORDERS,
     filter_cosine,
     filter_cosine_over_dimension,
     over_dimension,
     read_attribution_maps,
+    robustness,
     search_history,
     settings,
+    transfer,
 )
 from study.trial_table import TrialTable
-from tests.study.factories import Shape, hand_made, trial_table, write_maps
+from tests.study.factories import Shape, hand_made, occluded, trial_table, write_maps
+from tests.study.transfer_factory import transfer_study
 
 TABLE = trial_table(Shape(replicas=3, layers=3))
 
@@ -55,7 +60,24 @@ def history_figure(_folder: Path) -> Figure:
     return figures.search_history.draw(search_history(TABLE, "challenger"))
 
 
-ALL = (curve_figure, cosine_figure, cosine_curve_figure, maps_figure, history_figure)
+def robustness_figure(_folder: Path) -> Figure:
+    table = occluded(TABLE)
+    return figures.robustness.draw(robustness(table, settings(table)[0]))
+
+
+def transfer_figure(_folder: Path) -> Figure:
+    return figures.transfer.draw(transfer(transfer_study(), "challenger"))
+
+
+ALL = (
+    curve_figure,
+    cosine_figure,
+    cosine_curve_figure,
+    maps_figure,
+    history_figure,
+    robustness_figure,
+    transfer_figure,
+)
 
 
 @pytest.mark.parametrize("make", ALL)
@@ -66,7 +88,7 @@ def test_a_figure_is_saved_as_png_and_svg_with_n_and_spread_in_its_caption(
     assert figures.render(figure, "png").startswith(b"\x89PNG")
     assert ET.fromstring(figures.render(figure, "svg")).tag.endswith("svg")
     caption = figure.get_supxlabel()
-    needles = ("n = 3 replicas", "3 replicas", "one replica each")
+    needles = ("n = 3 replicas", "3 replicas", "n = 4 replicas", "one replica each")
     assert any(needle in caption.replace("\n", " ") for needle in needles)
 
 
@@ -162,6 +184,51 @@ def test_images_of_three_channels_are_shown_in_colour(tmp_path: Path):
 def test_states_of_trials_have_their_own_markers(tmp_path: Path):
     names = [text.get_text() for text in history_figure(tmp_path).legends[0].get_texts()]
     assert set(names) == {"completed", "stopped early", "failed (no value)", "best so far"}
+
+
+def test_robustness_has_a_panel_for_each_order_on_one_scale_and_a_line_per_arm(tmp_path: Path):
+    figure = robustness_figure(tmp_path)
+    left, right = figure.axes
+    assert [axes.get_title(loc="left") for axes in (left, right)] == [
+        "Hidden at random",
+        "Hidden most relevant first",
+    ]
+    assert left.get_ylabel() == "Test accuracy [%]"
+    assert left.get_ylim() == right.get_ylim()
+    assert [axes.get_xlabel() for axes in (left, right)] == [
+        "Hidden share of the positions [%]"
+    ] * 2
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["Base", "Random", "Challenger"]
+
+
+def test_robustness_draws_the_records_means_and_intervals_in_per_cent(tmp_path: Path):
+    table = occluded(TABLE)
+    record = robustness(table, settings(table)[0])
+    figure = robustness_figure(tmp_path)
+    for axes, order in zip(figure.axes, OCCLUSION_ORDERS, strict=True):
+        curve = record.of_order(order)[2]
+        line = _line(axes, "Challenger")
+        np.testing.assert_allclose(line.get_xdata(), [0, 10, 30, 60])
+        np.testing.assert_allclose(
+            line.get_ydata(), [point.interval.mean * 100 for point in curve.points]
+        )
+        corners = axes.collections[2].get_paths()[0].vertices
+        for point in curve.points:
+            for end in (point.interval.low, point.interval.high):
+                assert np.isclose(corners, [point.share * 100, end * 100]).all(axis=1).any()
+
+
+def test_the_caption_of_robustness_says_what_is_hidden_and_what_is_missing():
+    table = occluded(hand_made({"base": {0: (0.5, 0.6)}, "challenger": {5: (0.7, 0.8)}}))
+    record = replace(robustness(table, settings(table)[0]), notes=("A note.",))
+    assert figures.robustness.caption(record) == (
+        "Test accuracy on mnist (3 per class), vgg11, width 0.25, with a share of each sample's "
+        "positions set to 0: mean of n = 2 replicas of the chosen configuration on fresh seeds, "
+        "band: 95% Student's t interval of the mean. Most relevant: highest ε-LRP relevance of "
+        "the true class in the whole sample, by each model itself. Padding is neither hidden nor "
+        "counted. A note."
+    )
 
 
 def test_methods_have_their_own_looks_and_repeated_ones_differ():
