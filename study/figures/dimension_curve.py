@@ -33,7 +33,8 @@ def draw(curves: Sequence[DimensionCurve]) -> Figure:
         curves: Curves of one arm over one dimension, at least one; usually accuracy and AUC.
     """
     with styled():
-        figure = new_figure(3.7)
+        # Names of choices stand aslant below the axis.
+        figure = new_figure(4.5 if _is_categorical(curves[0]) else 3.7)
         panels = figure.subplots(1, len(curves), squeeze=False)[0]
         for axes, curve in zip(panels, curves, strict=True):
             draw_panel(axes, curve)
@@ -67,7 +68,8 @@ def draw_panel(axes: Axes, curve: DimensionCurve) -> None:
     places = _places(curve)
     _draw_arm(axes, curve, places, factor)
     if _is_categorical(curve):
-        axes.set_xticks(places, [str(point.value) for point in curve.points])
+        names = [str(point.value).replace("_", " ") for point in curve.points]
+        axes.set_xticks(places, names, rotation=35, ha="right", rotation_mode="anchor")
     elif all(isinstance(point.value, int) for point in curve.points):
         use_integer_ticks(axes)
 
@@ -78,10 +80,11 @@ def caption(curve: DimensionCurve) -> str:
         f"{dimension_symbol(name)}\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{_number(value)}"
         for name, value in curve.fixed.items()
     )
+    mark = "bar" if _is_categorical(curve) else "band"
     controls = " and ".join(arm_label(c.arm, c.method) for c in curve.controls)
     sentences = [
         f"{arm_label(curve.arm, curve.method)} over {dimension_symbol(curve.dimension)}: mean of "
-        f"n = {curve.n} replicas on fresh seeds, band: {CONFIDENCE:.0%} Student's t interval "
+        f"n = {curve.n} replicas on fresh seeds, {mark}: {CONFIDENCE:.0%} Student's t interval "
         f"of the mean.",
         f"Horizontal lines: {controls}, same seeds, same interval." if controls else "",
         f"Ring: the value that the search chose ({_number(curve.chosen)}).",
@@ -95,19 +98,19 @@ def _draw_arm(axes: Axes, curve: DimensionCurve, places: Sequence[float], factor
     style = look(curve.method)
     intervals = [point.interval for point in curve.points]
     means = [interval.mean * factor for interval in intervals]
-    axes.fill_between(
-        places,
-        [interval.low * factor for interval in intervals],
-        [interval.high * factor for interval in intervals],
-        color=style.colour,
-        alpha=0.22,
-        linewidth=0,
-    )
+    lows = [interval.low * factor for interval in intervals]
+    highs = [interval.high * factor for interval in intervals]
+    # Choices have no order, so that a line from one to the next would say nothing.
+    line = "none" if _is_categorical(curve) else style.line
+    if _is_categorical(curve):
+        axes.vlines(places, lows, highs, color=style.colour, alpha=0.5, linewidth=2)
+    else:
+        axes.fill_between(places, lows, highs, color=style.colour, alpha=0.22, linewidth=0)
     axes.plot(
         places,
         means,
         color=style.colour,
-        linestyle=style.line,
+        linestyle=line,
         marker=style.marker,
         label=arm_label(curve.arm, curve.method),
     )
