@@ -9,6 +9,7 @@ import pytest
 
 from study.conductor import Assignment
 from study.group_search import MemberTrial, mean_gain
+from study.rows import trial_table
 from study.store.folder import TrialKey
 from study.store.ledger import Entry
 from study.trial_table import StoredReport
@@ -126,6 +127,12 @@ def test_a_study_that_is_killed_before_any_of_its_writes_ends_with_the_same_poin
         assert not conductor.has_work()
 
 
+def test_the_table_names_the_group_of_its_members(tmp_path):
+    place = place_of(tmp_path)
+    table = trial_table(place.spec, place.folder, place.conductor(is_reader=True))
+    assert [arm.group for arm in table.arms] == [None, None, "both", "both"]
+
+
 def member_trial(values: tuple[float, ...]) -> MemberTrial:
     entry = Entry(
         key=TrialKey(arm="a", phase="search", number=0),
@@ -167,3 +174,12 @@ def test_what_each_arm_chose_is_tried_on_the_others_of_its_method(tmp_path):
     assert not conductor.has_work()
     assert place.spec.final_budget(place.spec.arm("small")) == 2
     assert place.spec.final_budget(place.spec.arm("random")) == 1
+
+
+def test_an_arm_that_searches_nothing_has_no_setting_to_try_elsewhere(tmp_path):
+    held = {"top_k": 2, "n_features": 0.1, "alpha": 1.0, "beta": 1.0, "split": 0.5}
+    arms = [*TRANSFER, {"method": {"name": "challenger", **held}, "name": "held"}]
+    arms[-1]["transfer"] = True
+    spec = place_of(tmp_path, arms=arms).spec
+    assert [arm.name for arm in spec.transfer_sources(spec.arm("small"))] == ["large"]
+    assert spec.transfer_sources(spec.arm("held")) == ()

@@ -54,6 +54,41 @@ def test_an_arm_has_its_choice_once_its_search_has_ended(place: Place) -> None:
     assert challenger.model == "vgg11, width 0.0625"
 
 
+def test_an_arm_names_its_group_and_whose_choice_is_illegal_on_it(tmp_path: Path) -> None:
+    ecg = {"name": "ptbxl", "task": "super-diag"}
+    arms = [
+        {"method": "challenger", "name": "images", "transfer": True},
+        {
+            "method": "challenger",
+            "name": "ecgs",
+            "transfer": True,
+            "dataset": ecg,
+            "model": {"name": "fcn_wang", "width": 0.1},
+        },
+        {"method": "challenger", "name": "own"},
+    ]
+    data = study_file(arms=arms, trials=1)
+    for arm, high in zip(arms[:2], (10, 5), strict=True):
+        arm["search"] = {"space": {"top_k": {"low": high - 1, "high": high}}}
+    place = Place.of(tmp_path, study_text(**data))
+    conductor = place.conductor()
+    before = trial_table(place.spec, place.folder, conductor)
+    assert [arm.refusals for arm in before.arms] == [{}, {}, {}]
+    simulate(conductor, place.surroundings)
+    table = trial_table(place.spec, place.folder, conductor)
+    images, ecgs, own = table.arms
+    assert [(arm.transfer, arm.group) for arm in table.arms] == [(True, None)] * 2 + [
+        (False, None)
+    ]
+    assert images.best_params is not None
+    assert ecgs.refusals == {
+        "images": f"method.top_k must not exceed the 5 classes, got {images.best_params['top_k']}."
+    }
+    assert images.refusals == own.refusals == {}
+    counts = [len(table.select(arm.name, "final")) for arm in table.arms]
+    assert counts[:2] == [len(place.spec.arm("images").final_points(images.best_params)) + 1, 1]
+
+
 @pytest.mark.parametrize(
     ("settings", "text"),
     [

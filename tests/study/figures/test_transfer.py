@@ -1,0 +1,88 @@
+"""Settings found elsewhere, drawn: every point with its interval, every gap with a word."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
+
+from study import figures
+from study.sensitivity import transfer
+from tests.study.factories import with_row
+from tests.study.transfer_factory import REFUSAL, transfer_study
+
+TABLE = transfer_study()
+RECORD = transfer(TABLE, "challenger")
+
+
+def points(axes: Axes) -> list[ErrorbarContainer]:
+    return [one for one in axes.containers if isinstance(one, ErrorbarContainer)]
+
+
+def test_every_setting_has_a_point_with_its_interval_in_per_cent_or_a_word():
+    panels = figures.transfer.draw(RECORD).axes
+    assert len(panels) == 2 * len(RECORD.targets)
+    for i, target in enumerate(RECORD.targets):
+        for axes, metric in zip(panels[2 * i : 2 * i + 2], ("accuracy", "auc"), strict=True):
+            values = [row.get(f"test/{metric}") for row in target.rows]
+            drawn = points(axes)
+            measured = [(place, value) for place, value in enumerate(values) if value]
+            assert len(drawn) == len(measured)
+            for container, (place, value) in zip(drawn, measured, strict=True):
+                line, _, (bar,) = container.lines
+                assert line.get_ydata() == [place]
+                assert line.get_xdata() == pytest.approx([value.interval.mean * 100])
+                ends = np.array([value.interval.low, value.interval.high])
+                np.testing.assert_allclose(bar.get_segments()[0][:, 0], ends * 100)
+            words = [text.get_text() for text in axes.texts]
+            assert words == ["not legal here"] * values.count(None)
+
+
+def test_rows_are_named_by_who_chose_and_told_apart_by_their_markers():
+    figure = figures.transfer.draw(RECORD)
+    left = figure.axes[0]
+    assert [label.get_text() for label in left.get_yticklabels()] == ["digits", "words", "both"]
+    assert left.get_title(loc="left") == "On digits"
+    assert [one.lines[0].get_marker() for one in points(left)] == ["o", "s", "D"]
+    assert left.get_ylim() == (2.5, -0.5)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "Base",
+        "own choice",
+        "found by another arm",
+        "found on several datasets together",
+    ]
+
+
+def test_a_trial_without_a_result_is_a_word_and_the_caption_says_why():
+    trial = TABLE.select("digits", "final")[1]
+    record = transfer(
+        with_row(TABLE, replace(trial, state="FAIL", reason="diverged")), "challenger"
+    )
+    left = figures.transfer.draw(record).axes[0]
+    assert [text.get_text() for text in left.texts] == ["no result"]
+    assert "words on digits: no result: its trial failed (diverged)." in (
+        figures.transfer.caption(record)
+    )
+
+
+def test_the_caption_names_n_interval_datasets_and_what_is_illegal():
+    assert figures.transfer.caption(RECORD) == (
+        "Settings that Challenger arms chose, each trained anew on the targets: mean of n = 4 "
+        "replicas on fresh seeds, bar: 95% Student's t interval of the mean. Dashed line and "
+        "band: Base on the target, same seeds, same interval. digits: digits (3 per class), "
+        "vgg11, width 0.25. words: reuters (keras), text_cnn, width 0.25. both-digits: digits (3 "
+        "per class), vgg11, width 0.25. both-words: reuters (keras), text_cnn, width 0.25. "
+        f"digits on words: not legal here: {REFUSAL} digits on both-words: not legal here: "
+        f"{REFUSAL}"
+    )
+
+
+def test_a_study_without_base_draws_no_level():
+    record = transfer(replace(TABLE, arms=TABLE.arms[1:]), "challenger")
+    figure = figures.transfer.draw(record)
+    assert figure.legends[0].get_texts()[0].get_text() == "own choice"
+    assert list(figure.axes[0].patches) == []
+    assert len(figures.transfer.draw(RECORD).axes[0].patches) == 1
