@@ -5,6 +5,7 @@ StudyError
 ├── StoreError         the storage folder or the database cannot be used
 ├── BusyError          another process runs this study
 ├── ReportError        too few trials or replicas for the analysis that was asked for
+├── DownloadError      a file of a dataset cannot be fetched, read or kept (study/data/errors.py)
 └── TrackingError      the tracking server's address is unusable
 """
 

@@ -7,6 +7,7 @@ import pytest
 from cluster.errors import ClusterError
 from search_spaces import SpaceError
 from study import runner
+from study.data import DownloadError
 from study.errors import BusyError, ReportError, SpecError, StoreError, StudyError, TrackingError
 from tests.study.cli.conftest import STUDY, files_below
 from trainables.errors import ConfigError, DataError, TrainableError
@@ -17,6 +18,7 @@ ERRORS = [
     StoreError,
     BusyError,
     ReportError,
+    DownloadError,
     TrackingError,
     SpaceError,
     TrainableError,
@@ -51,7 +53,7 @@ NAMED_COMMANDS = {
         (
             ["list", "everything"],
             "Error: Invalid value for '[KIND]': 'everything' is not one of 'datasets', 'models', "
-            "'methods', 'attributions', 'spaces', 'presets', 'studies'.",
+            "'methods', 'attributions', 'metrics', 'spaces', 'presets', 'studies'.",
         ),
         (
             ["demo", "--executor", "slurm"],
