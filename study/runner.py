@@ -16,7 +16,7 @@ from study.executors import EXECUTORS, Surroundings, require_gpus
 from study.files import write_whole
 from study.progress import ProgressListener
 from study.rows import trial_table
-from study.spec import StudySpec, check_continuation, parse, with_sweeps
+from study.spec import Arm, StudySpec, check_continuation, parse, with_sweeps
 from study.store.folder import Storage, StudyFolder
 from study.store.lease import is_running, lease
 from study.store.ledger import Ledger, sqlite_url
@@ -227,6 +227,8 @@ def _run(spec: StudySpec, folder: StudyFolder, options: Options, console: Consol
         table = trial_table(spec, folder, conductor)
         report = None
         if is_finished:
+            # Points that turned out the same were trained once: now it is known how many.
+            write_whole(folder.manifest, _manifest(spec, table).encode())
             if _has_result(table):
                 report = publish(table, folder, outbox, review)
             deliver(courier, console)
@@ -241,13 +243,16 @@ def _run(spec: StudySpec, folder: StudyFolder, options: Options, console: Consol
     )
 
 
-def _manifest(spec: StudySpec) -> Manifest:
+def _manifest(spec: StudySpec, table: TrialTable | None = None) -> Manifest:
+    def final(arm: Arm) -> int:
+        return spec.final_budget(arm) if table is None else len(table.select(arm.name, "final"))
+
     return Manifest(
         name=spec.name,
         metric=spec.metric,
         direction=spec.direction,
         search={arm.name: arm.search_budget for arm in spec.arms},
-        final={arm.name: spec.final_budget(arm) for arm in spec.arms},
+        final={arm.name: final(arm) for arm in spec.arms},
     )
 
 

@@ -33,6 +33,8 @@ def command(name: str, as_json: bool, **given: Any) -> int:  # noqa: ANN401 (cli
             f"arm {arm.name}: {row.method} on {row.dataset}, {row.model}, "
             f"{row.epochs} epochs, {arm.replicas.final} final replicas"
         )
+        if arm.group is not None:
+            click.echo(f"  one search for {arm.group!r}, by the mean gain over Base")
         for dimension, axis in arm.space.dimensions.items():
             click.echo(f"  searches {dimension}: {_axis(encode(axis))}")
         for dimension, value in arm.space.fixed.items():

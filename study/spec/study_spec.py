@@ -65,15 +65,14 @@ class StudySpec:
         """Give the arms whose chosen settings are tried on an arm as well."""
         if not (arm.transfer and arm.space.dimensions):
             return ()
-        return tuple(
-            other
-            for other in self.arms
-            if other.transfer
-            and other.space.dimensions
-            and other.method.name == arm.method.name
-            and other.name != arm.name
-            and (other.group is None or other.group != arm.group)
-        )
+        others: dict[str, Arm] = {}
+        for other in self.arms:
+            is_other = other.name != arm.name and (other.group is None or other.group != arm.group)
+            is_source = other.transfer and other.space.dimensions
+            if is_source and is_other and other.method.name == arm.method.name:
+                # The members of a group chose together: the first speaks for all.
+                others.setdefault(other.group or other.name, other)
+        return tuple(others.values())
 
     def final_budget(self, arm: Arm) -> int:
         """Number of final trials of an arm, if none of its points coincide."""

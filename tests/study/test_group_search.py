@@ -183,3 +183,12 @@ def test_an_arm_that_searches_nothing_has_no_setting_to_try_elsewhere(tmp_path):
     spec = place_of(tmp_path, arms=arms).spec
     assert [arm.name for arm in spec.transfer_sources(spec.arm("small"))] == ["large"]
     assert spec.transfer_sources(spec.arm("held")) == ()
+
+
+def test_the_choice_of_a_group_is_tried_once_and_its_members_take_none_of_each_other(tmp_path):
+    arms = [*BASES, {**GROUP, "transfer": True}, TRANSFER[2]]
+    place = place_of(tmp_path, arms=arms)
+    alone, member = place.spec.arm("small"), place.spec.arm("both-large")
+    assert [arm.name for arm in place.spec.transfer_sources(alone)] == ["both-small"]
+    assert [arm.name for arm in place.spec.transfer_sources(member)] == ["small"]
+    assert place.spec.final_budget(alone) == 2

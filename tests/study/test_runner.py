@@ -460,3 +460,20 @@ def test_the_manifest_says_what_was_asked_for(finished: Finished) -> None:
         "search": {"base": 0, "random": 2, "challenger": 2},
         "final": {"base": 1, "random": 1, "challenger": 2},
     }
+
+
+def test_the_manifest_of_a_finished_study_says_how_many_trials_there_were(tmp_path: Path) -> None:
+    """A point that was reached in two ways is trained once."""
+    sweep = {"over": "split", "values": [0.5, 0.6]}
+    arms = [
+        {"method": "base"},
+        {
+            "method": "challenger",
+            "search": {"trials": 1, "space": {"top_k": [3, 4]}},
+            "sensitivity": [{"over": "top_k", "values": [3, 4]}, sweep],
+        },
+    ]
+    result = run(study_text(arms=arms, epochs=1), tmp_path)
+    manifest = json.loads((tmp_path / "tiny" / "manifest.json").read_text())
+    finals = len(result.table.select("challenger", "final"))
+    assert manifest["final"] == {"base": 1, "challenger": finals}
