@@ -451,14 +451,17 @@ def test_a_database_of_the_user_s_choice_holds_the_study(tmp_path: Path) -> None
     assert table.rows == result.table.rows
 
 
-def test_the_manifest_says_what_was_asked_for(finished: Finished) -> None:
+def test_the_manifest_says_what_was_asked_for_and_how_many_final_trials_that_took(
+    finished: Finished,
+) -> None:
+    finals = len(finished.result.table.select("challenger", "final"))
     manifest = json.loads((finished.storage / "tiny" / "manifest.json").read_text())
     assert manifest == {
         "name": "tiny",
         "metric": "val/accuracy",
         "direction": "maximise",
         "search": {"base": 0, "random": 2, "challenger": 2},
-        "final": {"base": 1, "random": 1, "challenger": 2},
+        "final": {"base": 1, "random": 1, "challenger": finals},
     }
 
 
