@@ -154,7 +154,12 @@ def over_dimension(table: TrialTable, arm: str, dimension: str, metric: str) -> 
 
 
 def swept_dimensions(table: TrialTable, arm: ArmRow) -> tuple[str, ...]:
-    """Name the dimensions that the study file sweeps or that final trials of the arm vary."""
+    """Name the dimensions that the study file sweeps or that final trials of the arm vary.
+
+    Trials of an arm with transfer may also vary in one dimension by chance: no sweep was meant.
+    """
+    if arm.transfer:
+        return tuple(arm.sweeps)
     best = arm.best_params or {}
     varied = [
         name

@@ -10,6 +10,7 @@ from study.errors import ReportError
 from study.sensitivity import (
     holm,
     paired_difference,
+    swept_dimensions,
     t_interval,
     transfer,
     transfer_methods,
@@ -151,6 +152,16 @@ def test_a_study_without_transfer_has_none():
     assert transfer_methods(replace(TABLE, arms=others)) == ()
     held = tuple(replace(a, dimensions=()) if a.name == "words" else a for a in TABLE.arms[:4])
     assert transfer_methods(replace(TABLE, arms=held)) == ()
+
+
+def test_a_setting_from_elsewhere_that_differs_in_one_dimension_is_no_sweep():
+    near = {**CHOICES["digits"], "top_k": 3}
+    trial = replace(TABLE.select("digits", "final")[1], params=near)
+    table = with_arm(with_row(TABLE, trial), replace(TABLE.arm("words"), best_params=near))
+    assert row(table, "digits", "words").values != ()
+    assert swept_dimensions(table, table.arm("digits")) == ()
+    swept = replace(table.arm("digits"), sweeps={"top_k": (3, 8)})
+    assert swept_dimensions(table, swept) == ("top_k",)
 
 
 def test_a_study_without_any_result_is_an_error():
