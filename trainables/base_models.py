@@ -1,7 +1,7 @@
 """Trained Base models that fine-tuning begins with: each trained once, and kept.
 
-A Base model is known by everything that its weights follow from: data, model, training, seed,
-kind of device, and the code. Whoever needs one first trains it under a lease; others wait for it.
+A Base model is known by everything that its weights follow from: data (its settings, and what
+was loaded), model, training, seed, kind of device, and the code. Whoever needs one first trains it under a lease; others wait for it.
 It is kept as the last of its own checkpoints, from which a training that was killed goes on.
 """
 
@@ -24,11 +24,15 @@ from torch import Tensor
 
 from trainables import checkpoint
 from trainables.config import TrialConfig
-from trainables.datasets import Splits
+from trainables.datasets import Samples, Splits
 from trainables.decoding import encode
 from trainables.loop import ReplicaState, require_finite, run_epoch, start
+from trainables.seeding import stream
 
 logger = logging.getLogger(__name__)
+
+# Training samples whose inputs tell a data root from another, beside the classes of all.
+_LOOKED_AT = 32
 
 
 def base_weights(
@@ -46,7 +50,7 @@ def base_weights(
     Raises:
         NonFiniteError: If its loss became NaN or infinite.
     """
-    home = folder / _key(config, seed, device)
+    home = folder / _key(config, data, seed, device)
     epochs = config.training.epochs
     with _lease(home):
         state = start(config, config.dataset.info, seed, device)
@@ -70,10 +74,11 @@ def _train(config: TrialConfig, data: Splits, state: ReplicaState, home: Path) -
             saved_at = time.monotonic()
 
 
-def _key(config: TrialConfig, seed: int, device: torch.device) -> str:
+def _key(config: TrialConfig, data: Splits, seed: int, device: torch.device) -> str:
     parts = encode(config)
     facts: dict[str, Any] = {
         **{name: parts[name] for name in ("dataset", "model", "training", "method")},
+        "samples": _fingerprint(data.train),
         "seed": seed,
         "device": device.type,
         "torch": version("torch"),
@@ -82,6 +87,16 @@ def _key(config: TrialConfig, seed: int, device: torch.device) -> str:
     del facts["training"]["checkpoint_every_s"]
     text = json.dumps(facts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _fingerprint(samples: Samples) -> str:
+    """Tell training sets apart that the same settings gave: a data root may hold a part."""
+    device = samples.targets.device
+    first = torch.arange(min(_LOOKED_AT, len(samples)), device=device)
+    drawn = samples.draw(first, stream(0, "fingerprint", device=device))
+    digest = hashlib.sha256(samples.targets.cpu().numpy().tobytes())
+    digest.update(drawn.inputs.cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 @cache
