@@ -52,6 +52,7 @@ def test_an_arm_has_its_choice_once_its_search_has_ended(place: Place) -> None:
     assert challenger.dimensions == ("top_k", "n_features", "alpha", "beta", "split")
     assert (challenger.n_classes, challenger.n_features, challenger.epochs) == (10, 784, 3)
     assert challenger.model == "vgg11, width 0.0625"
+    assert (challenger.domain, challenger.is_multi_label) == ("image", False)
 
 
 def test_an_arm_names_its_group_and_whose_choice_is_illegal_on_it(tmp_path: Path) -> None:
@@ -76,6 +77,8 @@ def test_an_arm_names_its_group_and_whose_choice_is_illegal_on_it(tmp_path: Path
     assert [arm.refusals for arm in before.arms] == [{}, {}, {}]
     simulate(conductor, place.surroundings)
     table = trial_table(place.spec, place.folder, conductor)
+    ecgs = table.arm("ecgs")
+    assert (ecgs.domain, ecgs.is_multi_label) == ("series", True)
     images, ecgs, own = table.arms
     assert [(arm.transfer, arm.group) for arm in table.arms] == [(True, None)] * 2 + [
         (False, None)

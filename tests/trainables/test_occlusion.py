@@ -231,6 +231,7 @@ def test_without_shares_nothing_is_computed():
 def test_equal_scores_go_in_the_order_of_the_input_and_padding_last():
     scores = torch.tensor([[0.0, 2.0, 0.0, -1.0], [5.0, 1.0, 9.0, 1.0]])
     assert places(scores, None).tolist() == [[1, 0, 2, 3], [1, 2, 0, 3]]
+    assert torch.equal(places(torch.zeros(1, 5000), None), torch.arange(5000)[None])
     occupied = torch.tensor([[False, True, True, True], [True, True, False, True]])
     assert places(scores, occupied).tolist() == [[3, 0, 1, 2], [0, 1, 3, 2]]
     assert hidden(places(scores, occupied), occupied, 0.34).tolist() == [

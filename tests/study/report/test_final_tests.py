@@ -131,9 +131,14 @@ def test_a_share_that_an_arm_was_not_tested_with_is_a_dash():
     assert areas[1] == "–"
 
 
-def test_without_base_there_is_no_table_of_differences():
+def test_without_base_there_is_no_table_of_differences(tmp_path: Path):
     table = occluded(hand_made({"challenger": {5: (0.7, 0.8)}}))
     assert occlusion_difference_table(record_of(table), "random").rows == ()
+    (exhibit,) = exhibits_of(table, "occlusions", tmp_path)
+    assert [shown.columns[-1] for shown in exhibit.tables] == ["n", "n"]
+    assert exhibit.notes == (
+        "The study has no base arm on mnist (3 per class) with vgg11, width 0.25.",
+    )
 
 
 def test_csv_of_robustness_has_every_digit_of_points_and_areas():
