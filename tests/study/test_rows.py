@@ -77,9 +77,8 @@ def test_an_arm_names_its_group_and_whose_choice_is_illegal_on_it(tmp_path: Path
     assert [arm.refusals for arm in before.arms] == [{}, {}, {}]
     simulate(conductor, place.surroundings)
     table = trial_table(place.spec, place.folder, conductor)
-    ecgs = table.arm("ecgs")
-    assert (ecgs.domain, ecgs.is_multi_label) == ("series", True)
     images, ecgs, own = table.arms
+    assert (ecgs.domain, ecgs.is_multi_label) == ("series", True)
     assert [(arm.transfer, arm.group) for arm in table.arms] == [(True, None)] * 2 + [
         (False, None)
     ]
