@@ -1,8 +1,9 @@
 """Trained Base models that fine-tuning begins with: each trained once, and kept.
 
 A Base model is known by everything that its weights follow from: data (its settings, and what
-was loaded), model, training, seed, kind of device, and the code. Whoever needs one first trains it under a lease; others wait for it.
-It is kept as the last of its own checkpoints, from which a training that was killed goes on.
+was loaded), model, training, seed, kind of device, and the code. Whoever needs one first trains
+it under a lease; others wait for it. It is kept as the last of its own checkpoints, from which a
+training that was killed goes on.
 """
 
 from __future__ import annotations

@@ -92,7 +92,8 @@ def test_one_value_is_held_and_not_searched(name, entry, value):
         ({"tpo_k": {}}, "tpo_k is not a dimension; did you mean 'top_k'?"),
         (
             {"zzz": 1},
-            "zzz is not a dimension; known: top_k, n_features, alpha, beta, split, a_share, attribution.",
+            "zzz is not a dimension; known: top_k, n_features, alpha, beta, split, a_share, "
+            "attribution.",
         ),
         (
             {"top_k": {"high": 10}},
