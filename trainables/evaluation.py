@@ -81,6 +81,7 @@ def filter_metrics(model: nn.Module) -> dict[str, float]:
     return {
         **{f"filter_cosine/{name}": value for name, value in cosine.items()},
         **{f"filter_cosine_pair_std/{name}": layer.std for name, layer in layers.items()},
+        **{f"filter_cosine_absolute/{name}": layer.absolute for name, layer in layers.items()},
         **{f"filter_cosine_relative/{name}": value for name, value in relative.items()},
         "filter_cosine/mean": math.fsum(cosine.values()) / len(cosine),
         "filter_cosine_relative/mean": math.fsum(relative.values()) / len(relative),

@@ -17,12 +17,14 @@ class FilterCosine:
     Attributes:
         mean: Mean of the signed cosine, in [-1, 1]; lower is more diverse.
         std: Standard deviation of the signed cosine over the pairs (population form).
-        relative: Mean absolute cosine divided by its expectation √(2 / πd) for random filters
-            of d weights: 1 is chance, and comparable across layers.
+        absolute: Mean absolute cosine, in [0, 1].
+        relative: ``absolute`` divided by its expectation √(2 / πd) for random filters of d
+            weights: 1 is chance, and comparable across layers.
     """
 
     mean: float
     std: float
+    absolute: float
     relative: float
 
 
@@ -63,6 +65,6 @@ def _statistics(rows: Float[Tensor, "filter weight"]) -> FilterCosine:
     pairs = gram[upper[0], upper[1]]
     chance = math.sqrt(2 / (math.pi * rows.shape[1]))
     mean, std, absolute = torch.stack(
-        [pairs.mean(), pairs.std(correction=0), pairs.abs().mean() / chance]
+        [pairs.mean(), pairs.std(correction=0), pairs.abs().mean()]
     ).tolist()
-    return FilterCosine(mean=mean, std=std, relative=absolute)
+    return FilterCosine(mean=mean, std=std, absolute=absolute, relative=absolute / chance)

@@ -64,6 +64,7 @@ _SPLITS = {"val": "validation ", "test": "test ", "train": "training "}
 _FILTER_METRICS = {
     "filter_cosine": "filter cosine",
     "filter_cosine_pair_std": "deviation of the filter cosine over pairs",
+    "filter_cosine_absolute": "|filter cosine|",
     "filter_cosine_relative": "|filter cosine| over its value for random filters",
 }
 _DIMENSIONS = {

@@ -46,6 +46,7 @@ def test_it_is_the_mean_over_pairs_of_different_filters(shape):
     chance = np.sqrt(2 / (np.pi * weight[0].numel()))
     assert found.mean == pytest.approx(cosines.mean(), abs=1e-12)
     assert found.std == pytest.approx(cosines.std(), abs=1e-12)
+    assert found.absolute == pytest.approx(np.abs(cosines).mean(), rel=1e-12)
     assert found.relative == pytest.approx(np.abs(cosines).mean() / chance, rel=1e-12)
 
 
@@ -97,6 +98,8 @@ def test_the_metrics_name_every_layer_and_the_unweighted_means():
         "filter_cosine/conv2": second.mean,
         "filter_cosine_pair_std/conv1": first.std,
         "filter_cosine_pair_std/conv2": second.std,
+        "filter_cosine_absolute/conv1": first.absolute,
+        "filter_cosine_absolute/conv2": second.absolute,
         "filter_cosine_relative/conv1": first.relative,
         "filter_cosine_relative/conv2": second.relative,
         "filter_cosine/mean": pytest.approx((first.mean + second.mean) / 2),

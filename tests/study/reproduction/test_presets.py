@@ -21,6 +21,7 @@ from study.store.folder import Storage
 
 ALL = (
     "attributions",
+    "benchmark",
     "figure1",
     "figure2",
     "figure3",
