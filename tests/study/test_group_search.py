@@ -110,7 +110,7 @@ def test_a_study_that_is_killed_before_any_of_its_writes_ends_with_the_same_poin
         death = Death(patch, None)
         place = place_of(tmp_path / "whole", **changes)
         simulate(place.conductor(), place.surroundings)
-    for at in range(1, death.writes + 1, 3):
+    for at in range(1, death.writes + 1, 7):
         place = place_of(tmp_path / str(at), **changes)
         with monkeypatch.context() as patch:
             Death(patch, at)

@@ -198,7 +198,7 @@ def tracked_epochs(shell: Shell) -> dict[str, list[int]]:
     return found
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_study_without_ray_survives_a_kill_at_any_moment(
     shell, uninterrupted: dict[str, Any], seed: int
 ) -> None:
@@ -224,7 +224,9 @@ def assert_only_whole_or_untold_trials(shell: Shell) -> None:
         assert state == "RUNNING" or (state == "COMPLETE" and epochs == EPOCHS)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_a_study_without_ray_that_is_interrupted_says_how_to_go_on(
     shell, uninterrupted: dict[str, Any], number: signal.Signals
 ) -> None:

@@ -163,7 +163,7 @@ def test_others_wait_while_one_trains_it(tmp_path, data, folders):
     holder.start()
     assert held.wait(60)
     waiter.start()
-    assert not done.wait(8)
+    assert not done.wait(5)
     release.set()
     assert done.wait(60)
     holder.join()

@@ -86,13 +86,6 @@ def test_the_demo_is_three_arms_with_the_promised_budgets_and_sweep():
     assert challenger.sweeps() == {"top_k": tuple(range(1, 11))}
 
 
-@pytest.mark.parametrize(
-    "name", [p.name[:-5] for p in files("study.presets").iterdir() if p.name.endswith(".yaml")]
-)
-def test_every_preset_is_a_valid_study_of_its_own_name(name):
-    assert preset(name).name == name
-
-
 def test_the_example_of_the_design_is_read_as_it_is_meant():
     spec = parse(DESIGN, "design.yaml")
     base, random, challenger = spec.arms
