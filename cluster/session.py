@@ -24,6 +24,8 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     # The report of epoch 0 has no objective.
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    # Ctrl-C is the study's own: it lets the trials write their checkpoints first.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
     # Progress is the study's own; the newer output of Tune cannot be silenced.
     "RAY_AIR_NEW_OUTPUT": "0",
     # Ray's snapshots of an experiment are not read by anyone: the ledger is the truth.

@@ -1,82 +1,47 @@
-"""Which trial comes next, and what becomes of its reports: a study's rules, whoever executes it.
+"""Hands out a study's trials and keeps its books, whoever executes them.
 
 Executors ask :meth:`Conductor.next` for work and say what happened to it; they hold no state of
 their own. Everything the conductor knows can be read again from the ledger and the result files,
 so that a new one goes on exactly where a killed one stood: a trial that was running is handed
 out again under its own number and continues from its own checkpoint.
+
+What it hears is on disk, in the trial's folder, before it does anything else; the ledger is told
+from there by a :class:`Clerk`, at once or when its database is back.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
 
-from search_spaces import ParamValue, distinct
-from study.group_search import GroupSearch, MemberTrial
-from study.spec import Arm, StudySpec, baseline_of, replica_seeds
+from search_spaces import ParamValue
+from study.agenda import Answer, answer, has_work, next_question
+from study.books import PHASES, Books, Phase, ended
+from study.errors import BusyError, StoreError, StudyError
+from study.handout import Assignment, Done, Listener, Next, Stop, Wait
+from study.spec import Arm, StudySpec
+from study.store.clerk import Clerk
+from study.store.ends import End, read_end, write_end
 from study.store.folder import StudyFolder, TrialKey
-from study.store.ledger import Entry, Ledger, SamplerSettings
-from study.store.results import append_report, read_reports
-from study.trial_table import PhaseName, StoredReport
+from study.store.ledger import Entry, Ledger
+from study.store.outage import as_store_error
+from study.store.results import append_report
+from study.trial_table import StoredReport
 from trainables.config import TrialConfig
 from trainables.report import Report, mean
-from trainables.seeding import derive_seed
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
-    """A trial to train, from the beginning or from its newest checkpoint."""
-
-    key: TrialKey
-    config: TrialConfig
-    folder: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Nothing can be begun until a running trial ends."""
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """All trials have ended."""
-
-
-Next: TypeAlias = Assignment | Wait | Done
-
-
-class Listener(Protocol):
-    """Is told, in order, what happens to trials; must return at once and never raise."""
-
-    def began(self, entry: Entry, config: TrialConfig) -> None:
-        """A trial was handed out, for the first time or again."""
-
-    def reported(self, key: TrialKey, report: StoredReport) -> None:
-        """A new evaluation was stored."""
-
-    def ended(self, entry: Entry, reports: Sequence[StoredReport]) -> None:
-        """A trial was told."""
-
-
-@dataclass(slots=True, kw_only=True)
-class _Phase:
-    """What is known of one arm's search or final trials; mutable as trials move on."""
-
-    entries: dict[int, Entry]
-    reports: dict[int, dict[int, StoredReport]]
-    orphans: list[int]
-    assigned: set[int] = field(default_factory=set)
-
-    @property
-    def is_running(self) -> bool:
-        return any(entry.state == "RUNNING" for entry in self.entries.values())
+_T = TypeVar("_T")
 
 
 class Conductor:
-    """Hands out trials and keeps the books. Not thread-safe: executors call it from one thread."""
+    """Hands out trials and keeps the books. Executors call it from one thread.
+
+    :meth:`stop` alone may be called from any thread and from a signal's handler.
+    """
 
     def __init__(
         self,
@@ -85,7 +50,7 @@ class Conductor:
         ledger: Ledger,
         listeners: Iterable[Listener],
         *,
-        is_reader: bool = False,
+        clerk: Clerk | None = None,
     ) -> None:
         """Take up a study where the ledger and the result files say that it stands.
 
@@ -94,233 +59,241 @@ class Conductor:
             folder: Its folder.
             ledger: Its database.
             listeners: Who is told what happens.
-            is_reader: Whether this one only looks, while another process may run the study.
+            clerk: Who writes to the ledger; one of the conductor's own if it is left out.
         """
         self._spec = spec
         self._folder = folder
         self._ledger = ledger
         self._listeners = tuple(listeners)
-        self._phases: dict[tuple[str, PhaseName], _Phase] = {}
+        self._books = Books(spec, folder, ledger)
+        self._clerk = clerk or Clerk()
+        self._asking: Future[Answer] | None = None
+        self._is_stopping = False
+        self._stop_error: StudyError | None = None
         for arm in spec.arms:
-            self._phases[arm.name, "search"] = self._read(arm, "search")
-            self._phases[arm.name, "final"] = self._read(arm, "final")
-        self._groups = {name: self._read_group(name) for name in spec.groups}
-        if not is_reader:
-            for arm in spec.arms:
-                self._take_over(arm)
-            self._settle()
+            for name in PHASES:
+                self._take_over(arm, self._books.phase(arm.name, name))
+        self._settle_groups()
+
+    @property
+    def books(self) -> Books:
+        """All trials as they stand."""
+        return self._books
 
     def next(self) -> Next:
         """Give the next trial to train, or say why there is none."""
+        if self._is_stopping:
+            return Stop()
+        if self._asking is not None:
+            return self._answered(self._asking)
         if self._is_full():
             return Wait()
-        entry = self._orphan() or self._search_trial() or self._final_trial()
-        if entry is not None:
-            return self._assign(entry)
-        running = any(phase.is_running for phase in self._phases.values())
-        return Wait() if running else Done()
+        if (orphan := self._orphan()) is not None:
+            return self._assign(orphan)
+        question = next_question(self._books)
+        if question is None:
+            running = any(phase.is_running for phase in self._books.phases)
+            return Wait() if running else Done()
+        self._asking = self._do(partial(answer, self._ledger, question))
+        return Stop() if self._asking is None else self._answered(self._asking)
 
     def report(self, key: TrialKey, report: Report) -> None:
         """Store an evaluation; one that is known, late or repeated changes nothing."""
-        phase = self._phases[key.arm, key.phase]
-        known = phase.reports.setdefault(key.number, {})
-        if report.epoch in known or phase.entries[key.number].state != "RUNNING":
+        known = self._books.known_reports(key)
+        if report.epoch in known or self._books.entry(key).state != "RUNNING":
             return
-        stored = StoredReport(
-            epoch=report.epoch, time_ms=int(time.time() * 1000), metrics=dict(report.metrics)
-        )
-        append_report(self._folder.reports(key), stored)
+        stored = StoredReport(epoch=report.epoch, time_ms=_now_ms(), metrics=dict(report.metrics))
+        try:
+            append_report(self._folder.reports(key), stored)
+        except OSError as error:
+            self.stop(self._folder.lost(error))
+            return
         known[report.epoch] = stored
         self._tell(key, stored)
-        for listener in self._listeners:
-            listener.reported(key, stored)
+        self._announce(lambda listener: listener.reported(key, stored))
 
     def finish(self, key: TrialKey) -> None:
-        """End a trial: complete if its last epoch was reported, else stopped by a scheduler."""
-        if self._entry(key).state != "RUNNING":
-            return
-        reports = self._phases[key.arm, key.phase].reports.get(key.number, {})
-        last = reports.get(self._spec.arm(key.arm).training.epochs)
-        if last is None:
-            self._ledger.prune(key)
-        else:
-            self._ledger.complete(key, mean(last.metrics[self._spec.metric]))
-        self._end(key)
+        """End a trial: complete if its last epoch was reported, else stopped by a scheduler.
+
+        A trial that ends before its time because the run stops has not ended: it goes on when
+        the study does.
+        """
+        last = self._books.known_reports(key).get(self._spec.arm(key.arm).training.epochs)
+        if last is not None:
+            value = mean(last.metrics[self._spec.metric])
+            self._end(key, End(state="COMPLETE", value=value, finished_ms=_now_ms()))
+        elif not self._is_stopping:
+            self._end(key, End(state="PRUNED", finished_ms=_now_ms()))
 
     def fail(self, key: TrialKey, reason: str) -> None:
         """End a trial that can have no result."""
-        if self._entry(key).state == "RUNNING":
-            self._ledger.fail(key, reason)
-            self._end(key)
+        self._end(key, End(state="FAIL", reason=reason, finished_ms=_now_ms()))
+
+    def stop(self, error: StudyError | None = None) -> None:
+        """Begin nothing more, and ask the trials to write their checkpoints and stop.
+
+        Args:
+            error: Why the study cannot go on, or None if the user wants it so.
+        """
+        self._stop_error = self._stop_error or error
+        if not self._is_stopping:
+            self._is_stopping = True
+            if isinstance(error, BusyError):
+                # The trials of the process that took over look at the same file.
+                return
+            # A disk that takes nothing cannot pass on the request either; executors then end the
+            # trials after a while, and these go on from their last checkpoints.
+            with suppress(OSError):
+                self._folder.stop.touch()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether :meth:`stop` was called."""
+        return self._is_stopping
+
+    @property
+    def stop_error(self) -> StudyError | None:
+        """Why the study cannot go on, or None."""
+        return self._stop_error
+
+    @property
+    def is_training(self) -> bool:
+        """Whether a trial that was handed out has not ended."""
+        return any(phase.assigned for phase in self._books.phases)
+
+    def settle(self, timeout_s: float | None = None) -> bool:
+        """Wait until the ledger has been told everything; tells whether it has.
+
+        Raises:
+            StoreError: If the disk of its database fails.
+        """
+        try:
+            return self._clerk.settle(timeout_s)
+        except Exception as error:
+            raise as_store_error(error) or error from None
 
     def has_work(self) -> bool:
         """Tell whether any trial is still to be trained; asks for none."""
-        if any(phase.is_running for phase in self._phases.values()):
-            return True
-        return any(self._is_search_open(arm) or self._open_points(arm) for arm in self._spec.arms)
+        return has_work(self._books)
 
     def best(self, arm: Arm) -> Mapping[str, ParamValue] | None:
         """Give the chosen configuration, or None while the search goes on or if it found none."""
-        if not arm.space.dimensions:
-            return {}
-        search = self._groups[arm.group] if arm.group else self._phases[arm.name, "search"]
-        if search.is_running or len(search.entries) < arm.search_budget:
-            return None
-        return best_params(search.entries.values(), maximise=self._spec.direction == "maximise")
+        return self._books.best(arm)
 
     def entries(self) -> Iterator[Entry]:
         """Give all trials, by arm, phase and number."""
-        for phase in self._phases.values():
-            yield from phase.entries.values()
+        return self._books.entries()
 
     def reports_of(self, key: TrialKey) -> tuple[StoredReport, ...]:
         """Give a trial's stored evaluations by epoch."""
-        known = self._phases[key.arm, key.phase].reports.get(key.number, {})
-        return tuple(known[epoch] for epoch in sorted(known))
+        return self._books.reports_of(key)
 
     def config(self, entry: Entry) -> TrialConfig:
         """Give the configuration of a trial."""
-        arm = self._spec.arm(entry.key.arm)
-        return trial_config(self._spec, arm, entry)
+        return self._books.config(entry)
 
-    def _read(self, arm: Arm, name: PhaseName) -> _Phase:
-        entries = {entry.key.number: entry for entry in self._ledger.entries(arm.name, name)}
-        reports = {
-            number: {r.epoch: r for r in read_reports(self._folder.reports(entry.key))}
-            for number, entry in entries.items()
-        }
-        orphans = [number for number, entry in entries.items() if entry.state == "RUNNING"]
-        return _Phase(entries=entries, reports=reports, orphans=orphans)
-
-    def _read_group(self, name: str) -> GroupSearch:
-        members = self._spec.groups[name]
-        group = GroupSearch(
-            name=name,
-            members=members,
-            baselines=tuple(baseline_of(arm, self._spec.arms) for arm in members),
-            metric=self._spec.metric,
-            ledger=self._ledger,
-        )
-        group.read()
-        return group
-
-    def _settle(self) -> None:
-        for group in self._groups.values():
-            group.settle(self._search_trial_of)
-
-    def _search_trial_of(self, arm: str, number: int) -> MemberTrial | None:
-        entry = self._phases[arm, "search"].entries.get(number)
-        if entry is None:
-            return None
-        return MemberTrial(entry=entry, reports=self.reports_of(entry.key))
-
-    def _take_over(self, arm: Arm) -> None:
+    def _take_over(self, arm: Arm, phase: Phase) -> None:
         # What a driver stored and did not live to tell the ledger: reports, and ends of trials.
-        for name in ("search", "final"):
-            phase = self._phases[arm.name, name]
-            for number in list(phase.orphans):
-                key = TrialKey(arm=arm.name, phase=name, number=number)
-                for report in self.reports_of(key):
-                    self._tell(key, report)
-                if arm.training.epochs in phase.reports.get(number, {}):
-                    phase.orphans.remove(number)
-                    self.finish(key)
-
-    def _tell(self, key: TrialKey, report: StoredReport) -> None:
-        if self._spec.metric in report.metrics:
-            self._ledger.report(key, report.epoch, mean(report.metrics[self._spec.metric]))
+        for number in list(phase.orphans):
+            key = phase.entries[number].key
+            for report in self.reports_of(key):
+                self._tell(key, report)
+            end = read_end(self._folder.end(key))
+            if end is not None:
+                phase.orphans.remove(number)
+                self._end(key, end)
+            elif arm.training.epochs in phase.reports.get(number, {}):
+                phase.orphans.remove(number)
+                self.finish(key)
 
     def _is_full(self) -> bool:
         limit = self._spec.resources.max_concurrent
-        return limit is not None and limit <= sum(len(p.assigned) for p in self._phases.values())
+        return limit is not None and limit <= sum(len(p.assigned) for p in self._books.phases)
 
     def _orphan(self) -> Entry | None:
-        for phase in self._phases.values():
+        for phase in self._books.phases:
             if phase.orphans:
                 return phase.entries[phase.orphans.pop(0)]
         return None
 
-    def _search_trial(self) -> Entry | None:
-        # The arm that is furthest behind is asked first, so that all searches end together.
-        waiting = [
-            (len(self._phases[arm.name, "search"].entries) / arm.search_budget, i, arm)
-            for i, arm in enumerate(self._spec.arms)
-            if self._is_search_open(arm)
-        ]
-        if not waiting:
-            return None
-        _, _, arm = min(waiting)
-        settings = SamplerSettings(
-            name=arm.search.sampler,
-            seed=derive_seed(self._spec.seed, "sampler", arm.group or arm.name),
-            startup_trials=arm.search.startup_trials,
-        )
-        if arm.group is not None:
-            number = len(self._phases[arm.name, "search"].entries)
-            params = self._groups[arm.group].params(number, settings)
-            return self._ledger.ask_point(arm.name, params, arm.space, "search")
-        if not arm.space.dimensions:
-            return self._ledger.ask_point(arm.name, {}, arm.space, "search")
-        return self._ledger.ask(arm.name, arm.space, settings)
+    def _answered(self, asking: Future[Answer]) -> Next:
+        if not asking.done():
+            return Wait()
+        self._asking = None
+        try:
+            found = asking.result()
+        except Exception as error:
+            return self._refused(error)
+        if found.group_point is not None:
+            group = self._books.groups[str(self._spec.arm(found.entry.key.arm).group)]
+            group.entries.setdefault(found.group_point.key.number, found.group_point)
+        return self._assign(found.entry)
 
-    def _final_trial(self) -> Entry | None:
-        for arm in self._spec.arms:
-            for params in self._open_points(arm):
-                return self._ledger.ask_point(arm.name, params, arm.space)
-        return None
-
-    def _is_search_open(self, arm: Arm) -> bool:
-        return len(self._phases[arm.name, "search"].entries) < arm.search_budget
-
-    def _open_points(self, arm: Arm) -> list[dict[str, ParamValue]]:
-        best = self.best(arm)
-        if best is None:
-            return []
-        asked = [dict(e.params) for e in self._phases[arm.name, "final"].entries.values()]
-        points = (*arm.final_points(best), *self._transferred(arm))
-        return [params for params in distinct(points) if params not in asked]
-
-    def _transferred(self, arm: Arm) -> list[Mapping[str, ParamValue]]:
-        """Give what other arms of the method chose, as far as it is legal here."""
-        found = [self.best(other) for other in self._spec.transfer_sources(arm)]
-        return [params for params in found if params is not None and not arm.objection(params)]
-
-    def _assign(self, entry: Entry) -> Assignment:
-        phase = self._phases[entry.key.arm, entry.key.phase]
+    def _assign(self, entry: Entry) -> Next:
+        phase = self._books.phase(entry.key.arm, entry.key.phase)
         phase.entries[entry.key.number] = entry
+        try:
+            folder = self._folder.make_trial(entry.key)
+        except StoreError as error:
+            self.stop(error)
+            return Stop()
         phase.assigned.add(entry.key.number)
         config = self.config(entry)
-        for listener in self._listeners:
-            listener.began(entry, config)
-        return Assignment(key=entry.key, config=config, folder=self._folder.trial(entry.key))
+        self._announce(lambda listener: listener.began(entry, config))
+        return Assignment(key=entry.key, config=config, folder=folder)
 
-    def _end(self, key: TrialKey) -> None:
-        phase = self._phases[key.arm, key.phase]
+    def _end(self, key: TrialKey, end: End) -> None:
+        """Keep how a trial ended, and tell it; the first end of a trial is kept."""
+        if self._books.entry(key).state != "RUNNING":
+            return
+        try:
+            write_end(self._folder.end(key), end)
+        except StoreError as error:
+            self.stop(error)
+            return
+        phase = self._books.phase(key.arm, key.phase)
         phase.assigned.discard(key.number)
-        phase.entries[key.number] = self._ledger.entry(key)
+        phase.entries[key.number] = entry = ended(phase.entries[key.number], end)
+        self._do(partial(self._ledger.tell, key, end))
         for file in self._folder.trial(key).glob("epoch-*.pt"):
             file.unlink()
         if key.phase == "search":
-            self._settle()
+            self._settle_groups()
+        self._announce(lambda listener: listener.ended(entry, self.reports_of(key)))
+
+    def _tell(self, key: TrialKey, report: StoredReport) -> None:
+        if self._spec.metric in report.metrics:
+            value = mean(report.metrics[self._spec.metric])
+            self._do(partial(self._ledger.report, key, report.epoch, value))
+
+    def _settle_groups(self) -> None:
+        for group in self._books.groups.values():
+            for key, end in list(group.settled(self._books.search_trial, _now_ms())):
+                self._do(partial(self._ledger.tell, key, end))
+                group.entries[key.number] = ended(group.entries[key.number], end)
+
+    def _do(self, job: Callable[[], _T]) -> Future[_T] | None:
+        """Have the clerk do something; None if he cannot write, which stops the run."""
+        try:
+            return self._clerk.submit(job)
+        except Exception as error:
+            self._refused(error)
+            return None
+
+    def _refused(self, error: Exception) -> Stop:
+        store_error = as_store_error(error)
+        if store_error is None:
+            raise error
+        self.stop(store_error)
+        return Stop()
+
+    def _announce(self, tell: Callable[[Listener], None]) -> None:
         for listener in self._listeners:
-            listener.ended(phase.entries[key.number], self.reports_of(key))
-
-    def _entry(self, key: TrialKey) -> Entry:
-        return self._phases[key.arm, key.phase].entries[key.number]
-
-
-def trial_config(spec: StudySpec, arm: Arm, entry: Entry) -> TrialConfig:
-    """Make the configuration of a trial of the ledger."""
-    is_final = entry.key.phase == "final"
-    count = arm.replicas.final if is_final else arm.replicas.search
-    seeds = replica_seeds(spec.seed, entry.key.phase, count)
-    return arm.trial_config(entry.params, seeds, is_final=is_final)
+            try:
+                tell(listener)
+            except StoreError as error:
+                self.stop(error)
 
 
-def best_params(entries: Iterable[Entry], *, maximise: bool) -> Mapping[str, ParamValue] | None:
-    """Give the point of the best complete trial, the earliest of equals; None if there is none."""
-    sign = 1 if maximise else -1
-    complete = [e for e in entries if e.state == "COMPLETE" and e.value is not None]
-    if not complete:
-        return None
-    return max(complete, key=lambda e: (sign * (e.value or 0.0), -e.key.number)).params
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -9,10 +9,15 @@ from pathlib import Path
 from study.errors import StoreError
 
 
-def write_whole(path: Path, content: bytes | str) -> Path:
+def write_whole(path: Path, content: bytes | str, *, is_durable: bool = False) -> Path:
     """Write a file by renaming a finished temporary one into place.
 
     A reader, or a report that is interrupted, never meets half a file.
+
+    Args:
+        path: The file; its folder is made if it is missing.
+        content: What it shall hold.
+        is_durable: Whether it must survive a loss of power, which costs a few milliseconds.
 
     Raises:
         StoreError: If the folder cannot be written to.
@@ -24,6 +29,9 @@ def write_whole(path: Path, content: bytes | str) -> Path:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
+            if is_durable:
+                stream.flush()
+                os.fsync(stream.fileno())
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
     except OSError as error:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from search_spaces import ParamValue
 from study.spec import Arm
+from study.store.ends import End
 from study.store.folder import TrialKey
-from study.store.ledger import Entry, Ledger, SamplerSettings
+from study.store.ledger import Entry
 from study.trial_table import StoredReport
 
 
@@ -44,7 +44,6 @@ class GroupSearch:
         members: Its arms, one per dataset.
         baselines: Base arm of each member, in their order.
         metric: What trials are compared by.
-        ledger: Where points are asked for and told.
         entries: Its points by number.
     """
 
@@ -52,43 +51,33 @@ class GroupSearch:
     members: tuple[Arm, ...]
     baselines: tuple[Arm, ...]
     metric: str
-    ledger: Ledger
     entries: dict[int, Entry] = field(default_factory=dict)
-
-    def read(self) -> None:
-        """Take up the points that were asked for before."""
-        found = self.ledger.entries(self.name, "search")
-        self.entries = {entry.key.number: entry for entry in found}
 
     @property
     def is_running(self) -> bool:
         """Whether a point is not told yet."""
         return any(entry.state == "RUNNING" for entry in self.entries.values())
 
-    def params(self, number: int, settings: SamplerSettings) -> Mapping[str, ParamValue]:
-        """Give the point of a number, asking the sampler if no member was asked for it yet."""
-        while number not in self.entries:
-            entry = self.ledger.ask(self.name, self.members[0].space, settings)
-            self.entries[entry.key.number] = entry
-        return self.entries[number].params
-
-    def settle(self, find: Find) -> None:
-        """Tell every point whose trials have all ended, on every dataset and of every baseline."""
+    def settled(self, find: Find, now_ms: int) -> Iterator[tuple[TrialKey, End]]:
+        """Give every point that is to be told: its trials have ended, and all baselines."""
         bases = [find(arm.name, 0) for arm in self.baselines]
         for number, entry in self.entries.items():
             trials = [find(arm.name, number) for arm in self.members]
             if entry.state == "RUNNING" and all(t and t.is_over for t in (*trials, *bases)):
-                self._tell(entry.key, [t for t in trials if t], [b for b in bases if b])
-                self.entries[number] = self.ledger.entry(entry.key)
+                yield (
+                    entry.key,
+                    self._end([t for t in trials if t], [b for b in bases if b], now_ms),
+                )
 
-    def _tell(
-        self, key: TrialKey, trials: Sequence[MemberTrial], bases: Sequence[MemberTrial]
-    ) -> None:
+    def _end(
+        self, trials: Sequence[MemberTrial], bases: Sequence[MemberTrial], now_ms: int
+    ) -> End:
         lost = [t.entry for t in (*trials, *bases) if t.entry.state != "COMPLETE"]
         if lost:
-            self.ledger.fail(key, f"{lost[0].key} is {lost[0].state}: {lost[0].reason}")
-        else:
-            self.ledger.complete(key, mean_gain(self.metric, trials, bases))
+            reason = f"{lost[0].key} is {lost[0].state}: {lost[0].reason}"
+            return End(state="FAIL", reason=reason, finished_ms=now_ms)
+        gain = mean_gain(self.metric, trials, bases)
+        return End(state="COMPLETE", value=gain, finished_ms=now_ms)
 
 
 def mean_gain(metric: str, trials: Iterable[MemberTrial], bases: Iterable[MemberTrial]) -> float:

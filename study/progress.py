@@ -89,16 +89,17 @@ class ProgressListener:
         if self._bars is not None:
             self._bars.draw(self._lanes)
             if entry.state == "FAIL":
-                self._print(f"{entry.key} failed: {entry.reason}")
+                self.say(f"{entry.key} failed: {entry.reason}")
             return
         done = sum(len(lane.done) for lane in self._lanes.values())
         total = sum(lane.total for lane in self._lanes.values())
         value = "" if entry.value is None else f" {self._spec.metric} {entry.value:.4f}"
         reason = f": {entry.reason}" if entry.reason else ""
         seconds = time.monotonic() - self._started
-        self._print(f"[{done}/{total}] {seconds:.0f} s  {entry.key} {entry.state}{value}{reason}")
+        self.say(f"[{done}/{total}] {seconds:.0f} s  {entry.key} {entry.state}{value}{reason}")
 
-    def _print(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """Show a line above the bars; from any thread."""
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _note_end(self, entry: Entry) -> None:

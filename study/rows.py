@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from search_spaces import ParamValue
-from study.conductor import Conductor
+from study.books import Books
 from study.environment import environment
 from study.spec import Arm, StudySpec, replica_seeds
 from study.store.folder import StudyFolder
@@ -16,11 +16,11 @@ from study.trial_table import ArmRow, StoredReport, TrialRow, TrialTable
 from trainables.decoding import encode
 
 
-def trial_table(spec: StudySpec, folder: StudyFolder, conductor: Conductor) -> TrialTable:
+def trial_table(spec: StudySpec, folder: StudyFolder, books: Books) -> TrialTable:
     """Make the table of a study as it stands."""
-    entries = sorted(conductor.entries(), key=lambda e: _order(spec, e))
+    entries = sorted(books.entries(), key=lambda e: _order(spec, e))
     held = read_provenance(folder.provenance)
-    chosen = {arm.name: conductor.best(arm) for arm in spec.arms}
+    chosen = {arm.name: books.best(arm) for arm in spec.arms}
     return TrialTable(
         study=spec.name,
         objective=spec.metric,
@@ -34,7 +34,7 @@ def trial_table(spec: StudySpec, folder: StudyFolder, conductor: Conductor) -> T
             )
             for arm in spec.arms
         ),
-        rows=tuple(trial_row(spec, folder, e, conductor.reports_of(e.key)) for e in entries),
+        rows=tuple(trial_row(spec, folder, e, books.reports_of(e.key)) for e in entries),
         environment=environment(),
     )
 

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
 
 from study.store.folder import StudyFolder
+from study.store.holding import holder
 from study.store.lease import is_running
 from study.store.ledger import Entry, Ledger
 from study.store.manifest import Manifest, read_manifest
 from study.tracking.outbox import Outbox
+
+
+# A holder beats every three seconds; its clock may differ from this machine's by some more.
+_SILENT_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +41,7 @@ class Status:
     Attributes:
         study: Name of the study.
         activity: ``running``, ``finished`` or ``stopped``.
+        runner: Process and host that run it, and since when; None if none does.
         metric: What trials are compared by.
         lanes: Counts by arm and phase.
         failures: Failed trials with their reasons.
@@ -46,6 +54,7 @@ class Status:
 
     study: str
     activity: str
+    runner: str | None
     metric: str
     lanes: tuple[Lane, ...]
     failures: tuple[str, ...]
@@ -85,10 +94,12 @@ def study_status(folder: StudyFolder, database_url: str, *, must_exist: bool = T
     )
     rate = trials_per_hour(entries)
     left = sum(max(lane.total, lane.asked) - lane.asked + lane.running for lane in lanes)
-    active = is_running(folder)
+    runner = _runner(folder, database_url)
+    active = runner is not None
     waiting = Outbox(path=folder.outbox).waiting()
     return Status(
         study=manifest.name,
+        runner=runner,
         activity="running" if active else "finished" if left == 0 else "stopped",
         metric=manifest.metric,
         lanes=lanes,
@@ -99,6 +110,15 @@ def study_status(folder: StudyFolder, database_url: str, *, must_exist: bool = T
         waiting_points=waiting.metric_points,
         tracking_error=waiting.last_error,
     )
+
+
+def _runner(folder: StudyFolder, database_url: str) -> str | None:
+    """Name the process that runs a study, here or on another machine; None if none does."""
+    found = holder(database_url, folder.path.name)
+    if found is None:
+        return None
+    silent_s = (datetime.now(UTC) - found.last_beat).total_seconds()
+    return str(found) if is_running(folder) or silent_s < _SILENT_S else None
 
 
 def trials_per_hour(entries: Sequence[Entry]) -> float | None:

@@ -1,4 +1,4 @@
-"""What all tests share: where real data is, a Ray, and a reproducible Hypothesis."""
+"""What all tests share: where real data is, a Ray, a PostgreSQL, a reproducible Hypothesis."""
 
 from __future__ import annotations
 
@@ -7,11 +7,19 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 from hypothesis import settings
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
 
+from cluster.errors import ClusterError
+from cluster.postgres import PostgresServer
+from cluster.postgres_folder import create_postgres
+from cluster.postgres_programs import find_programs
 from cluster.session import prepare_environment
 
 # Before any module imports Ray, as doctests' collection does.
@@ -63,3 +71,52 @@ def ray_address(ray_home: Path) -> Iterator[str]:  # noqa: ARG001 (its token)
     cluster = Cluster(initialize_head=True, head_node_args=node)
     yield str(cluster.address)
     cluster.shutdown()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """Start one PostgreSQL for all tests that need one, or skip."""
+    try:
+        find_programs()
+    except ClusterError as error:
+        pytest.skip(str(error))
+    # Root's PostgreSQL is run by another user, whom pytest's own folder shuts out.
+    home = Path(tempfile.mkdtemp(prefix="postgres-", dir="/tmp"))
+    create_postgres(home)
+    # Its data need not outlive the machine: twice as fast.
+    server = PostgresServer(home, {"fsync": "off"}, ends_with_us=True)
+    server.start()
+    yield server
+    server.stop()
+    shutil.rmtree(home)
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    """Give the URL of a new and empty database, which is dropped in the end."""
+    name = f"test_{secrets.token_hex(8)}"
+    address = postgres.url.replace("+psycopg", "")
+    with psycopg.connect(address, autocommit=True) as control:
+        control.execute(f"CREATE DATABASE {name}")
+        with closed_in_the_end():
+            yield postgres.url_of(name)
+        control.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def closed_in_the_end() -> Iterator[None]:
+    """Close the connections to PostgreSQL that SQLAlchemy's pools open meanwhile.
+
+    Optuna never does, and psycopg warns of each that is thrown away while it is open.
+    """
+    opened: list[psycopg.Connection] = []
+
+    def keep(connection: object, _: object) -> None:
+        if isinstance(connection, psycopg.Connection):
+            opened.append(connection)
+
+    event.listen(Pool, "connect", keep)
+    yield
+    event.remove(Pool, "connect", keep)
+    for connection in opened:
+        connection.close()

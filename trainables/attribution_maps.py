@@ -13,6 +13,7 @@ from trainables.config import TrialConfig
 from trainables.datasets import TensorSamples
 from trainables.evaluation import predict
 from trainables.replicas import Replica
+from trainables.storage import removed_in_the_end, writing_to
 
 FILE_NAME = "attribution_maps.npz"
 
@@ -22,6 +23,9 @@ def save_attribution_maps(config: TrialConfig, replica: Replica, folder: Path) -
 
     Writes ``attribution_maps.npz`` with ``inputs`` and ``relevance`` (sample, channel, height,
     width), ``target`` and ``predicted`` (sample). Does nothing for data that are no images.
+
+    Raises:
+        StorageError: If the folder cannot be written to.
     """
     samples = replica.data.test
     if config.dataset.info.domain != "image" or not isinstance(samples, TensorSamples):
@@ -29,17 +33,17 @@ def save_attribution_maps(config: TrialConfig, replica: Replica, folder: Path) -
     samples = one_per_class(samples)
     relevance = epsilon_lrp(replica.state.model, samples.inputs, samples.targets)
     predicted = predict(replica.state.model, samples).argmax(1)
-    folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f".{FILE_NAME}.{os.getpid()}.tmp"
-    with partial.open("wb") as file:
-        np.savez_compressed(
-            file,
-            inputs=samples.inputs.cpu().numpy(),
-            relevance=relevance.cpu().numpy(),
-            target=samples.targets.cpu().numpy(),
-            predicted=predicted.cpu().numpy(),
-        )
-    partial.replace(folder / FILE_NAME)
+    with writing_to(folder), removed_in_the_end(partial):
+        with partial.open("wb") as file:
+            np.savez_compressed(
+                file,
+                inputs=samples.inputs.cpu().numpy(),
+                relevance=relevance.cpu().numpy(),
+                target=samples.targets.cpu().numpy(),
+                predicted=predicted.cpu().numpy(),
+            )
+        partial.replace(folder / FILE_NAME)
 
 
 def one_per_class(samples: TensorSamples) -> TensorSamples:

@@ -29,6 +29,7 @@ from trainables.datasets import Samples, Splits
 from trainables.decoding import encode
 from trainables.loop import ReplicaState, require_finite, run_epoch, start
 from trainables.seeding import stream
+from trainables.watch import Check, unwatched
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,12 @@ _LOOKED_AT = 32
 
 
 def base_weights(
-    config: TrialConfig, data: Splits, seed: int, folder: Path, device: torch.device
+    config: TrialConfig,
+    data: Splits,
+    seed: int,
+    folder: Path,
+    device: torch.device,
+    check: Check = unwatched,
 ) -> Mapping[str, Tensor]:
     """Give the weights of a trained Base model, from the folder or by training it.
 
@@ -47,6 +53,7 @@ def base_weights(
         seed: Seed of the replica.
         folder: Where Base models are kept; shared by all who may need them.
         device: Where it is trained.
+        check: Called at every step of its training, which it ends by raising.
 
     Raises:
         NonFiniteError: If its loss became NaN or infinite.
@@ -60,14 +67,16 @@ def base_weights(
             state.load_state_dict(stored)
         if state.epoch < epochs:
             logger.info("training the Base model of seed %d for %d epochs", seed, epochs)
-            _train(config, data, state, home)
+            _train(config, data, state, home, check)
     return state.model.state_dict()
 
 
-def _train(config: TrialConfig, data: Splits, state: ReplicaState, home: Path) -> None:
+def _train(
+    config: TrialConfig, data: Splits, state: ReplicaState, home: Path, check: Check
+) -> None:
     saved_at = time.monotonic()
     while state.epoch < config.training.epochs:
-        run_epoch(config, data, state)
+        run_epoch(config, data, state, check)
         is_last = state.epoch == config.training.epochs
         if is_last or time.monotonic() - saved_at >= config.training.checkpoint_every_s:
             require_finite(config, state)

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from trainables.errors import CheckpointError
+from trainables.storage import removed_in_the_end, writing_to
 
 logger = logging.getLogger(__name__)
 
@@ -32,22 +33,38 @@ def save(folder: Path, epoch: int, payload: Mapping[str, Any]) -> Path:
     Those after it are damaged, or the trial would have continued from them.
 
     Args:
-        folder: Where a trial keeps its checkpoints; made if it is missing.
+        folder: Where a trial keeps its checkpoints.
         epoch: Epochs trained so far.
         payload: Tensors, numbers, texts, lists and mappings only.
+
+    Raises:
+        StorageError: If the folder is missing or takes nothing; no other checkpoint is touched.
     """
+    return write(folder, epoch, encode(payload))
+
+
+def encode(payload: Mapping[str, Any]) -> bytes:
+    """Give the content of a checkpoint: a copy of the tensors as they are now."""
     buffer = io.BytesIO()
     torch.save(dict(payload), buffer)
-    content = buffer.getvalue()
+    return buffer.getvalue()
+
+
+def write(folder: Path, epoch: int, content: bytes) -> Path:
+    """Write what :func:`encode` gave, as :func:`save` does.
+
+    Raises:
+        StorageError: As :func:`save`.
+    """
     digest = hashlib.sha256(content).hexdigest()[:_DIGITS]
     path = folder / f"epoch-{epoch:08d}-{digest}.pt"
-    folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f".{path.name}.{os.getpid()}.tmp"
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    with writing_to(folder), removed_in_the_end(partial):
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
     up_to_this = [other for other in _newest_first(folder) if other.name <= path.name]
     for old in up_to_this[_KEEP:]:
         old.unlink(missing_ok=True)

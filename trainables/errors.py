@@ -4,7 +4,10 @@ TrainableError
 ├── ConfigError        a setting is unknown, of the wrong kind or out of range
 ├── DataError          a data file is missing, truncated or altered
 ├── CheckpointError    a checkpoint belongs to another configuration
-└── NonFiniteError     a loss or metric became NaN or infinite
+├── NonFiniteError     a loss or metric became NaN or infinite
+├── TimeLimitError     a trial took longer than its study allows, or hung
+├── StorageError       the storage is full, read-only or gone; the trial can go on later
+└── StoppedError       the study asked its trials to stop; the trial can go on later
 """
 
 
@@ -26,3 +29,15 @@ class CheckpointError(TrainableError):
 
 class NonFiniteError(TrainableError):
     """A loss or metric became NaN or infinite, so that the trial has no result."""
+
+
+class TimeLimitError(TrainableError):
+    """A trial took longer than its study allows, or hung, so that it has no result."""
+
+
+class StorageError(TrainableError):
+    """The storage is full, read-only or gone; nothing that was written is lost with it."""
+
+
+class StoppedError(TrainableError):
+    """The study asked its trials to stop; this one can go on from its checkpoint."""

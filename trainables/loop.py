@@ -23,6 +23,7 @@ from trainables.final_evaluation import evaluate_final
 from trainables.labels import is_multi_label
 from trainables.optimisers import set_learning_rate
 from trainables.seeding import derive_seed, stream
+from trainables.watch import Check, unwatched
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,13 +126,16 @@ def train(config: TrialConfig, data: Splits, state: ReplicaState) -> Iterator[Re
 
 
 def train_by_epoch(
-    config: TrialConfig, data: Splits, state: ReplicaState
+    config: TrialConfig, data: Splits, state: ReplicaState, check: Check = unwatched
 ) -> Iterator[ReplicaReport | None]:
-    """Train like :func:`train`, but yield after every epoch: None where there is no evaluation."""
+    """Train like :func:`train`, but yield after every epoch: None where there is no evaluation.
+
+    ``check`` is called at every step, and ends the training by raising.
+    """
     if state.epoch == 0:
         yield ReplicaReport(epoch=0, metrics=filter_metrics(state.model))
     while state.epoch < config.training.epochs:
-        run_epoch(config, data, state)
+        run_epoch(config, data, state, check)
         is_last = state.epoch == config.training.epochs
         if is_last or state.epoch % config.training.eval_every == 0:
             yield _report(config, data, state)
@@ -139,8 +143,10 @@ def train_by_epoch(
             yield None
 
 
-def run_epoch(config: TrialConfig, data: Splits, state: ReplicaState) -> None:
-    """Train one epoch, without waiting for the device."""
+def run_epoch(
+    config: TrialConfig, data: Splits, state: ReplicaState, check: Check = unwatched
+) -> None:
+    """Train one epoch, without waiting for the device; ``check`` may end it by raising."""
     device = data.train.targets.device
     epoch = state.epoch + 1
     # Fine-tuning draws on where its Base model stopped, instead of drawing the same again.
@@ -156,6 +162,7 @@ def run_epoch(config: TrialConfig, data: Splits, state: ReplicaState) -> None:
     state.model.train()
     with _dropout_stream(state, drawn, device):
         for indices in order.split(config.training.batch_size):
+            check()
             sample = data.train.draw(indices, crops)
             batch = config.method.perturb(state.model, sample, challenge)
             loss = _loss(state.model, batch, is_multi_label(data.train.targets))

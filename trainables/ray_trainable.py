@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from ray import tune
@@ -13,8 +13,9 @@ from ray import tune
 from trainables.config import TrialConfig
 from trainables.datasets import DataFolders
 from trainables.decoding import decode
-from trainables.errors import TrainableError
+from trainables.errors import StoppedError, StorageError, TrainableError
 from trainables.report import Report, mean
+from trainables.time_limit import HangTimer, where_it_hung
 from trainables.trial import TrialPlace, run_trial
 
 
@@ -22,10 +23,13 @@ class ChallengerTrainable(tune.Trainable):
     """Trains the replicas of one trial; a step of Ray's is one report.
 
     Its ``config`` holds plain data: ``trial`` (an encoded :class:`TrialConfig`), ``folder``,
-    ``data_root``, ``cache``, ``cpus``, ``gpus`` and ``objective`` (a metric key). A result has
+    ``data_root``, ``cache``, ``cpus``, ``gpus``, ``objective`` (a metric key), ``stop_file`` and
+    ``timeout_s``. A result has
     ``epoch``, ``metrics`` (JSON: a list per key; Tune flattens mappings), ``objective`` (mean
     over the replicas, where the report has it) and, if the trial can have no result, ``failure``
     with the reason: a trial that diverged would diverge again, so Ray is not asked to repeat it.
+    A trial that was asked to stop says ``stopped``, one whose folder takes nothing ``storage``:
+    neither has ended, and both go on when the study does.
 
     Checkpoints are the trial's own (see :mod:`trainables.checkpoint`): an actor that starts
     again after a crash finds them in its folder, whoever started it.
@@ -34,18 +38,24 @@ class ChallengerTrainable(tune.Trainable):
     _reports: Iterator[Report]
     _epochs: int
     _objective: str
+    # A process has one timer, and one trial at a time.
+    _timer: ClassVar[HangTimer] = HangTimer()
 
     def setup(self, config: dict[str, Any]) -> None:
         """Take a trial."""
+        # The trial before, in this process, may have been stopped by a scheduler.
+        self._timer.stop()
         trial = decode(TrialConfig, config["trial"])
         root = config["data_root"]
         place = TrialPlace(
             folder=Path(config["folder"]),
             data=DataFolders(root=Path(root) if root else None, cache=Path(config["cache"])),
             device=_device(config["gpus"]),
+            stop_file=Path(config["stop_file"]),
+            timeout_s=config["timeout_s"],
         )
         torch.set_num_threads(max(1, int(config["cpus"])))
-        self._reports = run_trial(trial, place)
+        self._reports = self._train(trial, place)
         self._epochs = trial.training.epochs
         self._objective = config["objective"]
 
@@ -59,15 +69,34 @@ class ChallengerTrainable(tune.Trainable):
         try:
             report = next(self._reports)
         except TrainableError as error:
-            return {"epoch": -1, "failure": str(error), "done": True}
+            self._timer.stop()
+            return {"epoch": -1, **_ending(error), "done": True}
         result: dict[str, Any] = {
             "epoch": report.epoch,
             "metrics": json.dumps(report.metrics),
             "done": report.epoch == self._epochs,
         }
+        if result["done"]:
+            self._timer.stop()
         if self._objective in report.metrics:
             result["objective"] = mean(report.metrics[self._objective])
         return result
+
+    def _train(self, trial: TrialConfig, place: TrialPlace) -> Iterator[Report]:
+        if place.timeout_s is not None and where_it_hung(place.folder) is None:
+            self._timer.start(place.folder, place.timeout_s)
+        yield from run_trial(trial, place)
+
+    def cleanup(self) -> None:
+        """Let the process be."""
+        self._timer.stop()
+
+
+def _ending(error: TrainableError) -> dict[str, Any]:
+    if isinstance(error, StoppedError):
+        return {"stopped": True}
+    kind = "storage" if isinstance(error, StorageError) else "failure"
+    return {kind: str(error)}
 
 
 def _device(gpus: float) -> torch.device:

@@ -14,6 +14,7 @@ from trainables.decoding import encode
 from trainables.errors import NonFiniteError
 from trainables.loop import ReplicaReport, ReplicaState, start, train_by_epoch
 from trainables.report import Report
+from trainables.watch import Check, unwatched
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,29 +26,32 @@ class Replica:
 
 
 def start_replicas(
-    config: TrialConfig, folders: DataFolders, device: torch.device
+    config: TrialConfig, folders: DataFolders, device: torch.device, check: Check = unwatched
 ) -> tuple[Replica, ...]:
     """Load the data and initialise one replica per seed, with a Base model if it starts from one.
 
     Raises:
         NonFiniteError: If a Base model was to be trained and its loss became NaN or infinite.
     """
-    return tuple(_start_replica(config, folders, seed, device) for seed in config.seeds)
+    return tuple(_start_replica(config, folders, seed, device, check) for seed in config.seeds)
 
 
 def _start_replica(
-    config: TrialConfig, folders: DataFolders, seed: int, device: torch.device
+    config: TrialConfig, folders: DataFolders, seed: int, device: torch.device, check: Check
 ) -> Replica:
     data = config.dataset.load(folders, seed).to(device)
     state = start(config, config.dataset.info, seed, device)
     if config.base is not None:
-        weights = base_weights(config.base, data, seed, folders.cache / "base", device)
+        home = folders.cache / "base"
+        weights = base_weights(config.base, data, seed, home, device, check)
         state.model.load_state_dict(weights)
     return Replica(data=data, state=state)
 
 
-def train_replicas(config: TrialConfig, replicas: Sequence[Replica]) -> Iterator[Report | None]:
-    """Train all replicas epoch by epoch.
+def train_replicas(
+    config: TrialConfig, replicas: Sequence[Replica], check: Check = unwatched
+) -> Iterator[Report | None]:
+    """Train all replicas epoch by epoch; ``check`` is called at every step, and may raise.
 
     Yields:
         After every epoch: a report if it was evaluated, else None.
@@ -55,7 +59,7 @@ def train_replicas(config: TrialConfig, replicas: Sequence[Replica]) -> Iterator
     Raises:
         NonFiniteError: If a loss or metric of any replica is NaN or infinite; names the seed.
     """
-    runs = [train_by_epoch(config, replica.data, replica.state) for replica in replicas]
+    runs = [train_by_epoch(config, replica.data, replica.state, check) for replica in replicas]
     for reports in zip(*runs, strict=True):
         done = [report for report in reports if report is not None]
         yield _together(config, done) if done else None

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 
 from trainables import checkpoint
+from trainables.attempts import append_attempt
 from trainables.attribution_maps import save_attribution_maps
 from trainables.config import TrialConfig
 from trainables.datasets import DataFolders
-from trainables.errors import CheckpointError
+from trainables.decoding import encode
+from trainables.errors import CheckpointError, StoppedError, TimeLimitError
 from trainables.loop import require_finite
 from trainables.replicas import Replica, start_replicas, train_replicas
 from trainables.report import Report
+from trainables.time_limit import where_it_hung
+from trainables.watch import Watch
+
+# Where an epoch is shorter, a stop waits for its end instead of going back to its beginning.
+_LONG_EPOCH_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,15 +32,19 @@ class TrialPlace:
     """Where a trial runs.
 
     Attributes:
-        folder: Its own folder, for checkpoints and attribution maps; on storage that every
-            machine which may continue the trial can reach.
+        folder: Its own folder, for checkpoints and attribution maps; there already, on storage
+            that every machine which may continue the trial can reach.
         data: Where data is read from.
         device: Where it computes.
+        stop_file: Asks the trial to stop by being there, on the same storage; None if nobody may.
+        timeout_s: How long the trial may train, over all its attempts; None for no limit.
     """
 
     folder: Path
     data: DataFolders
     device: torch.device
+    stop_file: Path | None = None
+    timeout_s: float | None = None
 
 
 def run_trial(config: TrialConfig, place: TrialPlace) -> Iterator[Report]:
@@ -41,52 +52,134 @@ def run_trial(config: TrialConfig, place: TrialPlace) -> Iterator[Report]:
 
     If the folder holds a checkpoint, the reports up to it come first, again, and training goes
     on from there; on the CPU the result is bit for bit that of an uninterrupted trial, repeated
-    reports included. At most ``checkpoint_every_s`` of work is repeated.
+    reports included. At most ``checkpoint_every_s`` of work is repeated; after a stop that was
+    asked for, no whole epoch is.
 
     Raises:
         CheckpointError: If the checkpoint belongs to another configuration.
         NonFiniteError: If a loss or metric is NaN or infinite.
+        StoppedError: If it was asked to stop; a checkpoint is written.
+        StorageError: If its folder cannot be written to.
+        TimeLimitError: If it trained longer than it may, or an earlier attempt hung.
     """
-    replicas = start_replicas(config, place.data, place.device)
-    reports = _restore(config, replicas, place.folder)
-    yield from reports
-    saved_at = time.monotonic()
-    for report in train_replicas(config, replicas):
-        if report is not None:
-            reports.append(report)
-        epoch = replicas[0].state.epoch
-        if epoch == config.training.epochs:
-            if config.is_final:
-                save_attribution_maps(config, replicas[0], place.folder)
-        elif epoch and time.monotonic() - saved_at >= config.training.checkpoint_every_s:
-            _save(config, replicas, reports, place.folder)
-            saved_at = time.monotonic()
-        if report is not None:
-            yield report
+    attempt = _Attempt(config=config, place=place)
+    try:
+        yield from attempt.run()
+    except StoppedError:
+        attempt.save_kept()
+        raise
+    except TimeLimitError as error:
+        raise TimeLimitError(_too_long(config, place, attempt.epoch, str(error))) from None
 
 
-def _save(
-    config: TrialConfig, replicas: Sequence[Replica], reports: Sequence[Report], folder: Path
-) -> None:
-    for replica in replicas:
-        require_finite(config, replica.state)
-    payload = {
-        "config_hash": config.hash(),
-        "replicas": [replica.state.state_dict() for replica in replicas],
-        "reports": [(report.epoch, dict(report.metrics)) for report in reports],
-    }
-    checkpoint.save(folder, replicas[0].state.epoch, payload)
+@dataclass(slots=True, kw_only=True)
+class _Attempt:
+    """One process's work on a trial; mutable as it gets on.
 
+    Attributes:
+        config: The trial.
+        place: Where it runs.
+        watch: Whether it is to stop.
+        replicas: Its replicas, once they are started.
+        reports: Reports so far, those of earlier attempts included.
+        kept: Epoch and checkpoint of the last epoch's end, where it is not on disk and an epoch
+            is worth going back for.
+        saved_at: When a checkpoint was last written.
+    """
 
-def _restore(config: TrialConfig, replicas: Sequence[Replica], folder: Path) -> list[Report]:
-    payload: dict[str, Any] | None = checkpoint.load_newest(folder)
-    if payload is None:
-        return []
-    if payload["config_hash"] != config.hash():
-        raise CheckpointError(
-            f"{folder} holds a checkpoint of configuration {payload['config_hash']}, but this "
-            f"trial's is {config.hash()}; it belongs to another study or version: move it away."
+    config: TrialConfig
+    place: TrialPlace
+    watch: Watch = field(init=False)
+    replicas: Sequence[Replica] = ()
+    reports: list[Report] = field(default_factory=list)
+    kept: tuple[int, bytes] | None = None
+    saved_at: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        """Start the clock."""
+        place = self.place
+        self.watch = Watch(stop_file=place.stop_file, timeout_s=place.timeout_s)
+
+    @property
+    def epoch(self) -> int:
+        """Epochs that all replicas have trained."""
+        return min((replica.state.epoch for replica in self.replicas), default=0)
+
+    def run(self) -> Iterator[Report]:
+        """Train from the newest checkpoint to the last epoch."""
+        hung = where_it_hung(self.place.folder)
+        if hung is not None:
+            raise TimeLimitError(f"it hung {hung}")
+        place = self.place
+        self.replicas = start_replicas(self.config, place.data, place.device, self.watch.at_step)
+        self._restore()
+        append_attempt(place.folder, self.epoch)
+        yield from self.reports
+        began = time.monotonic()
+        for report in train_replicas(self.config, self.replicas, self.watch.at_step):
+            if report is not None:
+                self.reports.append(report)
+            self._end_epoch(time.monotonic() - began)
+            if report is not None:
+                yield report
+            began = time.monotonic()
+
+    def save_kept(self) -> None:
+        """Write the checkpoint that a stop goes back to, unless it is on disk."""
+        if self.kept is not None:
+            checkpoint.write(self.place.folder, *self.kept)
+
+    def _end_epoch(self, took_s: float) -> None:
+        training = self.config.training
+        self.kept = None
+        if self.epoch == training.epochs:
+            if self.config.is_final:
+                save_attribution_maps(self.config, self.replicas[0], self.place.folder)
+            return
+        is_due = time.monotonic() - self.saved_at >= training.checkpoint_every_s
+        if self.epoch and is_due:
+            checkpoint.write(self.place.folder, self.epoch, self._checkpoint())
+            self.saved_at = time.monotonic()
+        elif self.epoch and (took_s >= _LONG_EPOCH_S or self.watch.is_stop_asked):
+            self.kept = (self.epoch, self._checkpoint())
+        # Training that has not begun, or is on disk, can be gone back to as well.
+        self.watch.can_go_back = is_due or self.kept is not None or not self.epoch
+        if self.watch.is_stop_asked:
+            raise StoppedError("the trial was asked to stop.")
+
+    def _checkpoint(self) -> bytes:
+        for replica in self.replicas:
+            require_finite(self.config, replica.state)
+        return checkpoint.encode(
+            {
+                "config_hash": self.config.hash(),
+                "replicas": [replica.state.state_dict() for replica in self.replicas],
+                "reports": [(report.epoch, dict(report.metrics)) for report in self.reports],
+                "trained_s": self.watch.trained_s,
+            }
         )
-    for replica, state in zip(replicas, payload["replicas"], strict=True):
-        replica.state.load_state_dict(state)
-    return [Report(epoch=epoch, metrics=metrics) for epoch, metrics in payload["reports"]]
+
+    def _restore(self) -> None:
+        folder, expected = self.place.folder, self.config.hash()
+        payload: dict[str, Any] | None = checkpoint.load_newest(folder)
+        if payload is None:
+            return
+        if payload["config_hash"] != expected:
+            raise CheckpointError(
+                f"{folder} holds a checkpoint of configuration {payload['config_hash']}, but "
+                f"this trial's is {expected}; it belongs to another study or version: move it "
+                "away."
+            )
+        for replica, state in zip(self.replicas, payload["replicas"], strict=True):
+            replica.state.load_state_dict(state)
+        self.reports = [Report(epoch=e, metrics=metrics) for e, metrics in payload["reports"]]
+        # Checkpoints of the first version do not say it.
+        self.watch.spent_s = payload.get("trained_s", 0.0)
+
+
+def _too_long(config: TrialConfig, place: TrialPlace, epoch: int, what: str) -> str:
+    return (
+        f"a trial must end within resources.timeout_s = {place.timeout_s:g} s of training, but "
+        f"{what}, at epoch {epoch} of {config.training.epochs}; parameters: "
+        f"{encode(config.method)}; raise the limit, or train for fewer epochs."
+    )

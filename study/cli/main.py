@@ -20,6 +20,7 @@ from trainables.errors import TrainableError
 
 # Command to the first line of its help: `--help` loads no command.
 _COMMANDS = {
+    "chaos": "Run a study while its parts are killed at random, and audit the result.",
     "data": "Fetch datasets from their official sources, or check those that are there.",
     "demo": "Run a small, complete study on real MNIST digits; no download.",
     "list": "List datasets, models, methods, metrics, spaces, presets or studies.",

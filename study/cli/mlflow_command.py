@@ -41,7 +41,7 @@ def command(ctx: click.Context, /, port: int, **given: Any) -> int:  # noqa: ANN
 @storage_option
 def rebuild(name: str, **given: Any) -> int:  # noqa: ANN401
     """Recreate MLflow's copy of the study NAME from the database and the result files."""
-    from study.runner import rebuild_review
+    from study.review import rebuild_review
 
     settings = options(data_root=None, **given)
     waiting = rebuild_review(name, settings, make_console())

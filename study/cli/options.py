@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from study.store.folder import Storage
+from study.tracking.address import masked
 
 if TYPE_CHECKING:
-    from study.runner import Options
+    from study.options import Options
 
 DEFAULT_STORAGE = Path("challenger-studies")
 
@@ -31,11 +33,29 @@ def storage_option(command: _Decorated) -> _Decorated:
     )(command)
 
 
+def _without_password(
+    context: click.Context, option: click.Parameter, url: str | None
+) -> str | None:
+    """Keep a password out of the process list, and out of what child processes inherit."""
+    if url is None or masked(url) == url:
+        return url
+    variables = [option.envvar] if isinstance(option.envvar, str) else list(option.envvar or ())
+    if context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE:
+        raise click.UsageError(
+            f"{option.opts[0]} must not hold a password, which the list of processes would show "
+            f"to everybody, got {masked(url)}; give the address by {variables[0]}."
+        )
+    for variable in variables:
+        os.environ.pop(variable, None)
+    return url
+
+
 def database_option(command: _Decorated) -> _Decorated:
     """Add ``--database``."""
     return click.option(
         "--database",
         envvar="CHALLENGER_DATABASE",
+        callback=_without_password,
         metavar="URL",
         help="Optuna database; default: optuna.db in the storage folder. Give one with a "
         "password by CHALLENGER_DATABASE.",
@@ -47,6 +67,7 @@ def tracking_option(command: _Decorated) -> _Decorated:
     return click.option(
         "--tracking-uri",
         envvar=["CHALLENGER_TRACKING_URI", "MLFLOW_TRACKING_URI"],
+        callback=_without_password,
         metavar="URL",
         help="MLflow server; default: mlflow.db in the storage folder. Give one with a "
         "password by CHALLENGER_TRACKING_URI.",
@@ -85,7 +106,7 @@ def running_options(command: _Decorated) -> _Decorated:
 
 def options(**given: Any) -> Options:  # noqa: ANN401 (click's parameters)
     """Make the options of a run from a command's parameters; paths become absolute."""
-    from study.runner import Options
+    from study.options import Options
 
     root: Path | None = given.pop("data_root")
     storage: Path = given.pop("storage")

@@ -15,8 +15,9 @@ from study.cli.options import own_command
 from study.tracking.address import masked
 
 if TYPE_CHECKING:
+    from study.options import Options
     from study.report.tables import Table as TextTable
-    from study.runner import Options, RunResult
+    from study.runner import RunResult
     from study.trial_table import TrialTable
 
 # A pipe has no width of its own, and a wrapped table cannot be read by a program.

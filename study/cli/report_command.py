@@ -25,7 +25,7 @@ def command(name: str, **given: Any) -> int:  # noqa: ANN401 (click's parameters
 
     A study that runs or was interrupted is reported as it stands; what is missing is named.
     """
-    from study.runner import rewrite_report
+    from study.review import rewrite_report
 
     settings = options(data_root=None, **given)
     console = make_console()

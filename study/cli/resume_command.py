@@ -15,7 +15,7 @@ from study.cli.run_command import run_text
 @running_options
 def command(name: str, **given: Any) -> int:  # noqa: ANN401 (click's parameters)
     """Go on with the study NAME where it stands."""
-    from study.runner import stored_text
+    from study.stored import stored_text
 
     folder = storage_of(given["storage"]).study(name)
     return run_text(stored_text(folder), str(folder.spec), **given)

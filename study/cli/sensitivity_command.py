@@ -39,8 +39,8 @@ def command(
     Each value is trained with the fresh replica seeds of the Base and Random controls; values
     that were trained before are not trained again.
     """
-    from study.runner import load_stored, stored_text
     from study.spec import Wish, ask_for_sweep, read_values
+    from study.stored import load_stored, stored_text
 
     if values is not None and len(over) > 1:
         raise click.UsageError("--values belongs to one dimension; give --over once with it.")

@@ -17,7 +17,7 @@ from study.cli.options import database_option, options, storage_option
 @storage_option
 def command(name: str, as_json: bool, **given: Any) -> int:  # noqa: ANN401 (click's parameters)
     """Show the study NAME as it was resolved, and what each arm's search has chosen."""
-    from study.runner import load_stored, read_table
+    from study.stored import load_stored, read_table
     from trainables.decoding import encode
 
     settings = options(data_root=None, tracking_uri=None, **given)

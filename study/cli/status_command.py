@@ -39,7 +39,8 @@ def command(name: str, as_json: bool, database: str | None, storage: Path) -> in
 
 def _print(status: Status) -> None:
     console = make_console()
-    console.print(f"study {status.study}: {status.activity}", highlight=False)
+    runner = "" if status.runner is None else f" ({status.runner})"
+    console.print(f"study {status.study}: {status.activity}{runner}", highlight=False)
     table = Table(
         "arm", "phase", "asked", "running", "complete", "pruned", "failed", f"best {status.metric}"
     )

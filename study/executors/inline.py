@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import logging
+import time
+from typing import Final
 
 import torch
 
-from study.conductor import Assignment, Conductor
+from study.conductor import Conductor
+from study.errors import StoreError
 from study.executors.machine import require_gpus
 from study.executors.surroundings import Surroundings
-from trainables.errors import TrainableError
+from study.handout import Assignment, Wait
+from trainables.errors import StoppedError, StorageError, TrainableError
 from trainables.trial import TrialPlace, run_trial
 
 logger = logging.getLogger(__name__)
+
+_PAUSE_S: Final = 0.2
 
 
 def run_inline(conductor: Conductor, surroundings: Surroundings) -> None:
@@ -29,12 +35,32 @@ def run_inline(conductor: Conductor, surroundings: Surroundings) -> None:
         logger.warning("executor inline has no schedulers: every trial uses its full budget.")
     device = torch.device("cuda" if resources.gpus else "cpu")
     torch.set_num_threads(resources.cpus)
-    while isinstance(assignment := conductor.next(), Assignment):
-        place = TrialPlace(folder=assignment.folder, data=surroundings.data, device=device)
-        try:
-            for report in run_trial(assignment.config, place):
-                conductor.report(assignment.key, report)
-        except TrainableError as error:
-            conductor.fail(assignment.key, str(error))
+    while isinstance(step := conductor.next(), Assignment | Wait):
+        if isinstance(step, Wait):
+            # The database does not answer, and there is no other trial to wait for.
+            time.sleep(_PAUSE_S)
         else:
-            conductor.finish(assignment.key)
+            _train(conductor, step, surroundings, device)
+
+
+def _train(
+    conductor: Conductor, assignment: Assignment, surroundings: Surroundings, device: torch.device
+) -> None:
+    place = TrialPlace(
+        folder=assignment.folder,
+        data=surroundings.data,
+        device=device,
+        stop_file=surroundings.stop_file,
+        timeout_s=surroundings.spec.resources.timeout_s,
+    )
+    try:
+        for report in run_trial(assignment.config, place):
+            conductor.report(assignment.key, report)
+    except StoppedError:
+        return
+    except StorageError as error:
+        conductor.stop(StoreError(str(error)))
+    except TrainableError as error:
+        conductor.fail(assignment.key, str(error))
+    else:
+        conductor.finish(assignment.key)

@@ -17,10 +17,12 @@ class Surroundings:
         spec: The study.
         data: Where data is read from.
         scratch: A folder for Ray's own files, on storage that all nodes share; emptied.
+        stop_file: Where the conductor asks the trials to stop, on the same storage.
         address: Address of a running Ray, or None for one of the study's own.
     """
 
     spec: StudySpec
     data: DataFolders
     scratch: Path
+    stop_file: Path
     address: str | None = None

@@ -33,7 +33,7 @@ def run_on_ray(conductor: Conductor, surroundings: Surroundings) -> None:
 def _run_tune(conductor: Conductor, surroundings: Surroundings) -> None:
     from ray import tune
 
-    from study.executors.tune_parts import ConductedSearcher, FailureNotes
+    from study.executors.tune_parts import ConductedSearcher, FailureNotes, StopWhenAsked
     from study.executors.tune_scheduler import scheduler_for
     from trainables.ray_trainable import ChallengerTrainable
 
@@ -54,6 +54,7 @@ def _run_tune(conductor: Conductor, surroundings: Surroundings) -> None:
             name="tune",
             storage_path=str(surroundings.scratch),
             verbose=0,
+            stop=StopWhenAsked(conductor),
             # Checkpoints are the trials' own.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=resources.max_failures),

@@ -1,23 +1,29 @@
-"""What Tune calls: a searcher that asks the conductor, and notes of trials that were lost."""
+"""What Tune calls: a searcher that asks the conductor, notes of lost trials, and an end."""
 
 from __future__ import annotations
 
 import json
 import logging
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from ray.tune import Callback
+from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
-from study.conductor import Assignment, Conductor, Wait
+from study.conductor import Conductor
+from study.errors import StoreError
 from study.executors.surroundings import Surroundings
+from study.handout import Assignment, Wait
 from study.store.folder import TrialKey
 from trainables.decoding import encode
 from trainables.report import Report
 
 logger = logging.getLogger(__name__)
+
+# A trial that was asked to stop does so within two seconds and then writes its checkpoint.
+_GRACE_S: Final = 5.0
 
 
 class ConductedSearcher(Searcher):
@@ -58,13 +64,14 @@ class ConductedSearcher(Searcher):
         """End a trial; one that lost its process for good is ended by :class:`FailureNotes`."""
         if error:
             return
-        key = self._keys[trial_id]
-        if result is not None and "failure" in result:
-            self._conductor.fail(key, result["failure"])
-            return
-        if result is not None:
-            self.on_trial_result(trial_id, result)
-        self._conductor.finish(key)
+        key, said = self._keys[trial_id], result or {}
+        if "failure" in said:
+            self._conductor.fail(key, said["failure"])
+        elif "storage" in said:
+            self._conductor.stop(StoreError(said["storage"]))
+        elif "stopped" not in said:
+            self.on_trial_result(trial_id, said)
+            self._conductor.finish(key)
 
     def save(self, checkpoint_path: str) -> None:
         """Store nothing, in the file that Tune expects."""
@@ -90,8 +97,37 @@ class FailureNotes(Callback):
         logger.warning("%s lost its process and continues: %s", _key(trial), _reason(trial))
 
     def on_trial_error(self, *, trial: Trial, **_: object) -> None:  # type: ignore[override]
-        """End the trial."""
-        self._conductor.fail(_key(trial), _reason(trial))
+        """End the trial, unless it lost its process because the run ends."""
+        if not self._conductor.is_stopping:
+            self._conductor.fail(_key(trial), _reason(trial))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Keep database and addresses out of Tune's pickles."""
+        return {}
+
+
+class StopWhenAsked(Stopper):
+    """Ends the run a while after the conductor stopped, whatever the trials do.
+
+    They go on from their last checkpoints when the study does.
+    """
+
+    def __init__(self, conductor: Conductor) -> None:
+        """Serve one run of Tune."""
+        self._conductor = conductor
+        self._asked_at: float | None = None
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:  # noqa: ARG002 (Tune's)
+        """Stop no trial on its own account."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Tell whether the trials have had the time that they were given."""
+        if not self._conductor.is_stopping:
+            return False
+        if self._asked_at is None:
+            self._asked_at = time.monotonic()
+        return time.monotonic() - self._asked_at > _GRACE_S
 
     def __getstate__(self) -> dict[str, Any]:
         """Keep database and addresses out of Tune's pickles."""
@@ -110,6 +146,8 @@ def trainable_config(assignment: Assignment, surroundings: Surroundings) -> dict
         "cpus": resources.cpus,
         "gpus": resources.gpus,
         "objective": surroundings.spec.metric,
+        "stop_file": str(surroundings.stop_file),
+        "timeout_s": resources.timeout_s,
     }
 
 

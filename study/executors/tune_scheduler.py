@@ -23,7 +23,7 @@ def scheduler_for(spec: StudySpec, conductor: Conductor) -> TrialScheduler:
     arms = {a.name: _asha(spec, a) for a in spec.arms if a.search.scheduler == "asha"}
     for entry in conductor.entries():
         key = entry.key
-        if key.phase == "search" and key.arm in arms and entry.state in ("COMPLETE", "PRUNED"):
+        if key.phase == "search" and key.arm in arms and entry.state != "RUNNING":
             _replay(arms[key.arm], str(key), _objectives(spec, conductor, entry.key))
     return PerArm(arms)
 

@@ -9,13 +9,15 @@ import yaml
 from rich.console import Console
 
 from study.files import write_whole
+from study.options import Options
 from study.report.csv_rows import to_csv
 from study.report.tables import Table
 from study.reproduction.preset import Preset
 from study.reproduction.record import Printed, reproduce
 from study.reproduction.scaling import differences
 from study.reproduction.tables import reproduction_csv, reproduction_tables
-from study.runner import Options, RunResult, deliver, run, start_delivery
+from study.review import deliver, start_delivery
+from study.runner import RunResult, run
 from study.spec import parse
 from study.tracking.entries import LogArtifact
 from study.tracking.outbox import Outbox

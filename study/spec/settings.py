@@ -97,12 +97,15 @@ class Resources:
         gpus: GPUs per trial: 0, 1, or 1/n so that n trials share one.
         max_concurrent: Trials at a time; None for as many as fit.
         max_failures: How often a trial may lose its process before it fails.
+        timeout_s: How long a trial may train in all, in seconds; one that takes longer, or never
+            ends, fails. None for as long as it takes.
     """
 
     cpus: int = 1
     gpus: float = 0.0
     max_concurrent: int | None = None
     max_failures: int = 3
+    timeout_s: float | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -112,6 +115,8 @@ class Resources:
         limit = self.max_concurrent
         require(limit is None or limit >= 1, "max_concurrent", "must be at least 1", limit)
         require(self.max_failures >= 0, "max_failures", "must be 0 or more", self.max_failures)
+        limit_s = self.timeout_s
+        require(limit_s is None or limit_s > 0, "timeout_s", "must be above 0", limit_s)
 
 
 def _is_share(gpus: float) -> bool:

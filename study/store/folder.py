@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +24,9 @@ class TrialKey:
         """Name the trial in logs, paths and MLflow."""
         return f"{self.arm}/{self.phase}/{self.number}"
 
+
+# A study that is begun with less would soon stand still.
+_LEAST_FREE = 64 << 20
 
 # What stands in the storage root beside the studies' folders.
 RESERVED_NAMES = frozenset({"cache", "mlflow-artifacts", "mlflow.db", "optuna.db"})
@@ -81,11 +86,17 @@ class Storage:
             probe = self.root / f".probe.{os.getpid()}"
             probe.write_bytes(b"0" * 4096)
             probe.unlink()
+            free = shutil.disk_usage(self.root).free
         except OSError as error:
             raise StoreError(
                 f"{self.root} must be a folder that can be written, but: {error.strerror}; name "
                 "another with --storage."
             ) from None
+        if free < _LEAST_FREE:
+            raise StoreError(
+                f"{self.root} must have at least {_LEAST_FREE >> 20} MiB free for checkpoints and "
+                f"results, but has {free >> 20}; free some space or name another with --storage."
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +136,11 @@ class StudyFolder:
         return self.path / "lock"
 
     @property
+    def stop(self) -> Path:
+        """Asks the trials to write their checkpoints and to stop, wherever they run."""
+        return self.path / "stop"
+
+    @property
     def outbox(self) -> Path:
         """What waits for MLflow."""
         return self.path / "outbox.db"
@@ -139,6 +155,29 @@ class StudyFolder:
         """Log files of the driver, of Ray and of the delivery."""
         return self.path / "logs"
 
+    def make_trial(self, key: TrialKey) -> Path:
+        """Make the folder of a trial.
+
+        Raises:
+            StoreError: If it cannot be made, or if the study's own folder is gone: making that
+                anew would hide that its storage is no longer mounted.
+        """
+        path = self.trial(key)
+        try:
+            if not self.path.is_dir():
+                raise FileNotFoundError(errno.ENOENT, "the study's folder is gone")
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self.lost(error) from None
+        return path
+
+    def lost(self, error: OSError) -> StoreError:
+        """Say that the study's folder cannot be written to any more."""
+        return StoreError(
+            f"{self.path} must be writable while its study runs, but: {error.strerror or error}; "
+            "free some space or mount it again."
+        )
+
     def trial(self, key: TrialKey) -> Path:
         """Give a trial's folder: its reports, and while it runs its checkpoints."""
         return self.path / "trials" / key.arm / key.phase / f"{key.number:05d}"
@@ -146,3 +185,7 @@ class StudyFolder:
     def reports(self, key: TrialKey) -> Path:
         """Give a trial's result file."""
         return self.trial(key) / "reports.jsonl"
+
+    def end(self, key: TrialKey) -> Path:
+        """Give the file that says how a trial ended."""
+        return self.trial(key) / "end.json"

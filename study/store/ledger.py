@@ -23,6 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search_spaces import ParamValue, Space
 from search_spaces.optuna_space import SamplerName, point, sampler, suggest
 from study.errors import StoreError
+from study.store.ends import End, EndState
 from study.store.folder import TrialKey
 from study.tracking.address import masked
 from study.trial_table import PhaseName
@@ -94,16 +95,30 @@ class Ledger:
         self._studies: dict[tuple[str, str], optuna.Study] = {}
         self._storage = _open(url)
 
-    def ask(self, arm: str, space: Space, settings: SamplerSettings) -> Entry:
-        """Ask the sampler for the next point of an arm's search."""
+    def ask(self, arm: str, number: int, space: Space, settings: SamplerSettings) -> Entry:
+        """Ask the sampler for an arm's search trial of a number.
+
+        Asking for the same number again gives the same trial: a database that went away may have
+        kept what it did not live to answer.
+
+        Args:
+            arm: Name of the arm.
+            number: The trial's, one above the last one's.
+            space: What is searched.
+            settings: How points are proposed.
+        """
         study = self._study(arm, "search")
-        n_trials = len(study.get_trials(deepcopy=False))
-        # Rebuilt for each trial: a process that starts again goes on with fresh numbers
-        # instead of repeating its first ones.
         study.sampler = sampler(
-            settings.name, (settings.seed + n_trials) % 2**32, settings.startup_trials
+            # A process that starts again goes on with fresh numbers instead of its first ones.
+            settings.name,
+            (settings.seed + number) % 2**32,
+            settings.startup_trials,
         )
-        trial = self._half_asked(arm, study) or study.ask()
+        known = self._known(arm, "search", number)
+        if known is not None and not _is_half_asked(known):
+            return _entry(TrialKey(arm=arm, phase="search", number=number), known)
+        # Optuna stores a trial first and then its parameters one by one.
+        trial = study.ask() if known is None else optuna.Trial(study, known._trial_id)
         suggest(trial, space)
         started_ms = _now_ms()
         # Last of all: a trial without it was not wholly asked for.
@@ -111,14 +126,14 @@ class Ledger:
         key = TrialKey(arm=arm, phase="search", number=trial.number)
         return _running(key, trial.params, started_ms)
 
-    def ask_point(
-        self,
-        arm: str,
-        params: Mapping[str, ParamValue],
-        space: Space,
-        phase: PhaseName = "final",
-    ) -> Entry:
-        """Enter a trial at a point of an arm's space that was chosen beforehand."""
+    def ask_point(self, key: TrialKey, params: Mapping[str, ParamValue], space: Space) -> Entry:
+        """Enter a trial at a point of its arm's space that was chosen beforehand.
+
+        Entering the same number again gives the trial that is there, as :meth:`ask` does.
+        """
+        known = self._known(key.arm, key.phase, key.number)
+        if known is not None:
+            return _entry(key, known)
         started_ms = _now_ms()
         template = optuna.trial.create_trial(
             state=TrialState.RUNNING,
@@ -126,28 +141,26 @@ class Ledger:
             distributions=point(params, space.dimensions),
             user_attrs={"started_ms": started_ms},
         )
-        self._study(arm, phase)
-        study_id = self._storage.get_study_id_from_name(self._study_name(arm, phase))
-        number = self._storage.get_trial_number_from_id(
-            self._storage.create_new_trial(study_id, template)
-        )
-        return _running(TrialKey(arm=arm, phase=phase, number=number), params, started_ms)
+        study_id = self._storage.get_study_id_from_name(self._study_name(key.arm, key.phase))
+        self._storage.create_new_trial(study_id, template)
+        return _running(key, params, started_ms)
 
     def report(self, key: TrialKey, epoch: int, value: float) -> None:
         """Store an intermediate objective; the same epoch again changes nothing."""
         self._storage.set_trial_intermediate_value(self._trial_id(key), epoch, value)
 
-    def complete(self, key: TrialKey, value: float) -> None:
-        """Tell the objective of a trial that used its full budget."""
-        self._tell(key, TrialState.COMPLETE, value)
-
-    def prune(self, key: TrialKey) -> None:
-        """Tell that a scheduler stopped a trial."""
-        self._tell(key, TrialState.PRUNED)
-
-    def fail(self, key: TrialKey, reason: str) -> None:
-        """Tell that a trial can have no result, and why."""
-        self._tell(key, TrialState.FAIL, reason=reason)
+    def tell(self, key: TrialKey, end: End) -> None:
+        """Tell how a trial ended; the first end of a trial is kept."""
+        trial_id = self._trial_id(key)
+        if self._storage.get_trial(trial_id).state.is_finished():
+            return
+        notes: dict[str, int | str] = {"finished_ms": end.finished_ms}
+        if end.reason is not None:
+            notes["reason"] = end.reason
+        for name, note in notes.items():
+            self._storage.set_trial_user_attr(trial_id, name, note)
+        study = self._study(key.arm, key.phase)
+        study.tell(key.number, end.value, state=_ENDS[end.state], skip_if_finished=True)
 
     def entries(self, arm: str, phase: PhaseName) -> list[Entry]:
         """Give all trials of an arm and phase by number."""
@@ -158,30 +171,9 @@ class Ledger:
             if not _is_half_asked(trial)
         ]
 
-    def entry(self, key: TrialKey) -> Entry:
-        """Give one trial."""
-        return _entry(key, self._storage.get_trial(self._trial_id(key)))
-
-    def _tell(
-        self, key: TrialKey, state: TrialState, value: float | None = None, **notes: str
-    ) -> None:
-        trial_id = self._trial_id(key)
-        if self._storage.get_trial(trial_id).state.is_finished():
-            return
-        for name, note in {**notes, "finished_ms": _now_ms()}.items():
-            self._storage.set_trial_user_attr(trial_id, name, note)
-        self._study(key.arm, key.phase).tell(key.number, value, state=state, skip_if_finished=True)
-
-    def _half_asked(self, arm: str, study: optuna.Study) -> optuna.Trial | None:
-        """Find the trial that a process was killed in asking for.
-
-        Optuna stores a trial first and then its parameters one by one.
-        """
-        for half in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if _is_half_asked(half):
-                key = TrialKey(arm=arm, phase="search", number=half.number)
-                return optuna.Trial(study, self._trial_id(key))
-        return None
+    def _known(self, arm: str, phase: PhaseName, number: int) -> FrozenTrial | None:
+        trials = self._study(arm, phase).get_trials(deepcopy=False)
+        return trials[number] if number < len(trials) else None
 
     def _trial_id(self, key: TrialKey) -> int:
         study_id = self._storage.get_study_id_from_name(self._study_name(key.arm, key.phase))
@@ -249,6 +241,13 @@ _STATES: Mapping[TrialState, StateName] = {
     TrialState.COMPLETE: "COMPLETE",
     TrialState.PRUNED: "PRUNED",
     TrialState.FAIL: "FAIL",
+}
+
+
+_ENDS: Mapping[EndState, TrialState] = {
+    "COMPLETE": TrialState.COMPLETE,
+    "PRUNED": TrialState.PRUNED,
+    "FAIL": TrialState.FAIL,
 }
 
 

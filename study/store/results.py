@@ -14,8 +14,7 @@ from study.trial_table import StoredReport
 
 
 def append_report(path: Path, report: StoredReport) -> None:
-    """Add a report durably."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Add a report durably, to a trial whose folder is there."""
     line = json.dumps(
         {"epoch": report.epoch, "time_ms": report.time_ms, "metrics": report.metrics}
     )

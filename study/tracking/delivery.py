@@ -19,21 +19,32 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from study.errors import TrackingError
+from study.store.folder import TrialKey
 from study.tracking.address import Address, secrets
 from study.tracking.drain import IDLE_PAUSE_S, Drain
 from study.tracking.outbox import Outbox, Waiting
 from study.tracking.review_copy import ReviewCopy
+from study.trial_table import StoredReport
 
 # The address may hold a password, and the command line of a process is public.
 ADDRESS_VARIABLE: Final = "CHALLENGER_TRACKING_URI"
 
 # Importing MLflow takes 3 to 20 s, depending on what else the machine does.
 _START_UP_S: Final = 60.0
+
+# A call to MLflow that lasts longer is cut off, which is safe.
+_END_S: Final = 2.0
+
+_RESTART_PAUSE_S: Final = 30.0
+
+if TYPE_CHECKING:
+    from study.store.ledger import Entry
+    from trainables.config import TrialConfig
 
 _log = logging.getLogger(__name__)
 
@@ -124,11 +135,24 @@ class Delivery:
     outbox: Outbox
     process: subprocess.Popen[bytes]
     _launch: Callable[[], subprocess.Popen[bytes]]
+    _launched_at: float = field(default_factory=time.monotonic)
 
     def keep_alive(self) -> None:
         """Start the process again if it died (killed by the system for its memory, say)."""
         if self.process.poll() is not None:
+            self._launched_at = time.monotonic()
             self.process = self._launch()
+
+    def began(self, entry: Entry, config: TrialConfig) -> None:
+        """Take no notice: this is a listener so that somebody looks after the process."""
+
+    def reported(self, key: TrialKey, report: StoredReport) -> None:  # noqa: ARG002
+        """Look whether the process is alive; one that dies at once is not started in a row."""
+        if time.monotonic() - self._launched_at > _RESTART_PAUSE_S:
+            self.keep_alive()
+
+    def ended(self, entry: Entry, reports: Sequence[StoredReport]) -> None:
+        """Take no notice."""
 
     def finish(self, timeout_s: float, on_wait: Callable[[Waiting], None]) -> Waiting:
         """Let the process deliver what is left and end, as long as it gets on.
@@ -162,7 +186,7 @@ class Delivery:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(timeout=10)
+                self.process.wait(timeout=_END_S)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()

@@ -16,9 +16,12 @@ from typing import Any
 import numpy as np
 import yaml
 
-from study.conductor import Assignment, Conductor, Listener
+from study.books import Books
+from study.conductor import Conductor
 from study.executors import Surroundings
+from study.handout import Assignment, Listener
 from study.spec import StudySpec, parse
+from study.store.clerk import Clerk
 from study.store.folder import Storage, StudyFolder, TrialKey
 from study.store.ledger import Entry, Ledger, sqlite_url
 from study.trial_table import StoredReport
@@ -127,18 +130,22 @@ class Place:
             spec=self.spec,
             data=DataFolders(root=None, cache=self.storage.cache),
             scratch=self.folder.ray,
+            stop_file=self.folder.stop,
         )
 
     def ledger(self) -> Ledger:
         maximise = self.spec.direction == "maximise"
         return Ledger(self.storage.database_url, self.spec.name, maximise=maximise)
 
-    def conductor(
-        self, listeners: Sequence[Listener] = (), *, is_reader: bool = False
-    ) -> Conductor:
-        return Conductor(
-            self.spec, self.folder, self.ledger(), tuple(listeners), is_reader=is_reader
-        )
+    def books(self) -> Books:
+        """Read how the study stands, as a command that only looks."""
+        return Books(self.spec, self.folder, self.ledger())
+
+    def conductor(self, listeners: Sequence[Listener] = ()) -> Conductor:
+        self.folder.path.mkdir(parents=True, exist_ok=True)
+        # However busy the machine is: a test that is to meet an absent database makes its own.
+        clerk = Clerk(patience_s=600.0)
+        return Conductor(self.spec, self.folder, self.ledger(), tuple(listeners), clerk=clerk)
 
 
 @dataclass(slots=True, kw_only=True)

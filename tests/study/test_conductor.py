@@ -11,7 +11,9 @@ import optuna
 import pytest
 
 from search_spaces import ParamValue
-from study.conductor import Assignment, Conductor, Done, Wait, best_params
+from study.books import best_params
+from study.conductor import Conductor
+from study.handout import Assignment, Done, Wait
 from study.spec import replica_seeds
 from study.store.folder import TrialKey
 from study.store.ledger import Entry
@@ -83,7 +85,7 @@ def objectives(conductor: Conductor, key: TrialKey) -> dict[int, float]:
 
 def assert_ledger_equals_result_files(place: Place) -> None:
     """Compare numbers, epochs, objectives and ends in the two halves of the truth."""
-    conductor = place.conductor(is_reader=True)
+    conductor = place.books()
     epochs = place.spec.arms[0].training.epochs
     for arm in place.spec.arms:
         for phase in ("search", "final"):
@@ -356,7 +358,7 @@ def test_a_study_killed_before_any_of_its_writes_ends_whole(
         death = Death(patch, None)
         place = Place.of(tmp_path / "whole", study_text(**changes))
         simulate(place.conductor(), place.surroundings)
-        expected = states(place.conductor(is_reader=True))
+        expected = states(place.books())
     assert death.writes > 40
     for at in range(1, death.writes + 1):
         place = Place.of(tmp_path / str(at), study_text(**changes))
@@ -366,7 +368,7 @@ def test_a_study_killed_before_any_of_its_writes_ends_whole(
                 simulate(place.conductor(), place.surroundings)
         conductor = place.conductor()
         simulate(conductor, place.surroundings)
-        found = states(place.conductor(is_reader=True))
+        found = states(place.books())
         assert found.keys() >= {"challenger/search/0", "challenger/search/1", "challenger/final/0"}
         assert set(found.values()) == {"COMPLETE"}
         # A point drawn again may choose another K, so that the sweep is one longer or shorter.
@@ -449,14 +451,14 @@ def test_one_that_only_looks_changes_nothing_while_another_runs(place: Place) ->
     train(running, finished)
     train(running, halfway, until=1)
     files = {path: path.read_bytes() for path in place.folder.path.rglob("*.jsonl")}
-    reader = place.conductor([recorder], is_reader=True)
+    reader = place.books()
     assert set(states(reader).values()) == {"RUNNING"}
     assert recorder == Recorder()
     assert {path: path.read_bytes() for path in place.folder.path.rglob("*.jsonl")} == files
     running.finish(finished.key)
     train(running, halfway)
     running.finish(halfway.key)
-    assert set(states(place.conductor(is_reader=True)).values()) == {"COMPLETE"}
+    assert set(states(place.books()).values()) == {"COMPLETE"}
 
 
 @pytest.mark.parametrize("end", ["finish", "prune", "fail"])
@@ -473,7 +475,7 @@ def test_checkpoints_are_deleted_when_their_trial_ends_and_its_other_files_stay(
     else:
         conductor.finish(assignment.key)
     left = sorted(path.name for path in assignment.folder.iterdir())
-    assert left == ["attribution_maps.npz", "reports.jsonl"]
+    assert left == ["attribution_maps.npz", "end.json", "reports.jsonl"]
 
 
 def test_a_report_without_the_objective_is_kept_and_not_told(place: Place) -> None:

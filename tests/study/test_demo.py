@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from study.runner import Options, read_table
+from study.options import Options
 from study.store.folder import Storage
+from study.stored import read_table
 from study.trial_table import TrialTable
 
 # Two minutes on two idle cores.

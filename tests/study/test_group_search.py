@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from study.conductor import Assignment
 from study.group_search import MemberTrial, mean_gain
+from study.handout import Assignment
 from study.rows import trial_table
 from study.store.folder import TrialKey
 from study.store.ledger import Entry
@@ -129,7 +129,7 @@ def test_a_study_that_is_killed_before_any_of_its_writes_ends_with_the_same_poin
 
 def test_the_table_names_the_group_of_its_members(tmp_path):
     place = place_of(tmp_path)
-    table = trial_table(place.spec, place.folder, place.conductor(is_reader=True))
+    table = trial_table(place.spec, place.folder, place.books())
     assert [arm.group for arm in table.arms] == [None, None, "both", "both"]
 
 

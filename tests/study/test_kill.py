@@ -149,7 +149,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def states(shell: Shell) -> dict[str, tuple[str, float | None]]:
     place = Place.of(shell.folder / "challenger-studies", STUDY)
-    conductor = place.conductor(is_reader=True)
+    conductor = place.books()
     return {str(e.key): (e.state, e.value) for e in conductor.entries()}
 
 

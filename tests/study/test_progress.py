@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from study.conductor import Assignment, Conductor
+from study.conductor import Conductor
+from study.handout import Assignment
 from study.progress import ProgressListener
 from tests.study.simulated import Place, simulate, simulated_reports, study_text
 

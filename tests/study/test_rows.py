@@ -19,7 +19,7 @@ def place(tmp_path: Path) -> Place:
 def test_rows_stand_by_arm_phase_and_number_with_all_that_is_known(place: Place) -> None:
     conductor = place.conductor()
     simulate(conductor, place.surroundings)
-    table = trial_table(place.spec, place.folder, conductor)
+    table = trial_table(place.spec, place.folder, conductor.books)
     arms = [arm.name for arm in table.arms]
     assert arms == ["base", "random", "challenger"]
     order = [(arms.index(r.arm), r.phase == "final", r.number) for r in table.rows]
@@ -37,12 +37,12 @@ def test_rows_stand_by_arm_phase_and_number_with_all_that_is_known(place: Place)
 
 
 def test_an_arm_has_its_choice_once_its_search_has_ended(place: Place) -> None:
-    before = trial_table(place.spec, place.folder, place.conductor(is_reader=True))
+    before = trial_table(place.spec, place.folder, place.books())
     assert [arm.best_params for arm in before.arms] == [{}, None, None]
     assert before.rows == ()
     conductor = place.conductor()
     simulate(conductor, place.surroundings)
-    table = trial_table(place.spec, place.folder, conductor)
+    table = trial_table(place.spec, place.folder, conductor.books)
     for arm in table.arms:
         chosen = table.chosen(arm.name)
         assert chosen is not None
@@ -73,10 +73,10 @@ def test_an_arm_names_its_group_and_whose_choice_is_illegal_on_it(tmp_path: Path
         arm["search"] = {"space": {"top_k": {"low": high - 1, "high": high}}}
     place = Place.of(tmp_path, study_text(**data))
     conductor = place.conductor()
-    before = trial_table(place.spec, place.folder, conductor)
+    before = trial_table(place.spec, place.folder, conductor.books)
     assert [arm.refusals for arm in before.arms] == [{}, {}, {}]
     simulate(conductor, place.surroundings)
-    table = trial_table(place.spec, place.folder, conductor)
+    table = trial_table(place.spec, place.folder, conductor.books)
     images, ecgs, own = table.arms
     assert (ecgs.domain, ecgs.is_multi_label) == ("series", True)
     assert [(arm.transfer, arm.group) for arm in table.arms] == [(True, None)] * 2 + [

@@ -20,11 +20,13 @@ from rich.console import Console
 from cluster.errors import ClusterError
 from study import runner
 from study.cli import main
-from study.conductor import Assignment
 from study.executors import EXECUTORS
-from study.runner import Options, RunResult
+from study.handout import Assignment
+from study.options import Options
+from study.runner import RunResult
 from study.store.folder import Storage
 from study.store.lease import lease
+from study.stored import read_table
 from tests.study.simulated import Place, metrics_of, study_file, study_text
 from trainables.datasets import Digits
 from trainables.trial import TrialPlace, run_trial
@@ -277,7 +279,7 @@ def test_an_mlflow_that_does_not_answer_costs_the_study_nothing(
     capsys,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(runner, "_DELIVERY_PATIENCE_S", 1.0)
+    monkeypatch.setattr("study.review.DELIVERY_PATIENCE_S", 1.0)
     path = study_yaml(name="offline", arms=[{"method": "base"}])
     arguments = ("--executor", "inline", "--storage", finished.storage)
     assert command("run", path, *arguments, "--tracking-uri", "http://127.0.0.1:1") == 0
@@ -418,7 +420,7 @@ def test_what_the_data_root_really_holds_is_said_by_every_result(
     assert tags == rows(tmp_path, "SELECT name FROM datasets") == [(named,)]
     # A reader, which is not told of data, says the same.
     options = Options(storage=Storage(root=tmp_path))
-    assert runner.read_table("held", options).arms == result.table.arms
+    assert read_table("held", options).arms == result.table.arms
     monkeypatch.undo()
     code = command(
         "run",
@@ -432,7 +434,8 @@ def test_a_study_that_runs_is_not_run_twice(
     finished: Finished, study_yaml, command: Callable[..., int], capsys
 ) -> None:
     path = study_yaml()
-    with lease(Storage(root=finished.storage).study("tiny")):
+    storage = Storage(root=finished.storage)
+    with lease(storage.study("tiny"), storage.database_url, print):
         code = command("run", path, "--executor", "inline", "--storage", finished.storage)
     err = capsys.readouterr().err
     assert code == 2
@@ -447,7 +450,7 @@ def test_a_database_of_the_user_s_choice_holds_the_study(tmp_path: Path) -> None
     assert result.is_finished
     assert not (storage / "optuna.db").exists()
     assert (tmp_path / "elsewhere" / "my.db").exists()
-    table = runner.read_table("tiny", Options(storage=Storage(root=storage), database=url))
+    table = read_table("tiny", Options(storage=Storage(root=storage), database=url))
     assert table.rows == result.table.rows
 
 

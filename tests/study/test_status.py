@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from study.conductor import Assignment, Conductor
+from study.conductor import Conductor
 from study.errors import SpecError, StoreError
 from study.files import write_whole
+from study.handout import Assignment
 from study.status import study_status, trials_per_hour
 from study.store.folder import Storage, TrialKey
 from study.store.lease import lease
@@ -55,7 +56,7 @@ def test_trials_are_counted_by_state_while_a_study_runs(place: Place) -> None:
         conductor.report(complete.key, report)
     conductor.finish(complete.key)
     conductor.fail(failed.key, "no memory")
-    with lease(place.folder):
+    with lease(place.folder, place.storage.database_url, print):
         status = study_status(place.folder, place.storage.database_url)
     assert status.activity == "running"
     random, challenger = status.lanes[:2]

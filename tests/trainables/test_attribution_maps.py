@@ -26,10 +26,10 @@ def test_the_first_sample_of_each_class_that_occurs_is_taken_by_class():
 def test_the_file_holds_inputs_relevance_of_the_true_class_and_prediction(tmp_path, folders):
     config = trial()
     (replica, _) = start_replicas(config, folders, CPU)
-    save_attribution_maps(config, replica, tmp_path / "new")
-    assert [path.name for path in (tmp_path / "new").iterdir()] == [FILE_NAME]
+    save_attribution_maps(config, replica, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
     samples = one_per_class(replica.data.test)
-    with np.load(tmp_path / "new" / FILE_NAME) as arrays:
+    with np.load(tmp_path / FILE_NAME) as arrays:
         found = dict(arrays)
     assert set(found) == {"inputs", "relevance", "target", "predicted"}
     assert found["inputs"].shape == found["relevance"].shape == (10, 1, 28, 28)
@@ -46,5 +46,5 @@ def test_data_that_are_no_images_have_no_maps(tmp_path, folders, monkeypatch):
     (replica, _) = start_replicas(config, folders, CPU)
     info = replace(config.dataset.info, domain="series")
     monkeypatch.setattr(type(config.dataset), "info", property(lambda _self: info))
-    save_attribution_maps(config, replica, tmp_path / "new")
-    assert not (tmp_path / "new").exists()
+    save_attribution_maps(config, replica, tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -21,6 +21,7 @@ from trainables.loop import run_epoch, start
 from trainables.methods import Base, BaseFinetune, Challenger, Mixup
 from trainables.optimisers import OneCycle
 from trainables.replicas import start_replicas
+from trainables.watch import unwatched
 
 CPU = torch.device("cpu")
 
@@ -41,8 +42,8 @@ def epochs_run(monkeypatch) -> list[int]:
     """Count the epochs that Base models are trained."""
     run = []
 
-    def counted(config, data, state) -> None:
-        run_epoch(config, data, state)
+    def counted(config, data, state, check=unwatched) -> None:
+        run_epoch(config, data, state, check)
         run.append(state.epoch)
 
     monkeypatch.setattr(base_models, "run_epoch", counted)
@@ -118,10 +119,10 @@ def test_a_training_that_was_killed_goes_on_from_its_checkpoint(tmp_path, data, 
     whole = base_weights(config, data, 1, tmp_path / "whole", CPU)
     run = []
 
-    def dies(config, data, state) -> None:
+    def dies(config, data, state, check=unwatched) -> None:
         if len(run) == 2:
             raise KeyboardInterrupt
-        run_epoch(config, data, state)
+        run_epoch(config, data, state, check)
         run.append(state.epoch)
 
     monkeypatch.setattr(base_models, "run_epoch", dies)
@@ -130,8 +131,8 @@ def test_a_training_that_was_killed_goes_on_from_its_checkpoint(tmp_path, data, 
     monkeypatch.undo()
     continued = []
 
-    def counted(config, data, state) -> None:
-        run_epoch(config, data, state)
+    def counted(config, data, state, check=unwatched) -> None:
+        run_epoch(config, data, state, check)
         continued.append(state.epoch)
 
     monkeypatch.setattr(base_models, "run_epoch", counted)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from trainables import checkpoint
-from trainables.errors import CheckpointError
+from trainables.errors import CheckpointError, StorageError
 
 
 def payload(epoch: int) -> dict[str, object]:
@@ -28,7 +28,7 @@ def loaded_epoch(folder: Path) -> int | None:
 
 
 def test_what_was_saved_is_loaded(tmp_path):
-    path = checkpoint.save(tmp_path / "new" / "folder", 3, payload(3))
+    path = checkpoint.save(tmp_path, 3, payload(3))
     found = checkpoint.load_newest(path.parent)
     assert found["reports"] == [(1, {"val/accuracy": (0.5, 0.25)})]
     assert found["hash"] == "abc"
@@ -91,7 +91,7 @@ def test_an_unfinished_file_is_no_checkpoint(tmp_path, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(checkpoint.os, "fsync", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(StorageError, match="disk full"):
         checkpoint.save(tmp_path, 2, payload(2))
     assert loaded_epoch(tmp_path) == 1
 

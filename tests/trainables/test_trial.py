@@ -17,13 +17,21 @@ from trainables.loop import run_epoch
 from trainables.methods import METHODS
 from trainables.replicas import Replica
 from trainables.trial import TrialPlace, run_trial
+from trainables.watch import unwatched
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
 def place(tmp_path, folders) -> TrialPlace:
-    return TrialPlace(folder=tmp_path / "trial", data=folders, device=CPU)
+    return placed(TrialPlace(folder=tmp_path, data=folders, device=CPU), "trial")
+
+
+def placed(place: TrialPlace, name: str) -> TrialPlace:
+    """Give a place with an empty folder below another's."""
+    folder = place.folder / name
+    folder.mkdir()
+    return replace(place, folder=folder)
 
 
 @pytest.fixture
@@ -42,13 +50,13 @@ def seen(monkeypatch):
 
     found, original = Seen(), trial_module.start_replicas
 
-    def recorded(config, data, device) -> tuple[Replica, ...]:
-        found.replicas = original(config, data, device)
+    def recorded(config, data, device, check) -> tuple[Replica, ...]:
+        found.replicas = original(config, data, device, check)
         return found.replicas
 
-    def counted(config, data, state) -> None:
+    def counted(config, data, state, check=unwatched) -> None:
         found.epochs += 1
-        run_epoch(config, data, state)
+        run_epoch(config, data, state, check)
 
     monkeypatch.setattr(trial_module, "start_replicas", recorded)
     monkeypatch.setattr("trainables.loop.run_epoch", counted)
@@ -58,20 +66,20 @@ def seen(monkeypatch):
 @pytest.fixture
 def kept(monkeypatch, tmp_path):
     """Keep a copy of every checkpoint, each in the folder of its epoch."""
-    original = checkpoint.save
+    original = checkpoint.write
 
-    def copied(folder: Path, epoch: int, payload) -> Path:
-        path = original(folder, epoch, payload)
-        if "replicas" not in payload:  # a Base model's
+    def copied(folder: Path, epoch: int, content: bytes) -> Path:
+        path = original(folder, epoch, content)
+        if folder.parent.name == "base":  # a Base model's
             return path
         target = tmp_path / "kept" / str(epoch)
         target.mkdir(parents=True)
         shutil.copy(path, target / path.name)
         return path
 
-    monkeypatch.setattr(checkpoint, "save", copied)
+    monkeypatch.setattr(checkpoint, "write", copied)
     yield tmp_path / "kept"
-    monkeypatch.setattr(checkpoint, "save", original)
+    monkeypatch.setattr(checkpoint, "write", original)
 
 
 def same_weights(first, second) -> bool:
@@ -94,7 +102,7 @@ def test_a_trial_that_continues_after_any_epoch_equals_an_uninterrupted_one(
     assert [folder.name for folder in checkpoints] == ["1", "2", "3", "4"]
 
     # Copies of the copies would be in the way, and nothing of them is used.
-    monkeypatch.setattr(checkpoint, "save", lambda *_: None)
+    monkeypatch.setattr(checkpoint, "write", lambda *_: None)
     for folder in checkpoints:
         seen.epochs = 0
         found = list(run_trial(config, replace(place, folder=folder)))
@@ -108,7 +116,7 @@ def test_a_trial_that_is_stopped_at_each_report_equals_an_uninterrupted_one(plac
     config = trial("challenger")
     expected = list(run_trial(config, place))
     weights = seen.weights()
-    again = replace(place, folder=place.folder.with_name("again"))
+    again = placed(place, "again")
     for count in (1, 2, 3):
         reports = run_trial(config, again)
         assert [next(reports) for _ in range(count)] == expected[:count]
@@ -166,7 +174,7 @@ def test_a_loss_that_is_not_finite_is_never_saved(place, monkeypatch):
 def test_only_a_final_trial_keeps_attribution_maps(place):
     list(run_trial(trial(), place))
     assert not (place.folder / FILE_NAME).exists()
-    final = replace(place, folder=place.folder.with_name("final"))
+    final = placed(place, "final")
     reports = list(run_trial(trial(is_final=True), final))
     assert (final.folder / FILE_NAME).exists()
     assert "test/accuracy" in reports[-1].metrics

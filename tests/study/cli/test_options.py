@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -75,3 +76,28 @@ def test_under_uv_a_command_we_tell_begins_with_uv_run(monkeypatch):
     monkeypatch.setenv("UV", "/bin/uv")
     told = own_command("resume demo", storage_of(Path("challenger-studies")))
     assert told == "uv run challenger-study resume demo"
+
+
+@pytest.mark.parametrize(
+    ("variable", "option"),
+    [("CHALLENGER_DATABASE", "--database"), ("CHALLENGER_TRACKING_URI", "--tracking-uri")],
+)
+def test_a_password_is_refused_on_the_command_line_which_everybody_can_read(variable, option):
+    with pytest.raises(click.UsageError) as refused:
+        parsed(option, "postgresql+psycopg://ann:sesame@host/studies")
+    assert str(refused.value) == (
+        f"{option} must not hold a password, which the list of processes would show to "
+        "everybody, got postgresql+psycopg://ann:***@host/studies; give the address by "
+        f"{variable}."
+    )
+
+
+@pytest.mark.parametrize("variable", ["CHALLENGER_DATABASE", "CHALLENGER_TRACKING_URI"])
+def test_a_password_from_the_environment_is_not_passed_on_to_child_processes(
+    variable, monkeypatch
+):
+    secret, plain = "postgresql+psycopg://ann:sesame@host/studies", "http://host:5000"
+    for url in (secret, plain):
+        monkeypatch.setenv(variable, url)
+        assert url in parsed().values()
+        assert os.environ.get(variable) == (None if url == secret else url)

@@ -10,8 +10,9 @@ import pytest
 from rich.console import Console
 
 from study.cli.outcome import make_console, print_table, show_outcome
+from study.options import Options
 from study.report.tables import Table
-from study.runner import Options, RunResult
+from study.runner import RunResult
 from study.store.folder import Storage
 from study.tracking.outbox import Waiting
 from tests.study.factories import Shape, trial_table

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 
 import pytest
 
@@ -11,6 +13,7 @@ from study.spec import load
 from study.store.folder import Storage
 from study.store.lease import lease
 from study.store.ledger import Ledger, SamplerSettings
+from tests.study.by_hand import HandLedger
 
 
 @pytest.fixture
@@ -18,13 +21,13 @@ def half_done(begun):
     """Enter two search trials that ended, one that failed and one that runs, and one final."""
     space = load(begun.spec).arm("challenger").space
     storage = Storage(root=begun.path.parent)
-    ledger = Ledger(storage.database_url, "mine", maximise=True)
+    ledger = HandLedger(storage.database_url, "mine", maximise=True)
     settings = SamplerSettings(name="random", seed=0, startup_trials=1)
-    keys = [ledger.ask("challenger", space, settings).key for _ in range(4)]
+    keys = [ledger.ask_next("challenger", space, settings).key for _ in range(4)]
     ledger.complete(keys[0], 0.25)
     ledger.complete(keys[1], 0.5)
     ledger.fail(keys[2], "the loss is not finite at epoch 4 for seed 1")
-    ledger.complete(ledger.ask_point("base", {}, Space(dimensions={}, fixed={})).key, 0.75)
+    ledger.complete(ledger.enter("base", {}, Space(dimensions={}, fixed={})).key, 0.75)
     return begun
 
 
@@ -42,6 +45,7 @@ def test_json_counts_trials_by_arm_phase_and_state(call):
     assert found == {
         "study": "mine",
         "activity": "stopped",
+        "runner": None,
         "metric": "val/accuracy",
         "lanes": [
             lane(
@@ -66,9 +70,11 @@ def test_json_counts_trials_by_arm_phase_and_state(call):
 
 
 def test_a_study_that_a_process_holds_is_running_and_has_time_left(call, half_done):
-    with lease(half_done):
+    url = Storage(root=half_done.path.parent).database_url
+    with lease(half_done, url, print):
         found = json.loads(call("status", "mine", "--json").out)
     assert found["activity"] == "running"
+    assert found["runner"].startswith(f"process {os.getpid()} on {socket.gethostname()} since 2")
     assert found["seconds_left"] > 0
 
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from study.conductor import Conductor, Done
+from study.conductor import Conductor
 from study.executors import run_inline, run_on_ray
 from study.executors.tune_scheduler import PerArm, scheduler_for
+from study.handout import Done
 from study.store.folder import TrialKey
 from study.store.ledger import Entry
 from study.trial_table import StoredReport
@@ -215,7 +216,7 @@ def test_a_study_that_a_run_left_in_the_middle_ends_on_ray_with_the_same_numbers
 
     with pytest.raises(KeyboardInterrupt):
         run_inline(broken.conductor([Stop()]), broken.surroundings)
-    assert "RUNNING" in states(broken.conductor(is_reader=True)).values()
+    assert "RUNNING" in states(broken.books()).values()
     conductor = on_ray(broken, ray_address)
     assert states(conductor) == states(whole.conductor())
     assert metrics_of(broken.folder) == metrics_of(whole.folder)

@@ -12,9 +12,9 @@ import yaml
 from rich.console import Console
 
 from study.errors import SpecError
+from study.options import Options
 from study.reproduction import SCALES, at_scale, load_preset, preset_names
 from study.reproduction.running import run_reproduction
-from study.runner import Options
 from study.sensitivity import metric_label
 from study.spec import StudySpec, parse
 from study.store.folder import Storage

@@ -17,7 +17,8 @@ import pytest
 from search_spaces import FloatDimension, IntDimension, Space
 from study.errors import StoreError
 from study.store.folder import TrialKey
-from study.store.ledger import Ledger, SamplerSettings, sqlite_url
+from study.store.ledger import SamplerSettings, sqlite_url
+from tests.study.by_hand import HandLedger
 from tests.study.simulated import empty_database
 
 SPACE = Space(
@@ -33,19 +34,27 @@ POINT = {"top_k": 3, "alpha": 0.1 + 0.2, "beta": 1 / 3}
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
+def file_url(tmp_path: Path) -> str:
     path = tmp_path / "optuna.db"
     path.write_bytes(empty_database())
     return sqlite_url(path)
 
 
-def open_ledger(url: str, study: str = "tiny") -> Ledger:
-    return Ledger(url, study, maximise=True)
+@pytest.fixture(
+    params=["file_url", pytest.param("postgres_url", marks=pytest.mark.postgres)],
+    ids=["sqlite", "postgresql"],
+)
+def url(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue(request.param))
 
 
-def test_a_file_is_made_with_write_ahead_logging(url: str, tmp_path: Path) -> None:
+def open_ledger(url: str, study: str = "tiny") -> HandLedger:
+    return HandLedger(url, study, maximise=True)
+
+
+def test_a_file_is_made_with_write_ahead_logging(file_url: str, tmp_path: Path) -> None:
     (tmp_path / "optuna.db").unlink()
-    open_ledger(url)
+    open_ledger(file_url)
     database = sqlite3.connect(tmp_path / "optuna.db")
     assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     database.close()
@@ -53,7 +62,7 @@ def test_a_file_is_made_with_write_ahead_logging(url: str, tmp_path: Path) -> No
 
 def test_a_trial_is_running_from_the_moment_it_is_asked_for(url: str) -> None:
     ledger = open_ledger(url)
-    asked = [ledger.ask("a", SPACE, TPE), ledger.ask_point("a", POINT, SPACE)]
+    asked = [ledger.ask_next("a", SPACE, TPE), ledger.enter("a", POINT, SPACE)]
     for entry in asked:
         assert entry.state == "RUNNING"
         assert entry.value is entry.reason is entry.finished_ms is None
@@ -64,7 +73,7 @@ def test_a_trial_is_running_from_the_moment_it_is_asked_for(url: str) -> None:
 
 def test_a_point_is_stored_to_the_last_bit_with_its_types(url: str) -> None:
     point = {**POINT, "is_on": True, "class_mode": "topk"}
-    key = open_ledger(url).ask_point("a", point, SPACE).key
+    key = open_ledger(url).enter("a", point, SPACE).key
     params = open_ledger(url).entry(key).params
     assert params == point
     assert {name: type(value) for name, value in params.items()} == {
@@ -75,8 +84,8 @@ def test_a_point_is_stored_to_the_last_bit_with_its_types(url: str) -> None:
 def test_trials_are_numbered_from_zero_in_each_arm_and_phase(url: str) -> None:
     ledger = open_ledger(url)
     numbers = [
-        [ledger.ask(arm, SPACE, TPE).key.number for _ in range(2)]
-        + [ledger.ask_point(arm, POINT, SPACE).key.number for _ in range(2)]
+        [ledger.ask_next(arm, SPACE, TPE).key.number for _ in range(2)]
+        + [ledger.enter(arm, POINT, SPACE).key.number for _ in range(2)]
         for arm in ("a", "b")
     ]
     assert numbers == [[0, 1, 0, 1], [0, 1, 0, 1]]
@@ -85,7 +94,7 @@ def test_trials_are_numbered_from_zero_in_each_arm_and_phase(url: str) -> None:
 
 
 def test_studies_in_one_database_do_not_meet(url: str) -> None:
-    open_ledger(url).ask("a", SPACE, TPE)
+    open_ledger(url).ask_next("a", SPACE, TPE)
     assert open_ledger(url, "other").entries("a", "search") == []
 
 
@@ -101,7 +110,7 @@ def test_the_first_end_of_a_trial_is_kept_whatever_is_told_later(
     url: str, told, state: str, value: float | None, reason: str | None
 ) -> None:
     ledger = open_ledger(url)
-    key = ledger.ask("a", SPACE, TPE).key
+    key = ledger.ask_next("a", SPACE, TPE).key
     ledger.report(key, 1, 0.5)
     told(ledger, key)
     first = ledger.entry(key)
@@ -116,7 +125,7 @@ def test_the_first_end_of_a_trial_is_kept_whatever_is_told_later(
 
 def test_a_repeated_report_changes_nothing(url: str) -> None:
     ledger = open_ledger(url)
-    key = ledger.ask("a", SPACE, TPE).key
+    key = ledger.ask_next("a", SPACE, TPE).key
     for epoch, value in ((2, 0.5), (1, 0.25), (2, 0.5), (1, 0.25)):
         ledger.report(key, epoch, value)
     study = optuna.load_study(study_name="tiny/a/search", storage=url)
@@ -126,7 +135,7 @@ def test_a_repeated_report_changes_nothing(url: str) -> None:
 
 def test_a_pruned_trial_shows_optuna_its_last_value_and_us_none(url: str) -> None:
     ledger = open_ledger(url)
-    key = ledger.ask("a", SPACE, TPE).key
+    key = ledger.ask_next("a", SPACE, TPE).key
     ledger.report(key, 1, 0.25)
     ledger.report(key, 2, 0.5)
     ledger.prune(key)
@@ -138,7 +147,9 @@ def test_a_pruned_trial_shows_optuna_its_last_value_and_us_none(url: str) -> Non
 
 def test_a_process_that_starts_again_does_not_repeat_the_draws(url: str) -> None:
     random = SamplerSettings(name="random", seed=3, startup_trials=1)
-    points = [tuple(open_ledger(url).ask("a", SPACE, random).params.values()) for _ in range(4)]
+    points = [
+        tuple(open_ledger(url).ask_next("a", SPACE, random).params.values()) for _ in range(4)
+    ]
     assert len(set(points)) == 4
 
 
@@ -147,7 +158,7 @@ def test_the_draws_of_a_study_can_be_repeated(tmp_path: Path) -> None:
         ledger = open_ledger(sqlite_url(tmp_path / name))
         found = []
         for i in range(5):
-            entry = ledger.ask("a", SPACE, TPE)
+            entry = ledger.ask_next("a", SPACE, TPE)
             ledger.complete(entry.key, float(i))
             found.append(dict(entry.params))
         return found
@@ -164,7 +175,7 @@ def test_a_process_killed_while_it_asked_leaves_no_trial_without_its_whole_point
     url: str, write: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ledger = open_ledger(url)
-    ledger.complete(ledger.ask("a", SPACE, TPE).key, 0.5)
+    ledger.complete(ledger.ask_next("a", SPACE, TPE).key, 0.5)
     left = write
 
     def dying(call: Callable[..., object]) -> Callable[..., object]:
@@ -182,21 +193,33 @@ def test_a_process_killed_while_it_asked_leaves_no_trial_without_its_whole_point
         for name in ("_create_new_trial", "_set_trial_param", "set_trial_user_attr"):
             patch.setattr(storage, name, dying(getattr(storage, name)))
         with pytest.raises(Killed):
-            ledger.ask("a", SPACE, TPE)
+            ledger.ask_next("a", SPACE, TPE)
     again = open_ledger(url)
     assert [e.state for e in again.entries("a", "search")] == ["COMPLETE"]
-    entry = again.ask("a", SPACE, TPE)
+    entry = again.ask_next("a", SPACE, TPE)
     assert entry.key.number == 1
     assert set(entry.params) == set(SPACE.dimensions)
     assert again.entries("a", "search")[1] == entry
     assert len(optuna.load_study(study_name="tiny/a/search", storage=url).trials) == 2
 
 
+def test_asking_for_the_same_number_again_gives_the_trial_that_is_there(url: str) -> None:
+    """A database that went away may have kept what it did not live to answer."""
+    for _ in range(2):
+        ledger = open_ledger(url)
+        asked = ledger.ask("a", 0, SPACE, TPE)
+        entered = ledger.ask_point(TrialKey(arm="a", phase="final", number=0), POINT, SPACE)
+        assert ledger.ask("a", 0, SPACE, TPE) == asked
+        assert ledger.ask_point(entered.key, POINT, SPACE) == entered
+        assert ledger.entries("a", "search") == [asked]
+        assert ledger.entries("a", "final") == [entered]
+
+
 def test_a_process_killed_while_it_told_may_tell_again(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ledger = open_ledger(url)
-    key = ledger.ask("a", SPACE, TPE).key
+    key = ledger.ask_next("a", SPACE, TPE).key
 
     def die(*_: object, **__: object) -> None:
         raise Killed
@@ -214,10 +237,10 @@ def test_a_process_killed_while_it_told_may_tell_again(
 
 _TIMES = """
 import json, sys
-from study.store.ledger import Ledger
+from tests.study.by_hand import HandLedger
 from tests.study.store.test_ledger import POINT, SPACE, TPE
-ledger = Ledger(sys.argv[1], "tiny", maximise=True)
-keys = [ledger.ask("a", SPACE, TPE).key, ledger.ask_point("a", POINT, SPACE).key]
+ledger = HandLedger(sys.argv[1], "tiny", maximise=True)
+keys = [ledger.ask_next("a", SPACE, TPE).key, ledger.enter("a", POINT, SPACE).key]
 for key in keys:
     ledger.complete(key, 0.5)
 print(json.dumps([[e.started_ms, e.finished_ms] for e in map(ledger.entry, keys)]))

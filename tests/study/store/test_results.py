@@ -22,7 +22,7 @@ def test_a_missing_file_holds_no_reports(tmp_path: Path) -> None:
 
 
 def test_reports_are_read_by_epoch_whatever_the_order_they_came_in(tmp_path: Path) -> None:
-    path = tmp_path / "a" / "reports.jsonl"
+    path = tmp_path / "reports.jsonl"
     for epoch in (2, 0, 3, 1):
         append_report(path, report(epoch, 0.5, 0.25))
     assert [r.epoch for r in read_reports(path)] == [0, 1, 2, 3]

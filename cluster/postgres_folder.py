@@ -1,0 +1,157 @@
+"""The folder of a PostgreSQL server of one's own: databases, login and log.
+
+``data/`` holds the databases, ``login.json`` user, password and port for its owner alone, and
+``server.log`` what the server says. PostgreSQL refuses to run as root; root lets Debian's user
+``postgres`` run it and gives the folder to that user, who must be able to reach it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pwd
+import secrets
+import socket
+import subprocess
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Final
+
+from cluster.errors import ClusterError
+from cluster.postgres_programs import account, find_programs, surroundings
+
+_USER: Final = "challenger"
+# Below what Linux hands out to clients (32768 and up): who tries to reach a server that is away
+# would sooner or later be given its very port, be connected to himself, and keep it from starting.
+_PORTS: Final = range(20_000, 32_768)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """Who may connect, and where on 127.0.0.1.
+
+    Attributes:
+        user: The one user.
+        password: Its password; of letters, digits, ``-`` and ``_``, so that a URL can hold it.
+        port: The server's, the same after each start.
+    """
+
+    user: str
+    password: str = field(repr=False)
+    port: int
+
+
+def create_postgres(folder: Path) -> None:
+    """Make a server with one user, a random password and a free port; takes a second or two.
+
+    Args:
+        folder: Where it is kept: an empty folder, or one that is made. Its owner and mode change.
+
+    Raises:
+        ClusterError: If there is no PostgreSQL, or the folder holds something or is out of reach.
+    """
+    folder = folder.absolute()
+    programs, owner = find_programs(), account()
+    _claim(folder, owner)
+    login = Login(user=_USER, password=secrets.token_urlsafe(24), port=_free_port())
+    password = folder / "password"
+    try:
+        _write_secret(password, login.password, owner)
+        _initialise(programs, folder, login.user, password)
+    finally:
+        password.unlink(missing_ok=True)
+    # Our own file, not the server's: it is read by who made the server.
+    _write_secret(folder / "login.json", json.dumps(asdict(login)), None)
+
+
+def _claim(folder: Path, owner: pwd.struct_passwd | None) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        is_empty = not any(folder.iterdir())
+    except OSError as error:
+        raise ClusterError(f"no PostgreSQL can be kept in {folder}: {error}.") from None
+    if not is_empty:
+        raise ClusterError(
+            f"{folder} must be empty to keep a new PostgreSQL, but holds something; name another "
+            "folder, or start the server that is there."
+        )
+    if owner is not None:
+        _require_reach(folder, owner)
+        os.chown(folder, owner.pw_uid, owner.pw_gid)
+    folder.chmod(0o700)
+
+
+def _require_reach(folder: Path, user: pwd.struct_passwd) -> None:
+    for parent in reversed(folder.resolve().parents):
+        status = parent.stat()
+        shift = 6 if status.st_uid == user.pw_uid else 0
+        shift = shift or (3 if status.st_gid == user.pw_gid else 0)
+        if not status.st_mode >> shift & 1:
+            raise ClusterError(
+                f"{folder} must be within reach of the user {user.pw_name!r}, who runs "
+                f"PostgreSQL for root, but {parent} lets nobody else pass; name a folder below "
+                f"/tmp or /var/lib, or run 'chmod o+x {parent}'."
+            )
+
+
+def _free_port() -> int:
+    for port in secrets.SystemRandom().sample(_PORTS, 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            # As the server does: a connection that ended a moment ago keeps no port.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise ClusterError(
+        f"PostgreSQL needs a free port of {_PORTS.start} to {_PORTS.stop - 1} on 127.0.0.1, but "
+        "100 tries found none; end what listens there."
+    )
+
+
+def _initialise(programs: Path, folder: Path, user: str, password: Path) -> None:
+    command = [
+        str(programs / "initdb"),
+        f"--pgdata={folder / 'data'}",
+        f"--username={user}",
+        f"--pwfile={password}",
+        "--auth=scram-sha-256",
+        "--encoding=UTF8",
+        # Its messages are then in English, and texts are sorted as Python sorts them.
+        "--locale=C.UTF-8",
+    ]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, **surroundings(folder)
+    )
+    if done.returncode != 0:
+        raise ClusterError(
+            f"no PostgreSQL can be kept in {folder}: initdb ended with exit code "
+            f"{done.returncode}: {shortened(done.stderr)}"
+        )
+
+
+def _write_secret(path: Path, text: str, owner: pwd.struct_passwd | None) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        if owner is not None:
+            os.fchown(descriptor, owner.pw_uid, owner.pw_gid)
+        file.write(text)
+
+
+def read_login(folder: Path) -> Login:
+    """Read who may connect to the server of a folder.
+
+    Raises:
+        ClusterError: If :func:`create_postgres` made none there.
+    """
+    try:
+        return Login(**json.loads((folder / "login.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise ClusterError(
+            f"{folder} must hold a PostgreSQL with its login.json, but: "
+            f"{shortened(str(error))}; name the folder that it was made in."
+        ) from None
+
+
+def shortened(text: str) -> str:
+    """Give the end of a text as one line."""
+    return " ".join(text.split())[-500:]

@@ -1,0 +1,120 @@
+"""``chaos``: run a study under blows and audit what is left of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from study.cli.outcome import make_console
+
+if TYPE_CHECKING:
+    from study.chaos.accounting import Account
+    from study.chaos.check import Check
+    from study.chaos.running import Verdict
+
+
+@click.command("chaos")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0.5),
+    default=3.0,
+    show_default=True,
+    help="How long blows are struck; all kinds of them occur in 3 minutes.",
+)
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Chooses what is struck when."
+)
+@click.option(
+    "--database",
+    type=click.Choice(["sqlite", "postgresql"]),
+    default="sqlite",
+    show_default=True,
+    help="Optuna database; PostgreSQL must be installed, and is started for this alone.",
+)
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Empty folder that keeps everything; default: a temporary one, kept if anything differs.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the audit as JSON.")
+def command(minutes: float, seed: int, database: str, folder: Path | None, as_json: bool) -> int:
+    """Run a study while its parts are killed at random, and audit the result.
+
+    Trials, nodes, drivers, MLflow and the database of a small study on this machine are killed
+    and started again. In the end every trial must have been asked and told once, with every epoch
+    once and the numbers of an undisturbed one, and MLflow must say the same. Exit code 1 if
+    anything differs. Nothing is touched but what it starts itself.
+    """
+    from study.chaos.running import Wish, run_chaos
+
+    console = make_console()
+    root = _root(folder)
+    wish = Wish(root=root, seconds=60 * minutes, seed=seed, database=database)
+    # Results alone go to stdout where a program reads them.
+    events = Console(stderr=True) if as_json else console
+    is_kept = True
+    try:
+        verdict = run_chaos(
+            wish, lambda line: events.print(line, markup=False, highlight=False, soft_wrap=True)
+        )
+        is_kept = folder is not None or not verdict.is_clean
+    finally:
+        if is_kept:
+            click.echo(f"everything is kept in {root}", err=True)
+        else:
+            shutil.rmtree(root, ignore_errors=True)
+    _show(verdict, console, as_json=as_json)
+    return 0 if verdict.is_clean else 1
+
+
+def _root(folder: Path | None) -> Path:
+    if folder is None:
+        return Path(tempfile.mkdtemp(prefix="chaos-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise click.UsageError(f"--folder must name an empty folder, but {folder} holds something")
+    return folder.absolute()
+
+
+def _show(verdict: Verdict, console: Console, *, as_json: bool) -> None:
+    if as_json:
+        content = {"is_clean": verdict.is_clean, **dataclasses.asdict(verdict)}
+        click.echo(json.dumps(content, indent=2))
+        return
+    console.print(_audit(verdict.checks))
+    console.print(_blows(verdict.account))
+    console.print(_work(verdict.account), markup=False, highlight=False, soft_wrap=True)
+    bad = sum(not check.is_ok for check in verdict.checks)
+    said = f"{bad} of {len(verdict.checks)} checks failed" if bad else "nothing differs"
+    console.print(said, markup=False, highlight=False)
+
+
+def _audit(checks: tuple[Check, ...]) -> Table:
+    table = Table("", "what was looked at", "must be", "is", title="Audit", title_justify="left")
+    for check in checks:
+        mark = "[green]✓[/]" if check.is_ok else "[red]✗[/]"
+        table.add_row(mark, check.name, check.expected, check.found)
+    return table
+
+
+def _blows(account: Account) -> Table:
+    table = Table("blow", "struck", "survived", "skipped", title="Blows", title_justify="left")
+    for kind, tally in account.blows.items():
+        table.add_row(kind, str(tally.done), str(tally.survived), str(tally.skipped))
+    return table
+
+
+def _work(account: Account) -> str:
+    return (
+        f"{account.trials} trials in {account.attempts} attempts ({account.most_attempts} at the "
+        f"most for one), {account.driver_starts} starts of the driver; {account.epochs_redone} of "
+        f"{account.epochs} epochs were trained again ({account.redone_share:.1%})"
+    )

@@ -1,0 +1,46 @@
+"""Where and how a study runs, as opposed to what it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from study.store.folder import Storage
+from study.store.ledger import sqlite_url
+from trainables.datasets import DataFolders
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line says beside the study file.
+
+    Attributes:
+        storage: Where studies are kept.
+        data_root: Absolute path of the data root, or None.
+        database: URL of the Optuna database, or None for a file in the storage root.
+        tracking_uri: MLflow's address, or None for a database in the storage root.
+        executor: ``ray`` or ``inline``.
+        address: Address of a running Ray, or None for one of the study's own.
+    """
+
+    storage: Storage
+    data_root: Path | None = None
+    database: str | None = None
+    tracking_uri: str | None = None
+    executor: str = "ray"
+    address: str | None = None
+
+    @property
+    def data(self) -> DataFolders:
+        """Where data is read from."""
+        return DataFolders(root=self.data_root, cache=self.storage.cache)
+
+    @property
+    def database_url(self) -> str:
+        """URL of the Optuna database."""
+        return self.database or self.storage.database_url
+
+    @property
+    def tracking(self) -> str:
+        """MLflow's address."""
+        return self.tracking_uri or sqlite_url(self.storage.tracking_database)

@@ -1,0 +1,37 @@
+"""Says what is wrong with a trial's folder when it cannot be written to."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from trainables.errors import StorageError
+
+
+@contextmanager
+def removed_in_the_end(partial: Path) -> Iterator[None]:
+    """Leave nothing of a file that could not be finished."""
+    try:
+        yield
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing_to(folder: Path) -> Iterator[None]:
+    """Turn what the operating system says into one message.
+
+    Raises:
+        StorageError: If the folder is full, read-only, not mounted here or gone. Whoever runs
+            trials makes their folders: one that is missing is not made anew, since that would
+            write below the point where the storage should be mounted.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"{folder} must be writable on {socket.gethostname()}, but: "
+            f"{error.strerror or error}; free some space there, or mount the study's storage."
+        ) from error

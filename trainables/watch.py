@@ -1,0 +1,71 @@
+"""Looks, while a trial trains, whether it is to stop or has trained longer than it may."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from trainables.errors import StoppedError, TimeLimitError
+
+# Called at every step of a loop; raises to end it.
+Check: TypeAlias = Callable[[], None]
+
+# Looking at a file costs a microsecond on a local disk and a millisecond over a network.
+_PAUSE_S: Final = 0.25
+
+
+def unwatched() -> None:
+    """Let everything run to its end."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Watch:
+    """One attempt at a trial as its clock and the driver see it; mutable as time goes by.
+
+    Attributes:
+        stop_file: Asks for a stop by being there; None if nobody may ask.
+        timeout_s: Longest training time over all attempts, in seconds; None for no limit.
+        spent_s: What earlier attempts have trained.
+        can_go_back: Whether a stop in the middle of an epoch loses no more than that epoch.
+    """
+
+    stop_file: Path | None
+    timeout_s: float | None
+    spent_s: float = 0.0
+    can_go_back: bool = True
+    _began: float = -1.0
+    _looked: float = -1.0
+    _was_asked: bool = False
+
+    def __post_init__(self) -> None:
+        """Start the clock."""
+        self._began = time.monotonic()
+
+    @property
+    def trained_s(self) -> float:
+        """Training time so far, earlier attempts included."""
+        return self.spent_s + time.monotonic() - self._began
+
+    @property
+    def is_stop_asked(self) -> bool:
+        """Whether the trial is to stop; looks a few times a second."""
+        now = time.monotonic()
+        if self.stop_file is not None and not self._was_asked and now - self._looked >= _PAUSE_S:
+            self._looked = now
+            self._was_asked = self.stop_file.exists()
+        return self._was_asked
+
+    def at_step(self) -> None:
+        """Look in the middle of an epoch.
+
+        Raises:
+            StoppedError: If a stop is asked for and the end of the epoch is not worth waiting for.
+            TimeLimitError: If the trial has trained longer than it may.
+        """
+        if self.timeout_s is not None and self.trained_s > self.timeout_s:
+            raise TimeLimitError(f"it has trained for {self.trained_s:.0f} s")
+        if self.can_go_back and self.is_stop_asked:
+            raise StoppedError("the trial was asked to stop.")
