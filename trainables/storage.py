@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from trainables.errors import StorageError
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file durably, in the place of a last one that was not finished.
+
+    Raises:
+        StorageError: If the file cannot be written; its whole lines are as they were.
+    """
+    with writing_to(path.parent), path.open("a+b") as file:
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
+        file.write(line.encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ class Watch:
         now = time.monotonic()
         if self.stop_file is not None and not self._was_asked and now - self._looked >= _PAUSE_S:
             self._looked = now
-            self._was_asked = self.stop_file.exists()
+            self._was_asked = _is_there(self.stop_file)
         return self._was_asked
 
     def at_step(self) -> None:
@@ -69,3 +70,14 @@ class Watch:
             raise TimeLimitError(f"it has trained for {self.trained_s:.0f} s")
         if self.can_go_back and self.is_stop_asked:
             raise StoppedError("the trial was asked to stop.")
+
+
+def _is_there(file: Path) -> bool:
+    try:
+        # NFS remembers for up to half a minute that a file is missing, but asks its server when
+        # a folder is opened (nfs(5), close-to-open cache consistency).
+        os.close(os.open(file.parent, os.O_RDONLY))
+    except OSError:
+        # Storage that fails asks for nothing; the next checkpoint says what is wrong with it.
+        return False
+    return file.exists()

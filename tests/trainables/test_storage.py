@@ -110,7 +110,7 @@ def test_an_attempt_that_was_cut_off_is_passed_over(tmp_path: Path) -> None:
     append_attempt(tmp_path, 0)
     whole = (tmp_path / "attempts.jsonl").read_bytes()
     append_attempt(tmp_path, 3)
-    (tmp_path / "attempts.jsonl").write_bytes(whole + b'\n{"from_ep')
+    (tmp_path / "attempts.jsonl").write_bytes(whole + b'{"from_ep')
     append_attempt(tmp_path, 5)
     assert [attempt.from_epoch for attempt in read_attempts(tmp_path)] == [0, 5]
     assert {attempt.process for attempt in read_attempts(tmp_path)} == {os.getpid()}
