@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from cluster.postgres import PostgresServer
 from cluster.postgres_folder import create_postgres
 from cluster.postgres_programs import find_programs
 from cluster.session import prepare_environment
+from tests.disk import Disk, mount
 
 # Before any module imports Ray, as doctests' collection does.
 prepare_environment()
@@ -98,8 +100,10 @@ def postgres_url(postgres: PostgresServer) -> Iterator[str]:
     address = postgres.url.replace("+psycopg", "")
     with psycopg.connect(address, autocommit=True) as control:
         control.execute(f"CREATE DATABASE {name}")
-        with closed_in_the_end():
-            yield postgres.url_of(name)
+    with closed_in_the_end():
+        yield postgres.url_of(name)
+    # A new connection: a test may have killed the server and started it again.
+    with psycopg.connect(address, autocommit=True) as control:
         control.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
@@ -120,3 +124,13 @@ def closed_in_the_end() -> Iterator[None]:
     event.remove(Pool, "connect", keep)
     for connection in opened:
         connection.close()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    """Mount a disk of two MiB."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    mount("-t", "tmpfs", "-o", "size=2m", "none", path)
+    yield Disk(path=path)
+    subprocess.run(["umount", "--lazy", path], check=True)

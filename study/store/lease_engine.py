@@ -6,24 +6,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from study.errors import StoreError
+from study.store.connection import connection_options
 from study.store.outage import reason
 from study.tracking.address import masked
 
 _BUSY_TIMEOUT_S: Final = 30
-# A server that went away without a word is given up within 6 s and asked anew: less than a lease.
-_PATIENCE: Final = {
-    "connect_timeout": 5,
-    "keepalives_idle": 3,
-    "keepalives_interval": 1,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 6000,
-}
 
 
 @contextmanager
@@ -37,9 +30,12 @@ def lease_engine(url: str) -> Iterator[Engine]:
         StoreError: If the URL leads nowhere.
     """
     try:
+        path = sqlite_file(url)
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(
             url,
-            connect_args=_connection_options(url),
+            connect_args=connection_options(url),
             isolation_level="AUTOCOMMIT",
             # There is never a transaction to take back, and trying to may fail and be logged.
             pool_reset_on_return=None,
@@ -89,15 +85,3 @@ def sqlite_file(url: str) -> Path | None:
     """Give the file of an SQLite URL, or None for a server's."""
     prefix = "sqlite:///"
     return Path(url.removeprefix(prefix)) if url.startswith(prefix) else None
-
-
-def _connection_options(url: str) -> dict[str, Any]:
-    path = sqlite_file(url)
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return {"timeout": _BUSY_TIMEOUT_S}
-    parts = make_url(url)
-    if parts.get_backend_name() != "postgresql":
-        return {}
-    # What the user wrote into the URL counts.
-    return {name: value for name, value in _PATIENCE.items() if name not in parts.query}

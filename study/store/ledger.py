@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import optuna
 from optuna.storages import RDBStorage
@@ -23,6 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search_spaces import ParamValue, Space
 from search_spaces.optuna_space import SamplerName, point, sampler, suggest
 from study.errors import StoreError
+from study.store.connection import connection_options
 from study.store.ends import End, EndState
 from study.store.folder import TrialKey
 from study.tracking.address import masked
@@ -199,9 +200,8 @@ def sqlite_url(path: Path) -> str:
 
 
 def _open(url: str) -> RDBStorage:
-    options: dict[str, Any] = {}
+    options = {"connect_args": connection_options(url), "pool_pre_ping": True}
     if url.startswith("sqlite:///"):
-        options = {"connect_args": {"timeout": _BUSY_TIMEOUT_S}}
         _use_write_ahead_log(Path(url.removeprefix("sqlite:///")))
     try:
         return RDBStorage(url, engine_kwargs=options)

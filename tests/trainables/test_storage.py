@@ -4,38 +4,19 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from tests.disk import Disk
 from tests.trainables.builders import trial
 from trainables import checkpoint
 from trainables.attempts import append_attempt, read_attempts
 from trainables.errors import StorageError
 from trainables.trial import TrialPlace, run_trial
-
-
-def mounted(*arguments: object) -> None:
-    done = subprocess.run(
-        ["mount", *map(str, arguments)], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        pytest.skip(f"needs the right to mount: {done.stderr.strip()}")
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """Mount a disk of one MiB."""
-    path = tmp_path / "disk"
-    path.mkdir()
-    mounted("-t", "tmpfs", "-o", "size=1m", "none", path)
-    yield path
-    subprocess.run(["umount", path], check=True)
 
 
 def payload(epoch: int, size: int = 10) -> dict[str, object]:
@@ -49,32 +30,22 @@ def message(folder: Path, reason: str) -> str:
     )
 
 
-def fill(disk: Path) -> None:
-    with (disk / "filler").open("wb", buffering=0) as file, suppress(OSError):
-        while file.write(b"0" * 4096):
-            pass
-
-
-def read_only(disk: Path) -> None:
-    mounted("-o", "remount,ro", disk)
-
-
 @pytest.mark.parametrize(
     ("spoil", "reason"),
-    [(fill, "No space left on device"), (read_only, "Read-only file system")],
+    [(Disk.fill, "No space left on device"), (Disk.make_read_only, "Read-only file system")],
 )
 def test_a_disk_that_takes_nothing_is_said_and_keeps_what_it_has(
-    disk: Path, spoil: Callable[[Path], None], reason: str
+    disk: Disk, spoil: Callable[[Disk], None], reason: str
 ) -> None:
-    checkpoint.save(disk, 1, payload(1))
-    append_attempt(disk, 0)
+    checkpoint.save(disk.path, 1, payload(1))
+    append_attempt(disk.path, 0)
     spoil(disk)
     with pytest.raises(StorageError) as failed:
-        checkpoint.save(disk, 2, payload(2, size=10_000))
-    assert str(failed.value) == message(disk, reason)
-    assert checkpoint.load_newest(disk)["epoch"] == 1
-    assert len(read_attempts(disk)) == 1
-    assert not list(disk.glob(".*"))
+        checkpoint.save(disk.path, 2, payload(2, size=10_000))
+    assert str(failed.value) == message(disk.path, reason)
+    assert checkpoint.load_newest(disk.path)["epoch"] == 1
+    assert len(read_attempts(disk.path)) == 1
+    assert not list(disk.path.glob(".*"))
 
 
 def test_a_missing_folder_is_not_made_anew_where_storage_should_be_mounted(tmp_path: Path) -> None:
@@ -89,20 +60,19 @@ def test_a_missing_folder_is_not_made_anew_where_storage_should_be_mounted(tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_trial_whose_disk_fills_up_continues_when_there_is_room(disk: Path, folders) -> None:
+def test_a_trial_whose_disk_fills_up_continues_when_there_is_room(disk: Disk, folders) -> None:
     config = trial("random")
-    place = TrialPlace(folder=disk / "trial", data=folders, device=torch.device("cpu"))
-    whole = replace(place, folder=disk.with_name("whole"))
+    place = TrialPlace(folder=disk.path / "trial", data=folders, device=torch.device("cpu"))
+    whole = replace(place, folder=disk.path.with_name("whole"))
     for each in (place, whole):
         each.folder.mkdir()
     expected = list(run_trial(config, whole))
     reports = run_trial(config, place)
     assert [next(reports), next(reports)] == expected[:2]
-    fill(disk)
+    disk.fill()
     with pytest.raises(StorageError, match="No space left on device"):
         next(reports)
-    (disk / "filler").unlink()
-    mounted("-o", "remount,size=50m", disk)
+    disk.repair()
     assert list(run_trial(config, place)) == expected
 
 

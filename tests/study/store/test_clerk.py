@@ -1,0 +1,189 @@
+"""What the ledger is to do is done in order, once, however long its database is away."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from search_spaces import FloatDimension, Space
+from study.errors import StoreError
+from study.store.clerk import Clerk
+from study.store.ledger import SamplerSettings, sqlite_url
+from study.store.outage import as_store_error, is_away, reason
+from tests.disk import Disk
+from tests.study.by_hand import HandLedger
+from tests.study.simulated import empty_database
+
+SPACE = Space(dimensions={"alpha": FloatDimension(low=0.1, high=2.0)}, fixed={})
+RANDOM = SamplerSettings(name="random", seed=3, startup_trials=1)
+PATIENT_S = 300.0
+
+
+class Away:
+    """A database that answers after so many failures, or when it is told to."""
+
+    def __init__(self, failures: int) -> None:
+        self.left = failures
+        self.done: list[int] = []
+
+    def job(self, number: int) -> Callable[[], int]:
+        def do() -> int:
+            if self.left:
+                self.left -= 1
+                raise OperationalError("UPDATE", {}, Exception("server closed the connection"))
+            self.done.append(number)
+            return number
+
+        return do
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("study.store.clerk._FIRST_PAUSE_S", 0.01)
+
+
+def test_in_ordinary_times_a_job_is_done_when_it_was_submitted() -> None:
+    clerk, database = Clerk(patience_s=PATIENT_S), Away(0)
+    for number in range(5):
+        assert clerk.submit(database.job(number)).done()
+    assert database.done == [0, 1, 2, 3, 4]
+    assert clerk.is_idle
+
+
+def test_what_is_asked_for_while_the_database_is_away_is_done_in_order_when_it_is_back() -> None:
+    said: list[str] = []
+    clerk, database = Clerk(said.append, patience_s=0.0), Away(10)
+    futures = [clerk.submit(database.job(number)) for number in range(5)]
+    assert clerk.settle()
+    assert database.done == [future.result() for future in futures] == [0, 1, 2, 3, 4]
+    assert said[0] == (
+        "the Optuna database does not answer (server closed the connection); trials run on, and "
+        "it is told everything when it is back."
+    )
+    assert len(said) == 2
+    assert said[1].startswith("the Optuna database answers again, after ")
+
+
+def test_whoever_asks_while_the_thread_is_behind_goes_on_at_once() -> None:
+    gate = threading.Event()
+    # A patience of years: the test would not end if the second one waited too.
+    clerk = Clerk(patience_s=0.0)
+    slow: Future[bool] = clerk.submit(gate.wait)
+    clerk._patience_s = 1e8
+    second = clerk.submit(lambda: "done")
+    assert not second.done()
+    assert not clerk.settle(0.0)
+    gate.set()
+    assert clerk.settle()
+    assert (slow.result(), second.result()) == (True, "done")
+
+
+def test_an_error_that_is_no_outage_is_raised_to_whoever_asks_and_to_all_after_him() -> None:
+    def wrong() -> None:
+        raise ValueError("a mistake of ours")
+
+    clerk = Clerk(patience_s=PATIENT_S)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="a mistake of ours"):
+            clerk.submit(wrong)
+    with pytest.raises(ValueError, match="a mistake of ours"):
+        clerk.settle()
+
+
+def test_the_thread_ends_with_its_clerk() -> None:
+    clerk = Clerk(patience_s=PATIENT_S)
+    clerk.submit(lambda: None)
+    thread = clerk._thread
+    del clerk
+    thread.join(PATIENT_S)
+    assert not thread.is_alive()
+
+
+def test_a_postgresql_that_is_killed_and_started_again_is_told_everything_once(
+    postgres, postgres_url: str
+) -> None:
+    ledger = HandLedger(postgres_url, "tiny", maximise=True)
+    away = threading.Event()
+    clerk = Clerk(lambda text: away.set() if "does not answer" in text else None, patience_s=0.0)
+    first = clerk.submit(lambda: ledger.ask("a", 0, SPACE, RANDOM)).result(PATIENT_S)
+    postgres.kill()
+    try:
+        clerk.submit(lambda: ledger.report(first.key, 1, 0.5))
+        second = clerk.submit(lambda: ledger.ask("a", 1, SPACE, RANDOM))
+        clerk.submit(lambda: ledger.complete(first.key, 0.75))
+        assert away.wait(PATIENT_S)
+        assert not clerk.is_idle
+    finally:
+        postgres.start()
+    assert clerk.settle(PATIENT_S)
+    entries = HandLedger(postgres_url, "tiny", maximise=True).entries("a", "search")
+    assert [entry.state for entry in entries] == ["COMPLETE", "RUNNING"]
+    assert entries[1] == second.result()
+
+
+def test_a_locked_sqlite_file_is_waited_for(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("study.store.connection._BUSY_TIMEOUT_S", 0.05)
+    path = tmp_path / "optuna.db"
+    path.write_bytes(empty_database())
+    ledger = HandLedger(sqlite_url(path), "tiny", maximise=True)
+    key = ledger.ask("a", 0, SPACE, RANDOM).key
+    said = threading.Event()
+    clerk = Clerk(lambda _: said.set(), patience_s=0.0)
+    with sqlite3.connect(path, isolation_level=None) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        clerk.submit(lambda: ledger.complete(key, 0.5))
+        assert said.wait(PATIENT_S)
+        other.execute("ROLLBACK")
+    other.close()
+    assert clerk.settle(PATIENT_S)
+    assert ledger.entry(key).value == 0.5
+
+
+def test_a_full_disk_is_no_outage_and_is_said(disk: Disk) -> None:
+    path = disk.path / "optuna.db"
+    path.write_bytes(empty_database())
+    ledger = HandLedger(sqlite_url(path), "tiny", maximise=True)
+    key = ledger.ask("a", 0, SPACE, RANDOM).key
+    disk.fill()
+    clerk = Clerk(patience_s=PATIENT_S)
+    with pytest.raises(Exception, match="full") as failed:
+        clerk.submit(lambda: ledger.fail(key, "x" * 1_000_000))
+    assert not is_away(failed.value)
+    error = as_store_error(failed.value)
+    assert isinstance(error, StoreError)
+    assert str(error) == (
+        "the Optuna database must be writable while its study runs, but: database or disk is "
+        "full; free some space, or restore the file and its permissions."
+    )
+
+
+def test_a_reason_shows_no_password_and_one_line() -> None:
+    error = OperationalError("SELECT", {}, Exception("no postgresql://ann:sesame@db\nsecond line"))
+    assert reason(error) == "no postgresql://ann:***@db"
+
+
+def test_a_slow_database_holds_up_nobody_but_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "optuna.db"
+    path.write_bytes(empty_database())
+    ledger = HandLedger(sqlite_url(path), "tiny", maximise=True)
+    key = ledger.ask("a", 0, SPACE, RANDOM).key
+    slow, calls = threading.Event(), []
+
+    def report(epoch: int) -> None:
+        slow.wait(PATIENT_S)
+        ledger.report(key, epoch, float(epoch))
+        calls.append(epoch)
+
+    clerk = Clerk(patience_s=0.0)
+    for epoch in range(20):
+        clerk.submit(lambda epoch=epoch: report(epoch))
+    assert calls == []
+    slow.set()
+    assert clerk.settle(PATIENT_S)
+    assert calls == list(range(20))
