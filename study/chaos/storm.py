@@ -13,6 +13,7 @@ from study.chaos.blows import STRIKES, Effect
 from study.chaos.chronicle import Chronicle, DriverEnd, Struck
 from study.chaos.plan import Blow, Kind
 from study.chaos.sizing import first_trials, more_trials
+from study.errors import StudyError
 
 # These strike what trains, or what has nothing to lose before it does.
 _NEED_TRAINING: Final[frozenset[Kind]] = frozenset(
@@ -66,7 +67,11 @@ class Storm:
         self._trials = first_trials(self.seconds)
         self._began = time.monotonic()
         self._start()
-        self._wait_for_training()
+        if not self._wait_for_training():
+            raise StudyError(
+                f"the study must train before it is struck, but does not; its driver said: "
+                f"{self.arena.driver.said()}; look at {self.arena.driver.log}."
+            )
         self._began = time.monotonic()
         self._strike_all()
         self._restore(is_everything=True)
@@ -122,6 +127,8 @@ class Storm:
         code = self.arena.driver.poll()
         if code is None:
             self._see_training()
+            return
+        if self._is_hopeless():
             return
         if code == 0:
             self._record(code, self._cause or "finished")

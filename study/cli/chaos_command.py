@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from study.cli.outcome import make_console
 
@@ -100,8 +101,9 @@ def _show(verdict: Verdict, console: Console, *, as_json: bool) -> None:
 def _audit(checks: tuple[Check, ...]) -> Table:
     table = Table("", "what was looked at", "must be", "is", title="Audit", title_justify="left")
     for check in checks:
-        mark = "[green]✓[/]" if check.is_ok else "[red]✗[/]"
-        table.add_row(mark, check.name, check.expected, check.found)
+        mark = Text("✓", "green") if check.is_ok else Text("✗", "red")
+        # Found texts hold lists in brackets, which are no markup.
+        table.add_row(mark, *map(Text, (check.name, check.expected, check.found)))
     return table
 
 

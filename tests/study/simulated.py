@@ -106,12 +106,13 @@ class Place:
 
     root: Path
     spec: StudySpec
+    database: str | None = None
 
     @classmethod
-    def of(cls, root: Path, text: str) -> Place:
-        """Place the study of a file below a folder."""
-        place = cls(root=root, spec=parse(text, "study.yaml"))
-        if not place.storage.database.exists():
+    def of(cls, root: Path, text: str, database: str | None = None) -> Place:
+        """Place the study of a file below a folder; its database too, unless one is given."""
+        place = cls(root=root, spec=parse(text, "study.yaml"), database=database)
+        if database is None and not place.storage.database.exists():
             root.mkdir(parents=True, exist_ok=True)
             place.storage.database.write_bytes(empty_database())
         return place
@@ -135,7 +136,8 @@ class Place:
 
     def ledger(self) -> Ledger:
         maximise = self.spec.direction == "maximise"
-        return Ledger(self.storage.database_url, self.spec.name, maximise=maximise)
+        url = self.database or self.storage.database_url
+        return Ledger(url, self.spec.name, maximise=maximise)
 
     def books(self) -> Books:
         """Read how the study stands, as a command that only looks."""

@@ -8,111 +8,21 @@ import re
 import shutil
 import signal
 import sqlite3
-import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from study.store.folder import Storage
+from tests.study.shell import PATIENCE_S, Shell
 from tests.study.simulated import Place, metrics_of, study_text
 
-# Generous: a test goes on as soon as what it waits for is there.
-PATIENCE_S = 300.0
 # The random sampler's points do not depend on the order in which trials end.
 STUDY = study_text(sampler="random", trials=3, epochs=6, sweep=[1, 2, 3])
 EPOCHS = list(range(7))
-
-
-@dataclass(slots=True, kw_only=True)
-class Shell:
-    """A user's shell in a folder with a home of its own; remembers what it started."""
-
-    folder: Path
-    ray: Path
-    executor: str
-    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
-
-    @property
-    def log(self) -> Path:
-        """What the commands said."""
-        return self.folder / "log"
-
-    @property
-    def study(self) -> Path:
-        """The study's folder."""
-        return self.folder / "challenger-studies" / "tiny"
-
-    def environment(self) -> Mapping[str, str]:
-        """Give the environment: no settings of the test run, of MLflow or of another Ray."""
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("CHALLENGER_", "MLFLOW_", "RAY_", "TUNE_", "PYTEST_"))
-        }
-        return {**kept, "HOME": str(self.folder), "RAY_TMPDIR": str(self.ray)}
-
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start a command that trains."""
-        command = ["challenger-study", *arguments, "--executor", self.executor]
-        with self.log.open("ab") as log:
-            process = subprocess.Popen(
-                command,
-                cwd=self.folder,
-                env=self.environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self.started.append(process)
-        return process
-
-    def finish(self, *arguments: str) -> int:
-        """Run a command to its end."""
-        return self.start(*arguments).wait(PATIENCE_S)
-
-    def last_line(self) -> str:
-        """Give the last line that was said."""
-        return self.log.read_text(encoding="utf-8").splitlines()[-1]
-
-    def n_reports(self) -> int:
-        """Count the reports that are stored."""
-        files = self.study.glob("trials/*/*/*/reports.jsonl")
-        return sum(path.read_bytes().count(b"\n") for path in files)
-
-    def until_reports(self, process: subprocess.Popen[bytes], count: int) -> None:
-        """Wait until so many reports are stored."""
-        self.wait_until(lambda: self.n_reports() >= count, process)
-
-    def wait_until(
-        self, condition: Callable[[], bool], process: subprocess.Popen[bytes] | None = None
-    ) -> None:
-        """Wait for something while a process runs."""
-        end = time.monotonic() + PATIENCE_S
-        while not condition():
-            assert time.monotonic() < end, "waited in vain"
-            assert process is None or process.poll() is None, self.log.read_text(encoding="utf-8")
-            time.sleep(0.01)
-
-    def processes(self) -> list[int]:
-        """Find what is left of all that was started here: it has this home."""
-        mark = f"HOME={self.folder}\0".encode()
-        found = []
-        for process in Path("/proc").iterdir():
-            try:
-                is_ours = process.name.isdigit() and mark in (process / "environ").read_bytes()
-                is_dead = is_ours and ") Z " in (process / "stat").read_text()
-            except OSError:
-                continue
-            if is_ours and not is_dead:
-                found.append(int(process.name))
-        return found
 
 
 @pytest.fixture
@@ -148,14 +58,14 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def states(shell: Shell) -> dict[str, tuple[str, float | None]]:
-    place = Place.of(shell.folder / "challenger-studies", STUDY)
+    place = Place.of(shell.root, STUDY, shell.database)
     conductor = place.books()
     return {str(e.key): (e.state, e.value) for e in conductor.entries()}
 
 
 def assert_only_whole_trials_ended(shell: Shell) -> None:
     """Check that an interruption passed no trial off as ended."""
-    stored = metrics_of(Storage(root=shell.folder / "challenger-studies").study("tiny"))
+    stored = metrics_of(Storage(root=shell.root).study("tiny"))
     for key, (state, _) in states(shell).items():
         arm, phase, number = key.split("/")
         epochs = [epoch for epoch, _ in stored.get(f"{arm}/{phase}/{int(number):05d}", [])]
@@ -164,7 +74,7 @@ def assert_only_whole_trials_ended(shell: Shell) -> None:
 
 def assert_as_if_nothing_had_been(shell: Shell, expected: dict[str, Any]) -> None:
     """Check trials, numbers, epochs and values in the three places that hold them."""
-    stored = metrics_of(Storage(root=shell.folder / "challenger-studies").study("tiny"))
+    stored = metrics_of(Storage(root=shell.root).study("tiny"))
     assert stored == expected
     found = states(shell)
     assert {state for state, _ in found.values()} == {"COMPLETE"}
@@ -191,18 +101,25 @@ def tracked_epochs(shell: Shell) -> dict[str, list[int]]:
         "AND number.key = 'trial_number' "
         "WHERE metrics.key = 'filter_cosine/mean' ORDER BY metrics.step"
     )
-    path = shell.folder / "challenger-studies" / "mlflow.db"
+    path = shell.root / "mlflow.db"
     with closing(sqlite3.connect(path, timeout=30)) as database:
         for arm, phase, number, step in database.execute(query):
             found.setdefault(f"{arm}/{phase}/{number}", []).append(step)
     return found
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> str | None:
+    """Give the URL of a database, or None for the one in the storage folder."""
+    return None if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+
+
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_study_without_ray_survives_a_kill_at_any_moment(
-    shell, uninterrupted: dict[str, Any], seed: int
+    shell, uninterrupted: dict[str, Any], seed: int, database: str | None
 ) -> None:
     inline = shell("inline")
+    inline.database = database
     total = sum(map(len, uninterrupted.values()))
     moments = sorted(random.Random(seed).sample(range(1, total), 3))
     for i, moment in enumerate(moments):
@@ -217,7 +134,7 @@ def test_a_study_without_ray_survives_a_kill_at_any_moment(
 
 def assert_only_whole_or_untold_trials(shell: Shell) -> None:
     """Check what a kill may leave: a trial whose last report is stored may not be told yet."""
-    stored = metrics_of(Storage(root=shell.folder / "challenger-studies").study("tiny"))
+    stored = metrics_of(Storage(root=shell.root).study("tiny"))
     for key, (state, _) in states(shell).items():
         arm, phase, number = key.split("/")
         epochs = [epoch for epoch, _ in stored.get(f"{arm}/{phase}/{int(number):05d}", [])]
