@@ -59,7 +59,8 @@ def answer(ledger: Ledger, question: Question) -> Answer:
         return Answer(entry=_enter(ledger, question, question.phase, question.params))
     arm, number = question.arm, question.number
     if arm.group is None:
-        return Answer(entry=ledger.ask(arm.name, number, arm.space, question.settings))
+        replicas = arm.replicas.search
+        return Answer(entry=ledger.ask(arm.name, number, arm.space, question.settings, replicas))
     point = question.group_point or ledger.ask(arm.group, number, arm.space, question.settings)
     return Answer(entry=_enter(ledger, question, "search", point.params), group_point=point)
 
@@ -86,8 +87,9 @@ def has_work(books: Books) -> bool:
 def _enter(
     ledger: Ledger, question: Question, phase: PhaseName, params: Mapping[str, ParamValue]
 ) -> Entry:
-    key = TrialKey(arm=question.arm.name, phase=phase, number=question.number)
-    return ledger.ask_point(key, params, question.arm.space)
+    arm = question.arm
+    key = TrialKey(arm=arm.name, phase=phase, number=question.number)
+    return ledger.ask_point(key, params, arm.space, arm.replicas.of(phase))
 
 
 def _search(books: Books, arm: Arm) -> Question:
@@ -119,7 +121,10 @@ def _open_points(books: Books, arm: Arm) -> list[dict[str, ParamValue]]:
     best = books.best(arm)
     if best is None:
         return []
-    asked = [dict(e.params) for e in books.phase(arm.name, "final").entries.values()]
+    # A study file that asks for more replicas has its points trained anew, with all of them.
+    wanted = arm.replicas.final
+    finals = books.phase(arm.name, "final").entries.values()
+    asked = [dict(e.params) for e in finals if (e.replicas or wanted) >= wanted]
     points = (*arm.final_points(best), *_transferred(books, arm))
     return [params for params in distinct(points) if params not in asked]
 

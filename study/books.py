@@ -138,9 +138,13 @@ def ended(entry: Entry, end: End) -> Entry:
 def trial_config(spec: StudySpec, arm: Arm, entry: Entry) -> TrialConfig:
     """Make the configuration of a trial of the ledger."""
     is_final = entry.key.phase == "final"
-    count = arm.replicas.final if is_final else arm.replicas.search
-    seeds = replica_seeds(spec.seed, entry.key.phase, count)
-    return arm.trial_config(entry.params, seeds, is_final=is_final)
+    return arm.trial_config(entry.params, trial_seeds(spec, arm, entry), is_final=is_final)
+
+
+def trial_seeds(spec: StudySpec, arm: Arm, entry: Entry) -> tuple[int, ...]:
+    """Give the seeds of a trial's replicas: as many as were asked for when it was begun."""
+    count = entry.replicas or arm.replicas.of(entry.key.phase)
+    return replica_seeds(spec.seed, entry.key.phase, count)
 
 
 def best_params(entries: Iterable[Entry], *, maximise: bool) -> Mapping[str, ParamValue] | None:

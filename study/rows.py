@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from search_spaces import ParamValue
-from study.books import Books
+from study.books import Books, trial_seeds
 from study.environment import environment
-from study.spec import Arm, StudySpec, replica_seeds
+from study.spec import Arm, StudySpec
 from study.store.folder import StudyFolder
 from study.store.ledger import Entry
 from study.store.provenance import Provenance, read_provenance, with_provenance
@@ -44,15 +44,13 @@ def trial_row(
 ) -> TrialRow:
     """Make the row of one trial."""
     key = entry.key
-    arm = spec.arm(key.arm)
-    count = arm.replicas.final if key.phase == "final" else arm.replicas.search
     return TrialRow(
         arm=key.arm,
         phase=key.phase,
         number=key.number,
         state=entry.state,
         params=entry.params,
-        seeds=replica_seeds(spec.seed, key.phase, count),
+        seeds=trial_seeds(spec, spec.arm(key.arm), entry),
         reports=tuple(reports),
         value=entry.value,
         reason=entry.reason,

@@ -156,7 +156,9 @@ def _run(
 
 def _manifest(spec: StudySpec, table: TrialTable | None = None) -> Manifest:
     def final(arm: Arm) -> int:
-        return spec.final_budget(arm) if table is None else len(table.select(arm.name, "final"))
+        if table is None:
+            return spec.final_budget(arm)
+        return sum(row.arm == arm.name and row.phase == "final" for row in table.rows)
 
     return Manifest(
         name=spec.name,

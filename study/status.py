@@ -14,7 +14,6 @@ from study.store.ledger import Entry, Ledger
 from study.store.manifest import Manifest, read_manifest
 from study.tracking.outbox import Outbox
 
-
 # A holder beats every three seconds; its clock may differ from this machine's by some more.
 _SILENT_S: Final = 60.0
 

@@ -59,6 +59,11 @@ class TrialRow:
     started_ms: int
     finished_ms: int | None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, in whatever state."""
+        return self.state != "RUNNING"
+
     def last(self, metric: str) -> tuple[float, ...] | None:
         """Give a metric's value per replica at the last evaluation that has it, or None."""
         for report in reversed(self.reports):
@@ -135,8 +140,19 @@ class TrialTable:
         return next(arm for arm in self.arms if arm.name == name)
 
     def select(self, arm: str, phase: PhaseName) -> tuple[TrialRow, ...]:
-        """Give the trials of one arm and phase by number."""
-        return tuple(row for row in self.rows if row.arm == arm and row.phase == phase)
+        """Give the trials of one arm and phase by number.
+
+        Of final trials at the same point only those with the most replicas: a study file that
+        asked for more had the point trained anew with all of them.
+        """
+        rows = tuple(row for row in self.rows if row.arm == arm and row.phase == phase)
+        if phase == "search":
+            return rows
+        most = [
+            max((len(o.seeds) for o in rows if o.params == row.params and o.is_over), default=0)
+            for row in rows
+        ]
+        return tuple(row for row, n in zip(rows, most, strict=True) if len(row.seeds) >= n)
 
     def chosen(self, arm: str) -> TrialRow | None:
         """Give the completed final trial of the arm's chosen configuration, or None."""

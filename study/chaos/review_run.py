@@ -12,13 +12,16 @@ from typing import Any, Final
 from study.tracking.entries import CloseRun, Entry, LogMetrics, OpenRun
 from study.tracking.review_copy import RUN_KEY_TAG
 
-# What MLflow's client or our own adds to say a run's name, parent, artifacts and description.
+# Name, parent, files and description of a run, which are looked at elsewhere, and the commit of
+# the code, which may have been another one when the run began.
 _OTHER_TAGS: Final = (
     RUN_KEY_TAG,
+    "git_commit",
     "mlflow.loggedArtifacts",
     "mlflow.note.content",
     "mlflow.parentRunId",
     "mlflow.runName",
+    "mlflow.source.git.commit",
 )
 
 
@@ -44,7 +47,7 @@ class ReviewRun:
         end_ms: When it ended, or None.
         parent_key: The run that it stands below, or None.
         params: Settings.
-        tags: Labels, but for those by which MLflow keeps the other attributes.
+        tags: Labels, but for those that say something of another kind.
         points: All values of all metrics.
     """
 
@@ -80,9 +83,13 @@ def _expected(run_key: str, entries: list[Entry]) -> ReviewRun:
         end_ms=closing.end_ms if closing else None,
         parent_key=opening.parent_key,
         params=opening.params,
-        tags={**opening.tags, **(closing.tags if closing else {})},
+        tags=_own_tags({**opening.tags, **(closing.tags if closing else {})}),
         points=frozenset(_points(entries)),
     )
+
+
+def _own_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in tags.items() if name not in _OTHER_TAGS}
 
 
 def _points(entries: Iterable[Entry]) -> Iterable[Point]:
@@ -113,7 +120,7 @@ def read_review_runs(database: Path, experiment: str) -> tuple[ReviewRun, ...]:
             end_ms=end_ms,
             parent_key=_parent(dict(tags.get(run_id, ())), keys),
             params=dict(params.get(run_id, ())),
-            tags={k: v for k, v in tags.get(run_id, ()) if k not in _OTHER_TAGS},
+            tags=_own_tags(dict(tags.get(run_id, ()))),
             points=frozenset(_found_points(points.get(run_id, ()))),
         )
         for run_id, name, status, start_ms, end_ms in runs

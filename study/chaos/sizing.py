@@ -9,8 +9,9 @@ from typing import Final
 import yaml
 
 NAME: Final = "chaos"
-# One search trial of each arm, with all its starts after blows: 20 to 40 s on two cores.
-_ROUND_S: Final = 30.0
+# One search trial of each arm with its starts after blows takes 20 to 40 s on two cores. Too
+# many trials would train on when the blows are long over; of too few, more are made.
+_ROUND_S: Final = 40.0
 _LEAST: Final = 3
 
 

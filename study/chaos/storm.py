@@ -14,6 +14,7 @@ from study.chaos.chronicle import Chronicle, DriverEnd, Struck
 from study.chaos.plan import Blow, Kind
 from study.chaos.sizing import first_trials, more_trials
 from study.errors import StudyError
+from study.tracking.outbox import Outbox
 
 # These strike what trains, or what has nothing to lose before it does.
 _NEED_TRAINING: Final[frozenset[Kind]] = frozenset(
@@ -58,6 +59,7 @@ class Storm:
     _is_training: bool = False
     _cause: str | None = None
     _was_away: bool = False
+    _n_redelivered: int = 0
     _away: list[_Away] = field(default_factory=list)
     _struck: list[Struck] = field(default_factory=list)
     _ends: list[DriverEnd] = field(default_factory=list)
@@ -74,7 +76,6 @@ class Storm:
             )
         self._began = time.monotonic()
         self._strike_all()
-        self._restore(is_everything=True)
         is_finished = self._finish()
         return Chronicle(
             struck=tuple(self._struck),
@@ -170,9 +171,9 @@ class Storm:
             time.sleep(_PAUSE_S)
         return False
 
-    def _restore(self, *, is_everything: bool = False) -> None:
+    def _restore(self) -> None:
         for away in list(self._away):
-            if is_everything or self._now() >= away.until_s:
+            if self._now() >= away.until_s:
                 self._away.remove(away)
                 away.undo()
                 self._say(f"{away.kind} is back")
@@ -185,12 +186,24 @@ class Storm:
         self._say("no more blows; the study runs to its end")
         until_s = self._now() + self.seconds + _END_PATIENCE_S
         while self._now() < until_s and not self._is_hopeless():
-            if self.arena.driver.poll() == 0:
+            self._restore()
+            if self.arena.driver.poll() != 0:
+                self._tend()
+            elif not self._away and not self._must_deliver():
                 self._say("the study is finished")
                 return True
-            self._tend()
             time.sleep(_PAUSE_S)
         return False
+
+    def _must_deliver(self) -> bool:
+        """Start the study once more if it ended while MLflow was away, as its last line says."""
+        if not Outbox(path=self.arena.folder.outbox).waiting().entries or self._n_redelivered > 1:
+            return False
+        self._n_redelivered += 1
+        self._say("MLflow has not been told everything; starting the study once more")
+        self._record(0, "finished")
+        self._start()
+        return True
 
     def _now(self) -> float:
         return time.monotonic() - self._began

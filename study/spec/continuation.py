@@ -10,10 +10,11 @@ from study.errors import SpecError
 from study.spec.study_spec import StudySpec
 from trainables.decoding import encode
 
-# More trials, another sweep, other resources and further arms leave every finished trial valid.
+# More trials and final replicas, another sweep, other resources and further arms leave every
+# finished trial valid.
 # ``search.space`` is what the file says; what comes of it is compared in ``space``.
 _MAY_CHANGE = re.compile(
-    r"notes\b|resources\b|arms\.[^/]+/\.(search\.trials|sensitivity|search\.space)\b"
+    r"notes\b|resources\b|arms\.[^/]+/\.(search\.trials|replicas\.final|sensitivity|search\.space)\b"
 )
 _OTHERWISE = "give the changed study another name."
 _MISSING = object()
@@ -45,19 +46,23 @@ def check_continuation(begun: StudySpec, now: StudySpec, where: str) -> None:
             f"{where}: study {now.name!r} was begun {_with(path, old)}, but the file now "
             f"{_says(new)}; restore it, or {_OTHERWISE}"
         )
-    _check_trials(begun, now, where)
+    _check_amounts(begun, now, where)
 
 
-def _check_trials(begun: StudySpec, now: StudySpec, where: str) -> None:
+def _check_amounts(begun: StudySpec, now: StudySpec, where: str) -> None:
     for old in begun.arms:
-        new = now.arm(old.name).search.trials
-        if new < old.search.trials:
-            path = f"arms.{old.name}.search.trials"
-            raise SpecError(
-                f"{where}: study {now.name!r} was begun {_with(path, old.search.trials)}, but the "
-                f"file now {_says(new)}: fewer would leave arms with unequal budgets; give at "
-                f"least as many, or {_OTHERWISE}"
-            )
+        new = now.arm(old.name)
+        for path, before, after in (
+            ("search.trials", old.search.trials, new.search.trials),
+            ("replicas.final", old.replicas.final, new.replicas.final),
+        ):
+            if after < before:
+                begun_with = _with(f"arms.{old.name}.{path}", before)
+                raise SpecError(
+                    f"{where}: study {now.name!r} was begun {begun_with}, but the file now "
+                    f"{_says(after)}: fewer would leave arms with unequal budgets; give at "
+                    f"least as many, or {_OTHERWISE}"
+                )
 
 
 def _differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:  # noqa: ANN401

@@ -28,6 +28,10 @@ class Replicas:
         require(self.search >= 1, "search", "must be at least 1", self.search)
         require(self.final >= 2, "final", "must be at least 2, for an interval", self.final)
 
+    def of(self, phase: Literal["search", "final"]) -> int:
+        """Give the number for a phase's trials."""
+        return self.final if phase == "final" else self.search
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:

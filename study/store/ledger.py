@@ -48,6 +48,7 @@ class Entry:
         reason: Why it failed, or None.
         started_ms: When it was asked for, in milliseconds since 1970.
         finished_ms: When it was told, or None.
+        replicas: How many replicas it trains; None if that is not known.
     """
 
     key: TrialKey
@@ -57,6 +58,7 @@ class Entry:
     reason: str | None
     started_ms: int
     finished_ms: int | None
+    replicas: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +98,14 @@ class Ledger:
         self._studies: dict[tuple[str, str], optuna.Study] = {}
         self._storage = _open(url)
 
-    def ask(self, arm: str, number: int, space: Space, settings: SamplerSettings) -> Entry:
+    def ask(
+        self,
+        arm: str,
+        number: int,
+        space: Space,
+        settings: SamplerSettings,
+        replicas: int | None = None,
+    ) -> Entry:
         """Ask the sampler for an arm's search trial of a number.
 
         Asking for the same number again gives the same trial: a database that went away may have
@@ -107,6 +116,7 @@ class Ledger:
             number: The trial's, one above the last one's.
             space: What is searched.
             settings: How points are proposed.
+            replicas: How many replicas the trial is to train.
         """
         study = self._study(arm, "search")
         study.sampler = sampler(
@@ -122,12 +132,19 @@ class Ledger:
         trial = study.ask() if known is None else optuna.Trial(study, known._trial_id)
         suggest(trial, space)
         started_ms = _now_ms()
+        trial.set_user_attr("replicas", replicas)
         # Last of all: a trial without it was not wholly asked for.
         trial.set_user_attr("started_ms", started_ms)
         key = TrialKey(arm=arm, phase="search", number=trial.number)
-        return _running(key, trial.params, started_ms)
+        return _running(key, trial.params, started_ms, replicas)
 
-    def ask_point(self, key: TrialKey, params: Mapping[str, ParamValue], space: Space) -> Entry:
+    def ask_point(
+        self,
+        key: TrialKey,
+        params: Mapping[str, ParamValue],
+        space: Space,
+        replicas: int | None = None,
+    ) -> Entry:
         """Enter a trial at a point of its arm's space that was chosen beforehand.
 
         Entering the same number again gives the trial that is there, as :meth:`ask` does.
@@ -140,11 +157,11 @@ class Ledger:
             state=TrialState.RUNNING,
             params=dict(params),
             distributions=point(params, space.dimensions),
-            user_attrs={"started_ms": started_ms},
+            user_attrs={"started_ms": started_ms, "replicas": replicas},
         )
         study_id = self._storage.get_study_id_from_name(self._study_name(key.arm, key.phase))
         self._storage.create_new_trial(study_id, template)
-        return _running(key, params, started_ms)
+        return _running(key, params, started_ms, replicas)
 
     def report(self, key: TrialKey, epoch: int, value: float) -> None:
         """Store an intermediate objective; the same epoch again changes nothing."""
@@ -255,7 +272,9 @@ def _is_half_asked(trial: FrozenTrial) -> bool:
     return trial.state == TrialState.RUNNING and "started_ms" not in trial.user_attrs
 
 
-def _running(key: TrialKey, params: Mapping[str, ParamValue], started_ms: int) -> Entry:
+def _running(
+    key: TrialKey, params: Mapping[str, ParamValue], started_ms: int, replicas: int | None
+) -> Entry:
     return Entry(
         key=key,
         state="RUNNING",
@@ -264,6 +283,7 @@ def _running(key: TrialKey, params: Mapping[str, ParamValue], started_ms: int) -
         reason=None,
         started_ms=started_ms,
         finished_ms=None,
+        replicas=replicas,
     )
 
 
@@ -279,6 +299,7 @@ def _entry(key: TrialKey, trial: FrozenTrial) -> Entry:
         # Optuna's own times are local, without their zone.
         started_ms=notes.get("started_ms", 0),
         finished_ms=notes.get("finished_ms") if is_over else None,
+        replicas=notes.get("replicas"),
     )
 
 

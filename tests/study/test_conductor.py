@@ -14,6 +14,7 @@ from search_spaces import ParamValue
 from study.books import best_params
 from study.conductor import Conductor
 from study.handout import Assignment, Done, Wait
+from study.rows import trial_table
 from study.spec import replica_seeds
 from study.store.folder import TrialKey
 from study.store.ledger import Entry
@@ -435,6 +436,39 @@ def test_more_trials_another_sweep_and_a_new_arm_continue_a_finished_study(place
         assert finals.count({**best, "top_k": value}) == 1
     assert_ledger_equals_result_files(larger)
     assert isinstance(larger.conductor().next(), Done)
+
+
+def test_more_final_replicas_train_the_final_points_anew_and_leave_the_search_as_it_is(
+    place: Place,
+) -> None:
+    simulate(place.conductor(), place.surroundings)
+    before = metrics_of(place.folder)
+    defaults = study_file()["defaults"]
+    larger = changed(place, defaults={**defaults, "replicas": {"search": 2, "final": 5}})
+    conductor = larger.conductor()
+    simulate(conductor, larger.surroundings)
+    after = metrics_of(place.folder)
+    assert {name: after[name] for name in before} == before
+    assert {name.split("/")[1] for name in set(after) - set(before)} == {"final"}
+    table = trial_table(larger.spec, larger.folder, conductor.books)
+    for arm in larger.spec.arms:
+        finals = table.select(arm.name, "final")
+        assert {len(row.seeds) for row in finals} == {5}
+        assert {len(row.last("val/accuracy") or ()) for row in finals} == {5}
+        twice = [row for row in table.rows if row.arm == arm.name and row.phase == "final"]
+        assert len(twice) == 2 * len(finals)
+        assert [row.seeds for row in twice[: len(finals)]] == [finals[0].seeds[:2]] * len(finals)
+        assert {len(row.seeds) for row in table.select(arm.name, "search")} <= {2}
+    assert isinstance(larger.conductor().next(), Done)
+
+
+def test_a_trial_that_was_begun_with_fewer_replicas_goes_on_with_them(place: Place) -> None:
+    place = changed(place, arms=[{"method": "base"}])
+    left = assigned(place.conductor())
+    more = changed(place, arms=[{"method": "base", "replicas": {"final": 5}}])
+    conductor = more.conductor()
+    assert assigned(conductor).config == left.config
+    assert len(assigned(conductor).config.seeds) == 5
 
 
 def test_a_study_with_fewer_trials_than_there_are_asks_for_none(place: Place) -> None:

@@ -31,6 +31,7 @@ def refusal(begun: str, now: str, more: str = "", defaults: str = DEFAULTS) -> s
         (BEGUN.replace("{high: 1.0}", "{low: 0.1, high: 1}"), ""),
         (BEGUN.replace("beta: 1", "top_k: {low: 1, high: 10}, beta: 1.0"), ""),
         (BEGUN.replace("challenger,", "challenger, sensitivity: [{over: top_k}],"), ""),
+        (BEGUN.replace("base}", "base, replicas: {final: 12}}"), ""),
         (BEGUN, "resources: {cpus: 2, gpus: 0.5, max_concurrent: 3}"),
         (BEGUN + ", {method: random}", ""),
         ("{method: random}, " + BEGUN, ""),
@@ -47,6 +48,7 @@ def refusal(begun: str, now: str, more: str = "", defaults: str = DEFAULTS) -> s
         "a default written out",
         "a dimension written out",
         "another sweep",
+        "more final replicas",
         "resources",
         "a further arm at the end",
         "a further arm in front",
@@ -114,9 +116,9 @@ def test_a_sweep_may_go_away_and_a_note_too():
             "says 0.5",
         ),
         (
-            BEGUN.replace("base}", "base, replicas: {final: 4}}"),
+            BEGUN.replace("base}", "base, replicas: {search: 4}}"),
             "",
-            "with arms.base.replicas.final = 10",
+            "with arms.base.replicas.search = 3",
             "says 4",
         ),
         (
@@ -201,5 +203,13 @@ def test_a_dimension_that_is_no_longer_searched_is_refused():
     assert refusal(begun, held) == (
         "s.yaml: study 't' was begun with arms.challenger.search.space.a_share = {'low': 0.25, "
         "'high': 1.0, 'log': False}, but the file now has none; restore it, or give the changed "
+        "study another name."
+    )
+
+
+def test_fewer_final_replicas_than_there_are_are_refused():
+    assert refusal(BEGUN, BEGUN.replace("base}", "base, replicas: {final: 4}}")) == (
+        "s.yaml: study 't' was begun with arms.base.replicas.final = 10, but the file now says 4: "
+        "fewer would leave arms with unequal budgets; give at least as many, or give the changed "
         "study another name."
     )
