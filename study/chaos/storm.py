@@ -20,8 +20,8 @@ from study.tracking.outbox import Outbox
 _NEED_TRAINING: Final[frozenset[Kind]] = frozenset(
     {"checkpoint", "driver", "head", "preempt", "twice", "worker"}
 )
-# A driver that starts trains after half a minute on a busy machine.
-_TRAINING_PATIENCE_S: Final = 120.0
+# A driver that starts trains after 20 s on two idle cores; others may want them too.
+_TRAINING_PATIENCE_S: Final = 300.0
 # How long the study may take to end once the blows are over, besides as long as they took.
 _END_PATIENCE_S: Final = 300.0
 _MOST_UNEXPLAINED: Final = 3
@@ -95,7 +95,7 @@ class Storm:
             # What comes late, because a start took long, delays all that follows.
             self._strike(blow)
             late_s = max(late_s, self._now() - blow.at_s)
-            if self._is_hopeless() or self._now() > 2 * self.seconds + _TRAINING_PATIENCE_S:
+            if self._is_hopeless() or self._now() > 2 * self.seconds + _END_PATIENCE_S:
                 return
 
     def _strike(self, blow: Blow) -> None:

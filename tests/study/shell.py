@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from pathlib import Path
 
 # Generous: a test goes on as soon as what it waits for is there.
 PATIENCE_S = 300.0
+_PROJECT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -22,6 +24,7 @@ class Shell:
     executor: str
     storage: Path | None = None
     database: str | None = None
+    tracking: str | None = None
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -46,19 +49,35 @@ class Shell:
             for name, value in os.environ.items()
             if not name.startswith(("CHALLENGER_", "MLFLOW_", "RAY_", "TUNE_", "PYTEST_"))
         }
-        own = {"HOME": str(self.folder), "RAY_TMPDIR": str(self.ray)}
+        own = {"HOME": str(self.folder), "RAY_TMPDIR": str(self.ray), "PYTHONPATH": str(_PROJECT)}
         if self.storage is not None:
             own["CHALLENGER_STORAGE"] = str(self.storage)
         if self.database is not None:
             own["CHALLENGER_DATABASE"] = self.database
+        if self.tracking is not None:
+            own["CHALLENGER_TRACKING_URI"] = self.tracking
         return {**kept, **own}
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start a command that trains."""
-        command = ["challenger-study", *arguments, "--executor", self.executor]
+        return self._start("challenger-study", *arguments)
+
+    def start_dying(
+        self, where: str, when: str, count: int, *arguments: str
+    ) -> subprocess.Popen[bytes]:
+        """Start a command that trains and kills itself; see :mod:`tests.study.dying`."""
+        program = [sys.executable, "-m", "tests.study.dying", where, when, str(count)]
+        return self._start(*program, *arguments)
+
+    def finish_watched(self, file: str, *arguments: str) -> int:
+        """Run a command to its end while what it connects to is noted in a file."""
+        program = [sys.executable, "-m", "tests.study.watched", str(self.folder / file)]
+        return self._start(*program, *arguments).wait(PATIENCE_S)
+
+    def _start(self, *command: str) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                command,
+                [*command, "--executor", self.executor],
                 cwd=self.folder,
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,

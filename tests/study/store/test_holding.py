@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -263,3 +264,16 @@ def test_a_server_that_is_cut_off_is_given_up_within_a_lease_unless_the_url_says
     assert ours.items() <= settings(postgres_url).items()
     theirs = settings(f"{postgres_url}?connect_timeout=9")
     assert {**ours, "connect_timeout": "9"}.items() <= theirs.items()
+
+
+@pytest.mark.postgres
+def test_no_connection_outlives_its_use(postgres_url: str) -> None:
+    with open_row(postgres_url, "tiny") as row:
+        row.enter(HERE, "token")
+    assert holder(postgres_url, "tiny") is not None
+    count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    address = postgres_url.replace("+psycopg", "")
+    with closing(psycopg.connect(address, autocommit=True)) as control:
+        # The server takes a moment to end what served one.
+        while control.execute(count).fetchone() != (1,):
+            time.sleep(0.02)

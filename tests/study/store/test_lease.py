@@ -324,6 +324,8 @@ def test_whoever_takes_over_a_watched_study_first_is_waited_for_in_turn(
     waits: list[str] = []
     with open_row(url, "tiny") as row:
         row.enter(ELSEWHERE, "first")
+        # The other one's count begins anew, which is no beat of the first.
+        row.say_alive("first")
 
         def be_faster(text: str) -> None:
             waits.append(text)
@@ -459,6 +461,19 @@ def test_a_holder_keeps_its_study_when_the_database_was_away(
     with open_row(mortal_url, "tiny") as row:
         assert row.read() is None
     assert starter.end() == ""
+
+
+def test_a_holder_lets_go_of_a_database_that_was_away_since_its_last_beat(
+    folder: StudyFolder, postgres: PostgresServer, mortal_url: str, starter: Starter
+) -> None:
+    starter.start(folder.path, mortal_url, {**PACE, "beat_s": 600.0})
+    assert starter.heard() == "held"
+    postgres.kill()
+    postgres.start()
+    starter.leave()
+    assert starter.heard() == "left"
+    with open_row(mortal_url, "tiny") as row:
+        assert row.read() is None
 
 
 def test_a_database_that_is_away_does_not_hide_why_a_run_failed(

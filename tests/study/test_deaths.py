@@ -1,0 +1,63 @@
+"""A driver that is killed at the worst moments there are, one after the other, in one study."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import Any
+
+import pytest
+
+from tests.study.test_kill import (
+    assert_as_if_nothing_had_been,
+    assert_only_whole_or_untold_trials,
+    database,
+    shell,
+    uninterrupted,
+)
+
+__all__ = ["database", "shell", "uninterrupted"]
+
+# Where, before or after, and at which call the driver dies.
+DEATHS = [
+    # In the middle of asking: the trial is in the database, its point not wholly.
+    ("optuna.storages:RDBStorage._set_trial_param", "before", 3),
+    # Asked for and linked, and nobody was given it.
+    ("study.store.ledger:Ledger.ask", "after", 1),
+    # After the line of a report, before its database.
+    ("study.store.ledger:Ledger.report", "before", 2),
+    # In the middle of any file that must be durable: checkpoints, reports, attempts, ends.
+    ("os:fsync", "before", 9),
+    # Between a checkpoint's content and its name.
+    ("trainables.checkpoint:removed_in_the_end", "after", 2),
+    # Before and after an outbox took what it was told.
+    ("study.tracking.outbox:Outbox.put", "before", 5),
+    ("study.tracking.outbox:Outbox.put", "after", 5),
+    # Between the last report of a trial and its end, and between its end and the tell.
+    ("study.conductor:write_end", "before", 1),
+    ("study.conductor:write_end", "after", 1),
+    ("optuna:Study.tell", "before", 1),
+    ("study.store.ledger:Ledger.tell", "after", 1),
+]
+
+
+@pytest.mark.timeout(1800)
+def test_a_study_survives_a_kill_at_each_of_the_worst_moments(
+    shell, uninterrupted: dict[str, Any], database: str | None
+) -> None:
+    inline = shell("inline")
+    inline.database = database
+    for where, when, count in DEATHS:
+        process = inline.start_dying(where, when, count, "run", "tiny.yaml")
+        assert process.wait(600) == -signal.SIGKILL, f"{where} {when}: {inline.last_line()}"
+        if (inline.study / "trials").exists():
+            assert_only_whole_or_untold_trials(inline)
+    assert inline.finish("resume", "tiny") == 0
+    assert_as_if_nothing_had_been(inline, uninterrupted)
+    attempts = [
+        json.loads(line)
+        for path in inline.study.glob("trials/*/*/*/attempts.jsonl")
+        for line in path.read_text().splitlines()
+    ]
+    # It was killed in a trial more than once, and did not begin that anew each time.
+    assert any(attempt["from_epoch"] > 0 for attempt in attempts)
