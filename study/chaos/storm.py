@@ -99,14 +99,15 @@ class Storm:
                 return
 
     def _strike(self, blow: Blow) -> None:
-        if blow.kind in _NEED_TRAINING and not self._wait_for_training():
-            self._note(blow, Effect(note="nothing is being trained", outcome="skipped"))
-            return
-        if any(away.kind == blow.kind for away in self._away):
-            self._note(blow, Effect(note="it is away already", outcome="skipped"))
-            return
-        effect = STRIKES[blow.kind](self.arena, self._rng)
-        self._note(blow, effect)
+        is_ready = blow.kind not in _NEED_TRAINING or self._wait_for_training()
+        at_s = self._now()
+        if not is_ready:
+            effect = Effect(note="nothing is being trained", outcome="skipped")
+        elif any(away.kind == blow.kind for away in self._away):
+            effect = Effect(note="it is away already", outcome="skipped")
+        else:
+            effect = STRIKES[blow.kind](self.arena, self._rng)
+        self._note(blow, effect, at_s)
         if effect.undo is not None:
             until_s = self._now() + blow.length_s
             self._away.append(_Away(kind=blow.kind, until_s=until_s, undo=effect.undo))
@@ -115,8 +116,7 @@ class Storm:
             self._cause = blow.kind
             self._tend()
 
-    def _note(self, blow: Blow, effect: Effect) -> None:
-        at_s = self._now()
+    def _note(self, blow: Blow, effect: Effect, at_s: float) -> None:
         self._struck.append(Struck(blow=blow, at_s=at_s, outcome=effect.outcome, note=effect.note))
         away = f", for {blow.length_s:.0f} s" if effect.undo is not None else ""
         word = "" if effect.outcome == "survived" else f" ({effect.outcome})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Final
 
 from optuna.exceptions import StorageInternalError
@@ -11,19 +12,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from study.errors import StoreError
 from study.tracking.address import masked
 
-# SQLite says these of a disk; a server that is full says so in its own words, and is waited for.
-_DISK: Final = (
-    "database or disk is full",
-    "attempt to write a readonly database",
-    "disk i/o error",
-    "unable to open database file",
-    "database disk image is malformed",
-)
+# What passes of a file; a full disk, a file that is gone or damaged, do not by themselves.
+_PASSING: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _LENGTH: Final = 300
 
 
 def is_away(error: BaseException) -> bool:
     """Tell whether a database only has to be waited for: gone, starting, locked or cut off.
+
+    A server that is full or read-only is waited for as well: its message is shown, and whoever
+    mends it need not start the study again.
 
     Example:
         >>> is_away(ValueError("no"))
@@ -32,17 +30,21 @@ def is_away(error: BaseException) -> bool:
     cause = _cause(error)
     if isinstance(cause, PoolTimeoutError):
         return True
-    if isinstance(cause, DBAPIError) and cause.connection_invalidated:
-        return True
-    if not isinstance(cause, (OperationalError, InterfaceError, InternalError)):
+    if not isinstance(cause, DBAPIError):
         return False
-    return not _is_of_the_disk(cause)
+    if isinstance(cause.orig, sqlite3.Error):
+        # The low byte is the kind, the rest its details.
+        return getattr(cause.orig, "sqlite_errorcode", 0) & 0xFF in _PASSING
+    is_passing = isinstance(cause, (OperationalError, InterfaceError, InternalError))
+    return is_passing or cause.connection_invalidated
 
 
 def as_store_error(error: BaseException) -> StoreError | None:
-    """Say an error of the database for people, if it is one that they can end; else None."""
+    """Say an error of an SQLite file for people, who can end it; None for all else."""
     cause = _cause(error)
-    if not (isinstance(cause, DBAPIError) and _is_of_the_disk(cause)):
+    if not (isinstance(cause, DBAPIError) and isinstance(cause.orig, sqlite3.DatabaseError)):
+        return None
+    if isinstance(cause.orig, (sqlite3.ProgrammingError, sqlite3.IntegrityError)):
         return None
     return StoreError(
         f"the Optuna database must be writable while its study runs, but: {reason(cause)}; free "
@@ -59,12 +61,7 @@ def reason(error: BaseException) -> str:
 
 
 def _cause(error: BaseException) -> BaseException:
-    # Optuna wraps what SQLAlchemy says while it writes, and not while it reads.
+    # Optuna wraps what SQLAlchemy says, once its database is open.
     if isinstance(error, StorageInternalError) and error.__cause__ is not None:
         return error.__cause__
     return error
-
-
-def _is_of_the_disk(error: DBAPIError) -> bool:
-    said = str(error.orig).lower()
-    return any(text in said for text in _DISK)

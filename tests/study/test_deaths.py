@@ -22,22 +22,16 @@ __all__ = ["database", "shell", "uninterrupted"]
 DEATHS = [
     # In the middle of asking: the trial is in the database, its point not wholly.
     ("optuna.storages:RDBStorage._set_trial_param", "before", 3),
-    # Asked for and linked, and nobody was given it.
-    ("study.store.ledger:Ledger.ask", "after", 1),
     # After the line of a report, before its database.
     ("study.store.ledger:Ledger.report", "before", 2),
     # In the middle of any file that must be durable: checkpoints, reports, attempts, ends.
     ("os:fsync", "before", 9),
-    # Between a checkpoint's content and its name.
-    ("trainables.checkpoint:removed_in_the_end", "after", 2),
-    # Before and after an outbox took what it was told.
+    # Before an outbox took what it was told.
     ("study.tracking.outbox:Outbox.put", "before", 5),
-    ("study.tracking.outbox:Outbox.put", "after", 5),
     # Between the last report of a trial and its end, and between its end and the tell.
     ("study.conductor:write_end", "before", 1),
     ("study.conductor:write_end", "after", 1),
     ("optuna:Study.tell", "before", 1),
-    ("study.store.ledger:Ledger.tell", "after", 1),
 ]
 
 

@@ -70,6 +70,7 @@ class Killer:
 
     home: Path
     epochs: set[int]
+    signals: tuple[signal.Signals, ...] = (signal.SIGKILL,)
     killed: list[int] = field(default_factory=list)
 
     def began(self, entry: Entry, config: TrialConfig) -> None:
@@ -79,7 +80,7 @@ class Killer:
         """Kill."""
         if report.epoch in self.epochs:
             for process in trainable_processes(self.home):
-                os.kill(process, signal.SIGKILL)
+                os.kill(process, self.signals[len(self.killed) % len(self.signals)])
                 self.killed.append(process)
 
     def ended(self, entry: Entry, reports: Sequence[StoredReport]) -> None:
@@ -111,7 +112,9 @@ def test_a_killed_trial_continues_from_its_checkpoint_bit_for_bit(
     whole = place_of(tmp_path / "whole", **changes)
     inline(whole)
     broken = place_of(tmp_path / "broken", **changes)
-    killer, recorder = Killer(home=ray_home, epochs={2, 4}), Recorder()
+    # Out of memory, the system sends the one; a fault in a library's own code is the other.
+    deaths = (signal.SIGKILL, signal.SIGSEGV)
+    killer, recorder = Killer(home=ray_home, epochs={2, 4}, signals=deaths), Recorder()
     conductor = on_ray(broken, ray_address, [recorder, killer])
     assert len(killer.killed) == 2
     assert states(conductor) == {"base/final/0": "COMPLETE"}
@@ -231,3 +234,31 @@ def test_nothing_of_database_or_conductor_is_in_ray_s_own_files(
     assert files
     for path in files:
         assert b"optuna.db" not in path.read_bytes(), path
+
+
+def test_a_trial_that_hangs_fails_with_the_place_and_the_others_finish(
+    tmp_path: Path, ray_address: str
+) -> None:
+    # A pipe that nobody writes to: whoever opens it waits for ever.
+    raw = tmp_path / "data" / "mnist" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name in ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"):
+        os.mkfifo(raw / name)
+    hanging = {"method": "base", "name": "hanging", "dataset": {"name": "mnist"}}
+    place = place_of(
+        tmp_path,
+        arms=[hanging, {"method": "base"}],
+        epochs=1,
+        resources={"timeout_s": 1.0, "max_concurrent": 2},
+    )
+    conductor = place.conductor()
+    data = replace(place.surroundings.data, root=tmp_path / "data")
+    run_on_ray(conductor, replace(place.surroundings, address=ray_address, data=data))
+    found = {str(entry.key): entry for entry in conductor.entries()}
+    assert found["base/final/0"].state == "COMPLETE"
+    failed = found["hanging/final/0"]
+    assert failed.state == "FAIL"
+    assert failed.reason is not None
+    start = "a trial must end within resources.timeout_s = 1 s of training, but it hung in "
+    assert failed.reason.startswith(start)
+    assert "at epoch 0 of 1; parameters: {'name': 'base'}" in failed.reason
