@@ -1,7 +1,6 @@
 """The attempts at a trial: one line each, which tell later how often it began and what was redone.
 
-They stand in ``attempts.jsonl`` in the trial's folder. An attempt that ends before it could train
-(it was asked to stop, or found that the trial's time was up) leaves no line.
+They stand in ``attempts.jsonl`` in the trial's folder.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 from torch import Tensor
@@ -32,6 +32,8 @@ from trainables.seeding import stream
 from trainables.watch import Check, unwatched
 
 logger = logging.getLogger(__name__)
+
+_PAUSE_S = 0.2
 
 # Training samples whose inputs tell a data root from another, beside the classes of all.
 _LOOKED_AT = 32
@@ -60,7 +62,7 @@ def base_weights(
     """
     home = folder / _key(config, data, seed, device)
     epochs = config.training.epochs
-    with _lease(home):
+    with _lease(home, check):
         state = start(config, config.dataset.info, seed, device)
         stored = checkpoint.load_newest(home)
         if stored is not None:
@@ -120,9 +122,20 @@ def _code() -> str:
 
 
 @contextmanager
-def _lease(home: Path) -> Iterator[None]:
+def _lease(home: Path, check: Check) -> Iterator[None]:
     # The operating system lets go when the process ends, however it ends.
     home.mkdir(parents=True, exist_ok=True)
     with (home / "lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        while not _is_locked(file):
+            # Whoever waits for another's training may be asked to stop meanwhile.
+            check()
+            time.sleep(_PAUSE_S)
         yield
+
+
+def _is_locked(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

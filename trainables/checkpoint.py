@@ -65,9 +65,9 @@ def write(folder: Path, epoch: int, content: bytes) -> Path:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    up_to_this = [other for other in _newest_first(folder) if other.name <= path.name]
-    for old in up_to_this[_KEEP:]:
-        old.unlink(missing_ok=True)
+        up_to_this = [other for other in _newest_first(folder) if other.name <= path.name]
+        for old in up_to_this[_KEEP:]:
+            old.unlink(missing_ok=True)
     return path
 
 
@@ -84,6 +84,11 @@ def load_newest(folder: Path) -> dict[str, Any] | None:
             return _decode(content, path)
         logger.warning("%s is damaged (sha256 %s); the one before it is used.", path, digest)
     return None
+
+
+def newest_epoch(folder: Path) -> int:
+    """Give the epoch of the newest checkpoint of a folder, whole or not; 0 if there is none."""
+    return max((int(path.name.split("-")[1]) for path in _newest_first(folder)), default=0)
 
 
 def _decode(content: bytes, path: Path) -> dict[str, Any]:

@@ -44,14 +44,14 @@ class ChallengerTrainable(tune.Trainable):
     def setup(self, config: dict[str, Any]) -> None:
         """Take a trial."""
         # The trial before, in this process, may have been stopped by a scheduler.
-        self._timer.stop()
+        self._timer.leave()
         trial = decode(TrialConfig, config["trial"])
         root = config["data_root"]
         place = TrialPlace(
             folder=Path(config["folder"]),
             data=DataFolders(root=Path(root) if root else None, cache=Path(config["cache"])),
             device=_device(config["gpus"]),
-            stop_file=Path(config["stop_file"]),
+            stop_file=Path(config["stop_file"]) if config["stop_file"] else None,
             timeout_s=config["timeout_s"],
         )
         torch.set_num_threads(max(1, int(config["cpus"])))
@@ -66,30 +66,32 @@ class ChallengerTrainable(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Give the next report."""
+        self._timer.go_on()
         try:
             report = next(self._reports)
         except TrainableError as error:
-            self._timer.stop()
+            self._timer.leave()
             return {"epoch": -1, **_ending(error), "done": True}
+        self._timer.pause()
         result: dict[str, Any] = {
             "epoch": report.epoch,
             "metrics": json.dumps(report.metrics),
             "done": report.epoch == self._epochs,
         }
         if result["done"]:
-            self._timer.stop()
+            self._timer.leave()
         if self._objective in report.metrics:
             result["objective"] = mean(report.metrics[self._objective])
         return result
 
     def _train(self, trial: TrialConfig, place: TrialPlace) -> Iterator[Report]:
         if place.timeout_s is not None and where_it_hung(place.folder) is None:
-            self._timer.start(place.folder, place.timeout_s)
+            self._timer.take(place.folder, place.timeout_s)
         yield from run_trial(trial, place)
 
     def cleanup(self) -> None:
         """Let the process be."""
-        self._timer.stop()
+        self._timer.leave()
 
 
 def _ending(error: TrainableError) -> dict[str, Any]:

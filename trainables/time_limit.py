@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import faulthandler
 import re
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -24,14 +26,19 @@ _GRACE_SHARE: Final = 0.1
 
 
 class HangTimer:
-    """Ends this process if it is not put off in time. Holds the file it would write to."""
+    """Ends this process if it is not put off in time. Holds the file it would write to.
+
+    Only while a trial computes: one that waits for its driver does not hang.
+    """
 
     def __init__(self) -> None:
         """Begin without a timer."""
         self._file: TextIO | None = None
+        self._left_s = 0.0
+        self._since = 0.0
 
-    def start(self, folder: Path, timeout_s: float) -> None:
-        """End this process some time after a trial's time is over.
+    def take(self, folder: Path, timeout_s: float) -> None:
+        """Watch over a trial from its next step on.
 
         Args:
             folder: The trial's folder.
@@ -40,19 +47,35 @@ class HangTimer:
         Raises:
             StorageError: If the folder cannot be written to.
         """
-        self.stop()
+        self.leave()
         with writing_to(folder):
             self._file = (folder / FILE_NAME).open("w", encoding="utf-8")
-        later_s = timeout_s + _GRACE_S + _GRACE_SHARE * timeout_s
-        faulthandler.dump_traceback_later(later_s, exit=True, file=self._file)
+        self._left_s = timeout_s + _GRACE_S + _GRACE_SHARE * timeout_s
+        self.go_on()
 
-    def stop(self) -> None:
-        """Put it off for good."""
+    def go_on(self) -> None:
+        """Let the trial's time run, if one is watched over."""
+        if self._file is not None:
+            self._since = time.monotonic()
+            later_s = max(self._left_s, 1.0)
+            faulthandler.dump_traceback_later(later_s, exit=True, file=self._file)
+
+    def pause(self) -> None:
+        """Let the trial wait."""
         if self._file is not None:
             faulthandler.cancel_dump_traceback_later()
-            self._file.close()
+            self._left_s -= time.monotonic() - self._since
+
+    def leave(self) -> None:
+        """Watch over the trial no longer."""
+        if self._file is None:
+            return
+        faulthandler.cancel_dump_traceback_later()
+        self._file.close()
+        # An empty file that storage which fails keeps does no harm.
+        with suppress(OSError):
             Path(self._file.name).unlink(missing_ok=True)
-            self._file = None
+        self._file = None
 
 
 def where_it_hung(folder: Path) -> str | None:
@@ -67,7 +90,8 @@ def where_it_hung(folder: Path) -> str | None:
     if not text:
         return None
     frames = re.findall(r'File "([^"]+)", line (\d+) in (\S+)', text)
-    own = [frame for frame in frames if f"/{__package__}/" in frame[0]] or frames
+    home = str(Path(__file__).parent)
+    own = [frame for frame in frames if frame[0].startswith(home)] or frames
     if not own:
         return "in an unknown place"
     file, line, function = own[0]

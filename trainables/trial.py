@@ -25,6 +25,8 @@ from trainables.watch import Watch
 
 # Where an epoch is shorter, a stop waits for its end instead of going back to its beginning.
 _LONG_EPOCH_S: Final = 1.0
+# What keeping a way back may cost of an epoch.
+_COPYING_SHARE: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,7 @@ class _Attempt:
         kept: Epoch and checkpoint of the last epoch's end, where it is not on disk and an epoch
             is worth going back for.
         saved_at: When a checkpoint was last written.
+        copying_s: How long the last checkpoint took to make, without writing it.
     """
 
     config: TrialConfig
@@ -94,35 +97,46 @@ class _Attempt:
     reports: list[Report] = field(default_factory=list)
     kept: tuple[int, bytes] | None = None
     saved_at: float = field(default_factory=time.monotonic)
+    copying_s: float = 0.0
 
     def __post_init__(self) -> None:
-        """Start the clock."""
+        """Look at the same place as the trial."""
         place = self.place
         self.watch = Watch(stop_file=place.stop_file, timeout_s=place.timeout_s)
 
     @property
     def epoch(self) -> int:
         """Epochs that all replicas have trained."""
-        return min((replica.state.epoch for replica in self.replicas), default=0)
+        if not self.replicas:
+            return checkpoint.newest_epoch(self.place.folder)
+        return min(replica.state.epoch for replica in self.replicas)
 
     def run(self) -> Iterator[Report]:
-        """Train from the newest checkpoint to the last epoch."""
-        hung = where_it_hung(self.place.folder)
-        if hung is not None:
-            raise TimeLimitError(f"it hung {hung}")
+        """Train from the newest checkpoint to the last epoch; the clock stands at each report."""
+        self.watch.go_on()
+        for report in self._reports():
+            self.watch.pause()
+            yield report
+            self.watch.go_on()
+
+    def _reports(self) -> Iterator[Report]:
         place = self.place
+        hung = where_it_hung(place.folder)
+        if hung is not None and place.timeout_s is not None:
+            raise TimeLimitError(f"it hung {hung}")
+        self.watch.at_step()
         self.replicas = start_replicas(self.config, place.data, place.device, self.watch.at_step)
         self._restore()
         append_attempt(place.folder, self.epoch)
         yield from self.reports
-        began = time.monotonic()
+        began = self.watch.trained_s
         for report in train_replicas(self.config, self.replicas, self.watch.at_step):
             if report is not None:
                 self.reports.append(report)
-            self._end_epoch(time.monotonic() - began)
+            self._end_epoch(self.watch.trained_s - began)
             if report is not None:
                 yield report
-            began = time.monotonic()
+            began = self.watch.trained_s
 
     def save_kept(self) -> None:
         """Write the checkpoint that a stop goes back to, unless it is on disk."""
@@ -136,21 +150,28 @@ class _Attempt:
             if self.config.is_final:
                 save_attribution_maps(self.config, self.replicas[0], self.place.folder)
             return
+        is_asked = self.watch.is_stop_asked
         is_due = time.monotonic() - self.saved_at >= training.checkpoint_every_s
         if self.epoch and is_due:
             checkpoint.write(self.place.folder, self.epoch, self._checkpoint())
             self.saved_at = time.monotonic()
-        elif self.epoch and (took_s >= _LONG_EPOCH_S or self.watch.is_stop_asked):
+        elif self.epoch and (is_asked or self._is_worth_keeping(took_s)):
             self.kept = (self.epoch, self._checkpoint())
         # Training that has not begun, or is on disk, can be gone back to as well.
         self.watch.can_go_back = is_due or self.kept is not None or not self.epoch
-        if self.watch.is_stop_asked:
+        if is_asked:
             raise StoppedError("the trial was asked to stop.")
+
+    def _is_worth_keeping(self, epoch_s: float) -> bool:
+        if self.place.stop_file is None:
+            return False
+        return epoch_s >= max(_LONG_EPOCH_S, self.copying_s / _COPYING_SHARE)
 
     def _checkpoint(self) -> bytes:
         for replica in self.replicas:
             require_finite(self.config, replica.state)
-        return checkpoint.encode(
+        began = time.monotonic()
+        content = checkpoint.encode(
             {
                 "config_hash": self.config.hash(),
                 "replicas": [replica.state.state_dict() for replica in self.replicas],
@@ -158,6 +179,8 @@ class _Attempt:
                 "trained_s": self.watch.trained_s,
             }
         )
+        self.copying_s = time.monotonic() - began
+        return content
 
     def _restore(self) -> None:
         folder, expected = self.place.folder, self.config.hash()
@@ -174,7 +197,7 @@ class _Attempt:
             replica.state.load_state_dict(state)
         self.reports = [Report(epoch=e, metrics=metrics) for e, metrics in payload["reports"]]
         # Checkpoints of the first version do not say it.
-        self.watch.spent_s = payload.get("trained_s", 0.0)
+        self.watch.spent_s += payload.get("trained_s", 0.0)
 
 
 def _too_long(config: TrialConfig, place: TrialPlace, epoch: int, what: str) -> str:

@@ -37,18 +37,23 @@ class Watch:
     timeout_s: float | None
     spent_s: float = 0.0
     can_go_back: bool = True
-    _began: float = -1.0
+    _since: float | None = None
     _looked: float = -1.0
     _was_asked: bool = False
 
-    def __post_init__(self) -> None:
-        """Start the clock."""
-        self._began = time.monotonic()
-
     @property
     def trained_s(self) -> float:
-        """Training time so far, earlier attempts included."""
-        return self.spent_s + time.monotonic() - self._began
+        """Training time so far, earlier attempts included, and time of waiting left out."""
+        return self.spent_s + (0.0 if self._since is None else time.monotonic() - self._since)
+
+    def go_on(self) -> None:
+        """Let the clock run."""
+        self._since = time.monotonic()
+
+    def pause(self) -> None:
+        """Stop the clock: somebody else is busy with what was reported."""
+        self.spent_s = self.trained_s
+        self._since = None
 
     @property
     def is_stop_asked(self) -> bool:

@@ -122,6 +122,7 @@ def arena(root: Path, database: str, seed: int, tell: Callable[[str], None]) -> 
         # Root lets the user postgres run the database, who must be able to pass.
         root.chmod(0o711)
         place = _place(root, database, seed)
+        stack.callback(_remove_elsewhere, place)
         stack.callback(place.database.stop)
         stack.callback(place.mlflow.kill)
         stack.callback(place.cluster.shutdown)
@@ -171,6 +172,7 @@ def _environment(root: Path) -> Mapping[str, str]:
     return {**kept, "HOME": str(root / "home")}
 
 
-def remove(root: Path) -> None:
-    """Remove an arena's folder."""
-    shutil.rmtree(root, ignore_errors=True)
+def _remove_elsewhere(place: Arena) -> None:
+    folder = place.cluster.token.parent
+    if place.root not in folder.parents:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -138,6 +138,8 @@ def test_what_earlier_attempts_trained_counts(place) -> None:
     stored = checkpoint.load_newest(place.folder)
     assert stored["trained_s"] > 0
     epoch = stored["replicas"][0]["epoch"]
+    for file in place.folder.glob("epoch-*.pt"):
+        file.unlink()
     checkpoint.save(place.folder, epoch, {**stored, "trained_s": 1000.0})
     with pytest.raises(TimeLimitError, match=rf"has trained for 1000 s, at epoch {epoch} of 5"):
         list(run_trial(config, replace(place, timeout_s=999.0)))
@@ -156,7 +158,7 @@ import trainables.time_limit as limit
 from tests.trainables.test_stop import hang
 limit._GRACE_S = limit._GRACE_SHARE = 0.0
 timer = limit.HangTimer()
-timer.start(Path(sys.argv[1]), 0.5)
+timer.take(Path(sys.argv[1]), 0.5)
 hang()
 """
 
@@ -180,13 +182,15 @@ def test_a_process_that_hangs_is_ended_and_the_next_attempt_says_where(place) ->
         TimeLimitError, match=r"but it hung in hang \(test_stop.py, line \d+\), at"
     ):
         list(run_trial(trial(), replace(place, timeout_s=5.0)))
+    # Without a limit nothing hangs for too long.
+    assert len(list(run_trial(trial(), place))) == 4
 
 
 def test_a_trial_that_ends_in_time_leaves_no_trace_of_its_timer(tmp_path: Path) -> None:
     from trainables.time_limit import HangTimer
 
     timer = HangTimer()
-    timer.start(tmp_path, 1000.0)
+    timer.take(tmp_path, 1000.0)
     assert where_it_hung(tmp_path) is None
-    timer.stop()
+    timer.leave()
     assert list(tmp_path.iterdir()) == []

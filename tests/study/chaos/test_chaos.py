@@ -1,0 +1,80 @@
+"""The command as a user runs it: real blows at a real study, which must come out whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cluster.process_session import members, processes, title
+from study.chaos.audit import CHECKS
+
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
+
+
+def start(*arguments: str, folder: Path) -> subprocess.Popen[str]:
+    """Start the command with a home of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-c", "from study.cli.main import main; main()", *arguments],
+        env={**os.environ, "HOME": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=(folder / "said").open("w"),
+        text=True,
+        start_new_session=True,
+    )
+
+
+def said(folder: Path) -> str:
+    return (folder / "said").read_text(encoding="utf-8")
+
+
+def wait_until(condition: Callable[[], bool], patience_s: float) -> None:
+    end = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.1)
+
+
+# Blows for a minute and a half, and then the study's own end: ten minutes where nothing else runs.
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(
+    "database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+)
+def test_a_study_comes_out_whole(database: str, tmp_path: Path) -> None:
+    arguments = ("chaos", "--minutes", "1.5", "--seed", "0", "--database", database, "--json")
+    process = start(*arguments, folder=tmp_path)
+    out, _ = process.communicate()
+    result = json.loads(out)
+    assert [check for check in result["checks"] if not check["is_ok"]] == [], said(tmp_path)
+    assert process.returncode == 0
+    assert [check["name"] for check in result["checks"]] == [*CHECKS, "processes left"]
+    struck = {kind for kind, tally in result["account"]["blows"].items() if tally["done"]}
+    assert {"database", "driver", "node"} <= struck
+    assert result["account"]["driver_starts"] > 1
+    assert "everything is kept" not in said(tmp_path)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_ends_everything_that_was_started(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    process = start("chaos", "--minutes", "5", folder=tmp_path)
+    assert process.stdout is not None
+    first = process.stdout.readline()
+    root = first.removesuffix(" …\n").rpartition(" in ")[2]
+    # The nodes of Ray, MLflow's server and the driver.
+    wait_until(lambda: sum(root in title(each.number) for each in processes()) > 9, 300)
+    process.send_signal(number)
+    process.stdout.close()
+    assert process.wait(120) == 130
+    assert said(tmp_path) == f"everything is kept in {root}\ninterrupted.\n"
+    wait_until(lambda: members(process.pid) == (), 30)
+    wait_until(lambda: not any(root in title(each.number) for each in processes()), 30)
