@@ -26,16 +26,32 @@ SamplerName: TypeAlias = Literal["tpe", "random"]
 
 
 def suggest(trial: optuna.Trial, space: Space) -> None:
-    """Give a trial its parameters, or those that it lacks if it was asked for in part."""
+    """Give a trial its parameters, or those that it lacks if it was asked for in part.
+
+    The sampler then draws again what is there, so that the rest is what it would have been.
+    """
     for name, axis in space.dimensions.items():
         if not space.is_open(name, trial.params):
             continue
+        distribution = _distribution(axis)
+        is_drawn_alone = not distribution.single() and name not in trial.relative_params
+        if name in trial.params and is_drawn_alone:
+            frozen = trial.study.trials[trial.number]
+            trial.study.sampler.sample_independent(trial.study, frozen, name, distribution)
         if isinstance(axis, IntDimension):
             trial.suggest_int(name, axis.low, axis.high, log=axis.log)
         elif isinstance(axis, FloatDimension):
             trial.suggest_float(name, axis.low, axis.high, log=axis.log)
         else:
             trial.suggest_categorical(name, axis.choices)
+
+
+def _distribution(axis: Dimension) -> BaseDistribution:
+    if isinstance(axis, IntDimension):
+        return IntDistribution(axis.low, axis.high, log=axis.log)
+    if isinstance(axis, FloatDimension):
+        return FloatDistribution(axis.low, axis.high, log=axis.log)
+    return CategoricalDistribution(axis.choices)
 
 
 def point(

@@ -30,6 +30,7 @@ SPACE = Space(
     fixed={},
 )
 TPE = SamplerSettings(name="tpe", seed=3, startup_trials=2)
+RANDOM = SamplerSettings(name="random", seed=3, startup_trials=1)
 POINT = {"top_k": 3, "alpha": 0.1 + 0.2, "beta": 1 / 3}
 
 
@@ -170,12 +171,17 @@ class Killed(BaseException):
     """Stands for SIGKILL."""
 
 
+@pytest.mark.parametrize("settings", [TPE, RANDOM], ids=["tpe", "random"])
 @pytest.mark.parametrize("write", range(5))
 def test_a_process_killed_while_it_asked_leaves_no_trial_without_its_whole_point(
-    url: str, write: int, monkeypatch: pytest.MonkeyPatch
+    url: str, write: int, settings: SamplerSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger = open_ledger(url)
-    ledger.complete(ledger.ask_next("a", SPACE, TPE).key, 0.5)
+    whole, ledger = open_ledger(url, "whole"), open_ledger(url)
+    for each in (whole, ledger):
+        # The second trial of TPE is drawn at random, and the third from its model.
+        for number in range(2):
+            each.complete(each.ask_next("a", SPACE, settings).key, 0.5 + number)
+    undisturbed = whole.ask_next("a", SPACE, settings)
     left = write
 
     def dying(call: Callable[..., object]) -> Callable[..., object]:
@@ -193,14 +199,14 @@ def test_a_process_killed_while_it_asked_leaves_no_trial_without_its_whole_point
         for name in ("_create_new_trial", "_set_trial_param", "set_trial_user_attr"):
             patch.setattr(storage, name, dying(getattr(storage, name)))
         with pytest.raises(Killed):
-            ledger.ask_next("a", SPACE, TPE)
+            ledger.ask_next("a", SPACE, settings)
     again = open_ledger(url)
-    assert [e.state for e in again.entries("a", "search")] == ["COMPLETE"]
-    entry = again.ask_next("a", SPACE, TPE)
-    assert entry.key.number == 1
-    assert set(entry.params) == set(SPACE.dimensions)
-    assert again.entries("a", "search")[1] == entry
-    assert len(optuna.load_study(study_name="tiny/a/search", storage=url).trials) == 2
+    assert [e.state for e in again.entries("a", "search")] == ["COMPLETE"] * 2
+    entry = again.ask_next("a", SPACE, settings)
+    assert entry.key.number == 2
+    assert entry.params == undisturbed.params
+    assert again.entries("a", "search")[2] == entry
+    assert len(optuna.load_study(study_name="tiny/a/search", storage=url).trials) == 3
 
 
 def test_asking_for_the_same_number_again_gives_the_trial_that_is_there(url: str) -> None:
