@@ -20,6 +20,8 @@ from study.tracking.outbox import Outbox
 _NEED_TRAINING: Final[frozenset[Kind]] = frozenset(
     {"checkpoint", "driver", "head", "preempt", "twice", "worker"}
 )
+# One that was killed a moment ago is not there yet.
+_NEED_PROCESS: Final[frozenset[Kind]] = frozenset({"checkpoint", "worker"})
 # A driver that starts trains after 20 s on two idle cores; others may want them too.
 _TRAINING_PATIENCE_S: Final = 300.0
 # How long the study may take to end once the blows are over, besides as long as they took.
@@ -100,6 +102,8 @@ class Storm:
 
     def _strike(self, blow: Blow) -> None:
         is_ready = blow.kind not in _NEED_TRAINING or self._wait_for_training()
+        if blow.kind in _NEED_PROCESS:
+            is_ready &= self._wait_for_process()
         at_s = self._now()
         if not is_ready:
             effect = Effect(note="nothing is being trained", outcome="skipped")
@@ -163,10 +167,17 @@ class Storm:
             self._is_training = self.arena.n_reports() > self._n_before
 
     def _wait_for_training(self) -> bool:
+        return self._wait_for(lambda: self._is_training and self.arena.driver.poll() is None)
+
+    def _wait_for_process(self) -> bool:
+        return self._wait_for(lambda: bool(self.arena.cluster.trial_processes()))
+
+    def _wait_for(self, is_true: Callable[[], bool]) -> bool:
+        """Wait for something that a study which is tended comes to; False if it does not."""
         end = time.monotonic() + _TRAINING_PATIENCE_S
         while time.monotonic() < end and not self._is_hopeless():
             self._tend()
-            if self._is_training and self.arena.driver.poll() is None:
+            if is_true():
                 return True
             time.sleep(_PAUSE_S)
         return False

@@ -25,6 +25,7 @@ class Shell:
     storage: Path | None = None
     database: str | None = None
     tracking: str | None = None
+    cluster: Mapping[str, str] = field(default_factory=dict)
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -56,7 +57,7 @@ class Shell:
             own["CHALLENGER_DATABASE"] = self.database
         if self.tracking is not None:
             own["CHALLENGER_TRACKING_URI"] = self.tracking
-        return {**kept, **own}
+        return {**kept, **own, **self.cluster}
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start a command that trains."""

@@ -15,7 +15,10 @@ from tests.study.tracking.rude_server import rude_server
 __all__ = ["shell", "uninterrupted"]
 
 
-@pytest.mark.parametrize("is_slow", [False, True], ids=["500", "10 s per call"])
+@pytest.mark.parametrize(
+    "is_slow",
+    [pytest.param(False, id="500"), pytest.param(True, id="10 s", marks=pytest.mark.slow)],
+)
 def test_a_broken_mlflow_is_never_called_by_the_driver_or_a_trial_and_told_later(
     shell: Callable[[str], Shell], uninterrupted: dict[str, Any], capsys, is_slow: bool
 ) -> None:

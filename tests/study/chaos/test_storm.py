@@ -53,12 +53,20 @@ class FakeArena:
     starts: list[int] = field(default_factory=list)
     code: int | None = 0
     log: str = "driver.log"
+    process_from_s: float = 0.0
     _since: float = 0.0
     _done_s: float = 0.0
 
     @property
     def driver(self) -> FakeArena:
         return self
+
+    @property
+    def cluster(self) -> FakeArena:
+        return self
+
+    def trial_processes(self) -> tuple[int, ...]:
+        return (7,) if self.clock.now > self.process_from_s else ()
 
     @property
     def n_starts(self) -> int:
@@ -156,6 +164,13 @@ def test_a_blow_waits_until_something_trains_and_delays_all_that_follow(scene: S
     times = [struck.at_s for struck in chronicle.struck]
     assert times[1] == pytest.approx(5 + EARLY_S + 1, abs=1)
     assert times[2] - times[1] == pytest.approx(6, abs=0.5)
+
+
+def test_a_worker_is_struck_when_there_is_one(scene: Scene) -> None:
+    scene.hits.update({"worker": nothing, "twice": nothing})
+    scene.arena.process_from_s = scene.clock.now + EARLY_S + 20
+    chronicle = scene.run(Blow(kind="twice", at_s=4), Blow(kind="worker", at_s=5))
+    assert [round(struck.at_s) for struck in chronicle.struck] == pytest.approx([4, 19], abs=1)
 
 
 def test_a_driver_that_ends_for_no_reason_is_unexplained_with_its_last_words(

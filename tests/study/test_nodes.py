@@ -1,0 +1,54 @@
+"""Nodes of a cluster that are lost while a study runs on them, and the head of it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.local import LocalCluster
+from tests.study.shell import PATIENCE_S, Shell
+from tests.study.test_kill import assert_as_if_nothing_had_been, shell, uninterrupted
+
+__all__ = ["shell", "uninterrupted"]
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800)]
+
+
+@pytest.fixture
+def cluster() -> Iterator[LocalCluster]:
+    """Start a head without CPUs and a worker."""
+    folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
+    made = LocalCluster(folder)
+    try:
+        made.start([1])
+        yield made
+    finally:
+        made.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_study_survives_the_loss_of_a_node_and_of_the_head(
+    shell: Callable[[str], Shell], uninterrupted: dict[str, Any], cluster: LocalCluster
+) -> None:
+    on_ray = shell("ray")
+    on_ray.cluster = cluster.environment()
+    process = on_ray.start("run", "tiny.yaml", "--address", cluster.address)
+    on_ray.until_reports(process, 10)
+    # The only node that can hold a trial dies, and another one joins.
+    (node,) = cluster.workers
+    cluster.kill(node)
+    before = on_ray.n_reports()
+    cluster.add_workers([1])
+    on_ray.until_reports(process, before + 10)
+    cluster.kill(cluster.nodes[0])
+    # Nobody is left to place a trial: the driver ends by itself, and the study stays as it is.
+    assert process.wait(PATIENCE_S) != 0
+    cluster.shutdown()
+    cluster.start([1])
+    assert on_ray.finish("resume", "tiny", "--address", cluster.address) == 0
+    assert_as_if_nothing_had_been(on_ray, uninterrupted)
