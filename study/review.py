@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 
 from study.options import Options
+from study.status import running_process
 from study.store.folder import StudyFolder
-from study.store.lease import is_running, lease
+from study.store.lease import lease
 from study.stored import load_stored, read_table
 from study.tracking import delivery, projection
 from study.tracking.context import review_of
@@ -63,7 +65,7 @@ def rewrite_report(name: str, options: Options, console: Console) -> tuple[Trial
     spec = load_stored(folder)
     table = read_table(name, options)
     page = publish(table, folder, Outbox(path=folder.outbox), review_of(spec))
-    if not is_running(folder):
+    if running_process(folder, options.database_url) is None:
         deliver(start_delivery(folder, options), console)
     return table, page
 
@@ -76,8 +78,11 @@ def rebuild_review(name: str, options: Options, console: Console) -> Waiting:
     """
     folder = options.storage.study(name)
     spec = load_stored(folder)
+    # Before the lease, which makes a database that is missing.
+    read_table(name, options)
+    say = partial(console.print, markup=False, highlight=False)
     # Nothing that it writes would be in the way of one that took over.
-    with lease(folder, options.database_url, _log.warning, console.print):
+    with lease(folder, options.database_url, _log.warning, say):
         outbox = Outbox(path=folder.outbox)
         publish(read_table(name, options), folder, outbox, review_of(spec))
         outbox.reset()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -82,7 +83,8 @@ def run(text: str, where: str, options: Options, console: Console) -> RunResult:
     is_new = not folder.spec.exists()
     try:
         lost = LostLease()
-        with lease(folder, options.database_url, lost.note, console.print):
+        say = partial(console.print, markup=False, highlight=False)
+        with lease(folder, options.database_url, lost.note, say):
             folder.stop.unlink(missing_ok=True)
             write_whole(folder.spec, text)
             write_provenance(folder.provenance, held)

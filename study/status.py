@@ -93,7 +93,7 @@ def study_status(folder: StudyFolder, database_url: str, *, must_exist: bool = T
     )
     rate = trials_per_hour(entries)
     left = sum(max(lane.total, lane.asked) - lane.asked + lane.running for lane in lanes)
-    runner = _runner(folder, database_url)
+    runner = running_process(folder, database_url)
     active = runner is not None
     waiting = Outbox(path=folder.outbox).waiting()
     return Status(
@@ -111,11 +111,11 @@ def study_status(folder: StudyFolder, database_url: str, *, must_exist: bool = T
     )
 
 
-def _runner(folder: StudyFolder, database_url: str) -> str | None:
+def running_process(folder: StudyFolder, database_url: str) -> str | None:
     """Name the process that runs a study, here or on another machine; None if none does."""
     found = holder(database_url, folder.path.name)
     if found is None:
-        return None
+        return "a process of this machine" if is_running(folder) else None
     silent_s = (datetime.now(UTC) - found.last_beat).total_seconds()
     return str(found) if is_running(folder) or silent_s < _SILENT_S else None
 

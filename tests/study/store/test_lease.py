@@ -385,6 +385,8 @@ def test_a_suspended_process_learns_who_took_its_study_over(
             "one, or stop that one first."
         )
         assert who.owner.process == os.getpid()
+        for _ in range(5):
+            wait_for_a_beat(url)
         distant.leave()
         # The next thing that it says: it was told once, and does not let go what is not its own.
         assert distant.heard() == "left"
