@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from study.books import Books, trial_config
+from study.books import Books
 from study.spec import StudySpec
 from study.store.ledger import Entry
 from study.trial_table import StoredReport
@@ -17,33 +18,47 @@ from trainables.datasets import DataFolders
 from trainables.trial import TrialPlace, run_trial
 
 
-def repeat_some(
-    spec: StudySpec, books: Books, data: DataFolders, scratch: Path, seed: int, count: int
-) -> Mapping[str, tuple[str, ...]]:
-    """Train some complete trials again; gives what differs, by trial.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repetition:
+    """What is needed to train trials of a study again.
 
-    Args:
+    Attributes:
         spec: The study.
         books: Its trials.
         data: Where data is read from.
         scratch: An empty folder.
-        seed: Chooses the trials.
+    """
+
+    spec: StudySpec
+    books: Books
+    data: DataFolders
+    scratch: Path
+
+    def differences(self, entries: Sequence[Entry]) -> Mapping[str, tuple[str, ...]]:
+        """Train trials again; gives what then differs, by trial."""
+        torch.set_num_threads(self.spec.resources.cpus)
+        return {str(entry.key): tuple(_differences(self, entry)) for entry in entries}
+
+
+def most_disturbed(
+    entries: Iterable[Entry], n_attempts: Callable[[Entry], int], seed: int, count: int
+) -> tuple[Entry, ...]:
+    """Choose complete trials that were interrupted most often, at random among equals.
+
+    Args:
+        entries: All trials.
+        n_attempts: Gives how often a process took a trial up.
+        seed: Chooses among equals.
         count: How many at most.
     """
-    complete = [entry for entry in books.entries() if entry.state == "COMPLETE"]
-    chosen = random.Random(f"repeat {seed}").sample(complete, min(count, len(complete)))
-    torch.set_num_threads(spec.resources.cpus)
-    return {
-        str(entry.key): tuple(_differences(spec, books, entry, data, scratch)) for entry in chosen
-    }
+    complete = [entry for entry in entries if entry.state == "COMPLETE"]
+    random.Random(f"repeat {seed}").shuffle(complete)
+    return tuple(sorted(complete, key=n_attempts, reverse=True)[:count])
 
 
-def _differences(
-    spec: StudySpec, books: Books, entry: Entry, data: DataFolders, scratch: Path
-) -> Iterator[str]:
-    config = trial_config(spec, spec.arm(entry.key.arm), entry)
-    again = _train(config, data, scratch / str(entry.key))
-    stored = {report.epoch: report for report in books.reports_of(entry.key)}
+def _differences(study: Repetition, entry: Entry) -> Iterator[str]:
+    again = _train(study.books.config(entry), study.data, study.scratch / str(entry.key))
+    stored = {report.epoch: report for report in study.books.reports_of(entry.key)}
     for epoch in sorted(set(again) | set(stored)):
         yield from _of_epoch(epoch, stored.get(epoch), again.get(epoch))
 

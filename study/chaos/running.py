@@ -14,7 +14,7 @@ from study.chaos.check import Check, no_difference
 from study.chaos.chronicle import Chronicle
 from study.chaos.evidence import Evidence, gather, read_books
 from study.chaos.plan import plan
-from study.chaos.repeated import repeat_some
+from study.chaos.repeated import Repetition, most_disturbed
 from study.chaos.storm import Storm
 from study.stored import load_stored
 from trainables.attempts import read_attempts
@@ -82,17 +82,21 @@ def run_chaos(wish: Wish, tell: Callable[[str], None]) -> Verdict:
 
 
 def _evidence(place: Arena, chronicle: Chronicle, wish: Wish) -> Evidence:
-    spec = load_stored(place.folder)
-    books = read_books(place.places)
+    spec, books = load_stored(place.folder), read_books(place.places)
+    chosen = most_disturbed(
+        books.entries(),
+        lambda entry: len(read_attempts(place.folder.trial(entry.key))),
+        wish.seed,
+        _REPEATED,
+    )
     data = place.places.options.data
-    again = repeat_some(spec, books, data, place.root / "again", wish.seed, _REPEATED)
-    return gather(place.places, chronicle, again)
+    again = Repetition(spec=spec, books=books, data=data, scratch=place.root / "again")
+    return gather(place.places, chronicle, again.differences(chosen))
 
 
 def _cost(place: Arena, evidence: Evidence) -> Account:
-    rows = evidence.table.rows
     attempts = {
         f"{row.arm}/{row.phase}/{row.number}": read_attempts(place.folder.path / row.folder)
-        for row in rows
+        for row in evidence.table.rows
     }
     return account(evidence.chronicle, evidence.table, attempts)

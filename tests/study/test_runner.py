@@ -120,7 +120,7 @@ def test_the_study_s_folder_holds_no_checkpoint_at_the_end(finished: Finished) -
     folder = finished.storage / "tiny"
     assert list(folder.rglob("*.pt")) == list(folder.rglob("*.tmp")) == []
     files = {path.name for path in folder.glob("trials/*/*/*/*")}
-    assert files == {"reports.jsonl", "attribution_maps.npz"}
+    assert files == {"attempts.jsonl", "attribution_maps.npz", "end.json", "reports.jsonl"}
     assert (folder / "study.yaml").read_text() == study_text(**SWEPT)
 
 

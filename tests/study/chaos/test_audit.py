@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from study.chaos.audit import CHECKS, audit
 from study.chaos.chronicle import Chronicle, DriverEnd, Struck
 from study.chaos.evidence import Evidence, Places, gather
 from study.chaos.plan import Blow
-from study.chaos.repeated import repeat_some
+from study.chaos.repeated import Repetition, most_disturbed
 from study.options import Options
 from study.rows import trial_table
 from study.store.folder import Storage
@@ -312,13 +312,28 @@ def test_every_check_was_seen_to_fail() -> None:
     assert seen | {"trials trained again"} == set(CHECKS)
 
 
+def repeated(place: Place, scratch: Path, count: int) -> Mapping[str, tuple[str, ...]]:
+    books, data = place.books(), place.surroundings.data
+    again = Repetition(spec=place.spec, books=books, data=data, scratch=scratch)
+    return again.differences(most_disturbed(books.entries(), lambda _: 1, 0, count))
+
+
+def test_trials_that_were_interrupted_most_often_are_trained_again(root: Path) -> None:
+    entries = list(Place.of(root / "storage", STUDY).books().entries())
+    attempts = {str(entry.key): i for i, entry in enumerate(entries)}
+    entries[-1] = replace(entries[-1], state="PRUNED")
+    chosen = most_disturbed(entries, lambda entry: attempts[str(entry.key)], 0, 2)
+    assert chosen == (entries[-2], entries[-3])
+    among_equals = {most_disturbed(entries, lambda _: 1, i, 1)[0].key for i in range(20)}
+    assert len(among_equals) > 3
+
+
 def test_a_trial_that_gives_other_numbers_when_it_is_trained_again_fails(
     root: Path, tmp_path: Path
 ) -> None:
     place = Place.of(root / "storage", STUDY)
-    data = place.surroundings.data
     # Simulated results are no trained ones, so that each of them differs.
-    found = repeat_some(place.spec, place.books(), data, tmp_path / "again", 0, 1)
+    found = repeated(place, tmp_path / "again", 1)
     assert len(found) == 1
     said = failing(replace(evidence_of(root), repeated=found))["trials trained again"]
     assert "filter_cosine" in said
@@ -338,7 +353,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Place:
 def test_a_trial_that_was_really_trained_gives_the_same_again(
     trained: Place, tmp_path: Path
 ) -> None:
-    books, data = trained.books(), trained.surroundings.data
-    found = repeat_some(trained.spec, books, data, tmp_path / "again", 3, 2)
+    found = repeated(trained, tmp_path / "again", 2)
     assert len(found) == 2
     assert set(found.values()) == {()}

@@ -236,6 +236,8 @@ def test_nothing_of_database_or_conductor_is_in_ray_s_own_files(
         assert b"optuna.db" not in path.read_bytes(), path
 
 
+# The quick trial must not take as long as the limit, however busy the machine is.
+@pytest.mark.slow
 def test_a_trial_that_hangs_fails_with_the_place_and_the_others_finish(
     tmp_path: Path, ray_address: str
 ) -> None:
@@ -247,18 +249,18 @@ def test_a_trial_that_hangs_fails_with_the_place_and_the_others_finish(
     hanging = {"method": "base", "name": "hanging", "dataset": {"name": "mnist"}}
     place = place_of(
         tmp_path,
-        arms=[hanging, {"method": "base"}],
+        arms=[hanging, {"method": "base", "name": "quick"}],
         epochs=1,
-        resources={"timeout_s": 1.0, "max_concurrent": 2},
+        resources={"timeout_s": 30.0, "max_concurrent": 2},
     )
     conductor = place.conductor()
     data = replace(place.surroundings.data, root=tmp_path / "data")
     run_on_ray(conductor, replace(place.surroundings, address=ray_address, data=data))
     found = {str(entry.key): entry for entry in conductor.entries()}
-    assert found["base/final/0"].state == "COMPLETE"
+    assert found["quick/final/0"].state == "COMPLETE"
     failed = found["hanging/final/0"]
     assert failed.state == "FAIL"
     assert failed.reason is not None
-    start = "a trial must end within resources.timeout_s = 1 s of training, but it hung in "
+    start = "a trial must end within resources.timeout_s = 30 s of training, but it hung in "
     assert failed.reason.startswith(start)
     assert "at epoch 0 of 1; parameters: {'name': 'base'}" in failed.reason
