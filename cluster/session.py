@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cluster.errors import ClusterError
+from cluster.head import HeadWatch, rays_patience_s, refusal
 
 _PATIENCE_S = 10.0
 
@@ -50,23 +50,25 @@ def require_answer(address: str) -> None:
     Raises:
         ClusterError: If nothing listens there.
     """
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not port.isdigit():
+    place = address.removeprefix("ray://")
+    if not place.rpartition(":")[2].isdigit():
         return
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE_S).close()
-    except (OSError, OverflowError) as error:
-        raise ClusterError(_no_answer(address, error)) from None
+    error = refusal(place, _PATIENCE_S)
+    if error is not None:
+        raise ClusterError(_no_answer(address, error))
 
 
 @contextmanager
-def ray_session(address: str | None, cpus: int | None = None) -> Iterator[None]:
+def ray_session(address: str | None, cpus: int | None = None) -> Iterator[HeadWatch]:
     """Hold a Ray for a while.
 
     Args:
         address: Address of a running Ray (``10.0.0.1:6379``, ``auto``, ``ray://…``), or None to
             start one on this machine and end it afterwards.
         cpus: CPUs of a local Ray; None for all of this machine.
+
+    Yields:
+        Whom to ask whether the head is still there.
 
     Raises:
         ClusterError: If no Ray answers at the address.
@@ -91,10 +93,13 @@ def ray_session(address: str | None, cpus: int | None = None) -> Iterator[None]:
         raise ClusterError(_no_answer(address or "this machine", error)) from None
     # Ray puts handlers of its own in place, whose last abort the process.
     signal.signal(signal.SIGTERM, on_sigterm)
+    head = HeadWatch(ray.get_runtime_context().gcs_address, rays_patience_s())
     try:
-        yield
+        yield head
     finally:
-        ray.shutdown()
+        # Ray would wait for a lost one, and then end the process.
+        if not head.is_lost:
+            ray.shutdown()
 
 
 def _no_answer(address: str, error: Exception) -> str:

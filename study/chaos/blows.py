@@ -149,7 +149,7 @@ def _head(arena: Arena, rng: random.Random) -> Effect:  # noqa: ARG001
         note = f"the driver did not notice within {_HEAD_LOST_S:.0f} s that its head was gone"
         return Effect(note=note, outcome="failed", ends_driver=True)
     note = f"killed the head; the driver ended after {seconds:.0f} s with exit code {code}"
-    return Effect(note=note, ends_driver=True)
+    return Effect(note=note, outcome="survived" if code == 2 else "failed", ends_driver=True)
 
 
 def _twice(arena: Arena, rng: random.Random) -> Effect:  # noqa: ARG001

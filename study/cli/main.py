@@ -6,10 +6,14 @@ environment, one clear message; 130 interrupted, and resumable.
 
 from __future__ import annotations
 
+import atexit
 import importlib
+import os
 import signal
 import sys
+import threading
 from types import FrameType
+from typing import Final
 
 import click
 
@@ -17,6 +21,9 @@ from cluster.errors import ClusterError
 from search_spaces.errors import SpaceError
 from study.errors import StudyError
 from trainables.errors import TrainableError
+
+# How long what libraries do at the end of a process may take.
+_LEAVE_S: Final = 2.0
 
 # Command to the first line of its help: `--help` loads no command.
 _COMMANDS = {
@@ -59,7 +66,15 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and exit."""
-    sys.exit(run())
+    code = run()
+    # Ray's would wait for a cluster that is gone.
+    leaving = threading.Thread(target=atexit._run_exitfuncs, daemon=True)
+    leaving.start()
+    leaving.join(_LEAVE_S)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Freeing all that torch and Ray have imported takes seconds, for which Ctrl-C would wait.
+    os._exit(code)
 
 
 def run(arguments: list[str] | None = None) -> int:

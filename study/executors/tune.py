@@ -3,47 +3,59 @@
 Tune places trials, starts lost ones again and applies schedulers. It does not remember: its
 experiment folder is scratch. A study that is resumed starts a new Tune run, whose searcher hands
 the unfinished trials out first; see ARCHITECTURE.md for why ``Tuner.restore`` is not used.
+
+Tune runs in a thread of its own, because a call to a Ray whose head is gone does not return. The
+main thread hears signals, looks after the head, and leaves when it is time, whatever Ray does.
 """
 
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+import threading
+import time
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Final
 
+from cluster.errors import ClusterError
+from cluster.head import HeadWatch
 from cluster.session import ray_session, require_resources
 from study.conductor import Conductor
 from study.executors.surroundings import Surroundings
 
 if TYPE_CHECKING:
+    from ray.tune import Tuner
     from ray.tune.experiment import Trial
+
+# Tune is left within four seconds, unless Ray does not answer.
+_STOP_S: Final = 5.5
+_PAUSE_S: Final = 0.1
 
 
 def run_on_ray(conductor: Conductor, surroundings: Surroundings) -> None:
     """Work until the conductor is done or the run is interrupted.
 
     Raises:
-        ClusterError: If no Ray answers, or no node can ever hold a trial.
+        ClusterError: If no Ray answers, or its head is lost, or no node can ever hold a trial.
     """
     resources = surroundings.spec.resources
-    with ray_session(surroundings.address):
+    with ray_session(surroundings.address) as head:
         require_resources(resources.cpus, resources.gpus)
-        _run_tune(conductor, surroundings)
+        _run_tune(_tuner(conductor, surroundings), conductor, head)
 
 
-def _run_tune(conductor: Conductor, surroundings: Surroundings) -> None:
+def _tuner(conductor: Conductor, surroundings: Surroundings) -> Tuner:
     from ray import tune
 
-    from study.executors.tune_parts import ConductedSearcher, FailureNotes, StopWhenAsked
+    from study.executors.tune_parts import ConductedSearcher, FailureNotes, LeaveWhenStopped
     from study.executors.tune_scheduler import scheduler_for
     from trainables.ray_trainable import ChallengerTrainable
 
     resources = surroundings.spec.resources
     shutil.rmtree(surroundings.scratch, ignore_errors=True)
-    searcher = ConductedSearcher(conductor, surroundings)
-    tuner = tune.Tuner(
+    return tune.Tuner(
         tune.with_resources(ChallengerTrainable, {"cpu": resources.cpus, "gpu": resources.gpus}),
         tune_config=tune.TuneConfig(
-            search_alg=searcher,
+            search_alg=ConductedSearcher(conductor, surroundings),
             scheduler=scheduler_for(surroundings.spec, conductor),
             num_samples=-1,
             reuse_actors=True,
@@ -54,14 +66,51 @@ def _run_tune(conductor: Conductor, surroundings: Surroundings) -> None:
             name="tune",
             storage_path=str(surroundings.scratch),
             verbose=0,
-            stop=StopWhenAsked(conductor),
             # Checkpoints are the trials' own.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=resources.max_failures),
-            callbacks=[FailureNotes(conductor)],
+            callbacks=[FailureNotes(conductor), LeaveWhenStopped(conductor)],
         ),
     )
-    tuner.fit()
+
+
+def _run_tune(tuner: Tuner, conductor: Conductor, head: HeadWatch) -> None:
+    from study.executors.tune_parts import RunLeftError
+
+    ended: Future[Any] = Future()
+
+    def work() -> None:
+        try:
+            ended.set_result(tuner.fit())
+        except BaseException as error:
+            # The border of the thread: raised where it is waited for.
+            ended.set_exception(error)
+
+    threading.Thread(target=work, name="tune", daemon=True).start()
+    try:
+        _wait(ended, conductor, head)
+    except ClusterError as error:
+        # Trials on nodes that are still there write their checkpoints.
+        conductor.stop()
+        raise ClusterError(f"{error} Nothing is lost: the same command goes on.") from None
+    finally:
+        if not ended.done():
+            head.give_up()
+    if ended.done() and not isinstance(ended.exception(), RunLeftError):
+        ended.result()
+
+
+def _wait(ended: Future[Any], conductor: Conductor, head: HeadWatch) -> None:
+    """Wait for the end, or, once that is asked for, for as long as it should take."""
+    stopping_since: float | None = None
+    while not ended.done():
+        if conductor.is_stopping:
+            stopping_since = stopping_since or time.monotonic()
+            if time.monotonic() - stopping_since > _STOP_S:
+                return
+        else:
+            head.check()
+        time.sleep(_PAUSE_S)
 
 
 def _trial_name(trial: Trial) -> str:

@@ -1,4 +1,4 @@
-"""What Tune calls: a searcher that asks the conductor, notes of lost trials, and an end."""
+"""What Tune calls: a searcher that asks the conductor, notes of lost trials, and a way out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from ray.tune import Callback, Stopper
+from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
@@ -23,7 +23,7 @@ from trainables.report import Report
 logger = logging.getLogger(__name__)
 
 # A trial that was asked to stop does so within two seconds and then writes its checkpoint.
-_GRACE_S: Final = 5.0
+_GRACE_S: Final = 4.0
 
 
 class ConductedSearcher(Searcher):
@@ -106,32 +106,39 @@ class FailureNotes(Callback):
         return {}
 
 
-class StopWhenAsked(Stopper):
-    """Ends the run a while after the conductor stopped, whatever the trials do.
+class LeaveWhenStopped(Callback):
+    """Leaves Tune once the conductor stopped and no trial is left that could write a checkpoint.
 
-    They go on from their last checkpoints when the study does.
+    One that takes too long goes on from its last checkpoint when the study does. Left to itself
+    Tune would wait another 15 s for processes that are only just being started.
     """
 
     def __init__(self, conductor: Conductor) -> None:
         """Serve one run of Tune."""
         self._conductor = conductor
-        self._asked_at: float | None = None
+        self._stopping_since: float | None = None
 
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:  # noqa: ARG002 (Tune's)
-        """Stop no trial on its own account."""
-        return False
+    def on_step_end(self, iteration: int, trials: list[Trial], **_: object) -> None:  # noqa: ARG002 (Tune's)
+        """Leave, if it is time.
 
-    def stop_all(self) -> bool:
-        """Tell whether the trials have had the time that they were given."""
+        Raises:
+            RunLeftError: If it is.
+        """
         if not self._conductor.is_stopping:
-            return False
-        if self._asked_at is None:
-            self._asked_at = time.monotonic()
-        return time.monotonic() - self._asked_at > _GRACE_S
+            return
+        if self._stopping_since is None:
+            self._stopping_since = time.monotonic()
+        is_late = time.monotonic() - self._stopping_since > _GRACE_S
+        if is_late or not any(trial.status == Trial.RUNNING for trial in trials):
+            raise RunLeftError
 
     def __getstate__(self) -> dict[str, Any]:
         """Keep database and addresses out of Tune's pickles."""
         return {}
+
+
+class RunLeftError(BaseException):
+    """Nothing is left for Tune to do; no ``Exception``, for which it would clean up first."""
 
 
 def trainable_config(assignment: Assignment, surroundings: Surroundings) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,7 +38,9 @@ def test_a_study_survives_the_loss_of_a_node_and_of_the_head(
     shell: Callable[[str], Shell], uninterrupted: dict[str, Any], cluster: LocalCluster
 ) -> None:
     on_ray = shell("ray")
-    on_ray.cluster = cluster.environment()
+    # Ray gives up a head after so long, and we a little earlier.
+    patience = {"RAY_gcs_rpc_server_reconnect_timeout_s": "16"}
+    on_ray.cluster = {**cluster.environment(), **patience}
     process = on_ray.start("run", "tiny.yaml", "--address", cluster.address)
     on_ray.until_reports(process, 10)
     # The only node that can hold a trial dies, and another one joins.
@@ -47,7 +51,22 @@ def test_a_study_survives_the_loss_of_a_node_and_of_the_head(
     on_ray.until_reports(process, before + 10)
     cluster.kill(cluster.nodes[0])
     # Nobody is left to place a trial: the driver ends by itself, and the study stays as it is.
-    assert process.wait(PATIENCE_S) != 0
+    assert process.wait(PATIENCE_S) == 2
+    assert re.fullmatch(
+        rf"ClusterError: the head of the Ray cluster, {re.escape(cluster.address)}, must answer "
+        r"while a study runs, but has not for 1\d s \(Connection refused\); start Ray again, "
+        r"there or elsewhere\. Nothing is lost: the same command goes on\.",
+        on_ray.last_line(),
+    )
+    cluster.shutdown()
+    cluster.start([1])
+    before = on_ray.n_reports()
+    process = on_ray.start("resume", "tiny", "--address", cluster.address)
+    on_ray.until_reports(process, before + 5)
+    # A call to the head does not return now, and a stop does not wait for it.
+    cluster.kill(cluster.nodes[0])
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE_S) == 130
     cluster.shutdown()
     cluster.start([1])
     assert on_ray.finish("resume", "tiny", "--address", cluster.address) == 0
