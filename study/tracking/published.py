@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from study.errors import ReportError
-from study.report import ReportFiles
-from study.sensitivity import ArmComparison, compare
 from study.store.folder import StudyFolder
 from study.tracking.entries import Entry, LogArtifact, LogMetrics, SetNote
 from study.tracking.projection import arm_key
 from study.trial_table import TrialTable
+
+if TYPE_CHECKING:
+    from study.report import ReportFiles
+    from study.sensitivity import ArmComparison
 
 
 def report_entries(table: TrialTable, files: ReportFiles, folder: StudyFolder) -> Iterator[Entry]:
@@ -44,6 +47,9 @@ def comparison_entries(table: TrialTable) -> Iterator[LogMetrics]:
     ends the paired difference to Base. The step is the number of the arm's trials, so that a
     study that goes on adds a point instead of contradicting one.
     """
+    # Slow to import, for commands that show no result.
+    from study.sensitivity import compare
+
     try:
         comparison = compare(table)
     except ReportError:

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from trainables.checks import require
-from trainables.datasets.cifar10_files import (
-    TEST,
-    TRAINING,
-    Images,
-    check_batches,
-    read_images,
-    unpacked,
-)
 from trainables.datasets.data_files import dataset_folder
 from trainables.datasets.image_settings import ImageSettings
 from trainables.datasets.samples import TensorSamples
 from trainables.datasets.splits import DataFolders, DatasetInfo, Splits
+
+if TYPE_CHECKING:
+    from trainables.datasets.cifar10_files import Images
 
 # Mean and standard deviation of each channel over all pixels of the 50,000 training images, of
 # pixels in [0, 1].
 _MEAN, _STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 
 _BATCH_SIZE = 10_000
+_BATCHES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,15 +48,15 @@ class Cifar10(ImageSettings):
     def __post_init__(self) -> None:
         """Check the ranges."""
         ImageSettings.__post_init__(self)
-        holds = 1 <= self.train_batches <= len(TRAINING)
+        holds = 1 <= self.train_batches <= _BATCHES
         require(holds, "train_batches", "must lie in [1, 5]", self.train_batches)
 
     @property
     def label(self) -> str:
         """Name the dataset, with how much of it is read where that is not all."""
-        if self.train_batches == len(TRAINING):
+        if self.train_batches == _BATCHES:
             return self.name
-        return f"{self.name} (first {self.train_batches} of {len(TRAINING)} training batches)"
+        return f"{self.name} (first {self.train_batches} of {_BATCHES} training batches)"
 
     @property
     def info(self) -> DatasetInfo:
@@ -78,11 +74,16 @@ class Cifar10(ImageSettings):
             ConfigError: If a split is larger than the data.
             DataError: If a file is missing, truncated or altered.
         """
+        # torchvision is slow to import, and a driver mostly does without.
+        from trainables.datasets.cifar10_files import check_batches
+
         self.check_sizes(_BATCH_SIZE * self.train_batches, _BATCH_SIZE, self.info.n_classes)
         check_batches(dataset_folder(folders, self.name), self.train_batches)
 
     def load(self, folders: DataFolders, replica_seed: int) -> Splits:
         """Read, scale and split."""
+        from trainables.datasets.cifar10_files import TEST, TRAINING, read_images, unpacked
+
         home = dataset_folder(folders, self.name)
         folder = unpacked(home, self.train_batches, folders.cache / self.name)
         pool = read_images(folder, TRAINING[: self.train_batches])

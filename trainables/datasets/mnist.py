@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-import gzip
-import os
-import shutil
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
-from torch import Tensor
-from torchvision.datasets import MNIST
-
-from trainables.datasets.data_files import check_file, dataset_folder
+from trainables.datasets.data_files import dataset_folder
 from trainables.datasets.handwriting import handwriting_info, handwriting_samples
 from trainables.datasets.image_settings import ImageSettings
 from trainables.datasets.splits import DataFolders, DatasetInfo, Splits
@@ -43,47 +35,17 @@ class Mnist(ImageSettings):
             ConfigError: If a split is larger than the data.
             DataError: If a file is missing, truncated or altered.
         """
+        # torchvision is slow to import, and a driver mostly does without.
+        from trainables.datasets.mnist_files import check_digits
+
         self.check_sizes(60_000, 10_000, self.info.n_classes)
-        for file, md5 in MNIST.resources:
-            check_file(_raw(folders) / file, md5)
+        check_digits(dataset_folder(folders, self.name))
 
     def load(self, folders: DataFolders, replica_seed: int) -> Splits:
         """Read, scale and split."""
-        train = handwriting_samples(*_read(_raw(folders), folders.cache, is_train=True), self)
-        test = handwriting_samples(*_read(_raw(folders), folders.cache, is_train=False), self)
+        from trainables.datasets.mnist_files import read_digits
+
+        home = dataset_folder(folders, self.name)
+        train = handwriting_samples(*read_digits(home, folders.cache, is_train=True), self)
+        test = handwriting_samples(*read_digits(home, folders.cache, is_train=False), self)
         return self.split(train, test, replica_seed)
-
-
-def _raw(folders: DataFolders) -> Path:
-    return dataset_folder(folders, "mnist") / "MNIST" / "raw"
-
-
-@functools.lru_cache(maxsize=2)
-def _read(raw: Path, cache: Path, *, is_train: bool) -> tuple[Tensor, Tensor]:
-    # torchvision reads unpacked files from a folder of fixed names; the data root may be
-    # read-only, so they are unpacked beside it.
-    root = cache / "mnist"
-    for file, md5 in MNIST.resources:
-        if file.startswith("train") == is_train:
-            _unpack(raw / file, root / "MNIST" / "raw" / file.removesuffix(".gz"), md5)
-    dataset = _OneHalf(root, train=is_train)
-    return dataset.data, dataset.targets
-
-
-class _OneHalf(MNIST):  # type: ignore[misc] # torchvision ships no types
-    # torchvision asks for the files of both halves even when it reads one.
-    raw_folder = property(lambda self: os.path.join(self.root, "MNIST", "raw"))
-
-    def _check_exists(self) -> bool:
-        return True
-
-
-def _unpack(archive: Path, target: Path, md5: str) -> None:
-    if target.exists():
-        return
-    check_file(archive, md5)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    with gzip.open(archive) as source, partial.open("wb") as sink:
-        shutil.copyfileobj(source, sink)
-    partial.replace(target)

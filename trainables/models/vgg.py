@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.models.vgg import cfgs
 
 from trainables.checks import require
 from trainables.datasets import DatasetInfo
@@ -18,12 +17,21 @@ from trainables.errors import ConfigError
 from trainables.models.initialisation import Initialisation, initialise
 from trainables.models.width import check_width, scaled
 
+# Channels of the convolutions, and M where a maximum halves the grid: columns A and D of table 1
+# of Simonyan and Zisserman (ICLR 2015). torchvision has them too, but takes seconds to import.
+_LAYOUTS: Mapping[str, Sequence[int | Literal["M"]]] = {
+    "A": (64, "M", 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M"),
+    "D": (
+        *(64, 64, "M", 128, 128, "M", 256, 256, 256, "M"),
+        *(512, 512, 512, "M", 512, 512, 512, "M"),
+    ),
+}
 _GRID = 32  # five halvings leave one position
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VggSettings:
-    """Settings of a VGG; ``layout`` names torchvision's list of its layers.
+    """Settings of a VGG; ``layout`` names its column of the paper's table.
 
     Attributes:
         width: Factor on every number of channels and hidden units; 1 is the published network.
@@ -83,7 +91,7 @@ class Vgg16(VggSettings):
 
 
 class Vgg(nn.Module):
-    """Convolutions as torchvision lays them out, then 512 → 512 → C (times the width).
+    """Convolutions as in the paper's table, then 512 → 512 → C (times the width).
 
     Inputs smaller than 32 × 32 are padded with the dataset's background, so that the padding
     is no part of the input features. Flattening is functional and no activation is in place,
@@ -114,7 +122,7 @@ class Vgg(nn.Module):
 
 
 def _features(settings: VggSettings, channels: int) -> Iterator[nn.Module]:
-    for entry in cfgs[settings.layout]:
+    for entry in _LAYOUTS[settings.layout]:
         if isinstance(entry, str):
             yield nn.MaxPool2d(2)
             continue

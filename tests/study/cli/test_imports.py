@@ -37,3 +37,15 @@ def test_help_and_presets_load_nothing_heavy(code, tmp_path):
 def test_status_loads_the_database_alone(tmp_path):
     code = "from study.cli.main import run; assert run(['status', 'mine', '--json']) == 0"
     assert loaded_after(code, tmp_path) == {"optuna"}
+
+
+def test_a_driver_loads_neither_figures_nor_the_compiler_of_torch(tmp_path):
+    script = (
+        "import sys, study.runner, study.executors; "
+        "print(*(m for m in ('ray', 'mlflow', 'matplotlib', 'scipy', 'torchvision', "
+        "'torch._dynamo') if m in sys.modules))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.strip() == ""

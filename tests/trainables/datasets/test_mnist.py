@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from trainables.datasets import DataFolders, Mnist
-from trainables.datasets import mnist as mnist_module
-from trainables.datasets.mnist import check_file
+from trainables.datasets.data_files import check_file
+from trainables.datasets.mnist_files import read_digits
 from trainables.errors import ConfigError, DataError
 
 IMAGES = "t10k-images-idx3-ubyte.gz"
@@ -104,7 +104,7 @@ def test_nothing_is_written_into_the_data_root(loaded):
 def test_the_unpacked_copy_is_reused(copied):
     settings = Mnist(train_per_class=3, test_size=100)
     first = settings.load(copied, 0)
-    mnist_module._read.cache_clear()
+    read_digits.cache_clear()
     shutil.rmtree(copied.root)
     again = settings.load(copied, 0)
     assert torch.equal(again.train.inputs, first.train.inputs)

@@ -3,10 +3,11 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torchvision.models.vgg import cfgs
 
 from trainables.datasets import DatasetInfo, Digits
 from trainables.errors import ConfigError
-from trainables.models import Vgg11, Vgg16
+from trainables.models import Vgg11, Vgg16, vgg
 
 INFO = Digits().info
 
@@ -43,6 +44,11 @@ D = [64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
 def test_it_has_the_published_number_of_parameters_times_the_width(settings, count):
     model = settings.build(INFO, generator())
     assert sum(parameter.numel() for parameter in model.parameters()) == count
+
+
+def test_its_layers_are_those_of_torchvision():
+    for settings in (Vgg11, Vgg16):
+        assert list(vgg._LAYOUTS[settings.layout]) == cfgs[settings.layout]
 
 
 def test_the_smallest_width_keeps_a_channel_in_every_layer():

@@ -1,7 +1,7 @@
 """The program, made to kill itself with a real SIGKILL at one call of one function.
 
-``python -m tests.study.dying module:name WHEN COUNT ARGUMENT...`` where WHEN is ``before`` or
-``after`` and COUNT says at which call. A name may have a dot: a method of a class.
+``python -m tests.study.survival.dying module:name WHEN COUNT ARGUMENT...``, WHEN ``before`` or
+``after``; COUNT says at which call. A name may have a dot: a method of a class.
 """
 
 from __future__ import annotations

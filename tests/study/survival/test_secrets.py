@@ -18,11 +18,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from study.tracking.server import server_command, server_environment
-from tests.study.shell import PATIENCE_S, Shell
 from tests.study.simulated import study_text
-from tests.study.test_kill import shell
-
-__all__ = ["shell"]
+from tests.study.survival.shell import PATIENCE_S, Shell
 
 SECRET = "sesame-opens-the-tracking-server"
 

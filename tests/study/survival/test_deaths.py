@@ -8,15 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.study.test_kill import (
+from tests.study.survival.whole import (
     assert_as_if_nothing_had_been,
     assert_only_whole_or_untold_trials,
-    database,
-    shell,
-    uninterrupted,
 )
-
-__all__ = ["database", "shell", "uninterrupted"]
 
 # Where, before or after, and at which call the driver dies.
 DEATHS = [

@@ -8,11 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.study.shell import Shell
-from tests.study.test_kill import assert_as_if_nothing_had_been, shell, uninterrupted
+from tests.study.survival.shell import Shell
+from tests.study.survival.whole import assert_as_if_nothing_had_been
 from tests.study.tracking.rude_server import rude_server
-
-__all__ = ["shell", "uninterrupted"]
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,8 @@ from typing import Any
 import pytest
 
 from cluster.local import LocalCluster
-from tests.study.shell import PATIENCE_S, Shell
-from tests.study.test_kill import assert_as_if_nothing_had_been, shell, uninterrupted
-
-__all__ = ["shell", "uninterrupted"]
+from tests.study.survival.shell import PATIENCE_S, Shell
+from tests.study.survival.whole import assert_as_if_nothing_had_been
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800)]
 

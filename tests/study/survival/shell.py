@@ -12,7 +12,7 @@ from pathlib import Path
 
 # Generous: a test goes on as soon as what it waits for is there.
 PATIENCE_S = 300.0
-_PROJECT = Path(__file__).resolve().parents[2]
+_PROJECT = Path(__file__).resolve().parents[3]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,13 +66,13 @@ class Shell:
     def start_dying(
         self, where: str, when: str, count: int, *arguments: str
     ) -> subprocess.Popen[bytes]:
-        """Start a command that trains and kills itself; see :mod:`tests.study.dying`."""
-        program = [sys.executable, "-m", "tests.study.dying", where, when, str(count)]
+        """Start a command that trains and kills itself; see :mod:`tests.study.survival.dying`."""
+        program = [sys.executable, "-m", "tests.study.survival.dying", where, when, str(count)]
         return self._start(*program, *arguments)
 
     def finish_watched(self, file: str, *arguments: str) -> int:
         """Run a command to its end while what it connects to is noted in a file."""
-        program = [sys.executable, "-m", "tests.study.watched", str(self.folder / file)]
+        program = [sys.executable, "-m", "tests.study.survival.watched", str(self.folder / file)]
         return self._start(*program, *arguments).wait(PATIENCE_S)
 
     def _start(self, *command: str) -> subprocess.Popen[bytes]:

@@ -12,10 +12,8 @@ import pytest
 
 from study.cli import main
 from tests.disk import Disk, mount
-from tests.study.shell import PATIENCE_S, Shell
-from tests.study.test_kill import assert_as_if_nothing_had_been, shell, uninterrupted
-
-__all__ = ["shell", "uninterrupted"]
+from tests.study.survival.shell import PATIENCE_S, Shell
+from tests.study.survival.whole import assert_as_if_nothing_had_been
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

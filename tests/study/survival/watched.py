@@ -1,6 +1,7 @@
 """The program, which writes down every address that its own process connects to.
 
-``python -m tests.study.watched FILE ARGUMENT...``; without Ray, trials run in this process too.
+``python -m tests.study.survival.watched FILE ARGUMENT...``; without Ray, trials
+run in this process too.
 """
 
 from __future__ import annotations
