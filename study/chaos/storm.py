@@ -24,8 +24,10 @@ _NEED_TRAINING: Final[frozenset[Kind]] = frozenset(
 _NEED_PROCESS: Final[frozenset[Kind]] = frozenset({"checkpoint", "worker"})
 # A driver that starts trains after 20 s on two idle cores; others may want them too.
 _TRAINING_PATIENCE_S: Final = 300.0
-# How long the study may take to end once the blows are over, besides as long as they took.
-_END_PATIENCE_S: Final = 300.0
+# How long the study may get on with nothing, and how much later than planned blows may come.
+_PATIENCE_S: Final = 300.0
+# How long the study may take to end once the blows are over, however busy the machine is.
+_LONGEST_END_S: Final = 3600.0
 _MOST_UNEXPLAINED: Final = 3
 _PAUSE_S: Final = 0.2
 
@@ -97,7 +99,7 @@ class Storm:
             # What comes late, because a start took long, delays all that follows.
             self._strike(blow)
             late_s = max(late_s, self._now() - blow.at_s)
-            if self._is_hopeless() or self._now() > 2 * self.seconds + _END_PATIENCE_S:
+            if self._is_hopeless() or self._now() > 2 * self.seconds + _PATIENCE_S:
                 return
 
     def _strike(self, blow: Blow) -> None:
@@ -195,8 +197,13 @@ class Storm:
     def _finish(self) -> bool:
         """Leave the study alone until it ends; False if it does not."""
         self._say("no more blows; the study runs to its end")
-        until_s = self._now() + self.seconds + _END_PATIENCE_S
-        while self._now() < until_s and not self._is_hopeless():
+        began_s = moved_s = self._now()
+        stage = None
+        while self._now() < began_s + _LONGEST_END_S and not self._is_hopeless():
+            if (now := self._stage()) != stage:
+                stage, moved_s = now, self._now()
+            if self._now() > moved_s + _PATIENCE_S:
+                return False
             self._restore()
             if self.arena.driver.poll() != 0:
                 self._tend()
@@ -205,6 +212,11 @@ class Storm:
                 return True
             time.sleep(_PAUSE_S)
         return False
+
+    def _stage(self) -> tuple[int, int]:
+        """Tell how far the study is: evaluations that are stored, and entries not delivered."""
+        waiting = Outbox(path=self.arena.folder.outbox).waiting()
+        return self.arena.n_reports(), waiting.entries
 
     def _must_deliver(self) -> bool:
         """Start the study once more if it ended while MLflow was away, as its last line says."""

@@ -44,6 +44,7 @@ class FakeArena:
         folder: Its folder.
         works_s: How long it must train in all before it is finished.
         fails: Exit codes of its next starts, which then never train.
+        hangs_from_s: How long it may train in all before it hangs.
     """
 
     clock: Clock
@@ -54,6 +55,7 @@ class FakeArena:
     code: int | None = 0
     log: str = "driver.log"
     process_from_s: float = 0.0
+    hangs_from_s: float = float("inf")
     _since: float = 0.0
     _done_s: float = 0.0
 
@@ -80,7 +82,8 @@ class FakeArena:
     def trained_s(self) -> float:
         if self.code is not None or self.fails:
             return self._done_s
-        return self._done_s + max(0.0, self.clock.now - self._since - EARLY_S)
+        trained_s = self._done_s + max(0.0, self.clock.now - self._since - EARLY_S)
+        return min(trained_s, self.hangs_from_s)
 
     def n_reports(self) -> int:
         return int(self.trained_s())
@@ -269,11 +272,24 @@ def test_what_mlflow_was_not_told_is_delivered_by_one_more_start(scene: Scene) -
     assert [(end.code, end.cause) for end in chronicle.ends] == [(0, "finished")] * 2
 
 
-def test_a_study_that_does_not_end_is_left_after_a_while(scene: Scene) -> None:
+def test_a_study_that_gets_on_is_waited_for_however_slow_the_machine_is(scene: Scene) -> None:
+    scene.arena.works_s = 3000
+    assert scene.run(seconds=60).is_finished
+
+
+def test_a_study_that_gets_on_without_end_is_left_after_an_hour(scene: Scene) -> None:
     scene.arena.works_s = 1e9
     chronicle = scene.run(seconds=60)
     assert not chronicle.is_finished
-    assert chronicle.seconds == pytest.approx(360, abs=2)
+    assert chronicle.seconds == pytest.approx(3600, abs=2)
+
+
+def test_a_study_that_hangs_is_left_after_a_while(scene: Scene) -> None:
+    scene.arena.works_s = 1e9
+    scene.arena.hangs_from_s = 100.0
+    chronicle = scene.run(seconds=60)
+    assert not chronicle.is_finished
+    assert chronicle.seconds == pytest.approx(400, abs=3)
 
 
 def test_a_study_that_never_trains_is_an_error_with_what_its_driver_said(scene: Scene) -> None:
