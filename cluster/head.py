@@ -16,7 +16,7 @@ from cluster.errors import ClusterError
 
 # What Ray reads, and its default in seconds.
 _RAYS_PATIENCE: Final = ("RAY_gcs_rpc_server_reconnect_timeout_s", "60")
-_SHARE: Final = 0.75
+_SHARE: Final = 0.5
 _PAUSE_S: Final = 1.0
 _ANSWER_S: Final = 2.0
 
@@ -67,11 +67,13 @@ class HeadWatch:
 
 
 def rays_patience_s() -> float:
-    """Give how long a lost head is waited for: a little less than Ray waits, in seconds.
+    """Give how long a lost head is waited for, in seconds.
+
+    It is half of what Ray waits: time is needed to leave everything in order.
 
     Example:
         >>> rays_patience_s()
-        45.0
+        30.0
     """
     name, default = _RAYS_PATIENCE
     return _SHARE * float(os.environ.get(name, default))

@@ -70,7 +70,7 @@ def test_looking_costs_one_connection_a_second(monkeypatch: pytest.MonkeyPatch) 
 
 def test_we_give_up_before_ray_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "200")
-    assert rays_patience_s() == 150
+    assert rays_patience_s() == 100
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "[::1]:1", "127.0.0.1:99999"])
