@@ -60,12 +60,16 @@ class Conductor:
             ledger: Its database.
             listeners: Who is told what happens.
             clerk: Who writes to the ledger; one of the conductor's own if it is left out.
+
+        Raises:
+            StoreError: If the database is not the one that the study was run with.
         """
         self._spec = spec
         self._folder = folder
         self._ledger = ledger
         self._listeners = tuple(listeners)
         self._books = Books(spec, folder, ledger)
+        self._require_own_database()
         self._clerk = clerk or Clerk()
         self._asking: Future[Answer] | None = None
         self._is_stopping = False
@@ -192,6 +196,19 @@ class Conductor:
         """Give the configuration of a trial."""
         return self._books.config(entry)
 
+    def _require_own_database(self) -> None:
+        # A trial is in the ledger before it has a folder.
+        known = {self._folder.trial(entry.key) for entry in self._books.entries()}
+        begun = {path for arm in self._spec.arms for path in self._folder.trials(arm.name)}
+        unknown = sorted(begun - known)
+        if unknown:
+            raise StoreError(
+                f"the Optuna database must know every trial of {self._folder.path}, but has not "
+                f"heard of {len(unknown)} of them, {unknown[0].relative_to(self._folder.path)} "
+                "first; name the database that the study was run with by --database or "
+                "CHALLENGER_DATABASE, or put it back where it was."
+            )
+
     def _take_over(self, arm: Arm, phase: Phase) -> None:
         # What a driver stored and did not live to tell the ledger: reports, and ends of trials.
         for number in list(phase.orphans):
@@ -281,7 +298,7 @@ class Conductor:
             return None
 
     def _refused(self, error: Exception) -> Stop:
-        store_error = as_store_error(error)
+        store_error = error if isinstance(error, StoreError) else as_store_error(error)
         if store_error is None:
             raise error
         self.stop(store_error)

@@ -25,7 +25,7 @@ from study.stopping import LostLease, stopping_on_signals
 from study.store.clerk import Clerk
 from study.store.folder import StudyFolder
 from study.store.lease import lease
-from study.store.ledger import Ledger
+from study.store.ledger import Ledger, require_file
 from study.store.manifest import Manifest
 from study.store.provenance import check_provenance, provenance_of, write_provenance
 from study.tracking import projection
@@ -106,6 +106,8 @@ def _check_before_start(
     if folder.spec.exists():
         begun = parse(folder.spec.read_text(encoding="utf-8"), str(folder.spec))
         check_continuation(begun, spec, where)
+        if any(any(folder.trials(arm.name)) for arm in spec.arms):
+            require_file(options.database_url)
     for arm in spec.arms:
         try:
             arm.dataset.check(options.data)

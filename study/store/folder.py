@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -177,6 +178,10 @@ class StudyFolder:
             f"{self.path} must be writable while its study runs, but: {error.strerror or error}; "
             "free some space or mount it again."
         )
+
+    def trials(self, arm: str) -> Iterator[Path]:
+        """Give the folders of all trials of an arm that were begun."""
+        return (self.path / "trials" / arm).glob("*/*/")
 
     def trial(self, key: TrialKey) -> Path:
         """Give a trial's folder: its reports, and while it runs its checkpoints."""

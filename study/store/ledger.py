@@ -92,11 +92,12 @@ class Ledger:
             StoreError: If the database cannot be opened.
         """
         if must_exist:
-            _require_file(url)
+            require_file(url)
         self._name = study
         self._direction: Literal["maximize", "minimize"] = "maximize" if maximise else "minimize"
         self._studies: dict[tuple[str, str], optuna.Study] = {}
         self._storage = _open(url)
+        self._file = _DatabaseFile.of(url)
 
     def ask(
         self,
@@ -117,7 +118,11 @@ class Ledger:
             space: What is searched.
             settings: How points are proposed.
             replicas: How many replicas the trial is to train.
+
+        Raises:
+            StoreError: If the database's file was deleted or replaced meanwhile.
         """
+        self._file.require_unchanged()
         study = self._study(arm, "search")
         study.sampler = sampler(
             # A process that starts again goes on with fresh numbers instead of its first ones.
@@ -148,7 +153,11 @@ class Ledger:
         """Enter a trial at a point of its arm's space that was chosen beforehand.
 
         Entering the same number again gives the trial that is there, as :meth:`ask` does.
+
+        Raises:
+            StoreError: If the database's file was deleted or replaced meanwhile.
         """
+        self._file.require_unchanged()
         known = self._known(key.arm, key.phase, key.number)
         if known is not None:
             return _entry(key, known)
@@ -164,11 +173,21 @@ class Ledger:
         return _running(key, params, started_ms, replicas)
 
     def report(self, key: TrialKey, epoch: int, value: float) -> None:
-        """Store an intermediate objective; the same epoch again changes nothing."""
+        """Store an intermediate objective; the same epoch again changes nothing.
+
+        Raises:
+            StoreError: If the database's file was deleted or replaced meanwhile.
+        """
+        self._file.require_unchanged()
         self._storage.set_trial_intermediate_value(self._trial_id(key), epoch, value)
 
     def tell(self, key: TrialKey, end: End) -> None:
-        """Tell how a trial ended; the first end of a trial is kept."""
+        """Tell how a trial ended; the first end of a trial is kept.
+
+        Raises:
+            StoreError: If the database's file was deleted or replaced meanwhile.
+        """
+        self._file.require_unchanged()
         trial_id = self._trial_id(key)
         if self._storage.get_trial(trial_id).state.is_finished():
             return
@@ -211,6 +230,55 @@ class Ledger:
         return self._studies[arm, phase]
 
 
+@dataclass(frozen=True, slots=True)
+class _DatabaseFile:
+    """The file that SQLite has open, if the database is one: deleted, it could still be written.
+
+    Attributes:
+        path: Where it is; None for a server.
+        identity: Its device and number there.
+    """
+
+    path: Path | None
+    identity: tuple[int, int] | None
+
+    @classmethod
+    def of(cls, url: str) -> _DatabaseFile:
+        if not url.startswith("sqlite:///"):
+            return cls(None, None)
+        path = Path(url.removeprefix("sqlite:///"))
+        return cls(path, _identity(path))
+
+    def require_unchanged(self) -> None:
+        if self.path is not None and _identity(self.path) != self.identity:
+            raise StoreError(
+                f"the Optuna database {self.path} must stay in its place while its study runs, "
+                "but was deleted or replaced; put it back."
+            )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def require_file(url: str) -> None:
+    """Make sure that a database that is a file is there; opening it would make it.
+
+    Raises:
+        StoreError: If it is not.
+    """
+    path = Path(url.removeprefix("sqlite:///"))
+    if url.startswith("sqlite:///") and not path.exists():
+        raise StoreError(
+            f"there is no Optuna database {path}; name the one that the study was run with, by "
+            "--database or CHALLENGER_DATABASE."
+        )
+
+
 def sqlite_url(path: Path) -> str:
     """Give the URL of an SQLite file."""
     return f"sqlite:///{path}"
@@ -228,15 +296,6 @@ def _open(url: str) -> RDBStorage:
             f"the Optuna database {masked(url)} cannot be opened: "
             f"{masked(reason)}; name another with --database."
         ) from None
-
-
-def _require_file(url: str) -> None:
-    path = Path(url.removeprefix("sqlite:///"))
-    if url.startswith("sqlite:///") and not path.exists():
-        raise StoreError(
-            f"there is no Optuna database {path}; name the one that the study was run with, by "
-            "--database or CHALLENGER_DATABASE."
-        )
 
 
 def _use_write_ahead_log(path: Path) -> None:

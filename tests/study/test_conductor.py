@@ -13,6 +13,7 @@ import pytest
 from search_spaces import ParamValue
 from study.books import best_params
 from study.conductor import Conductor
+from study.errors import StoreError
 from study.handout import Assignment, Done, Wait
 from study.rows import trial_table
 from study.spec import replica_seeds
@@ -476,6 +477,23 @@ def test_a_study_with_fewer_trials_than_there_are_asks_for_none(place: Place) ->
     simulate(larger.conductor(), larger.surroundings)
     conductor = place.conductor()
     assert isinstance(conductor.next(), Done)
+
+
+def test_a_database_that_does_not_know_the_trials_is_refused_before_anything_is_asked(
+    place: Place,
+) -> None:
+    conductor = place.conductor()
+    for _ in range(2):
+        train(conductor, assigned(conductor), until=1)
+    other = Place.of(place.root, study_text(), f"sqlite:///{place.root}/other.db")
+    with pytest.raises(StoreError) as refused:
+        other.conductor()
+    assert str(refused.value) == (
+        f"the Optuna database must know every trial of {place.folder.path}, but has not heard of "
+        "2 of them, trials/challenger/search/00000 first; name the database that the study was "
+        "run with by --database or CHALLENGER_DATABASE, or put it back where it was."
+    )
+    assert place.conductor().has_work()
 
 
 def test_one_that_only_looks_changes_nothing_while_another_runs(place: Place) -> None:

@@ -27,6 +27,7 @@ from study.runner import RunResult
 from study.store.folder import Storage
 from study.store.lease import lease
 from study.stored import read_table
+from study.tracking.review_copy import RUN_KEY_TAG
 from tests.study.simulated import Place, metrics_of, study_file, study_text
 from trainables.datasets import Digits
 from trainables.trial import TrialPlace, run_trial
@@ -169,6 +170,75 @@ def test_a_second_run_trains_nothing_and_leaves_mlflow_as_it_is(finished: Finish
     assert tracked(finished.storage)["metrics"] == before["metrics"]
     assert tracked(finished.storage)["params"] == before["params"]
     assert len(tracked(finished.storage)["runs"]) == len(before["runs"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """All that MLflow holds of one run, whatever number it has there."""
+
+    info: tuple[Any, ...]
+    parent: str | None
+    params: dict[str, str]
+    tags: dict[str, str]
+    points: list[tuple[Any, ...]]
+    inputs: list[tuple[Any, ...]]
+    files: dict[str, bytes]
+
+
+def reviewed(storage: Path) -> dict[str, Review]:
+    """Give all that MLflow holds, by the runs' keys."""
+    runs = rows(
+        storage,
+        "SELECT run_uuid, runs.name, status, start_time, end_time, artifact_uri "
+        "FROM runs JOIN experiments USING (experiment_id) WHERE experiments.name = 'tiny'",
+    )
+    tags: dict[str, dict[str, str]] = {number: {} for number, *_ in runs}
+    for number, key, value in rows(storage, "SELECT run_uuid, key, value FROM tags"):
+        tags[number][key] = value
+    keys = {number: found[RUN_KEY_TAG] for number, found in tags.items()}
+    found = {}
+    for number, *info, place in runs:
+        parent = tags[number].pop("mlflow.parentRunId", None)
+        folder = Path(place.removeprefix("file://"))
+        of_run = f"WHERE run_uuid = '{number}'"
+        found[keys[number]] = Review(
+            info=tuple(info),
+            parent=None if parent is None else keys[parent],
+            params=dict(rows(storage, f"SELECT key, value FROM params {of_run}")),
+            tags=tags[number],
+            points=sorted(
+                rows(storage, f"SELECT key, step, timestamp, value, is_nan FROM metrics {of_run}")
+            ),
+            inputs=rows(
+                storage,
+                "SELECT name, digest, dataset_profile, dataset_schema FROM inputs "
+                f"JOIN datasets ON source_id = dataset_uuid WHERE destination_id = '{number}'",
+            ),
+            files={
+                str(path.relative_to(folder)): path.read_bytes()
+                for path in folder.rglob("*")
+                if path.is_file()
+            },
+        )
+    assert len(found) == len(runs)
+    return found
+
+
+def test_a_rebuilt_copy_in_mlflow_equals_the_first_in_everything(
+    finished: Finished, tmp_path: Path, command: Callable[..., int]
+) -> None:
+    storage = tmp_path / "storage"
+    shutil.copytree(finished.storage, storage)
+    first = reviewed(finished.storage)
+    assert sum(len(review.points) for review in first.values()) > 1000
+    assert all(review.params and review.tags for review in first.values())
+    (storage / "mlflow.db").unlink()
+    shutil.rmtree(Storage(root=storage).artifacts)
+    assert command("mlflow", "rebuild", "tiny", "--storage", storage) == 0
+    again = reviewed(storage)
+    assert again.keys() == first.keys()
+    for key, review in first.items():
+        assert again[key] == review, key
 
 
 def test_a_larger_study_file_continues_and_a_different_one_is_refused(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sqlite3
@@ -16,6 +17,7 @@ import pytest
 
 from search_spaces import FloatDimension, IntDimension, Space
 from study.errors import StoreError
+from study.store.ends import End
 from study.store.folder import TrialKey
 from study.store.ledger import SamplerSettings, sqlite_url
 from tests.study.by_hand import HandLedger
@@ -301,3 +303,31 @@ def test_an_address_that_is_none_is_refused_without_its_password(url: str) -> No
     assert text.startswith(f"the Optuna database {url.replace('sesame', '***')} cannot be opened:")
     assert text.endswith("; name another with --database.")
     assert "sesame" not in text
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_a_file_that_is_taken_away_while_it_is_open_takes_nothing_more(
+    file_url: str, tmp_path: Path, is_replaced: bool
+) -> None:
+    ledger = open_ledger(file_url)
+    entry = ledger.ask("challenger", 0, SPACE, RANDOM)
+    path = tmp_path / "optuna.db"
+    path.rename(tmp_path / "away")
+    if is_replaced:
+        path.write_bytes((tmp_path / "away").read_bytes())
+    end = End(state="COMPLETE", value=0.5, finished_ms=7)
+    for write in (
+        lambda: ledger.ask("challenger", 1, SPACE, RANDOM),
+        lambda: ledger.ask_point(dataclasses.replace(entry.key, phase="final"), POINT, SPACE),
+        lambda: ledger.report(entry.key, 1, 0.5),
+        lambda: ledger.tell(entry.key, end),
+    ):
+        with pytest.raises(StoreError) as refused:
+            write()
+        assert str(refused.value) == (
+            f"the Optuna database {path} must stay in its place while its study runs, but was "
+            "deleted or replaced; put it back."
+        )
+    (tmp_path / "away").rename(path)
+    ledger.tell(entry.key, end)
+    assert ledger.entries("challenger", "search")[0].state == "COMPLETE"

@@ -83,6 +83,29 @@ def test_storage_that_is_unplugged_pauses_the_study_and_is_not_written_below(
         plug.disconnect()
 
 
+def test_a_database_that_is_moved_pauses_the_study_and_is_missed_until_it_is_back(
+    shell: Callable[[str], Shell], uninterrupted: dict[str, Any], tmp_path: Path
+) -> None:
+    inline = shell("inline")
+    database, elsewhere = inline.root / "optuna.db", tmp_path / "elsewhere"
+    said = paused(inline, lambda: database.replace(elsewhere))
+    assert said == (
+        f"StoreError: the Optuna database {database} must stay in its place while its study runs, "
+        "but was deleted or replaced; put it back. The study is paused and nothing is lost: the "
+        "same command goes on."
+    )
+    # No new and empty one is made in its place.
+    assert inline.finish("run", "tiny.yaml") == 2
+    assert inline.last_line() == (
+        f"StoreError: there is no Optuna database {database}; name the one that the study was run "
+        "with, by --database or CHALLENGER_DATABASE."
+    )
+    assert not database.exists()
+    elsewhere.replace(database)
+    assert inline.finish("run", "tiny.yaml") == 0
+    assert_as_if_nothing_had_been(inline, uninterrupted)
+
+
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
