@@ -223,7 +223,8 @@ def test_a_server_does_not_outlive_who_started_it_if_so_wished(server) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as starter:
         assert starter.stdout is not None
         processes = [int(number) for number in starter.stdout.readline().split()]
-        assert all(is_alive(number) for number in processes)
+        # The first is the server itself; those that start it up may have ended since.
+        assert is_alive(processes[0])
         starter.kill()
     end = time.monotonic() + 60
     while any(is_alive(number) for number in processes) and time.monotonic() < end:

@@ -255,10 +255,9 @@ print(json.dumps([[e.started_ms, e.finished_ms] for e in map(ledger.entry, keys)
 """
 
 
-@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
-def test_times_are_milliseconds_since_1970_in_any_time_zone(url: str, zone: str) -> None:
+def test_times_are_milliseconds_since_1970_in_any_time_zone(url: str) -> None:
     before = int(time.time() * 1000)
-    environment = {**os.environ, "TZ": zone}
+    environment = {**os.environ, "TZ": "Asia/Tokyo"}
     command = [sys.executable, "-c", _TIMES, url]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     after = int(time.time() * 1000) + 1

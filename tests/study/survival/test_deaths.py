@@ -30,6 +30,9 @@ DEATHS = [
 ]
 
 
+@pytest.mark.parametrize(
+    "database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True
+)
 @pytest.mark.timeout(1800)
 def test_a_study_survives_a_kill_at_each_of_the_worst_moments(
     shell, uninterrupted: dict[str, Any], database: str | None
