@@ -244,10 +244,8 @@ class _DatabaseFile:
 
     @classmethod
     def of(cls, url: str) -> _DatabaseFile:
-        if not url.startswith("sqlite:///"):
-            return cls(None, None)
-        path = Path(url.removeprefix("sqlite:///"))
-        return cls(path, _identity(path))
+        path = _file_of(url)
+        return cls(path, None if path is None else _identity(path))
 
     def require_unchanged(self) -> None:
         if self.path is not None and _identity(self.path) != self.identity:
@@ -255,6 +253,10 @@ class _DatabaseFile:
                 f"the Optuna database {self.path} must stay in its place while its study runs, "
                 "but was deleted or replaced; put it back."
             )
+
+
+def _file_of(url: str) -> Path | None:
+    return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -271,8 +273,8 @@ def require_file(url: str) -> None:
     Raises:
         StoreError: If it is not.
     """
-    path = Path(url.removeprefix("sqlite:///"))
-    if url.startswith("sqlite:///") and not path.exists():
+    path = _file_of(url)
+    if path is not None and not path.exists():
         raise StoreError(
             f"there is no Optuna database {path}; name the one that the study was run with, by "
             "--database or CHALLENGER_DATABASE."
@@ -286,8 +288,8 @@ def sqlite_url(path: Path) -> str:
 
 def _open(url: str) -> RDBStorage:
     options = {"connect_args": connection_options(url), "pool_pre_ping": True}
-    if url.startswith("sqlite:///"):
-        _use_write_ahead_log(Path(url.removeprefix("sqlite:///")))
+    if (path := _file_of(url)) is not None:
+        _use_write_ahead_log(path)
     try:
         return RDBStorage(url, engine_kwargs=options)
     except Exception as error:
