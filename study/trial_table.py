@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from search_spaces import Condition, Dimension
+
 ParamValue: TypeAlias = int | float | str | bool
 PhaseName: TypeAlias = Literal["search", "final"]
 TrialState: TypeAlias = Literal["RUNNING", "COMPLETE", "PRUNED", "FAIL"]
@@ -84,7 +86,7 @@ class ArmRow:
         n_classes: Number of classes C of the dataset.
         n_features: Number of input features D of a sample.
         epochs: Full budget of a trial, in epochs.
-        dimensions: Names of the dimensions that this arm searches.
+        dimensions: Name to axis of what this arm searches.
         sweeps: Dimension to the values asked for by ``sensitivity`` in the study file.
         best_params: The chosen configuration, or None while the search is unfinished. Empty
             for a method without dimensions.
@@ -94,6 +96,10 @@ class ArmRow:
         refusals: Arms whose chosen setting is illegal here, and why.
         domain: Kind of data: ``image``, ``text`` or ``series``.
         is_multi_label: Whether a sample may have several classes, or none.
+        sampler: Who proposed its search trials: a sampler (``tpe``, ``random``) or a design
+            (``sobol``, ``saltelli``).
+        conditions: For some dimensions, the choice of another one without which they have no
+            value.
     """
 
     name: str
@@ -103,7 +109,7 @@ class ArmRow:
     n_classes: int
     n_features: int
     epochs: int
-    dimensions: tuple[str, ...]
+    dimensions: Mapping[str, Dimension]
     sweeps: Mapping[str, tuple[ParamValue, ...]]
     best_params: Mapping[str, ParamValue] | None
     group: str | None = None
@@ -111,6 +117,8 @@ class ArmRow:
     refusals: Mapping[str, str] = field(default_factory=dict)
     domain: str = "image"
     is_multi_label: bool = False
+    sampler: str = "tpe"
+    conditions: Mapping[str, Condition] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

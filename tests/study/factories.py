@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from search_spaces import Dimension, FloatDimension, IntDimension
 from study.trial_table import ArmRow, ParamValue, PhaseName, StoredReport, TrialRow, TrialTable
 
 DATASET = "mnist (3 per class)"
@@ -18,6 +19,13 @@ BEST: dict[str, ParamValue] = {
     "alpha": 0.8,
     "beta": 1.1,
     "split": 0.5,
+}
+AXES: dict[str, Dimension] = {
+    "top_k": IntDimension(low=1, high=10),
+    "n_features": FloatDimension(low=0.01, high=0.3),
+    "alpha": FloatDimension(low=0.1, high=2.0),
+    "beta": FloatDimension(low=0.1, high=2.0),
+    "split": FloatDimension(low=0.1, high=0.9),
 }
 LEVELS = {"base": 0.47, "random": 0.53, "challenger": 0.69}
 COSINES = {"base": 0.19, "random": 0.17, "challenger": 0.11}
@@ -91,7 +99,7 @@ def hand_made(values: Mapping[str, Mapping[ParamValue, tuple[float, ...]]]) -> T
                 n_classes=10,
                 n_features=784,
                 epochs=1,
-                dimensions=("top_k",) if has_dimensions else (),
+                dimensions={"top_k": AXES["top_k"]} if has_dimensions else {},
                 sweeps={"top_k": tuple(by_value)} if len(by_value) > 1 else {},
                 best_params=params[0],
             )
@@ -188,7 +196,7 @@ def _arm(method: str, shape: Shape) -> ArmRow:
         n_classes=10,
         n_features=784,
         epochs=shape.epochs,
-        dimensions=names,
+        dimensions={name: AXES[name] for name in names},
         sweeps={"top_k": shape.sweep} if has_sweep else {},
         best_params={name: BEST[name] for name in names},
     )

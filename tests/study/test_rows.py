@@ -49,7 +49,7 @@ def test_an_arm_has_its_choice_once_its_search_has_ended(place: Place) -> None:
         assert dict(chosen.params) == arm.best_params
     challenger = table.arm("challenger")
     assert challenger.sweeps == {"top_k": (1, 2)}
-    assert challenger.dimensions == ("top_k", "n_features", "alpha", "beta", "split")
+    assert tuple(challenger.dimensions) == ("top_k", "n_features", "alpha", "beta", "split")
     assert (challenger.n_classes, challenger.n_features, challenger.epochs) == (10, 784, 3)
     assert challenger.model == "vgg11, width 0.0625"
     assert (challenger.domain, challenger.is_multi_label) == ("image", False)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from study.trial_table import ArmRow, ParamValue, TrialRow, TrialTable
-from tests.study.factories import Shape, final_row, trial_table
+from tests.study.factories import AXES, Shape, final_row, trial_table
 
 # What each search chose: of arm 'digits', of arm 'words', and of arm 'both' over both datasets.
 CHOICES: dict[str, dict[str, ParamValue]] = {
@@ -75,7 +75,7 @@ def _arm(name: str) -> ArmRow:
         n_classes=10 if data == "digits" else 4,
         n_features=784,
         epochs=1,
-        dimensions=() if is_base else ("top_k", "alpha"),
+        dimensions={} if is_base else {name: AXES[name] for name in ("top_k", "alpha")},
         sweeps={},
         best_params=chosen_by("both" if is_member else name),
         group="both" if is_member else None,

@@ -150,7 +150,7 @@ def test_a_study_without_transfer_has_none():
     assert transfer_methods(replace(TABLE, arms=arms)) == ()
     others = tuple(replace(a, method=a.name) for a in TABLE.arms)
     assert transfer_methods(replace(TABLE, arms=others)) == ()
-    held = tuple(replace(a, dimensions=()) if a.name == "words" else a for a in TABLE.arms[:4])
+    held = tuple(replace(a, dimensions={}) if a.name == "words" else a for a in TABLE.arms[:4])
     assert transfer_methods(replace(TABLE, arms=held)) == ()
 
 

@@ -15,6 +15,7 @@ from study.tracking import projection as tracking
 from study.tracking.entries import CloseRun, Entry, LogMetrics, LogTable, OpenRun, SetTags
 from study.tracking.outbox import Outbox
 from study.trial_table import ArmRow, StoredReport, TrialRow, TrialTable
+from tests.study.factories import AXES
 
 ARM = ArmRow(
     name="digits challenger",
@@ -24,7 +25,7 @@ ARM = ArmRow(
     n_classes=10,
     n_features=784,
     epochs=20,
-    dimensions=("top_k", "alpha"),
+    dimensions={"top_k": AXES["top_k"], "alpha": AXES["alpha"]},
     sweeps={},
     best_params={"top_k": 5, "alpha": 0.5},
 )
