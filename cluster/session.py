@@ -14,7 +14,7 @@ from cluster.head import HeadWatch, rays_patience_s, refusal
 _PATIENCE_S = 10.0
 
 # Read by Ray when it is imported or when it starts workers, so they are set before either.
-_ENVIRONMENT = {
+ENVIRONMENT = {
     # Under `uv run`, Ray would start every worker through `uv run` again, in this folder.
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -37,7 +37,7 @@ _ENVIRONMENT = {
 
 def prepare_environment() -> None:
     """Set what Ray reads from the environment, as far as the user has not; before its import."""
-    for name, value in _ENVIRONMENT.items():
+    for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
 
 

@@ -11,7 +11,15 @@ from search_spaces.challenger import SEARCHED as CHALLENGER_SEARCHED
 from search_spaces.challenger import challenger_rules
 from search_spaces.cutmix import SEARCHED as CUTMIX_SEARCHED
 from search_spaces.cutmix import cutmix_rules
-from search_spaces.designs import distinct, sweep
+from search_spaces.designs import (
+    DESIGNS,
+    Design,
+    check_design,
+    design_point,
+    design_points,
+    distinct,
+    sweep,
+)
 from search_spaces.dimensions import (
     CategoricalDimension,
     Dimension,
@@ -36,6 +44,8 @@ from search_spaces.reldrop import reldrop_rules
 from search_spaces.rules import Condition, Limits, Rule
 from search_spaces.saliency_guided import SEARCHED as SALIENCY_GUIDED_SEARCHED
 from search_spaces.saliency_guided import saliency_guided_rules
+from search_spaces.saltelli import Saltelli
+from search_spaces.sobol import Sobol
 from search_spaces.space import Space, check_values, resolve
 
 
@@ -70,9 +80,11 @@ SPACES: Mapping[str, NamedSpace] = {
 }
 
 __all__ = [
+    "DESIGNS",
     "SPACES",
     "CategoricalDimension",
     "Condition",
+    "Design",
     "Dimension",
     "FloatDimension",
     "IntDimension",
@@ -80,9 +92,14 @@ __all__ = [
     "NamedSpace",
     "ParamValue",
     "Rule",
+    "Saltelli",
+    "Sobol",
     "Space",
     "SpaceError",
+    "check_design",
     "check_values",
+    "design_point",
+    "design_points",
     "distinct",
     "resolve",
     "sweep",

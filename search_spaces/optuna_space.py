@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import optuna
 from optuna.distributions import (
@@ -13,6 +13,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from search_spaces.designs import Design, design_point
 from search_spaces.dimensions import (
     CategoricalDimension,
     Dimension,
@@ -76,6 +77,49 @@ def sampler(name: SamplerName, seed: int, n_startup_trials: int) -> optuna.sampl
     if name == "random":
         return optuna.samplers.RandomSampler(seed=seed)
     return optuna.samplers.TPESampler(seed=seed, n_startup_trials=n_startup_trials)
+
+
+class DesignSampler(optuna.samplers.BaseSampler):
+    """Proposes the points of a design: trial i gets point i, whoever asks and however often."""
+
+    def __init__(self, design: Design, space: Space, seed: int) -> None:
+        """Choose a design.
+
+        Args:
+            design: Where the points come from.
+            space: What it fills.
+            seed: Seed of the design, the same for all trials.
+        """
+        self._design = design
+        self._space = space
+        self._seed = seed
+
+    def infer_relative_search_space(
+        self,
+        study: optuna.Study,  # noqa: ARG002 (Optuna's)
+        trial: optuna.trial.FrozenTrial,  # noqa: ARG002
+    ) -> dict[str, BaseDistribution]:
+        """Give the whole space: a point is proposed at once."""
+        return {name: _distribution(axis) for name, axis in self._space.dimensions.items()}
+
+    def sample_relative(
+        self,
+        study: optuna.Study,  # noqa: ARG002 (Optuna's)
+        trial: optuna.trial.FrozenTrial,
+        search_space: dict[str, BaseDistribution],  # noqa: ARG002
+    ) -> dict[str, Any]:
+        """Give the point of a trial's number."""
+        return design_point(self._design, self._space, self._seed, trial.number)
+
+    def sample_independent(
+        self,
+        study: optuna.Study,  # noqa: ARG002 (Optuna's)
+        trial: optuna.trial.FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,  # noqa: ARG002
+    ) -> Any:  # noqa: ANN401
+        """Refuse: whatever a design does not propose is closed in that trial."""
+        raise AssertionError(f"trial {trial.number} of a design has no {param_name}")
 
 
 def _around(value: ParamValue, axis: Dimension | None) -> BaseDistribution:

@@ -10,14 +10,20 @@ from search_spaces import ParamValue, distinct
 from study.books import Books
 from study.spec import Arm
 from study.store.folder import TrialKey
-from study.store.ledger import Entry, Ledger, SamplerSettings
+from study.store.ledger import (
+    DesignSettings,
+    Entry,
+    Ledger,
+    ProposerSettings,
+    SamplerSettings,
+)
 from study.trial_table import PhaseName
 from trainables.seeding import derive_seed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskSampler:
-    """Ask the sampler for the next search trial of an arm, through its group if it has one.
+    """Ask who proposes for the next search trial of an arm, through its group if it has one.
 
     Attributes:
         arm: The arm.
@@ -28,7 +34,7 @@ class AskSampler:
 
     arm: Arm
     number: int
-    settings: SamplerSettings
+    settings: ProposerSettings
     group_point: Entry | None = None
 
 
@@ -79,6 +85,18 @@ def next_question(books: Books) -> Question | None:
     return _search(books, min(waiting)[2]) if waiting else _final(books)
 
 
+def proposer_settings(arm: Arm, seed: int) -> ProposerSettings:
+    """Say who proposes the search trials of an arm, or of its group, in a study of a seed."""
+    name = arm.group or arm.name
+    if arm.search.design is not None:
+        return DesignSettings(design=arm.search.design, seed=derive_seed(seed, "design", name))
+    return SamplerSettings(
+        name=arm.search.sampler,
+        seed=derive_seed(seed, "sampler", name),
+        startup_trials=arm.search.startup_trials,
+    )
+
+
 def has_work(books: Books) -> bool:
     """Tell whether any trial is still to be trained."""
     return any(phase.is_running for phase in books.phases) or next_question(books) is not None
@@ -96,11 +114,7 @@ def _search(books: Books, arm: Arm) -> Question:
     number = len(books.phase(arm.name, "search").entries)
     if not arm.space.dimensions:
         return EnterPoint(arm=arm, phase="search", number=number, params={})
-    settings = SamplerSettings(
-        name=arm.search.sampler,
-        seed=derive_seed(books.spec.seed, "sampler", arm.group or arm.name),
-        startup_trials=arm.search.startup_trials,
-    )
+    settings = proposer_settings(arm, books.spec.seed)
     point = books.groups[arm.group].entries.get(number) if arm.group else None
     return AskSampler(arm=arm, number=number, settings=settings, group_point=point)
 

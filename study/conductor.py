@@ -106,7 +106,12 @@ class Conductor:
         known = self._books.known_reports(key)
         if report.epoch in known or self._books.entry(key).state != "RUNNING":
             return
-        stored = StoredReport(epoch=report.epoch, time_ms=_now_ms(), metrics=dict(report.metrics))
+        stored = StoredReport(
+            epoch=report.epoch,
+            time_ms=_now_ms(),
+            metrics=dict(report.metrics),
+            usage=dict(report.usage),
+        )
         try:
             append_report(self._folder.reports(key), stored)
         except OSError as error:

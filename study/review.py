@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 
@@ -20,6 +20,9 @@ from study.tracking.outbox import Outbox, Waiting
 from study.tracking.published import report_entries
 from study.trial_table import TrialTable
 
+if TYPE_CHECKING:
+    from study.report import PageFormat
+
 _log = logging.getLogger(__name__)
 
 # How long the end of a run waits for an MLflow that takes nothing.
@@ -27,15 +30,21 @@ DELIVERY_PATIENCE_S: Final = 20.0
 
 
 def publish(
-    table: TrialTable, folder: StudyFolder, outbox: Outbox, review: projection.Review
+    table: TrialTable,
+    folder: StudyFolder,
+    outbox: Outbox,
+    review: projection.Review,
+    *,
+    insist: bool = False,
+    page_format: PageFormat = "html",
 ) -> Path:
-    """Write the report and queue it for MLflow; gives the HTML page."""
+    """Write the report and queue it for MLflow; gives the page in the format asked for."""
     from study.report import write_report
 
-    files = write_report(table, folder.path, folder.report)
+    files = write_report(table, folder.path, folder.report, insist=insist, page_format=page_format)
     outbox.put(projection.everything(review, table))
     outbox.put(report_entries(table, files, folder))
-    return files.html
+    return files.page
 
 
 def start_delivery(folder: StudyFolder, options: Options) -> delivery.Delivery:
@@ -59,12 +68,26 @@ def deliver(courier: delivery.Delivery, console: Console) -> Waiting:
         return courier.finish(DELIVERY_PATIENCE_S, show)
 
 
-def rewrite_report(name: str, options: Options, console: Console) -> tuple[TrialTable, Path]:
+def rewrite_report(
+    name: str,
+    options: Options,
+    console: Console,
+    *,
+    insist: bool = False,
+    page_format: PageFormat = "html",
+) -> tuple[TrialTable, Path]:
     """Write a study's report anew, as it stands, and deliver it."""
     folder = options.storage.study(name)
     spec = load_stored(folder)
     table = read_table(name, options)
-    page = publish(table, folder, Outbox(path=folder.outbox), review_of(spec))
+    page = publish(
+        table,
+        folder,
+        Outbox(path=folder.outbox),
+        review_of(spec),
+        insist=insist,
+        page_format=page_format,
+    )
     if running_process(folder, options.database_url) is None:
         deliver(start_delivery(folder, options), console)
     return table, page

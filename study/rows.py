@@ -80,7 +80,8 @@ def arm_row(arm: Arm, held: Provenance) -> ArmRow:
         epochs=arm.training.epochs,
         dimensions=arm.space.dimensions,
         conditions=arm.space.conditions,
-        sampler=arm.search.sampler,
+        sampler=arm.search.proposer,
+        design=arm.search.design,
         sweeps=arm.sweeps(),
         best_params=None,
         group=arm.group,
@@ -120,7 +121,7 @@ def _flat(data: Mapping[str, object], path: str = "") -> Iterable[tuple[str, str
 
 
 def _samplers(arms: Iterable[Arm]) -> str:
-    names = dict.fromkeys(arm.search.sampler for arm in arms if arm.space.dimensions)
+    names = dict.fromkeys(arm.search.proposer for arm in arms if arm.space.dimensions)
     return ", ".join(names) or "none"
 
 

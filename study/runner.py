@@ -13,6 +13,7 @@ from rich.console import Console
 from cluster.errors import ClusterError
 from cluster.session import require_answer
 from study.conductor import Conductor
+from study.design_check import require_same_points
 from study.errors import SpecError, StoreError
 from study.executors import EXECUTORS, Surroundings, require_gpus
 from study.files import write_whole
@@ -136,6 +137,7 @@ def _run(
         clerk = Clerk(progress.say)
         conductor = Conductor(spec, folder, ledger, listeners, clerk=clerk)
         lost.concerns(conductor)
+        require_same_points(conductor.books)
         # Fills in what a crash between result file and outbox has lost.
         outbox.put(projection.everything(review, trial_table(spec, folder, conductor.books)))
         is_finished = _execute(conductor, progress, _surroundings(spec, folder, options), options)

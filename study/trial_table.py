@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from search_spaces import Condition, Dimension
+from search_spaces import Condition, Design, Dimension
 
 ParamValue: TypeAlias = int | float | str | bool
 PhaseName: TypeAlias = Literal["search", "final"]
@@ -22,11 +23,18 @@ class StoredReport:
             metrics only.
         time_ms: When the driver received it, in milliseconds since 1970.
         metrics: Metric key to one value per replica, in the order of ``TrialRow.seeds``.
+        usage: What all replicas together used of the machine since the report before, by the
+            process that trained them: ``trained_s``, ``cpu_s``, on a GPU ``gpu_s`` (seconds times
+            the trial's share of it), and levels under MLflow's names of system metrics without
+            their ``system/``; see :meth:`trainables.usage.Meter.take`. What a lost process did
+            after its last report, and a trial that failed after its own, is not in it. Empty for
+            reports of the first versions.
     """
 
     epoch: int
     time_ms: int
     metrics: Mapping[str, tuple[float, ...]]
+    usage: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +68,13 @@ class TrialRow:
     folder: str
     started_ms: int
     finished_ms: int | None
+
+    def used(self, what: str) -> float:
+        """Sum up what was used of something over all reports: ``trained_s``, ``cpu_s``, ``gpu_s``.
+
+        Seconds of work; a trial without reports, and one of the first versions, gives 0.
+        """
+        return math.fsum(report.usage.get(what, 0.0) for report in self.reports)
 
     @property
     def is_over(self) -> bool:
@@ -98,6 +113,9 @@ class ArmRow:
         is_multi_label: Whether a sample may have several classes, or none.
         sampler: Who proposed its search trials: a sampler (``tpe``, ``random``) or a design
             (``sobol``, ``saltelli``).
+        design: The design, or None where a sampler proposed. Search trial i is its point i; of
+            Saltelli's, trials i with the same ``i // design.block_size(len(dimensions))`` are one
+            block, in SALib's order.
         conditions: For some dimensions, the choice of another one without which they have no
             value.
     """
@@ -118,6 +136,7 @@ class ArmRow:
     domain: str = "image"
     is_multi_label: bool = False
     sampler: str = "tpe"
+    design: Design | None = None
     conditions: Mapping[str, Condition] = field(default_factory=dict)
 
 
@@ -129,7 +148,7 @@ class TrialTable:
         study: Name of the study.
         objective: Metric key by which trials are compared, ``val/accuracy``.
         direction: Whether the objective is maximised or minimised.
-        sampler: Name of the sampler that proposed the search trials.
+        sampler: Names of the samplers and designs that proposed the search trials.
         arms: In the order of the study file.
         rows: By arm, phase and number.
         environment: Versions, hardware and commit: name to text.

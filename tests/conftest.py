@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -29,6 +30,10 @@ prepare_environment()
 
 # `uv run` sets it, and the program then says "uv run" before the commands that it proposes.
 os.environ.pop("UV", None)
+
+# A shell starts what runs in its background deaf to Ctrl-C, and children inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples everywhere; a deadline would be an assertion about time.
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)

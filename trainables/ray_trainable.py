@@ -24,9 +24,9 @@ class ChallengerTrainable(tune.Trainable):
 
     Its ``config`` holds plain data: ``trial`` (an encoded :class:`TrialConfig`), ``folder``,
     ``data_root``, ``cache``, ``cpus``, ``gpus``, ``objective`` (a metric key), ``stop_file`` and
-    ``timeout_s``. A result has
-    ``epoch``, ``metrics`` (JSON: a list per key; Tune flattens mappings), ``objective`` (mean
-    over the replicas, where the report has it) and, if the trial can have no result, ``failure``
+    ``timeout_s``. A result has ``epoch``, ``metrics`` (JSON: a list per key; Tune flattens
+    mappings), ``usage`` (JSON), ``objective`` (mean over the replicas, where the report has it)
+    and, if the trial can have no result, ``failure``
     with the reason: a trial that diverged would diverge again, so Ray is not asked to repeat it.
     A trial that was asked to stop says ``stopped``, one whose folder takes nothing ``storage``:
     neither has ended, and both go on when the study does.
@@ -53,6 +53,7 @@ class ChallengerTrainable(tune.Trainable):
             device=_device(config["gpus"]),
             stop_file=Path(config["stop_file"]) if config["stop_file"] else None,
             timeout_s=config["timeout_s"],
+            gpu_share=config["gpus"],
         )
         torch.set_num_threads(max(1, int(config["cpus"])))
         self._reports = self._train(trial, place)
@@ -76,6 +77,7 @@ class ChallengerTrainable(tune.Trainable):
         result: dict[str, Any] = {
             "epoch": report.epoch,
             "metrics": json.dumps(report.metrics),
+            "usage": json.dumps(report.usage),
             "done": report.epoch == self._epochs,
         }
         if result["done"]:

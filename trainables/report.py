@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,10 +15,14 @@ class Report:
         epoch: Epochs trained so far; 0 is the freshly initialised model.
         metrics: Metric key (``val/accuracy``) to one value per replica, in the order of the
             trial's replica seeds.
+        usage: What all replicas together used of the machine since the report before, as
+            :meth:`trainables.usage.Meter.take` gives it; empty where it was not measured. It is
+            no result: two reports of the same results are equal.
     """
 
     epoch: int
     metrics: Mapping[str, tuple[float, ...]]
+    usage: Mapping[str, float] = field(default_factory=dict, compare=False)
 
 
 def mean(values: tuple[float, ...]) -> float:
@@ -29,4 +32,8 @@ def mean(values: tuple[float, ...]) -> float:
 
 def standard_deviation(values: tuple[float, ...]) -> float:
     """Sample standard deviation (n - 1) over the replicas; 0 for a single replica."""
-    return statistics.stdev(values) if len(values) > 1 else 0.0
+    if len(values) == 1:
+        return 0.0
+    average = mean(values)
+    # The same as statistics.stdev, which takes 25 times as long: a large study has millions.
+    return math.hypot(*(value - average for value in values)) / math.sqrt(len(values) - 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from trainables.loop import require_finite
 from trainables.replicas import Replica, start_replicas, train_replicas
 from trainables.report import Report
 from trainables.time_limit import where_it_hung
+from trainables.usage import Meter
 from trainables.watch import Watch
 
 # Where an epoch is shorter, a stop waits for its end instead of going back to its beginning.
@@ -40,6 +41,7 @@ class TrialPlace:
         device: Where it computes.
         stop_file: Asks the trial to stop by being there, on the same storage; None if nobody may.
         timeout_s: How long the trial may train, over all its attempts; None for no limit.
+        gpu_share: The share of a GPU that it was given, where it computes on one.
     """
 
     folder: Path
@@ -47,6 +49,7 @@ class TrialPlace:
     device: torch.device
     stop_file: Path | None = None
     timeout_s: float | None = None
+    gpu_share: float = 1.0
 
 
 def run_trial(config: TrialConfig, place: TrialPlace) -> Iterator[Report]:
@@ -82,6 +85,7 @@ class _Attempt:
         config: The trial.
         place: Where it runs.
         watch: Whether it is to stop.
+        meter: What it uses.
         replicas: Its replicas, once they are started.
         reports: Reports so far, those of earlier attempts included.
         kept: Epoch and checkpoint of the last epoch's end, where it is not on disk and an epoch
@@ -93,6 +97,7 @@ class _Attempt:
     config: TrialConfig
     place: TrialPlace
     watch: Watch = field(init=False)
+    meter: Meter = field(init=False)
     replicas: Sequence[Replica] = ()
     reports: list[Report] = field(default_factory=list)
     kept: tuple[int, bytes] | None = None
@@ -103,6 +108,7 @@ class _Attempt:
         """Look at the same place as the trial."""
         place = self.place
         self.watch = Watch(stop_file=place.stop_file, timeout_s=place.timeout_s)
+        self.meter = Meter(device=place.device, gpu_share=place.gpu_share)
 
     @property
     def epoch(self) -> int:
@@ -113,11 +119,20 @@ class _Attempt:
 
     def run(self) -> Iterator[Report]:
         """Train from the newest checkpoint to the last epoch; the clock stands at each report."""
-        self.watch.go_on()
+        self._go_on()
         for report in self._reports():
             self.watch.pause()
+            self.meter.pause()
             yield report
-            self.watch.go_on()
+            self._go_on()
+
+    def _go_on(self) -> None:
+        self.watch.go_on()
+        self.meter.go_on()
+
+    def _at_step(self) -> None:
+        self.watch.at_step()
+        self.meter.look()
 
     def _reports(self) -> Iterator[Report]:
         place = self.place
@@ -125,12 +140,13 @@ class _Attempt:
         if hung is not None and place.timeout_s is not None:
             raise TimeLimitError(f"it hung {hung}")
         self.watch.at_step()
-        self.replicas = start_replicas(self.config, place.data, place.device, self.watch.at_step)
+        self.replicas = start_replicas(self.config, place.data, place.device, self._at_step)
         self._restore()
         append_attempt(place.folder, self.epoch)
         yield from self.reports
         began = self.watch.trained_s
-        for report in train_replicas(self.config, self.replicas, self.watch.at_step):
+        for found in train_replicas(self.config, self.replicas, self._at_step):
+            report = None if found is None else replace(found, usage=self.meter.take())
             if report is not None:
                 self.reports.append(report)
             self._end_epoch(self.watch.trained_s - began)
@@ -176,6 +192,7 @@ class _Attempt:
                 "config_hash": self.config.hash(),
                 "replicas": [replica.state.state_dict() for replica in self.replicas],
                 "reports": [(report.epoch, dict(report.metrics)) for report in self.reports],
+                "usage": [dict(report.usage) for report in self.reports],
                 "trained_s": self.watch.trained_s,
             }
         )
@@ -195,8 +212,12 @@ class _Attempt:
             )
         for replica, state in zip(self.replicas, payload["replicas"], strict=True):
             replica.state.load_state_dict(state)
-        self.reports = [Report(epoch=e, metrics=metrics) for e, metrics in payload["reports"]]
-        # Checkpoints of the first version do not say it.
+        # Checkpoints of the first versions say neither what was used nor for how long.
+        usages = payload.get("usage") or [{} for _ in payload["reports"]]
+        self.reports = [
+            Report(epoch=epoch, metrics=metrics, usage=usage)
+            for (epoch, metrics), usage in zip(payload["reports"], usages, strict=True)
+        ]
         self.watch.spent_s += payload.get("trained_s", 0.0)
 
 

@@ -23,7 +23,7 @@ from study.stored import load_stored
 from study.tracking import projection
 from study.tracking.context import review_of
 from study.tracking.outbox import Outbox, Waiting
-from study.tracking.published import comparison_entries
+from study.tracking.standings import standing_entries
 from study.trial_table import TrialTable
 
 
@@ -95,7 +95,7 @@ def gather(
     table = trial_table(spec, folder, books)
     keys = [entry.key for entry in books.entries()]
     ends = {str(key): read_end(folder.end(key)) for key in keys}
-    told = (*projection.everything(review_of(spec), table), *comparison_entries(table))
+    told = (*projection.everything(review_of(spec), table), *standing_entries(table))
     return Evidence(
         spec=spec,
         manifest=read_manifest(folder.manifest),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from study.store.results import decode_report
 from study.trial_table import StoredReport
 
 
@@ -39,8 +39,6 @@ def read_result_lines(path: Path) -> ResultLines:
 
 def _decoded(line: bytes) -> StoredReport | None:
     try:
-        data = json.loads(line)
-        metrics = {name: tuple(values) for name, values in data["metrics"].items()}
-        return StoredReport(epoch=data["epoch"], time_ms=data["time_ms"], metrics=metrics)
+        return decode_report(line)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

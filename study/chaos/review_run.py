@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from study.tracking.entries import CloseRun, Entry, LogMetrics, OpenRun
+from study.tracking.entries import CloseRun, Entry, LogMetrics, OpenRun, SetTags
 from study.tracking.review_copy import RUN_KEY_TAG
 
 # Name, parent, files and description of a run, which are looked at elsewhere, and the commit of
@@ -75,6 +75,9 @@ def _expected(run_key: str, entries: list[Entry]) -> ReviewRun:
     (opening,) = (entry for entry in entries if isinstance(entry, OpenRun))
     closings = [entry for entry in entries if isinstance(entry, CloseRun)]
     closing = closings[-1] if closings else None
+    further = {
+        k: v for entry in entries if isinstance(entry, SetTags) for k, v in entry.tags.items()
+    }
     return ReviewRun(
         run_key=run_key,
         name=opening.name,
@@ -83,7 +86,7 @@ def _expected(run_key: str, entries: list[Entry]) -> ReviewRun:
         end_ms=closing.end_ms if closing else None,
         parent_key=opening.parent_key,
         params=opening.params,
-        tags=_own_tags({**opening.tags, **(closing.tags if closing else {})}),
+        tags=_own_tags({**opening.tags, **(closing.tags if closing else {}), **further}),
         points=frozenset(_points(entries)),
     )
 

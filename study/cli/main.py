@@ -28,8 +28,10 @@ _LEAVE_S: Final = 2.0
 # Command to the first line of its help: `--help` loads no command.
 _COMMANDS = {
     "chaos": "Run a study while its parts are killed at random, and audit the result.",
+    "cluster": "Make the Ray cluster that studies run on: launch files for where it shall be.",
     "data": "Fetch datasets from their official sources, or check those that are there.",
     "demo": "Run a small, complete study on real MNIST digits; no download.",
+    "export": "Export a study's trials as a table: CSV or Parquet.",
     "list": "List datasets, models, methods, metrics, spaces, presets or studies.",
     "mlflow": "Open the tracking server on the results, or rebuild the review copy.",
     "report": "Write a study's figures, tables and HTML page anew.",

@@ -52,6 +52,7 @@ def _train(
         device=device,
         stop_file=surroundings.stop_file,
         timeout_s=surroundings.spec.resources.timeout_s,
+        gpu_share=surroundings.spec.resources.gpus,
     )
     try:
         for report in run_trial(assignment.config, place):

@@ -55,7 +55,8 @@ class ConductedSearcher(Searcher):
         if "metrics" in result:
             values = json.loads(result["metrics"])
             metrics = {name: tuple(replicas) for name, replicas in values.items()}
-            report = Report(epoch=result["epoch"], metrics=metrics)
+            usage = json.loads(result["usage"])
+            report = Report(epoch=result["epoch"], metrics=metrics, usage=usage)
             self._conductor.report(self._keys[trial_id], report)
 
     def on_trial_complete(

@@ -9,7 +9,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from study.figures.style import MUTED, add_caption, new_figure, styled
+from study.figures.sheet import finish, new_figure
+from study.figures.style import MUTED, styled
 from study.sensitivity import AttributionMaps, arm_label
 
 _COLOURS = "RdBu_r"
@@ -23,7 +24,7 @@ def draw(record: AttributionMaps) -> Figure:
     """
     with styled():
         n_rows, n_columns = len(record.arms) + 1, len(record.target)
-        figure = new_figure(1.0 + _ROW_INCHES * n_rows)
+        figure = new_figure(0.3 + _ROW_INCHES * n_rows)
         panels = figure.subplots(n_rows, n_columns, squeeze=False)
         for axes in panels.flat:
             _strip(axes)
@@ -38,7 +39,7 @@ def draw(record: AttributionMaps) -> Figure:
                 sign = "✓" if predicted == record.target[column] else "✗"
                 _write(panels[row, column], f"pred. {predicted} {sign}")
         _add_scale(figure, list(panels[1:].flat))
-        add_caption(figure, caption(record))
+        finish(figure, caption(record))
     return figure
 
 

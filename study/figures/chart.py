@@ -6,7 +6,7 @@ Matplotlib's figure of it (PNG, SVG), ``interactive.draw`` Plotly's; neither kno
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -54,7 +54,8 @@ class Series:
         is_hollow: Whether markers are outlines.
         opacity: From 0 to 1.
         hover: What a pointer is told at each point, or empty for its coordinates and interval.
-        ringed: Positions of the points that are marked out (what the search chose).
+        ringed: Positions of the points that are marked out.
+        ring_name: What the legend calls the rings.
     """
 
     name: str
@@ -69,13 +70,16 @@ class Series:
     opacity: float = 1.0
     hover: tuple[str, ...] = ()
     ringed: tuple[int, ...] = ()
+    ring_name: str = "chosen by the search"
 
     def __post_init__(self) -> None:
-        """Check that there is one of everything per point."""
+        """Check that there is one of everything per point, and a point for every ring."""
         lengths = {len(self.x), len(self.y)}
         lengths |= {len(each) for each in (self.low, self.high, self.hover) if each}
         if len(lengths) != 1 or bool(self.low) != bool(self.high):
             raise ValueError(f"Series {self.name!r}: one of everything per point, got {lengths}")
+        if any(not 0 <= place < len(self.x) for place in self.ringed):
+            raise ValueError(f"Series {self.name!r}: no point to ring among {self.ringed}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +93,7 @@ class Level:
         low: Lower end of its interval, or None without one.
         high: Upper end.
         axis: The axis on which the value lies: ``y`` is a horizontal line.
+        hover: What a pointer is told along it, or empty for its value and interval.
     """
 
     name: str
@@ -97,13 +102,14 @@ class Level:
     low: float | None = None
     high: float | None = None
     axis: Literal["x", "y"] = "y"
+    hover: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text:
-    """Words inside a panel, at a place in data coordinates."""
+    """Words inside a panel, at a place in data coordinates; without an ``x`` in its middle."""
 
-    x: float
+    x: float | None
     y: float
     words: str
     anchor: Literal["left", "center", "right"] = "center"
@@ -128,7 +134,7 @@ class Chart:
     Attributes:
         rows: Panels by row; rows may differ in length.
         caption: What is drawn, with n, unit and interval.
-        heights: Height of each row in inches; of all rows the default if empty.
+        heights: Height of each row in inches, its axes' names included; the default if empty.
         shares_y: Whether the panels of a row share their vertical axis.
     """
 
@@ -148,3 +154,8 @@ class Chart:
         """Give all panels, row by row."""
         for row in self.rows:
             yield from row
+
+
+def in_rows(panels: Sequence[Panel], columns: int) -> tuple[tuple[Panel, ...], ...]:
+    """Set panels out in rows of so many; the last may be shorter."""
+    return tuple(tuple(panels[i : i + columns]) for i in range(0, len(panels), columns))

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
-from study.figures.style import (
-    add_caption,
-    add_legend,
-    look,
-    new_figure,
-    styled,
-    use_integer_ticks,
-)
+from study.figures.chart import Axis, Chart, Level, Panel, Series
+from study.figures.hover import measured
+from study.figures.style import look
 from study.sensitivity import (
     CONFIDENCE,
+    ControlLevel,
     DimensionCurve,
     arm_label,
     dimension_axis,
@@ -26,52 +19,23 @@ from study.sensitivity import (
 from study.trial_table import ParamValue
 
 
-def draw(curves: Sequence[DimensionCurve]) -> Figure:
+def chart(curves: Sequence[DimensionCurve]) -> Chart:
     """Draw one panel per metric: line and band of the arm, levels and bands of its controls.
 
     Args:
         curves: Curves of one arm over one dimension, at least one; usually accuracy and AUC.
     """
-    with styled():
-        # Names of choices stand aslant below the axis.
-        figure = new_figure(4.5 if _is_categorical(curves[0]) else 3.7)
-        panels = figure.subplots(1, len(curves), squeeze=False)[0]
-        for axes, curve in zip(panels, curves, strict=True):
-            draw_panel(axes, curve)
-            axes.set_title(metric_label(curve.metric).title)
-            axes.set_ylabel(metric_label(curve.metric).axis)
-            axes.set_xlabel(dimension_axis(curve.dimension))
-        add_legend(figure, panels[0])
-        add_caption(figure, caption(curves[0]))
-    return figure
-
-
-def draw_panel(axes: Axes, curve: DimensionCurve) -> None:
-    """Draw one curve into a panel, without title and labels."""
-    factor = metric_label(curve.metric).factor
-    for control in curve.controls:
-        style, interval = look(control.method), control.interval
-        axes.axhspan(
-            interval.low * factor,
-            interval.high * factor,
-            color=style.colour,
-            alpha=0.10,
-            linewidth=0,
+    panels = tuple(
+        Panel(
+            title=metric_label(curve.metric).title,
+            x=dimension(curve, dimension_axis(curve.dimension)),
+            y=Axis(title=metric_label(curve.metric).axis),
+            series=(line(curve),),
+            levels=tuple(level(control, curve.metric) for control in curve.controls),
         )
-        axes.axhline(
-            interval.mean * factor,
-            color=style.colour,
-            linestyle=style.line,
-            linewidth=1.3,
-            label=arm_label(control.arm, control.method),
-        )
-    places = _places(curve)
-    _draw_arm(axes, curve, places, factor)
-    if _is_categorical(curve):
-        names = [str(point.value).replace("_", " ") for point in curve.points]
-        axes.set_xticks(places, names, rotation=35, ha="right", rotation_mode="anchor")
-    elif all(isinstance(point.value, int) for point in curve.points):
-        use_integer_ticks(axes)
+        for curve in curves
+    )
+    return Chart(rows=(panels,), caption=caption(curves[0]))
 
 
 def caption(curve: DimensionCurve) -> str:
@@ -94,48 +58,57 @@ def caption(curve: DimensionCurve) -> str:
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _draw_arm(axes: Axes, curve: DimensionCurve, places: Sequence[float], factor: float) -> None:
-    style = look(curve.method)
+def line(curve: DimensionCurve) -> Series:
+    """Give the arm's means with their intervals, and a ring around the chosen value."""
+    factor = metric_label(curve.metric).factor
     intervals = [point.interval for point in curve.points]
-    means = [interval.mean * factor for interval in intervals]
-    lows = [interval.low * factor for interval in intervals]
-    highs = [interval.high * factor for interval in intervals]
-    # Choices have no order, so that a line from one to the next would say nothing.
-    line = "none" if _is_categorical(curve) else style.line
-    if _is_categorical(curve):
-        axes.vlines(places, lows, highs, color=style.colour, alpha=0.5, linewidth=2)
-    else:
-        axes.fill_between(places, lows, highs, color=style.colour, alpha=0.22, linewidth=0)
-    axes.plot(
-        places,
-        means,
-        color=style.colour,
-        linestyle=line,
-        marker=style.marker,
-        label=arm_label(curve.arm, curve.method),
+    symbol = dimension_symbol(curve.dimension)
+    return Series(
+        name=arm_label(curve.arm, curve.method),
+        look=look(curve.method),
+        x=_places(curve),
+        y=tuple(interval.mean * factor for interval in intervals),
+        low=tuple(interval.low * factor for interval in intervals),
+        high=tuple(interval.high * factor for interval in intervals),
+        # Choices have no order, so that a line from one to the next would say nothing.
+        mark="points" if _is_categorical(curve) else "line",
+        hover=tuple(
+            f"{symbol} = {_number(point.value)}\n{measured(point.interval, curve.metric)}"
+            for point in curve.points
+        ),
+        ringed=tuple(i for i, p in enumerate(curve.points) if p.value == curve.chosen),
     )
-    for place, mean, point in zip(places, means, curve.points, strict=True):
-        if point.value == curve.chosen:
-            axes.plot(
-                [place],
-                [mean],
-                marker="o",
-                markersize=10,
-                markerfacecolor="none",
-                markeredgecolor=style.colour,
-                linestyle="none",
-                label="chosen by the search",
-            )
+
+
+def level(control: ControlLevel, metric: str) -> Level:
+    """Give a control's mean with its interval."""
+    factor, interval = metric_label(metric).factor, control.interval
+    return Level(
+        name=arm_label(control.arm, control.method),
+        look=look(control.method),
+        value=interval.mean * factor,
+        low=interval.low * factor,
+        high=interval.high * factor,
+        hover=measured(interval, metric),
+    )
+
+
+def dimension(curve: DimensionCurve, title: str) -> Axis:
+    """Give the axis of the dimension: whole numbers, numbers, or the names of choices."""
+    if _is_categorical(curve):
+        names = (str(point.value).replace("_", " ") for point in curve.points)
+        return Axis(title=title, ticks=tuple(zip(_places(curve), names, strict=True)))
+    return Axis(title=title, is_integer=all(isinstance(p.value, int) for p in curve.points))
 
 
 def _is_categorical(curve: DimensionCurve) -> bool:
     return any(isinstance(point.value, str | bool) for point in curve.points)
 
 
-def _places(curve: DimensionCurve) -> list[float]:
+def _places(curve: DimensionCurve) -> tuple[float, ...]:
     if _is_categorical(curve):
-        return [float(index) for index in range(len(curve.points))]
-    return [float(point.value) for point in curve.points]
+        return tuple(float(index) for index in range(len(curve.points)))
+    return tuple(float(point.value) for point in curve.points)
 
 
 def _number(value: ParamValue) -> str:

@@ -2,46 +2,46 @@
 
 from __future__ import annotations
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from collections.abc import Iterator, Sequence
 
-from study.figures.style import (
-    MUTED,
-    Look,
-    add_caption,
-    add_legend,
-    looks,
-    new_figure,
-    styled,
-)
+from study.figures.chart import Axis, Chart, Level, Panel, Series
+from study.figures.hover import measured
+from study.figures.style import MUTED, Look, looks
 from study.sensitivity import CONFIDENCE, MEAN_LAYER, ArmCosine, FilterCosine, Interval, arm_label
 
 _SPREAD = 0.56
 """Share of a layer's place over which the arms' markers are spread."""
 
+_STEP = _SPREAD / 9
+"""Distance between a network's marker and that of its initialisation."""
 
-def draw(record: FilterCosine) -> Figure:
+_CHANCE = Look(colour=MUTED, marker="", line="-")
+_DIVIDER = Look(colour=MUTED, marker="", line=":")
+
+
+def chart(record: FilterCosine) -> Chart:
     """Draw the mean signed cosine of every layer and arm with its interval.
 
     Filled markers are the trained networks, hollow ones the same networks at initialisation.
     """
-    with styled():
-        figure = new_figure(3.8)
-        axes = figure.subplots()
-        layers = _layers(record)
-        axes.axhline(record.chance, color=MUTED, linewidth=1, label="chance (random filters)")
-        styles = looks([arm.method for arm in record.arms])
-        for index, (arm, style) in enumerate(zip(record.arms, styles, strict=True)):
-            _draw_arm(axes, arm, style, _offset(index, len(record.arms)), layers)
-        if MEAN_LAYER in layers and len(layers) > 1:
-            axes.axvline(len(layers) - 1.5, color=MUTED, linewidth=0.8, linestyle=":")
-        axes.set_xticks(range(len(layers)), [_layer_name(layer) for layer in layers])
-        axes.set_xlim(-0.5, len(layers) - 0.5)
-        axes.set_ylabel("Mean signed filter cosine")
-        axes.set_title("Filter cosine per convolution layer")
-        add_legend(figure, axes)
-        add_caption(figure, caption(record))
-    return figure
+    layers = _layers(record)
+    styles = looks([arm.method for arm in record.arms])
+    offsets = [_offset(index, len(record.arms)) for index in range(len(record.arms))]
+    panel = Panel(
+        title="Filter cosine per convolution layer",
+        x=Axis(
+            ticks=tuple((float(i), _layer_name(layer)) for i, layer in enumerate(layers)),
+            limits=(-0.5, len(layers) - 0.5),
+        ),
+        y=Axis(title="Mean signed filter cosine"),
+        series=tuple(
+            series
+            for arm, style, offset in zip(record.arms, styles, offsets, strict=True)
+            for series in _arm(arm, style, offset, layers)
+        ),
+        levels=_levels(record, layers),
+    )
+    return Chart(rows=((panel,),), caption=caption(record), heights=(2.8,))
 
 
 def caption(record: FilterCosine) -> str:
@@ -71,37 +71,47 @@ def _offset(index: int, count: int) -> float:
     return 0.0 if count == 1 else (index / (count - 1) - 0.5) * _SPREAD
 
 
-def _draw_arm(
-    axes: Axes, arm: ArmCosine, style: Look, offset: float, layers: tuple[str, ...]
-) -> None:
-    step = _SPREAD / 9
-    for layer in arm.layers:
-        place = layers.index(layer.layer) + offset
-        if layer.initial is not None:
-            _draw_interval(axes, place - step / 2, layer.initial, style, is_filled=False)
-        _draw_interval(axes, place + step / 2, layer.last, style, is_filled=True)
-    axes.plot(
-        [],
-        [],
-        linestyle="none",
-        marker=style.marker,
-        color=style.colour,
-        label=arm_label(arm.arm, arm.method),
+def _levels(record: FilterCosine, layers: Sequence[str]) -> tuple[Level, ...]:
+    chance = Level(
+        name="chance (random filters)",
+        look=_CHANCE,
+        value=record.chance,
+        hover=f"{record.chance:g}",
     )
+    if MEAN_LAYER not in layers or len(layers) == 1:
+        return (chance,)
+    return chance, Level(name="", look=_DIVIDER, value=len(layers) - 1.5, axis="x")
 
 
-def _draw_interval(
-    axes: Axes, place: float, interval: Interval, style: Look, *, is_filled: bool
-) -> None:
-    axes.errorbar(
-        [place],
-        [interval.mean],
-        yerr=[[interval.mean - interval.low], [interval.high - interval.mean]],
-        fmt=style.marker,
-        color=style.colour,
-        markerfacecolor=style.colour if is_filled else "white",
-        alpha=1.0 if is_filled else 0.65,
-        capsize=2.5,
-        elinewidth=1.1,
-        markersize=5 if is_filled else 4,
+def _arm(arm: ArmCosine, style: Look, offset: float, layers: Sequence[str]) -> Iterator[Series]:
+    name = arm_label(arm.arm, arm.method)
+    places = {one.layer: layers.index(one.layer) + offset for one in arm.layers}
+    last = [(places[one.layer] + _STEP / 2, one.layer, one.last) for one in arm.layers]
+    initial = [
+        (places[one.layer] - _STEP / 2, f"{one.layer}, at initialisation", one.initial)
+        for one in arm.layers
+        if one.initial is not None
+    ]
+    yield _points(name, style, last, is_hollow=False)
+    if initial:
+        yield _points(name, style, initial, is_hollow=True)
+
+
+def _points(
+    name: str, style: Look, points: Sequence[tuple[float, str, Interval]], *, is_hollow: bool
+) -> Series:
+    intervals = [interval for _, _, interval in points]
+    return Series(
+        name=name,
+        look=style,
+        x=tuple(place for place, _, _ in points),
+        y=tuple(interval.mean for interval in intervals),
+        low=tuple(interval.low for interval in intervals),
+        high=tuple(interval.high for interval in intervals),
+        mark="points",
+        is_hollow=is_hollow,
+        opacity=0.65 if is_hollow else 1.0,
+        hover=tuple(
+            f"{layer}\n{measured(interval, 'filter_cosine/mean')}" for _, layer, interval in points
+        ),
     )

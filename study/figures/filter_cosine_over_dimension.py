@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-import math
-
-from matplotlib.figure import Figure
-
+from study.figures.chart import Axis, Chart, Level, Panel, in_rows
 from study.figures.dimension_curve import caption as curve_caption
-from study.figures.dimension_curve import draw_panel
-from study.figures.style import MUTED, add_caption, add_legend, new_figure, styled
-from study.sensitivity import MEAN_LAYER, FilterCosineCurves, dimension_axis
+from study.figures.dimension_curve import dimension, level, line
+from study.figures.style import MUTED, Look
+from study.sensitivity import MEAN_LAYER, DimensionCurve, FilterCosineCurves, dimension_axis
 
 _COLUMNS = 3
 _ROW_INCHES = 1.75
+_CHANCE = Look(colour=MUTED, marker="", line="-")
 
 
-def draw(record: FilterCosineCurves) -> Figure:
+def chart(record: FilterCosineCurves) -> Chart:
     """Draw one panel per layer, the mean over layers last, with chance as a line."""
-    with styled():
-        rows = math.ceil(len(record.curves) / _COLUMNS)
-        columns = min(_COLUMNS, len(record.curves))
-        figure = new_figure(1.5 + _ROW_INCHES * rows)
-        panels = list(figure.subplots(rows, columns, squeeze=False).flat)
-        for axes, curve in zip(panels, record.curves, strict=False):
-            axes.axhline(record.chance, color=MUTED, linewidth=1, label="chance")
-            draw_panel(axes, curve)
-            axes.set_title(_layer_name(curve.metric))
-        for axes in panels[len(record.curves) :]:
-            axes.set_visible(False)
-        for axes in panels[::columns]:
-            axes.set_ylabel("Filter cosine")
-        for axes in panels[max(0, len(record.curves) - columns) : len(record.curves)]:
-            axes.set_xlabel(dimension_axis(record.dimension).rpartition(", ")[2])
-        add_legend(figure, panels[0])
-        add_caption(figure, caption(record))
-    return figure
+    count = len(record.curves)
+    panels = [
+        _panel(record, curve, is_first=place % _COLUMNS == 0, is_lowest=place + _COLUMNS >= count)
+        for place, curve in enumerate(record.curves)
+    ]
+    rows = in_rows(panels, _COLUMNS)
+    return Chart(rows=rows, caption=caption(record), heights=(_ROW_INCHES,) * len(rows))
 
 
 def caption(record: FilterCosineCurves) -> str:
@@ -43,6 +30,21 @@ def caption(record: FilterCosineCurves) -> str:
         f"Mean signed cosine between the filters of a layer after training (lower: more "
         f"diverse); vertical axes differ. {curve_caption(record.curves[0])} "
         f"Grey line: chance, {record.chance:g}."
+    )
+
+
+def _panel(
+    record: FilterCosineCurves, curve: DimensionCurve, *, is_first: bool, is_lowest: bool
+) -> Panel:
+    """Draw a layer; only the first of a row and the lowest of a column name their axes."""
+    title = dimension_axis(record.dimension).rpartition(", ")[2] if is_lowest else ""
+    chance = Level(name="chance", look=_CHANCE, value=record.chance, hover=f"{record.chance:g}")
+    return Panel(
+        title=_layer_name(curve.metric),
+        x=dimension(curve, title),
+        y=Axis(title="Filter cosine" if is_first else ""),
+        series=(line(curve),),
+        levels=(chance, *(level(control, curve.metric) for control in curve.controls)),
     )
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
-from study.figures.style import Look, add_caption, add_legend, looks, new_figure, styled
+from study.figures.chart import Axis, Chart, Panel, Series
+from study.figures.hover import measured
+from study.figures.style import Look, looks
 from study.sensitivity import (
     CONFIDENCE,
     OCCLUSION_ORDERS,
@@ -19,23 +16,10 @@ from study.sensitivity import (
 )
 
 
-def draw(record: Robustness) -> Figure:
+def chart(record: Robustness) -> Chart:
     """Draw one panel per order of hiding: a line and band for every arm."""
-    with styled():
-        figure = new_figure(3.7)
-        panels: Sequence[Axes] = figure.subplots(1, len(OCCLUSION_ORDERS), sharey=True)
-        label = metric_label(record.metric)
-        for axes, order in zip(panels, OCCLUSION_ORDERS, strict=True):
-            curves = record.of_order(order)
-            styles = looks([curve.method for curve in curves])
-            for curve, style in zip(curves, styles, strict=True):
-                _draw_curve(axes, curve, style, label.factor)
-            axes.set_title(f"Hidden {order_label(order)}")
-            axes.set_xlabel("Hidden share of the positions [%]")
-        panels[0].set_ylabel(label.axis)
-        add_legend(figure, panels[0])
-        add_caption(figure, caption(record))
-    return figure
+    panels = tuple(_panel(record, order) for order in OCCLUSION_ORDERS)
+    return Chart(rows=(panels,), caption=caption(record), shares_y=True)
 
 
 def caption(record: Robustness) -> str:
@@ -51,22 +35,31 @@ def caption(record: Robustness) -> str:
     return " ".join((text, *record.notes))
 
 
-def _draw_curve(axes: Axes, curve: OcclusionCurve, style: Look, factor: float) -> None:
-    shares = [point.share * 100 for point in curve.points]
-    intervals = [point.interval for point in curve.points]
-    axes.fill_between(
-        shares,
-        [interval.low * factor for interval in intervals],
-        [interval.high * factor for interval in intervals],
-        color=style.colour,
-        alpha=0.15,
-        linewidth=0,
+def _panel(record: Robustness, order: str) -> Panel:
+    curves = record.of_order(order)
+    styles = looks([curve.method for curve in curves])
+    return Panel(
+        title=f"Hidden {order_label(order)}",
+        x=Axis(title="Hidden share of the positions [%]"),
+        y=Axis(title=metric_label(record.metric).axis),
+        series=tuple(
+            _line(curve, style, record.metric) for curve, style in zip(curves, styles, strict=True)
+        ),
     )
-    axes.plot(
-        shares,
-        [interval.mean * factor for interval in intervals],
-        color=style.colour,
-        linestyle=style.line,
-        marker=style.marker,
-        label=arm_label(curve.arm, curve.method),
+
+
+def _line(curve: OcclusionCurve, style: Look, metric: str) -> Series:
+    factor = metric_label(metric).factor
+    intervals = [point.interval for point in curve.points]
+    return Series(
+        name=arm_label(curve.arm, curve.method),
+        look=style,
+        x=tuple(point.share * 100 for point in curve.points),
+        y=tuple(interval.mean * factor for interval in intervals),
+        low=tuple(interval.low * factor for interval in intervals),
+        high=tuple(interval.high * factor for interval in intervals),
+        hover=tuple(
+            f"{point.share * 100:.3g}% hidden\n{measured(point.interval, metric)}"
+            for point in curve.points
+        ),
     )

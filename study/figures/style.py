@@ -1,19 +1,13 @@
-"""One look for all figures: colours by method, sizes, captions. No pyplot, no global state."""
+"""One look for all figures: colours by method, sizes, fonts. No pyplot, no global state."""
 
 from __future__ import annotations
 
-import io
-import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import MaxNLocator
 
 WIDTH_INCHES = 7.2
 """Width of a figure over two columns of a journal page (183 mm)."""
@@ -21,15 +15,13 @@ WIDTH_INCHES = 7.2
 MUTED = "#595959"
 """Colour of captions and of everything that is not data."""
 
-_CAPTION = "caption"
-_CHARACTERS_PER_INCH = 18.2
-
 _RC = {
     "font.family": "DejaVu Sans",
     "font.size": 8.5,
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
+    "axes.titley": 1.0,  # nothing stands above an axis: Matplotlib need not look at every drawing
     "axes.labelsize": 8.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -88,6 +80,21 @@ _SPARE = tuple(
     )
 )
 
+CHANCE_LOOK = Look(colour="#7a7a7a", marker="", line=":")
+"""What chance alone would give."""
+
+ZERO_LOOK = Look(colour="#7a7a7a", marker="", line="-")
+"""No difference."""
+
+PRUNED_LOOK = Look(colour="#7a7a7a", marker="v", line="-")
+"""Trials that were stopped early."""
+
+BEST_LOOK = Look(colour="#D55E00", marker="o", line="-")
+"""The best of many trials."""
+
+OTHER_LOOK = Look(colour="#7a7a7a", marker="o", line="-")
+"""The rest of them."""
+
 
 def look(method: str) -> Look:
     """Give the look of a method; one without its own gets the first spare look."""
@@ -107,52 +114,14 @@ def looks(methods: Sequence[str]) -> tuple[Look, ...]:
     return tuple(given)
 
 
+def looks_by_arm(arms: Iterable[tuple[str, str]]) -> dict[str, Look]:
+    """Give each arm of a figure its look; arms are pairs of name and method, repeated or not."""
+    distinct = dict(arms)
+    return dict(zip(distinct, looks(list(distinct.values())), strict=True))
+
+
 @contextmanager
 def styled() -> Iterator[None]:
     """Draw with the project's look; the caller's own settings come back afterwards."""
     with mpl.rc_context(_RC):  # type: ignore[arg-type]
         yield
-
-
-def new_figure(height_inches: float) -> Figure:
-    """Make an empty figure of the usual width whose layout avoids overlaps."""
-    layout = ConstrainedLayoutEngine(w_pad=0.07, h_pad=0.05, wspace=0.03, hspace=0.03)
-    return Figure(figsize=(WIDTH_INCHES, height_inches), layout=layout)
-
-
-def add_caption(figure: Figure, text: str) -> None:
-    """Write the caption below the axes, wrapped to the width."""
-    wrapped = textwrap.fill(text, int(figure.get_figwidth() * _CHARACTERS_PER_INCH))
-    caption = figure.supxlabel(wrapped, x=0.01, ha="left", fontsize=7.5, color=MUTED)
-    caption.set_gid(_CAPTION)
-
-
-def add_legend(figure: Figure, axes: Axes) -> None:
-    """Put one legend for all panels above them, from what is drawn in one of them."""
-    handles, names = axes.get_legend_handles_labels()
-    if handles:
-        figure.legend(handles, names, loc="outside upper left", ncols=min(len(names), 5))
-
-
-def use_integer_ticks(axes: Axes) -> None:
-    """Tick the horizontal axis at whole numbers only."""
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True))
-
-
-def render(figure: Figure, kind: str, *, has_caption: bool = True) -> bytes:
-    """Render a figure as ``png`` (200 dots per inch) or ``svg``; equal figures, equal bytes.
-
-    Args:
-        figure: What to render.
-        kind: ``png`` or ``svg``.
-        has_caption: False leaves the caption out, for pages that set it as text.
-    """
-    stream = io.BytesIO()
-    captions = figure.findobj(lambda artist: artist.get_gid() == _CAPTION)
-    for caption in captions:
-        caption.set_visible(has_caption)
-        caption.set_in_layout(has_caption)
-    metadata = {"Date": None} if kind == "svg" else {"Software": None}
-    with styled():
-        figure.savefig(stream, format=kind, dpi=200, metadata=metadata)
-    return stream.getvalue()

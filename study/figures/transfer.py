@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
-from study.figures.style import MUTED, add_caption, look, new_figure, styled
+from study.figures.chart import Axis, Chart, Level, Panel, Series, Text
+from study.figures.hover import measured
+from study.figures.style import Look, look
 from study.sensitivity import (
     CONFIDENCE,
     TRANSFER_METRICS,
@@ -20,7 +18,7 @@ from study.sensitivity import (
     metric_label,
 )
 
-_ROW_INCHES, _TARGET_INCHES, _FRAME_INCHES = 0.3, 0.7, 1.1
+_ROW_INCHES, _TARGET_INCHES = 0.3, 0.7
 _MARKERS: Mapping[SourceKind, str] = MappingProxyType({"own": "o", "arm": "s", "group": "D"})
 _NAMES: Mapping[SourceKind, str] = MappingProxyType(
     {
@@ -31,27 +29,17 @@ _NAMES: Mapping[SourceKind, str] = MappingProxyType(
 )
 
 
-def draw(record: Transfer) -> Figure:
+def chart(record: Transfer) -> Chart:
     """Draw a row of panels per target and a panel per metric: settings, with the level of Base."""
-    counts = [len(target.rows) for target in record.targets]
-    height = _FRAME_INCHES + sum(_TARGET_INCHES + _ROW_INCHES * count for count in counts)
-    with styled():
-        figure = new_figure(height)
-        panels = figure.subplots(
-            len(counts),
-            len(TRANSFER_METRICS),
-            squeeze=False,
-            sharey="row",
-            height_ratios=[_TARGET_INCHES + _ROW_INCHES * count for count in counts],
-        )
-        for row, target in zip(panels, record.targets, strict=True):
-            for axes, metric in zip(row, TRANSFER_METRICS, strict=True):
-                _draw_panel(axes, record.method, target, metric)
-            row[0].set_title(f"On {arm_label(target.arm, record.method)}")
-            _name_rows(row[0], record.method, target)
-        _add_legend(figure, [axes for row in panels for axes in row])
-        add_caption(figure, caption(record))
-    return figure
+    return Chart(
+        rows=tuple(
+            tuple(_panel(record.method, target, metric) for metric in TRANSFER_METRICS)
+            for target in record.targets
+        ),
+        caption=caption(record),
+        heights=tuple(_TARGET_INCHES + _ROW_INCHES * len(t.rows) for t in record.targets),
+        shares_y=True,
+    )
 
 
 def caption(record: Transfer) -> str:
@@ -73,73 +61,66 @@ def caption(record: Transfer) -> str:
     return " ".join(sentences)
 
 
-def _draw_panel(axes: Axes, method: str, target: TransferTarget, metric: str) -> None:
-    label, colour = metric_label(metric), look(method).colour
-    if metric in target.base:
-        _draw_base(axes, target, metric)
-    for place, row in enumerate(target.rows):
-        value = row.get(metric)
-        if value is None:
-            _say_why_not(axes, place, "not legal here" if row.is_illegal else "no result")
-            continue
-        mean, low, high = (
-            number * label.factor
-            for number in (value.interval.mean, value.interval.low, value.interval.high)
-        )
-        axes.errorbar(
-            [mean],
-            [place],
-            xerr=[[mean - low], [high - mean]],
-            fmt=_MARKERS[row.kind],
-            color=colour,
-            markerfacecolor=colour if row.kind == "own" else "white",
-            capsize=2.5,
-            elinewidth=1.2,
-            label=_NAMES[row.kind],
-        )
-    axes.set_xlabel(label.axis)
-    axes.grid(visible=True, axis="x")
-    axes.grid(visible=False, axis="y")
-
-
-def _draw_base(axes: Axes, target: TransferTarget, metric: str) -> None:
-    style, factor = look("base"), metric_label(metric).factor
-    interval = target.base[metric]
-    axes.axvspan(
-        interval.low * factor, interval.high * factor, color=style.colour, alpha=0.10, linewidth=0
-    )
-    axes.axvline(
-        interval.mean * factor,
-        color=style.colour,
-        linestyle=style.line,
-        linewidth=1.3,
-        label=arm_label("base", "base"),
-    )
-
-
-def _say_why_not(axes: Axes, place: int, text: str) -> None:
-    axes.text(
-        0.5,
-        place,
-        text,
-        transform=axes.get_yaxis_transform(),
-        ha="center",
-        va="center",
-        fontsize=7.5,
-        color=MUTED,
-    )
-
-
-def _name_rows(axes: Axes, method: str, target: TransferTarget) -> None:
+def _panel(method: str, target: TransferTarget, metric: str) -> Panel:
     names = [arm_label(row.source, method) for row in target.rows]
-    axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(names) - 0.5, -0.5)
+    is_first = metric == TRANSFER_METRICS[0]
+    return Panel(
+        title=f"On {arm_label(target.arm, method)}" if is_first else "",
+        x=Axis(title=metric_label(metric).axis),
+        y=Axis(
+            ticks=tuple((float(place), name) for place, name in enumerate(names)),
+            is_reversed=True,
+            limits=(-0.5, len(names) - 0.5),
+        ),
+        series=tuple(_points(method, target, metric)),
+        levels=tuple(_base(target, metric)),
+        texts=tuple(_words(target, metric)),
+    )
 
 
-def _add_legend(figure: Figure, panels: Sequence[Axes]) -> None:
-    shown: dict[str, Artist] = {}
-    for axes in panels:
-        for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
-            shown.setdefault(name, handle)
-    handles, names = list(shown.values()), list(shown)
-    figure.legend(handles, names, loc="outside upper left", ncols=len(shown))
+def _points(method: str, target: TransferTarget, metric: str) -> Iterator[Series]:
+    """Give the settings of each kind, in the order of their first rows."""
+    factor = metric_label(metric).factor
+    for kind in dict.fromkeys(row.kind for row in target.rows):
+        shown = [
+            (float(place), arm_label(row.source, method), value.interval)
+            for place, row in enumerate(target.rows)
+            if row.kind == kind and (value := row.get(metric)) is not None
+        ]
+        if shown:
+            yield Series(
+                name=_NAMES[kind],
+                look=Look(colour=look(method).colour, marker=_MARKERS[kind], line="-"),
+                x=tuple(interval.mean * factor for _, _, interval in shown),
+                y=tuple(place for place, _, _ in shown),
+                low=tuple(interval.low * factor for _, _, interval in shown),
+                high=tuple(interval.high * factor for _, _, interval in shown),
+                spread="x",
+                mark="points",
+                is_hollow=kind != "own",
+                hover=tuple(
+                    f"{name}\n{measured(interval, metric)}" for _, name, interval in shown
+                ),
+            )
+
+
+def _base(target: TransferTarget, metric: str) -> Iterator[Level]:
+    if metric in target.base:
+        interval, factor = target.base[metric], metric_label(metric).factor
+        yield Level(
+            name=arm_label("base", "base"),
+            look=look("base"),
+            value=interval.mean * factor,
+            low=interval.low * factor,
+            high=interval.high * factor,
+            axis="x",
+            hover=measured(interval, metric),
+        )
+
+
+def _words(target: TransferTarget, metric: str) -> Iterator[Text]:
+    """Say in the row of a setting without a value why it has none."""
+    for place, row in enumerate(target.rows):
+        if row.get(metric) is None:
+            words = "not legal here" if row.is_illegal else "no result"
+            yield Text(x=None, y=float(place), words=words)

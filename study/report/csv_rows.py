@@ -53,14 +53,14 @@ def curve_rows(curves: Sequence[DimensionCurve]) -> CsvRows:
                 "dimension": curve.dimension,
                 "value": point.value,
                 "is_chosen": point.value == curve.chosen,
-                **_interval(point.interval),
-                **_difference(point.to_base, "base"),
-                **_replicas(curve.seeds, point.replicas),
+                **interval_cells(point.interval),
+                **difference_cells(point.to_base, "base"),
+                **replica_cells(curve.seeds, point.replicas),
             }
             for point in curve.points
         ]
         rows += [
-            {"arm": control.arm, "metric": curve.metric, **_interval(control.interval)}
+            {"arm": control.arm, "metric": curve.metric, **interval_cells(control.interval)}
             for control in curve.controls
         ]
     return tuple(rows)
@@ -76,9 +76,9 @@ def comparison_rows(comparisons: Sequence[Comparison]) -> CsvRows:
             "model": row.model,
             "metric": measurement.metric,
             "against": comparison.against,
-            **_interval(measurement.interval),
-            **_difference(measurement.to_control, "control"),
-            **_replicas(row.seeds, measurement.replicas),
+            **interval_cells(measurement.interval),
+            **difference_cells(measurement.to_control, "control"),
+            **replica_cells(row.seeds, measurement.replicas),
             **{f"params/{name}": value for name, value in row.params.items()},
         }
         for comparison in comparisons
@@ -128,9 +128,9 @@ def _occlusion_rows(record: Robustness, curve: OcclusionCurve) -> CsvRows:
             **facts,
             "share": share,
             "is_area": one is curve.area,
-            **_interval(one.interval),
-            **_difference(one.to_base, "base"),
-            **_replicas(curve.seeds, one.replicas),
+            **interval_cells(one.interval),
+            **difference_cells(one.to_base, "base"),
+            **replica_cells(curve.seeds, one.replicas),
         }
         for share, one in zip(shares, found, strict=True)
     )
@@ -161,13 +161,13 @@ def _transfer_facts(target: TransferTarget, row: TransferRow) -> dict[str, Cell]
 
 
 def _transfer_row(row: TransferRow, value: TransferValue) -> dict[str, Cell]:
-    to_own = _difference(value.to_own, "own")
+    to_own = difference_cells(value.to_own, "own")
     return {
         "metric": value.metric,
-        **_interval(value.interval),
-        **_difference(value.to_base, "base"),
+        **interval_cells(value.interval),
+        **difference_cells(value.to_base, "base"),
         **{name if "own" in name else f"{name}_to_own": cell for name, cell in to_own.items()},
-        **_replicas(row.seeds, value.replicas),
+        **replica_cells(row.seeds, value.replicas),
     }
 
 
@@ -179,10 +179,10 @@ def filter_cosine_rows(record: FilterCosine) -> CsvRows:
             "method": arm.method,
             "layer": layer.layer,
             "epoch": arm.epoch,
-            **_interval(layer.last),
+            **interval_cells(layer.last),
             "pair_std": layer.pair_std,
-            **_optional("initial", layer.initial),
-            **_optional("relative", layer.relative),
+            **optional_cells("initial", layer.initial),
+            **optional_cells("relative", layer.relative),
             "chance": record.chance,
         }
         for arm in record.arms
@@ -227,7 +227,8 @@ def attribution_rows(record: AttributionMaps) -> CsvRows:
     )
 
 
-def _interval(interval: Interval) -> dict[str, Cell]:
+def interval_cells(interval: Interval) -> dict[str, Cell]:
+    """Give a mean with its ends and n."""
     return {
         "mean": interval.mean,
         "low": interval.low,
@@ -236,14 +237,16 @@ def _interval(interval: Interval) -> dict[str, Cell]:
     }
 
 
-def _optional(prefix: str, interval: Interval | None) -> dict[str, Cell]:
+def optional_cells(prefix: str, interval: Interval | None) -> dict[str, Cell]:
+    """Give an interval that may be missing under names with a prefix."""
     names = ("mean", "low", "high")
     return {
         f"{prefix}_{name}": None if interval is None else getattr(interval, name) for name in names
     }
 
 
-def _difference(corrected: CorrectedDifference | None, name: str) -> dict[str, Cell]:
+def difference_cells(corrected: CorrectedDifference | None, name: str) -> dict[str, Cell]:
+    """Give a paired difference to what is named; nothing without one."""
     if corrected is None:
         return {}
     difference = corrected.difference
@@ -258,5 +261,6 @@ def _difference(corrected: CorrectedDifference | None, name: str) -> dict[str, C
     }
 
 
-def _replicas(seeds: Sequence[int], values: Sequence[float]) -> dict[str, Cell]:
+def replica_cells(seeds: Sequence[int], values: Sequence[float]) -> dict[str, Cell]:
+    """Give every replica's value under its seed."""
     return {f"seed_{seed}": value for seed, value in zip(seeds, values, strict=True)}

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import TypeAlias
 
 from study import figures
 from study.errors import ReportError
-from study.report import csv_rows, tables
-from study.report.exhibit import Exhibit, Missing, Source, attempt
+from study.report import (
+    arms_exhibits,
+    csv_rows,
+    global_exhibits,
+    mechanism_exhibits,
+    search_exhibits,
+    tables,
+)
+from study.report.exhibit import Exhibit, Made, Source, attempt, stem
 from study.report.transfer_table import transfer_table
 from study.sensitivity import (
     CONTROLS,
@@ -37,8 +42,6 @@ from study.sensitivity import (
     transfer_methods,
 )
 from study.trial_table import ArmRow
-
-Made: TypeAlias = Iterator[Exhibit | Missing]
 
 CURVE_METRICS = ("test/accuracy", "test/auc")
 """The panels of a curve over a dimension, as in the paper's figure 4."""
@@ -104,13 +107,22 @@ def search_histories(source: Source) -> Made:
 EXHIBITS: Mapping[str, Callable[[Source], Made]] = MappingProxyType(
     {
         "comparison": comparison,
+        "ranks": arms_exhibits.ranks,
         "dimension_curves": dimension_curves,
+        "arms_over_dimensions": arms_exhibits.arms_over_dimensions,
+        "importances": global_exhibits.importances,
+        "interactions": global_exhibits.pair_interactions,
+        "partial_dependences": global_exhibits.partial_dependences,
         "transfers": transfers,
         "occlusions": occlusions,
         "filter_cosines": filter_cosines,
         "filter_cosine_curves": filter_cosine_curves,
+        "filter_cosines_over_epochs": mechanism_exhibits.filter_cosines_over_epochs,
+        "cosines_and_accuracies": mechanism_exhibits.cosines_and_accuracies,
         "attribution_maps": attribution_maps,
         "search_histories": search_histories,
+        "explored_regions": search_exhibits.explored_regions,
+        "costs": search_exhibits.costs,
     }
 )
 
@@ -143,11 +155,10 @@ def _comparison(source: Source) -> Exhibit:
 def _curves(source: Source, arm: ArmRow, dimension: str, title: str) -> Exhibit:
     curves = [over_dimension(source.table, arm.name, dimension, m) for m in CURVE_METRICS]
     return Exhibit(
-        name=_stem(arm.name, "over", dimension),
+        name=stem(arm.name, "over", dimension),
         title=title,
         arms=(arm.name,),
-        caption=figures.dimension_curve.caption(curves[0]),
-        figure=figures.dimension_curve.draw(curves),
+        chart=figures.dimension_curve.chart(curves),
         tables=tuple(tables.curve_table(curve) for curve in curves),
         rows=csv_rows.curve_rows(curves),
         notes=_notes(curves),
@@ -157,11 +168,10 @@ def _curves(source: Source, arm: ArmRow, dimension: str, title: str) -> Exhibit:
 def _transfer(source: Source, method: str, title: str) -> Exhibit:
     record = transfer(source.table, method)
     return Exhibit(
-        name=_stem(method, "transfer"),
+        name=stem(method, "transfer"),
         title=title,
         arms=tuple(target.arm for target in record.targets),
-        caption=figures.transfer.caption(record),
-        figure=figures.transfer.draw(record),
+        chart=figures.transfer.chart(record),
         tables=tuple(transfer_table(record, target) for target in record.targets),
         rows=csv_rows.transfer_rows(record),
         notes=record.notes,
@@ -176,11 +186,10 @@ def _occlusion(source: Source, setting: Setting, title: str) -> Exhibit:
         for show in (tables.occlusion_table, tables.occlusion_difference_table)
     ]
     return Exhibit(
-        name=_stem("robustness", setting.dataset, setting.model),
+        name=stem("robustness", setting.dataset, setting.model),
         title=title,
         arms=tuple(arm.name for arm in setting.arms),
-        caption=figures.robustness.caption(record),
-        figure=figures.robustness.draw(record),
+        chart=figures.robustness.chart(record),
         tables=tuple(table for table in shown if table.rows),
         rows=csv_rows.robustness_rows(record),
         notes=record.notes,
@@ -190,11 +199,10 @@ def _occlusion(source: Source, setting: Setting, title: str) -> Exhibit:
 def _filter_cosine(source: Source, setting: Setting, title: str) -> Exhibit:
     record = filter_cosine(source.table, setting)
     return Exhibit(
-        name=_stem("filter-cosine", setting.dataset, setting.model),
+        name=stem("filter-cosine", setting.dataset, setting.model),
         title=title,
         arms=tuple(arm.name for arm in setting.arms),
-        caption=figures.filter_cosine.caption(record),
-        figure=figures.filter_cosine.draw(record),
+        chart=figures.filter_cosine.chart(record),
         tables=(tables.filter_cosine_table(record),),
         rows=csv_rows.filter_cosine_rows(record),
         notes=record.notes,
@@ -204,11 +212,10 @@ def _filter_cosine(source: Source, setting: Setting, title: str) -> Exhibit:
 def _filter_cosine_curves(source: Source, arm: ArmRow, dimension: str, title: str) -> Exhibit:
     record = filter_cosine_over_dimension(source.table, arm.name, dimension)
     return Exhibit(
-        name=_stem(arm.name, "filter-cosine-over", dimension),
+        name=stem(arm.name, "filter-cosine-over", dimension),
         title=title,
         arms=(arm.name,),
-        caption=figures.filter_cosine_over_dimension.caption(record),
-        figure=figures.filter_cosine_over_dimension.draw(record),
+        chart=figures.filter_cosine_over_dimension.chart(record),
         rows=csv_rows.curve_rows(record.curves),
         notes=_notes(record.curves),
     )
@@ -226,12 +233,11 @@ def _attribution_maps(source: Source, setting: Setting, arm: ArmRow, title: str)
     names.append(arm.name)
     record = read_attribution_maps(source.table, source.folder, names)
     return Exhibit(
-        name=_stem(arm.name, "attribution-maps"),
+        name=stem(arm.name, "attribution-maps"),
         title=title,
         arms=tuple(names),
         caption=figures.attribution_maps.caption(record),
-        figure=figures.attribution_maps.draw(record),
-        is_vector=False,
+        image=figures.attribution_maps.draw(record),
         rows=csv_rows.attribution_rows(record),
         notes=tuple(notes),
     )
@@ -240,11 +246,10 @@ def _attribution_maps(source: Source, setting: Setting, arm: ArmRow, title: str)
 def _history(source: Source, arm: ArmRow, title: str) -> Exhibit:
     record = search_history(source.table, arm.name)
     return Exhibit(
-        name=_stem(arm.name, "search-history"),
+        name=stem(arm.name, "search-history"),
         title=title,
         arms=(arm.name,),
-        caption=figures.search_history.caption(record),
-        figure=figures.search_history.draw(record),
+        chart=figures.search_history.chart(record),
         tables=(tables.history_table(record),),
         rows=csv_rows.history_rows(record),
     )
@@ -264,7 +269,3 @@ def _notes(curves: list[DimensionCurve] | tuple[DimensionCurve, ...]) -> tuple[s
 
 def _label(arm: ArmRow) -> str:
     return arm_label(arm.name, arm.method)
-
-
-def _stem(*parts: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", " ".join(parts).lower()).strip("-")

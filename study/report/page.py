@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import jinja2
+from markupsafe import Markup
 
-from study import figures
 from study.report.exhibit import Exhibit
 from study.report.paper import reference_table
+from study.report.picture import Picture
+from study.report.script import STILL_POLICY, figure_data, script
 from study.report.summary import Summary
 from study.report.tables import Table, failures_table
 from study.sensitivity import settings
@@ -22,22 +23,29 @@ _TOGETHER = re.compile(r"\[[+−\d][^\]]*\]|\b\w+ [<=] [\d.]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shown:
-    """An exhibit as the template needs it: its figure is an address that holds the image."""
+    """An exhibit as the template needs it: its picture is an address that holds the image."""
 
     name: str
     title: str
     caption: str
-    image: str
+    picture: str
+    data: Markup
     tables: tuple[Table, ...]
 
 
-def render_page(table: TrialTable, summary: Summary, exhibits: Sequence[Exhibit]) -> str:
+def render_page(
+    table: TrialTable,
+    summary: Summary,
+    exhibits: Sequence[Exhibit],
+    pictures: Mapping[str, Picture | None],
+) -> str:
     """Render the page; it loads nothing, from the network or from disk.
 
     Args:
         table: Trials of the study.
         summary: The written summary, with what is missing.
         exhibits: Figures and tables, in order.
+        pictures: Name of an exhibit to its figure, rendered.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("study.report", "."),
@@ -49,12 +57,17 @@ def render_page(table: TrialTable, summary: Summary, exhibits: Sequence[Exhibit]
     environment.filters["unbroken"] = _unbroken
     references = [reference_table(setting) for setting in settings(table)]
     failures = failures_table(table)
+    scripts = script() if any(exhibit.chart for exhibit in exhibits) else None
     return environment.get_template("page.html.j2").render(
         table=table,
         summary=summary,
-        exhibits=[_show(exhibit) for exhibit in exhibits],
+        exhibits=[_show(exhibit, pictures.get(exhibit.name)) for exhibit in exhibits],
         references=[reference for reference in references if reference is not None],
         failures=failures if failures.rows else None,
+        policy=STILL_POLICY if scripts is None else scripts.policy,
+        # Markup: the policy lets these run and no others, whatever a name may smuggle in.
+        own=None if scripts is None else Markup(scripts.own),
+        plotly=None if scripts is None else scripts.plotly,
     )
 
 
@@ -63,18 +76,13 @@ def _unbroken(text: str) -> str:
     return _TOGETHER.sub(lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
 
 
-def _show(exhibit: Exhibit) -> _Shown:
+def _show(exhibit: Exhibit, picture: Picture | None) -> _Shown:
     return _Shown(
         name=exhibit.name,
         title=exhibit.title,
-        caption=exhibit.caption,
-        image="" if exhibit.figure is None else _address(exhibit),
+        caption=exhibit.words,
+        picture="" if picture is None else picture.address,
+        # Markup: no character of it can end the element that it stands in.
+        data=Markup("" if exhibit.chart is None else figure_data(exhibit.chart)),
         tables=exhibit.tables,
     )
-
-
-def _address(exhibit: Exhibit) -> str:
-    assert exhibit.figure is not None
-    kind, mime = ("svg", "image/svg+xml") if exhibit.is_vector else ("png", "image/png")
-    content = figures.render(exhibit.figure, kind, has_caption=False)
-    return f"data:{mime};base64,{base64.b64encode(content).decode('ascii')}"

@@ -1,5 +1,6 @@
 """What the trials of a study show: pure functions from a trial table to frozen records."""
 
+from study.sensitivity.arm_curves import ArmCurves, arm_curves, shared_sweeps
 from study.sensitivity.attribution_maps import AttributionMaps, read_attribution_maps
 from study.sensitivity.comparison import (
     COMPARED_METRICS,
@@ -9,6 +10,21 @@ from study.sensitivity.comparison import (
     Measurement,
     compare,
 )
+from study.sensitivity.cosine_and_accuracy import (
+    ArmCloud,
+    Correlation,
+    CosineAndAccuracy,
+    TrialPoint,
+    cosine_and_accuracy,
+)
+from study.sensitivity.cosine_over_epochs import (
+    CosineOverEpochs,
+    EpochCurve,
+    EpochPoint,
+    LayerOverEpochs,
+    cosine_over_epochs,
+)
+from study.sensitivity.cost import Cost, CostRow, cost
 from study.sensitivity.filter_cosine import (
     MEAN_LAYER,
     ArmCosine,
@@ -45,6 +61,7 @@ from study.sensitivity.over_dimension import (
     over_dimension,
     swept_dimensions,
 )
+from study.sensitivity.ranks import AverageRanks, MethodRank, average_ranks, critical_difference
 from study.sensitivity.robustness import (
     OCCLUSION_ORDERS,
     OcclusionArea,
@@ -60,7 +77,9 @@ from study.sensitivity.sample_intervals import (
     sample_intervals,
 )
 from study.sensitivity.search_history import HistoryPoint, SearchHistory, search_history
+from study.sensitivity.search_points import SearchPoint, SearchPoints, search_points
 from study.sensitivity.settings import CONTROLS, Setting, control_of, describe_state, settings
+from study.sensitivity.sweep_effect import SweepEffect, sweep_effect
 from study.sensitivity.transfer import (
     TRANSFER_METRICS,
     SourceKind,
@@ -80,23 +99,35 @@ __all__ = [
     "OCCLUSION_ORDERS",
     "TEST_METRICS",
     "TRANSFER_METRICS",
+    "ArmCloud",
     "ArmComparison",
     "ArmCosine",
+    "ArmCurves",
     "ArmSampleIntervals",
     "AttributionMaps",
+    "AverageRanks",
     "Comparison",
     "ControlLevel",
     "CorrectedDifference",
+    "Correlation",
+    "CosineAndAccuracy",
+    "CosineOverEpochs",
+    "Cost",
+    "CostRow",
     "CurvePoint",
     "DimensionCurve",
     "Direction",
+    "EpochCurve",
+    "EpochPoint",
     "FilterCosine",
     "FilterCosineCurves",
     "HistoryPoint",
     "Interval",
     "LayerCosine",
+    "LayerOverEpochs",
     "MajorityClass",
     "Measurement",
+    "MethodRank",
     "MetricLabel",
     "OcclusionArea",
     "OcclusionCurve",
@@ -105,16 +136,26 @@ __all__ = [
     "Robustness",
     "SampleInterval",
     "SearchHistory",
+    "SearchPoint",
+    "SearchPoints",
     "Setting",
     "SourceKind",
+    "SweepEffect",
     "Transfer",
     "TransferRow",
     "TransferTarget",
     "TransferValue",
+    "TrialPoint",
+    "arm_curves",
     "arm_label",
+    "average_ranks",
     "compare",
     "control_of",
     "correct",
+    "cosine_and_accuracy",
+    "cosine_over_epochs",
+    "cost",
+    "critical_difference",
     "describe_state",
     "dimension_axis",
     "dimension_symbol",
@@ -131,7 +172,10 @@ __all__ = [
     "robustness",
     "sample_intervals",
     "search_history",
+    "search_points",
     "settings",
+    "shared_sweeps",
+    "sweep_effect",
     "swept_dimensions",
     "t_interval",
     "transfer",

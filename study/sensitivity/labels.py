@@ -5,7 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from study.dimension_labels import dimension_axis, dimension_symbol
+
 Direction: TypeAlias = Literal["maximise", "minimise"]
+
+__all__ = [
+    "Direction",
+    "MetricLabel",
+    "arm_label",
+    "dimension_axis",
+    "dimension_symbol",
+    "metric_label",
+    "order_label",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,25 +79,6 @@ _FILTER_METRICS = {
     "filter_cosine_absolute": "|filter cosine|",
     "filter_cosine_relative": "|filter cosine| over its value for random filters",
 }
-_DIMENSIONS = {
-    "top_k": ("K", "Classes whose attribution may be drawn, K"),
-    "n_features": ("N", "Challenged input features, N"),
-    "alpha": ("α", "Decrease of a challenged feature, α"),
-    "beta": ("β", "Increase of a challenged feature, β"),
-    "split": ("split", "Changed share of a batch"),
-    "a_share": ("A share", "Share of the challenged samples that are lowered"),
-    "attribution": ("attribution", "Attribution that ranks the features"),
-    "budget": ("ε", "Radius of the attack, ε"),
-    "steps": ("steps", "Steps of the attack"),
-    "step_size": ("step", "Step of the attack as a share of ε"),
-    "concentration": ("a", "Concentration of the mixing share, a"),
-    "probability": ("p", "Probability of a change, p"),
-    "max_area": ("largest area", "Largest erased share of an image"),
-    "mix": ("chance", "Weight of chance beside relevance"),
-    "threshold": ("threshold", "Score from which a position is dropped"),
-    "masked_share": ("masked", "Masked share of the features"),
-    "weight": ("λ", "Weight of the divergence, λ"),
-}
 _METHODS = {
     "base": "Base",
     "base_finetune": "Base, fine-tuned",
@@ -122,16 +115,6 @@ def metric_label(key: str) -> MetricLabel:
     if group == "occlusion":
         return _occlusion_label(key, last)
     return _label(key, _PLAIN, "maximise")
-
-
-def dimension_symbol(dimension: str) -> str:
-    """Give the paper's symbol of a dimension, or its own name: ``top_k`` is K."""
-    return _DIMENSIONS.get(dimension, (dimension, dimension))[0]
-
-
-def dimension_axis(dimension: str) -> str:
-    """Say what a dimension is, for the axis of a figure."""
-    return _DIMENSIONS.get(dimension, (dimension, dimension))[1]
 
 
 def order_label(order: str) -> str:

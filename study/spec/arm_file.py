@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from search_spaces import SPACES, Limits, Rule, Space, SpaceError, resolve
+from search_spaces import SPACES, Limits, Rule, Space, SpaceError, check_design, resolve
 from study.spec.arm import Arm, dataset_limits, method_rules
 from study.spec.groups import OwnArm, expand, shared_limits, with_baselines
 from study.spec.merging import holds, merge
@@ -153,6 +153,7 @@ def _arm(raw: _RawArm) -> Arm:
             "tell how the others go."
         )
     _check_config(raw.where, arm)
+    _check_design(raw, arm)
     return replace(arm, sensitivity=_sweeps(raw, arm))
 
 
@@ -218,7 +219,10 @@ def _notes(raw: _RawArm, arm: Arm) -> list[str]:
         f"'method' sets {held}; not searched.": held,
         f"{unswept} is not searched; no sweep.": unswept,
     }
-    return [f"arm {raw.name}: {note}" for note, names in said.items() if names]
+    found = [note for note, names in said.items() if names]
+    design = arm.search.design if arm.space.dimensions else None
+    even = None if design is None else design.note(arm.search.trials)
+    return [f"arm {raw.name}: {note}" for note in (*found, *([even] if even else ()))]
 
 
 def _check_config(where: str, arm: Arm) -> None:
@@ -229,6 +233,25 @@ def _check_config(where: str, arm: Arm) -> None:
             arm.trial_config(point, (0,), is_final=False)
     except ConfigError as error:
         raise ConfigError(f"{where}.{error}") from None
+
+
+def _check_design(raw: _RawArm, arm: Arm) -> None:
+    design = arm.search.design
+    is_own = holds(raw.own, ("search", "design"))
+    # The defaults' design passes by an arm that searches nothing, as their space does.
+    if design is None or not (arm.space.dimensions or is_own):
+        return
+    if holds(raw.own, ("search", "sampler")):
+        raise ConfigError(
+            f"{raw.where}.search.sampler is given, but {raw.path('search', 'design')}.search."
+            f"design is {design.name!r} and proposes the trials; remove it, or write "
+            "'design: null' beside it."
+        )
+    try:
+        check_design(design, arm.space, arm.search.trials)
+    except SpaceError as error:
+        # Also where the defaults say it: it may be right for other arms.
+        raise ConfigError(f"{raw.where}.search.{error}") from None
 
 
 def _check_defaults(defaults: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 # Alternatives with a name, for which the name alone may stand.
-_TAGGED = ("dataset", "model", "method", "optimiser")
+_TAGGED = ("dataset", "model", "method", "optimiser", "design")
 
 
 def merge(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

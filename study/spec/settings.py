@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from search_spaces import Design
 from trainables.checks import require
+from trainables.errors import ConfigError
 
 Direction = Literal["maximise", "minimise"]
 
@@ -39,6 +41,9 @@ class Search:
 
     Attributes:
         sampler: ``tpe`` (tree-structured Parzen estimator) or ``random``.
+        design: ``sobol`` or ``saltelli``, whose points are then the trials instead of what a
+            sampler proposes; None for the sampler. ``{name: saltelli, second_order: true}`` for
+            interactions of pairs.
         trials: Trials per arm.
         startup_trials: Trials that TPE draws at random before it models anything.
         scheduler: ``none``, or ``asha``, which stops trials that fall behind.
@@ -46,6 +51,7 @@ class Search:
     """
 
     sampler: Literal["tpe", "random"] = "tpe"
+    design: Design | None = None
     trials: int = 60
     startup_trials: int = 10
     scheduler: Literal["none", "asha"] = "none"
@@ -57,6 +63,17 @@ class Search:
         require(
             self.startup_trials >= 1, "startup_trials", "must be at least 1", self.startup_trials
         )
+        if self.design is not None and self.scheduler != "none":
+            raise ConfigError(
+                f"scheduler must be 'none' with design {self.design.name!r}, got "
+                f"{self.scheduler!r}: a design needs the full budget of every trial; write "
+                "'scheduler: none' beside it."
+            )
+
+    @property
+    def proposer(self) -> str:
+        """Who proposes the trials: the name of the design, or of the sampler."""
+        return self.sampler if self.design is None else self.design.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

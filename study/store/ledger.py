@@ -14,14 +14,14 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from search_spaces import ParamValue, Space
-from search_spaces.optuna_space import SamplerName, point, sampler, suggest
+from search_spaces import Design, ParamValue, Space
+from search_spaces.optuna_space import DesignSampler, SamplerName, point, sampler, suggest
 from study.errors import StoreError
 from study.store.connection import connection_options
 from study.store.ends import End, EndState
@@ -63,7 +63,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplerSettings:
-    """How points are proposed.
+    """How a sampler proposes points.
 
     Attributes:
         name: Name of the sampler.
@@ -74,6 +74,31 @@ class SamplerSettings:
     name: SamplerName
     seed: int
     startup_trials: int
+
+    def proposer(self, space: Space, number: int) -> optuna.samplers.BaseSampler:  # noqa: ARG002
+        """Make who proposes the trial of a number."""
+        # A process that starts again goes on with fresh numbers instead of its first ones.
+        return sampler(self.name, (self.seed + number) % 2**32, self.startup_trials)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DesignSettings:
+    """Which design's points are proposed.
+
+    Attributes:
+        design: The design.
+        seed: Seed; a trial's point depends on it and on the trial's number alone.
+    """
+
+    design: Design
+    seed: int
+
+    def proposer(self, space: Space, number: int) -> optuna.samplers.BaseSampler:  # noqa: ARG002
+        """Make who proposes the trial of a number."""
+        return DesignSampler(self.design, space, self.seed)
+
+
+ProposerSettings: TypeAlias = SamplerSettings | DesignSettings
 
 
 class Ledger:
@@ -104,10 +129,10 @@ class Ledger:
         arm: str,
         number: int,
         space: Space,
-        settings: SamplerSettings,
+        settings: ProposerSettings,
         replicas: int | None = None,
     ) -> Entry:
-        """Ask the sampler for an arm's search trial of a number.
+        """Ask the sampler or design for an arm's search trial of a number.
 
         Asking for the same number again gives the same trial: a database that went away may have
         kept what it did not live to answer.
@@ -124,12 +149,7 @@ class Ledger:
         """
         self._file.require_unchanged()
         study = self._study(arm, "search")
-        study.sampler = sampler(
-            # A process that starts again goes on with fresh numbers instead of its first ones.
-            settings.name,
-            (settings.seed + number) % 2**32,
-            settings.startup_trials,
-        )
+        study.sampler = settings.proposer(space, number)
         known = self._known(arm, "search", number)
         if known is not None and not _is_half_asked(known):
             return _entry(TrialKey(arm=arm, phase="search", number=number), known)

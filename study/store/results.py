@@ -15,9 +15,14 @@ from study.trial_table import StoredReport
 
 def append_report(path: Path, report: StoredReport) -> None:
     """Add a report durably, to a trial whose folder is there."""
-    line = json.dumps(
-        {"epoch": report.epoch, "time_ms": report.time_ms, "metrics": report.metrics}
-    )
+    fields: dict[str, object] = {
+        "epoch": report.epoch,
+        "time_ms": report.time_ms,
+        "metrics": report.metrics,
+    }
+    if report.usage:
+        fields["usage"] = report.usage
+    line = json.dumps(fields)
     with path.open("ab") as file:
         _cut_torn_line(path, file.tell())
         file.write(line.encode() + b"\n")
@@ -30,14 +35,19 @@ def read_reports(path: Path) -> tuple[StoredReport, ...]:
     if not path.exists():
         return ()
     *lines, _torn = path.read_bytes().split(b"\n")
-    reports = (_decode(line) for line in lines)
+    reports = (decode_report(line) for line in lines)
     return tuple(sorted(reports, key=lambda report: report.epoch))
 
 
-def _decode(line: bytes) -> StoredReport:
+def decode_report(line: bytes) -> StoredReport:
+    """Read a whole line; one of the first versions says nothing of what was used."""
     data = json.loads(line)
-    metrics = {name: tuple(values) for name, values in data["metrics"].items()}
-    return StoredReport(epoch=data["epoch"], time_ms=data["time_ms"], metrics=metrics)
+    return StoredReport(
+        epoch=data["epoch"],
+        time_ms=data["time_ms"],
+        metrics={name: tuple(values) for name, values in data["metrics"].items()},
+        usage=data.get("usage", {}),
+    )
 
 
 def _cut_torn_line(path: Path, size: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from collections.abc import Collection, Iterable
 
 from study.environment import git_commit
 from study.rows import flat_settings
@@ -29,7 +30,14 @@ def review_of(spec: StudySpec) -> Review:
             for split in ("val", "test")
         },
         settings={arm.name: flat_settings(arm) for arm in spec.arms},
+        dimensions=_in_order(arm.space.dimensions for arm in spec.arms),
+        swept=_in_order(arm.sweeps() for arm in spec.arms),
         config_hash=config_hash,
         git_commit=git_commit(),
         user=getpass.getuser(),
     )
+
+
+def _in_order(names: Iterable[Collection[str]]) -> tuple[str, ...]:
+    """Give all names once; those of the arm with the most come first, in its order."""
+    return tuple(dict.fromkeys(name for of in sorted(names, key=len, reverse=True) for name in of))

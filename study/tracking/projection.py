@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,11 +26,17 @@ from study.tracking.entries import (
     RunStatus,
     SetTags,
 )
+from study.tracking.run_names import trial_name
+from study.tracking.saved_views import ViewedStudy, view_tags
 from study.trial_table import ArmRow, StoredReport, TrialRow, TrialState, TrialTable
 from trainables.report import mean, standard_deviation
 
 # MLflow's limit is 8000; a reason is read by people.
 _REASON_LENGTH: Final = 500
+_DIRTY: Final = "-dirty"
+# What of a report's usage is a level at its time; the rest are seconds, which add up.
+_LEVELS: Final = ("_megabytes", "_percentage")
+_COSTS: Final = ("trained_s", "cpu_s", "gpu_s")
 
 _STATUS: Final[Mapping[TrialState, RunStatus]] = {
     "COMPLETE": "FINISHED",
@@ -48,6 +54,8 @@ class Review:
         objective: Metric key by which trials are compared.
         higher_is_better: Metric key to its direction; metrics without one get no ``best/``.
         settings: Arm name to its fixed settings, flat: ``{"batch_size": "30", …}``.
+        dimensions: Dimensions of all arms, in the order in which tables of runs show them.
+        swept: Those that are swept.
         config_hash: Gives the identity of a trial's resolved configuration, or None.
         git_commit: Commit of the code, or None where it is not known.
         user: Who runs the study, or None.
@@ -57,6 +65,8 @@ class Review:
     objective: str
     higher_is_better: Mapping[str, bool]
     settings: Mapping[str, Mapping[str, str]]
+    dimensions: tuple[str, ...] = ()
+    swept: tuple[str, ...] = ()
     config_hash: Callable[[TrialRow], str] | None = None
     git_commit: str | None = None
     user: str | None = None
@@ -77,7 +87,7 @@ def trial_key(row: TrialRow | TrialKey) -> str:
 
 
 def study_opened(review: Review) -> tuple[Entry, ...]:
-    """Tell MLflow's experiment which metric to show first."""
+    """Tell MLflow's experiment which metric to show first, and the views of its runs."""
     tags = {
         "study": review.study,
         # Otherwise MLflow opens the page on traces and prompts instead of runs and charts.
@@ -88,7 +98,13 @@ def study_opened(review: Review) -> tuple[Entry, ...]:
     if is_higher_better is not None:
         greater = str(is_higher_better).lower()
         tags["mlflow.experiment.primaryMetric.greaterIsBetter"] = greater
-    return (SetTags(run_key=None, tags=tags),)
+    viewed = ViewedStudy(
+        objective=review.objective,
+        is_higher_better=is_higher_better is not False,
+        dimensions=review.dimensions,
+        swept=review.swept,
+    )
+    return SetTags(run_key=None, tags=tags), SetTags(run_key=None, tags=view_tags(viewed))
 
 
 def arm_opened(review: Review, arm: ArmRow, start_ms: int) -> tuple[Entry, ...]:
@@ -156,6 +172,7 @@ def trial_opened(review: Review, arm: ArmRow, row: TrialRow) -> tuple[Entry, ...
         "kind": "trial",
         "phase": row.phase,
         "trial_number": str(row.number),
+        "replicas": str(len(row.seeds)),
         "seeds": " ".join(map(str, row.seeds)),
     }
     if review.config_hash is not None:
@@ -163,9 +180,9 @@ def trial_opened(review: Review, arm: ArmRow, row: TrialRow) -> tuple[Entry, ...
     opening = OpenRun(
         run_key=trial_key(row),
         parent_key=arm_key(row.arm),
-        name=f"{arm.method} {row.phase} {row.number}",
+        name=trial_name(row),
         start_ms=row.started_ms,
-        params={**review.settings.get(row.arm, {}), "replicas": str(len(row.seeds)), **point},
+        params={**review.settings.get(row.arm, {}), **point},
         tags=tags,
         dataset=_dataset(arm),
     )
@@ -173,22 +190,38 @@ def trial_opened(review: Review, arm: ArmRow, row: TrialRow) -> tuple[Entry, ...
 
 
 def report_logged(run_key: str, report: StoredReport) -> tuple[Entry, ...]:
-    """Log a report's means over the replicas, and their sample standard deviations as ``_std``.
+    """Log a report's means over the replicas, and what the process used as ``system/…``.
 
-    A value that is not finite is left out (MLflow cannot keep it). One replica has no ``_std``.
+    System metrics have MLflow's own names, so that its page of them shows them.
     """
-    points: dict[str, float] = {}
-    for key, values in report.metrics.items():
-        if not values or not all(map(math.isfinite, values)):
-            continue
-        points[key] = mean(values)
-        if len(values) > 1:
-            points[f"{key}_std"] = standard_deviation(values)
+    points = replica_metrics(report.metrics)
+    points |= {f"system/{key}": v for key, v in report.usage.items() if key.endswith(_LEVELS)}
     if not points:
         return ()
     return (
         LogMetrics(run_key=run_key, epoch=report.epoch, time_ms=report.time_ms, metrics=points),
     )
+
+
+def replica_metrics(metrics: Mapping[str, tuple[float, ...]]) -> dict[str, float]:
+    """Give the means over the replicas, and their sample standard deviations as ``_std``.
+
+    A value that is not finite is left out (MLflow cannot keep it). One replica has no ``_std``.
+    """
+    points: dict[str, float] = {}
+    for key, values in metrics.items():
+        if not values or not all(map(math.isfinite, values)):
+            continue
+        points[key] = mean(values)
+        if len(values) > 1:
+            points[f"{key}_std"] = standard_deviation(values)
+    return points
+
+
+def cost_metrics(rows: Sequence[TrialRow]) -> dict[str, float]:
+    """Sum up what trials used: ``cost/trained_s`` and its like; nothing that was not measured."""
+    sums = {f"cost/{what}": math.fsum(row.used(what) for row in rows) for what in _COSTS}
+    return {key: seconds for key, seconds in sums.items() if seconds > 0}
 
 
 def best_metrics(row: TrialRow, higher_is_better: Mapping[str, bool]) -> dict[str, float]:
@@ -232,7 +265,7 @@ def trial_closed(review: Review, row: TrialRow) -> tuple[Entry, ...]:
     key = trial_key(row)
     end_ms = _end_ms(row)
     entries: list[Entry] = []
-    final = best_metrics(row, review.higher_is_better)
+    final = best_metrics(row, review.higher_is_better) | cost_metrics([row])
     if row.value is not None and math.isfinite(row.value):
         final["objective"] = row.value
     if final:
@@ -297,7 +330,9 @@ def _source_tags(review: Review) -> dict[str, str]:
     if review.user is not None:
         tags["mlflow.user"] = review.user
     if review.git_commit is not None:
-        tags["mlflow.source.git.commit"] = review.git_commit
+        is_dirty = review.git_commit.endswith(_DIRTY)
+        tags["mlflow.source.git.commit"] = review.git_commit.removesuffix(_DIRTY)
+        tags["mlflow.source.git.dirty"] = str(is_dirty).lower()
         tags["git_commit"] = review.git_commit
     return tags
 

@@ -1,79 +1,90 @@
-"""What of a report goes to MLflow: the summary as notes, figures and tables as artifacts."""
+"""What of a report goes to MLflow: summaries as notes, figures, tables and files as artifacts.
+
+A parent run holds ``report.html``, ``summary.md``, ``study.yaml`` and ``environment.json`` at
+first sight, every figure under ``figures/`` (as SVG in ``figures/svg/``), and under ``tables/``
+every table of the report as MLflow shows tables (and every analysis' numbers in ``tables/csv/``
+and ``tables/parquet/``). The final trial of the chosen configuration has the attribution maps.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-from study.errors import ReportError
 from study.store.folder import StudyFolder
-from study.tracking.entries import Entry, LogArtifact, LogMetrics, SetNote
-from study.tracking.projection import arm_key
-from study.trial_table import TrialTable
+from study.tracking.entries import Cell, Entry, LogArtifact, LogTable, SetNote
+from study.tracking.projection import arm_key, trial_key
+from study.tracking.standings import standing_entries
+from study.trial_table import ArmRow, TrialTable
 
 if TYPE_CHECKING:
-    from study.report import ReportFiles
-    from study.sensitivity import ArmComparison
+    from study.report import ReportFiles, Table
+
+_WHERE: Final = """
+
+**Artifacts:** `report.html` is the whole report with its interactive figures, `figures/` and
+`tables/` its parts, `study.yaml` the study file, `environment.json` versions and hardware.
+"""
+_MAPS: Final = "attribution-maps"
+# MLflow's page previews the file that is clicked: what is looked at stands above the rest.
+_FOLDERS: Final = {
+    ".png": "figures",
+    ".svg": "figures/svg",
+    ".csv": "tables/csv",
+    ".parquet": "tables/parquet",
+}
 
 
 def report_entries(table: TrialTable, files: ReportFiles, folder: StudyFolder) -> Iterator[Entry]:
     """Give the outbox entries of a report; arms without trials have no run and get none."""
+    # Slow to import, for commands that write no report.
+    from study.report import arm_note
+
     summary = files.summary.read_text(encoding="utf-8")
     yield SetNote(run_key=None, markdown=summary)
     for arm in table.arms:
-        if not any(row.arm == arm.name for row in table.rows):
-            continue
-        key = arm_key(arm.name)
-        yield SetNote(run_key=key, markdown=summary)
-        for path, artifact_folder in (
-            (files.html, "report"),
-            (files.summary, "report"),
-            (folder.spec, "study"),
-            # The page previews every file: one picture of each figure is enough to leaf through.
-            *((p, "figures" if p.suffix == ".png" else "vector") for p in files.figures[arm.name]),
-            *((path, "tables") for path in files.tables[arm.name]),
-        ):
-            yield LogArtifact(
-                run_key=key, path=str(path.absolute()), artifact_folder=artifact_folder
-            )
-    yield from comparison_entries(table)
+        if any(row.arm == arm.name for row in table.rows):
+            note = arm_note(table, arm) + _WHERE + "\n" + summary
+            yield SetNote(run_key=arm_key(arm.name), markdown=note)
+            yield from _arm_files(arm, files, folder)
+            yield from _trial_files(table, arm, files, folder)
+    yield from standing_entries(table)
 
 
-def comparison_entries(table: TrialTable) -> Iterator[LogMetrics]:
-    """Give each arm's test metrics with their intervals, so that MLflow can compare arms.
-
-    ``test/accuracy`` is the mean over the replicas of the chosen configuration;
-    ``…_ci_low`` and ``…_ci_high`` are the ends of its 95 % interval, ``…_minus_base`` and its
-    ends the paired difference to Base. The step is the number of the arm's trials, so that a
-    study that goes on adds a point instead of contradicting one.
-    """
-    # Slow to import, for commands that show no result.
-    from study.sensitivity import compare
-
-    try:
-        comparison = compare(table)
-    except ReportError:
-        return  # the report names what is missing
-    for arm in comparison.rows:
-        rows = [row for row in table.rows if row.arm == arm.arm]
-        if arm.measurements:
-            yield LogMetrics(
-                run_key=arm_key(arm.arm),
-                epoch=len(rows),
-                time_ms=max(row.finished_ms or row.started_ms for row in rows),
-                metrics=_metrics(arm),
-                name="comparison",
-            )
+def _arm_files(arm: ArmRow, files: ReportFiles, folder: StudyFolder) -> Iterator[Entry]:
+    key = arm_key(arm.name)
+    study_files = (folder.spec, folder.sweeps, folder.provenance)
+    at_first_sight = (files.html, files.summary, files.environment, *study_files)
+    yield from _artifacts(key, [path for path in at_first_sight if path.exists()], "")
+    for path in (*files.figures[arm.name], *files.tables[arm.name]):
+        yield from _artifacts(key, [path], _FOLDERS[path.suffix])
+    for name, shown in files.shown[arm.name]:
+        yield LogTable(run_key=key, name=f"tables/{name}.json", columns=_columns(shown))
 
 
-def _metrics(arm: ArmComparison) -> dict[str, float]:
-    points: dict[str, float] = {"replicas": float(len(arm.seeds))}
-    for measured in arm.measurements:
-        intervals = {measured.metric: measured.interval}
-        if measured.to_control is not None:
-            intervals[f"{measured.metric}_minus_base"] = measured.to_control.difference.interval
-        for key, interval in intervals.items():
-            points[key] = interval.mean
-            points[f"{key}_ci_low"] = interval.low
-            points[f"{key}_ci_high"] = interval.high
-    return points
+def _trial_files(
+    table: TrialTable, arm: ArmRow, files: ReportFiles, folder: StudyFolder
+) -> Iterator[Entry]:
+    """Give the chosen final trial its attribution maps, drawn and as numbers."""
+    chosen = table.chosen(arm.name)
+    if chosen is None:
+        return
+    drawn = [p for p in files.figures[arm.name] if _MAPS in p.stem and p.suffix == ".png"]
+    numbers = folder.path / chosen.folder / "attribution_maps.npz"
+    yield from _artifacts(trial_key(chosen), drawn, "figures")
+    yield from _artifacts(trial_key(chosen), [numbers] if numbers.exists() else [], "")
+
+
+def _artifacts(key: str, paths: Sequence[Path], artifact_folder: str) -> Iterator[LogArtifact]:
+    for path in paths:
+        yield LogArtifact(run_key=key, path=str(path.absolute()), artifact_folder=artifact_folder)
+
+
+def _columns(shown: Table) -> dict[str, list[Cell]]:
+    """Turn a table of the report into columns; heads that repeat are numbered."""
+    columns: dict[str, list[Cell]] = {}
+    for place, head in enumerate(shown.columns):
+        name = head if head not in columns else f"{head} ({place + 1})"
+        columns[name] = [row[place] for row in shown.rows]
+    return columns

@@ -25,7 +25,7 @@ from study.tracking.entries import (
 
 RUN_KEY_TAG: Final = "challenger.run_key"
 _PARAMS_PER_CALL: Final = 100  # MLflow's limit for the params or tags of one log_batch
-_NOTE_LENGTH: Final = 8000  # and for a tag, which a note is
+_TAG_LENGTH: Final = 8000  # and for a tag, which a note is
 
 
 def is_final(error: Exception) -> bool:
@@ -40,7 +40,7 @@ def is_final(error: Exception) -> bool:
     return isinstance(error, FileNotFoundError)
 
 
-def shortened(markdown: str, length: int = _NOTE_LENGTH) -> str:
+def shortened(markdown: str, length: int = _TAG_LENGTH) -> str:
     """Cut a note to what MLflow keeps, and say so in it."""
     if len(markdown) <= length:
         return markdown
@@ -173,8 +173,12 @@ class ReviewCopy:
         tags = self._client.get_run(run_id).data.tags
         shown = json.loads(tags.get("mlflow.loggedArtifacts", "[]"))
         item = {"path": table.name, "type": "table"}
-        if item not in shown:
-            self._set_tags(run_id, {"mlflow.loggedArtifacts": json.dumps([*shown, item])})
+        if item in shown:
+            return
+        listed = json.dumps([*shown, item])
+        # What is too much for the tag is still there, as a file.
+        if len(listed) <= _TAG_LENGTH:
+            self._set_tags(run_id, {"mlflow.loggedArtifacts": listed})
 
     def _set_tags(self, run_id: str | None, tags: Mapping[str, str]) -> None:
         if run_id is None:

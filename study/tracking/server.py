@@ -13,11 +13,12 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from study.errors import TrackingError
+from study.tracking.saved_views import VIEW_TAG
 
 # A fresh database took 22 s on two shared cores.
 _START_UP_S: Final = 180.0
@@ -26,6 +27,7 @@ _END_S: Final = 10.0
 # MLflow 3.17 shows the side bar of language-model projects unless the link says otherwise.
 _WORKFLOW: Final = "workflowType=machine_learning"
 _MOST_LINKS: Final = 20
+_OPENED_VIEW: Final = "arms"
 
 
 def serve(
@@ -114,8 +116,15 @@ def _study_links(address: str) -> list[str]:
         found = json.load(answer).get("experiments", [])
     return [
         f"{one['name']}: {address}/#/experiments/{one['experiment_id']}/runs?{_WORKFLOW}"
+        + _view(one.get("tags", []))
         for one in found
     ]
+
+
+def _view(tags: Sequence[Mapping[str, str]]) -> str:
+    """Open the table of runs with its columns, where the experiment has them."""
+    has_view = any(tag["key"] == f"{VIEW_TAG}{_OPENED_VIEW}" for tag in tags)
+    return f"&viewStateShareKey={_OPENED_VIEW}" if has_view else ""
 
 
 def _require_loopback(host: str) -> None:

@@ -17,9 +17,12 @@ from search_spaces import (
     Condition,
     FloatDimension,
     IntDimension,
+    Saltelli,
+    Sobol,
     Space,
+    design_points,
 )
-from search_spaces.optuna_space import point, sampler, suggest
+from search_spaces.optuna_space import DesignSampler, point, sampler, suggest
 
 SAMPLERS = ("tpe", "random")
 DIMENSIONS = {
@@ -171,3 +174,60 @@ def test_a_trial_that_was_asked_for_in_part_gets_the_rest():
     suggest(trial, VARIANTS)
     assert trial.params["variant"] == variant
     assert len(trial.params) == 3
+
+
+DESIGNED = [
+    pytest.param(design, space, id=f"{design.name} {label}")
+    for design, space, label in (
+        (Sobol(), SPACE, "open"),
+        (Sobol(), VARIANTS, "with conditions"),
+        (Saltelli(second_order=True), SPACE, "of second order"),
+    )
+]
+
+
+@pytest.mark.parametrize(("design", "space"), DESIGNED)
+def test_a_design_gives_each_trial_the_point_of_its_number(design, space):
+    study = optuna.create_study()
+    expected = design_points(design, space, 5, 24)
+    for number in range(24):
+        # Made anew for each trial, as the ledger does.
+        study.sampler = DesignSampler(design, space, 5)
+        trial = study.ask()
+        suggest(trial, space)
+        assert trial.params == expected[number]
+        assert {n: type(v) for n, v in trial.params.items()} == {
+            n: type(v) for n, v in expected[number].items()
+        }
+        # Whatever becomes of the trials before.
+        if number % 3:
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    assert [trial.params for trial in study.trials] == list(expected)
+
+
+def test_the_trials_of_a_design_have_the_distributions_of_the_axes():
+    studies = [optuna.create_study(sampler=s) for s in (DesignSampler(Sobol(), SPACE, 0), None)]
+    trials = [study.ask() for study in studies]
+    for trial in trials:
+        suggest(trial, SPACE)
+    assert trials[0].distributions == trials[1].distributions
+    assert trials[0].distributions.keys() == DIMENSIONS.keys()
+
+
+@pytest.mark.parametrize("known", range(4))
+def test_a_trial_of_a_design_that_was_asked_for_in_part_gets_the_rest_of_its_point(known):
+    study = optuna.create_study(sampler=DesignSampler(Sobol(), SPACE, 0))
+    study.ask()
+    half = study.ask()
+    begun = dict(list(DIMENSIONS.items())[:known])
+    suggest(half, Space(dimensions=begun, fixed={}))
+    again = optuna.Trial(study, half._trial_id)
+    study.sampler = DesignSampler(Sobol(), SPACE, 0)
+    suggest(again, SPACE)
+    assert again.params == design_points(Sobol(), SPACE, 0, 2)[1]
+
+
+def test_a_dimension_that_a_design_does_not_have_is_a_bug_of_ours():
+    trial = optuna.create_study(sampler=DesignSampler(Sobol(), SPACE, 0)).ask()
+    with pytest.raises(AssertionError, match="trial 0 of a design has no beta"):
+        trial.suggest_float("beta", 0.0, 1.0)

@@ -6,8 +6,10 @@ from types import MappingProxyType
 from study.report.sections import (
     dimensions,
     filters,
+    importance,
     limits,
     outcome,
+    ranks,
     robustness,
     search,
     transfer,
@@ -18,7 +20,9 @@ from study.trial_table import TrialTable
 SECTIONS: MappingProxyType[str, Callable[[TrialTable], Section]] = MappingProxyType(
     {
         "outcome": outcome.section,
+        "ranks": ranks.section,
         "dimensions": dimensions.section,
+        "importance": importance.section,
         "transfer": transfer.section,
         "robustness": robustness.section,
         "filters": filters.section,

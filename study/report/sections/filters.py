@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from study.errors import ReportError
+from study.report.sections.outcome import main_metric
 from study.report.sections.section import Section
 from study.report.wording import PERCENT, certainty, number
-from study.sensitivity import MEAN_LAYER, ArmComparison, arm_label, compare
+from study.sensitivity import (
+    MEAN_LAYER,
+    ArmComparison,
+    Setting,
+    arm_label,
+    compare,
+    cosine_and_accuracy,
+    metric_label,
+    settings,
+)
 from study.trial_table import TrialTable
 
 _METRIC = f"filter_cosine/{MEAN_LAYER}"
@@ -26,10 +36,12 @@ def _statements(table: TrialTable) -> Iterator[str]:
         return
     for row in comparison.rows:
         yield _statement(row)
+    for setting in settings(table):
+        yield from _correlation(table, setting)
     yield (
         "The signed cosine between random filters is 0 on average; lower means more diverse "
-        "filters. A difference here goes along with a difference in accuracy, or not; by itself "
-        "it does not explain one."
+        "filters. A difference here goes along with a difference in accuracy, or not; neither "
+        "explains the other by itself."
     )
 
 
@@ -55,3 +67,29 @@ def _statement(row: ArmComparison) -> str:
     else:
         verdict = "less diverse filters than Base"
     return f"{level}; {verdict}: {change} ({certainty(corrected, _METRIC)})."
+
+
+def _correlation(table: TrialTable, setting: Setting) -> Iterator[str]:
+    """Say whether final trials with more diverse filters reach more; nothing of too few."""
+    metric = main_metric(table)
+    try:
+        found = cosine_and_accuracy(table, setting, "final", metric).together
+    except ReportError:
+        # A report without sweeps has too few final trials, which is nothing that is missing.
+        return
+    if found is None:
+        return
+    is_shown = found.low > 0 or found.high < 0
+    is_better = (found.r < 0) == (metric_label(metric).direction == "maximise")
+    verdict = (
+        f"trials with more diverse filters did {'better' if is_better else 'worse'}"
+        if is_shown
+        else "no relation was shown"
+    )
+    interval = f"{found.low:.2f} to {found.high:.2f}".replace("-", "−")
+    r = f"{found.r:.2f}".replace("-", "−")
+    yield (
+        f"Over {found.n} final trials on {setting.dataset}, mean filter cosine and "
+        f"{metric_label(metric).name} are correlated with r = {r} ({PERCENT} interval "
+        f"{interval}): {verdict}."
+    )

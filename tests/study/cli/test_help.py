@@ -15,12 +15,13 @@ from pathlib import Path
 import click
 import pytest
 
-from study.cli import main
+from study.cli import cluster_command, main
 
 GOLDEN = Path(__file__).parent / "golden"
 COMMANDS = [
     [],
     *([name] for name in sorted(main._COMMANDS)),
+    *(["cluster", name] for name in sorted(cluster_command._COMMANDS)),
     ["data", "check"],
     ["data", "fetch"],
     ["mlflow", "rebuild"],
@@ -52,8 +53,9 @@ def test_every_command_loads_under_its_own_name(name):
 
 def test_every_command_file_is_a_command_of_the_group():
     folder = Path(main.__file__).parent
-    assert {path.name.removesuffix("_command.py") for path in folder.glob("*_command.py")} == set(
-        main._COMMANDS
+    below = {f"cluster_{name}" for name in cluster_command._COMMANDS}
+    assert {path.name.removesuffix("_command.py") for path in folder.glob("*_command.py")} == (
+        set(main._COMMANDS) | below
     )
 
 

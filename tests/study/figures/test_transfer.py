@@ -7,53 +7,63 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.container import ErrorbarContainer
+from matplotlib.collections import LineCollection
+from matplotlib.lines import Line2D
 
 from study import figures
+from study.figures import static
 from study.sensitivity import transfer
 from tests.study.factories import with_row
 from tests.study.transfer_factory import REFUSAL, transfer_study
 
 TABLE = transfer_study()
 RECORD = transfer(TABLE, "challenger")
+KINDS = ("own choice", "found by another arm", "found on several datasets together")
 
 
-def points(axes: Axes) -> list[ErrorbarContainer]:
-    return [one for one in axes.containers if isinstance(one, ErrorbarContainer)]
+def points(axes: Axes) -> list[Line2D]:
+    """Give the settings' points, one line of markers per kind."""
+    return [line for line in axes.lines if line.get_label() in KINDS]
+
+
+def bars(axes: Axes) -> dict[float, tuple[float, float]]:
+    """Give the ends of the drawn intervals by the row that they lie in."""
+    segments = [
+        segment
+        for collection in axes.collections
+        if isinstance(collection, LineCollection)
+        for segment in collection.get_segments()
+    ]
+    return {segment[0, 1]: (segment[0, 0], segment[1, 0]) for segment in segments}
 
 
 def test_every_setting_has_a_point_with_its_interval_in_per_cent_or_a_word():
-    panels = figures.transfer.draw(RECORD).axes
+    panels = static.draw(figures.transfer.chart(RECORD)).axes
     assert len(panels) == 2 * len(RECORD.targets)
     for i, target in enumerate(RECORD.targets):
         for axes, metric in zip(panels[2 * i : 2 * i + 2], ("accuracy", "auc"), strict=True):
             values = [row.get(f"test/{metric}") for row in target.rows]
-            drawn = points(axes)
-            measured = [(place, value) for place, value in enumerate(values) if value]
-            assert len(drawn) == len(measured)
-            for container, (place, value) in zip(drawn, measured, strict=True):
-                line, _, (bar,) = container.lines
-                assert line.get_ydata() == [place]
-                assert line.get_xdata() == pytest.approx([value.interval.mean * 100])
-                ends = np.array([value.interval.low, value.interval.high])
-                np.testing.assert_allclose(bar.get_segments()[0][:, 0], ends * 100)
+            measured = {place: value for place, value in enumerate(values) if value}
+            means = {y: x for line in points(axes) for x, y in line.get_xydata()}
+            assert means == {p: pytest.approx(v.interval.mean * 100) for p, v in measured.items()}
+            ends = bars(axes)
+            assert ends.keys() == measured.keys()
+            for place, value in measured.items():
+                interval = np.array([value.interval.low, value.interval.high])
+                np.testing.assert_allclose(ends[place], interval * 100)
             words = [text.get_text() for text in axes.texts]
             assert words == ["not legal here"] * values.count(None)
 
 
 def test_rows_are_named_by_who_chose_and_told_apart_by_their_markers():
-    figure = figures.transfer.draw(RECORD)
+    figure = static.draw(figures.transfer.chart(RECORD))
     left = figure.axes[0]
     assert [label.get_text() for label in left.get_yticklabels()] == ["digits", "words", "both"]
     assert left.get_title(loc="left") == "On digits"
-    assert [one.lines[0].get_marker() for one in points(left)] == ["o", "s", "D"]
+    assert [line.get_marker() for line in points(left)] == ["o", "s", "D"]
     assert left.get_ylim() == (2.5, -0.5)
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
-        "Base",
-        "own choice",
-        "found by another arm",
-        "found on several datasets together",
-    ]
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["Base", *KINDS]
 
 
 def test_a_trial_without_a_result_is_a_word_and_the_caption_says_why():
@@ -61,7 +71,7 @@ def test_a_trial_without_a_result_is_a_word_and_the_caption_says_why():
     record = transfer(
         with_row(TABLE, replace(trial, state="FAIL", reason="diverged")), "challenger"
     )
-    left = figures.transfer.draw(record).axes[0]
+    left = static.draw(figures.transfer.chart(record)).axes[0]
     assert [text.get_text() for text in left.texts] == ["no result"]
     assert "words on digits: no result: its trial failed (diverged)." in (
         figures.transfer.caption(record)
@@ -82,7 +92,7 @@ def test_the_caption_names_n_interval_datasets_and_what_is_illegal():
 
 def test_a_study_without_base_draws_no_level():
     record = transfer(replace(TABLE, arms=TABLE.arms[1:]), "challenger")
-    figure = figures.transfer.draw(record)
+    figure = static.draw(figures.transfer.chart(record))
     assert figure.legends[0].get_texts()[0].get_text() == "own choice"
     assert list(figure.axes[0].patches) == []
-    assert len(figures.transfer.draw(RECORD).axes[0].patches) == 1
+    assert len(static.draw(figures.transfer.chart(RECORD)).axes[0].patches) == 1

@@ -58,20 +58,43 @@ def test_an_effect_that_does_not_survive_the_correction_is_not_claimed():
     assert "no difference was shown after correction for several comparisons" in crowded
 
 
+STRONG = {1: (0.1, 0.11, 0.12, 0.1), 2: (0.7, 0.71, 0.69, 0.7), 3: (0.4, 0.41, 0.42, 0.4)}
+WEAK = {1: (0.4, 0.6, 0.5, 0.3), 2: (0.45, 0.6, 0.48, 0.3), 3: (0.42, 0.58, 0.52, 0.31)}
+
+
 @pytest.mark.parametrize(
     ("curve", "verdict"),
     [
-        ({1: (0.1, 0.11), 2: (0.7, 0.71)}, "The range exceeds every interval: K matters here."),
-        ({1: (0.4, 0.6), 2: (0.45, 0.6)}, "no effect of K was shown."),
         (
-            {1: (0.50, 0.501), 2: (0.56, 0.57), 3: (0.51, 0.511)},
-            "Range and intervals are alike: whether K matters stays open at n = 2.",
+            STRONG,
+            "K matters here: its value explains 100% of the variance within a seed, where chance "
+            "alone gives 25% (p = 0.005 by permutation within seeds).",
         ),
+        (WEAK, "No effect of K was shown: its value explains 6% of the variance"),
     ],
 )
-def test_the_effect_of_k_is_judged_by_its_range_against_the_intervals(curve, verdict):
+def test_the_effect_of_k_is_judged_by_a_test_within_seeds(curve, verdict):
     (said,) = statements(hand_made({"challenger": curve}), "What the dimensions do")
     assert verdict in said
+    assert "nothing could have been shown" not in said
+
+
+def test_a_sweep_that_could_show_nothing_says_so():
+    (said,) = statements(
+        hand_made({"challenger": {1: (0.1, 0.11), 2: (0.7, 0.71)}}), "What the dimensions do"
+    )
+    assert "Of 2 values and 2 replicas p cannot be below 0.5: nothing could have been" in said
+
+
+def test_the_effects_of_several_sweeps_are_corrected_together():
+    table = hand_made({"challenger": STRONG})
+    arm, rows = table.arms[0], table.rows
+    twin = replace(arm, name="twin")
+    table = replace(
+        table, arms=(arm, twin), rows=(*rows, *(replace(row, arm="twin") for row in rows))
+    )
+    for said in statements(table, "What the dimensions do"):
+        assert "(p = 0.009 by permutation within seeds, Holm-corrected over 2 sweeps)" in said
 
 
 def test_the_values_of_k_are_counted_against_base():

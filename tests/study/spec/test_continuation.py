@@ -213,3 +213,61 @@ def test_fewer_final_replicas_than_there_are_are_refused():
         "fewer would leave arms with unequal budgets; give at least as many, or give the changed "
         "study another name."
     )
+
+
+DESIGNED = "{method: challenger, search: {trials: %s, design: %s}}"
+
+
+@pytest.mark.parametrize(
+    ("design", "before", "after"),
+    [
+        ("sobol", 64, 128),
+        ("sobol", 64, 65),
+        ("saltelli", 56, 112),
+        ("{name: saltelli, second_order: true}", 48, 192),
+        ("{name: saltelli}", 56, 56),
+    ],
+)
+def test_a_design_may_grow(design, before, after):
+    begun, now = (study(DESIGNED % (trials, design)) for trials in (before, after))
+    check_continuation(begun, now, "s.yaml")
+
+
+def test_a_design_named_in_full_is_the_same():
+    short, full = (study(DESIGNED % (64, d)) for d in ("sobol", "{name: sobol}"))
+    check_continuation(short, full, "s.yaml")
+    check_continuation(full, short, "s.yaml")
+
+
+@pytest.mark.parametrize(
+    ("begun", "now", "was", "says"),
+    [
+        ("null", "sobol", "with arms.challenger.search.design = None", "says {'name': 'sobol'}"),
+        ("sobol", "null", "with arms.challenger.search.design = {'name': 'sobol'}", "says None"),
+        (
+            "sobol",
+            "saltelli",
+            "with arms.challenger.search.design.name = 'sobol'",
+            "says 'saltelli'",
+        ),
+        (
+            "saltelli",
+            "{name: saltelli, second_order: true}",
+            "with arms.challenger.search.design.second_order = False",
+            "says True",
+        ),
+    ],
+)
+def test_another_design_is_refused(begun, now, was, says):
+    # A power of two times 7 and times 12 at once there is none of: each has its own number.
+    trials = {"{name: saltelli, second_order: true}": 96, "saltelli": 56}
+    with pytest.raises(SpecError) as caught:
+        check_continuation(
+            study(DESIGNED % (trials.get(begun, 8), begun)),
+            study(DESIGNED % (trials.get(now, 8), now)),
+            "s.yaml",
+        )
+    assert str(caught.value) == (
+        f"s.yaml: study 't' was begun {was}, but the file now {says}; restore it, or give the "
+        "changed study another name."
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from search_spaces import Saltelli, Sobol
 from study.spec.settings import Replicas, Resources, Search, Sensitivity
 from trainables.errors import ConfigError
 
@@ -15,6 +16,11 @@ from trainables.errors import ConfigError
         (lambda: Replicas(final=1), "final must be at least 2, for an interval, got 1."),
         (lambda: Search(trials=0), "trials must be at least 1, got 0."),
         (lambda: Search(startup_trials=0), "startup_trials must be at least 1, got 0."),
+        (
+            lambda: Search(design=Sobol(), scheduler="asha"),
+            "scheduler must be 'none' with design 'sobol', got 'asha': a design needs the full "
+            "budget of every trial; write 'scheduler: none' beside it.",
+        ),
         (
             lambda: Sensitivity(over="x", values=(1,)),
             "values must be two or more different values, got [1].",
@@ -53,3 +59,10 @@ def test_shares_that_leave_a_part_of_a_gpu_idle_are_refused(gpus):
     assert str(caught.value) == (
         f"gpus must be 0, 1 or a fraction 1/n such as 0.5, 0.333 or 0.25, got {gpus}."
     )
+
+
+def test_a_design_proposes_instead_of_the_sampler():
+    assert Search().proposer == "tpe"
+    assert Search(sampler="random").proposer == "random"
+    assert Search(sampler="random", design=Sobol()).proposer == "sobol"
+    assert Search(design=Saltelli()).proposer == "saltelli"

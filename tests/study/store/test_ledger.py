@@ -15,11 +15,11 @@ from pathlib import Path
 import optuna
 import pytest
 
-from search_spaces import FloatDimension, IntDimension, Space
+from search_spaces import FloatDimension, IntDimension, Saltelli, Sobol, Space, design_points
 from study.errors import StoreError
 from study.store.ends import End
 from study.store.folder import TrialKey
-from study.store.ledger import SamplerSettings, sqlite_url
+from study.store.ledger import DesignSettings, SamplerSettings, sqlite_url
 from tests.study.by_hand import HandLedger
 from tests.study.simulated import empty_database
 
@@ -33,6 +33,8 @@ SPACE = Space(
 )
 TPE = SamplerSettings(name="tpe", seed=3, startup_trials=2)
 RANDOM = SamplerSettings(name="random", seed=3, startup_trials=1)
+SOBOL = DesignSettings(design=Sobol(), seed=3)
+SALTELLI = DesignSettings(design=Saltelli(second_order=True), seed=3)
 POINT = {"top_k": 3, "alpha": 0.1 + 0.2, "beta": 1 / 3}
 
 
@@ -169,11 +171,30 @@ def test_the_draws_of_a_study_can_be_repeated(tmp_path: Path) -> None:
     assert draw("one.db") == draw("two.db")
 
 
+@pytest.mark.parametrize("settings", [SOBOL, SALTELLI], ids=["sobol", "saltelli"])
+def test_a_design_gives_its_points_in_order_to_whichever_process_asks(
+    url: str, settings: DesignSettings
+) -> None:
+    """Whatever became of the trials before; each process has the design anew."""
+    told = [HandLedger.prune, lambda ledger, key: ledger.fail(key, "lost"), lambda *_: None]
+    for number in range(9):
+        ledger = open_ledger(url)
+        asked = ledger.ask_next("a", SPACE, settings)
+        assert asked.key.number == number
+        told[number % 3](ledger, asked.key)
+    stored = [entry.params for entry in open_ledger(url).entries("a", "search")]
+    expected = design_points(settings.design, SPACE, settings.seed, 9)
+    assert stored == list(expected)
+    assert [[type(v) for v in p.values()] for p in stored] == [[int, float, float]] * 9
+
+
 class Killed(BaseException):
     """Stands for SIGKILL."""
 
 
-@pytest.mark.parametrize("settings", [TPE, RANDOM], ids=["tpe", "random"])
+@pytest.mark.parametrize(
+    "settings", [TPE, RANDOM, SOBOL, SALTELLI], ids=["tpe", "random", "sobol", "saltelli"]
+)
 @pytest.mark.parametrize("write", range(5))
 def test_a_process_killed_while_it_asked_leaves_no_trial_without_its_whole_point(
     url: str, write: int, settings: SamplerSettings, monkeypatch: pytest.MonkeyPatch

@@ -93,3 +93,15 @@ def test_numbers_come_back_exactly(
     (read,) = read_reports(path)
     assert read == stored
     assert repr(read) == repr(stored)
+
+
+def test_what_a_report_used_is_kept_and_its_absence_too(tmp_path: Path) -> None:
+    path = tmp_path / "reports.jsonl"
+    measured = StoredReport(epoch=2, time_ms=5, metrics={}, usage={"cpu_s": 0.5})
+    append_report(path, report(1, 0.5))
+    append_report(path, measured)
+    # As the first versions wrote it.
+    assert path.read_bytes().splitlines()[0] == (
+        b'{"epoch": 1, "time_ms": 1001, "metrics": {"val/accuracy": [0.5]}}'
+    )
+    assert read_reports(path) == (report(1, 0.5), measured)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from study.tracking import projection as tracking
 from study.tracking.entries import CloseRun, Entry, LogMetrics, LogTable, OpenRun, SetTags
 from study.tracking.outbox import Outbox
+from study.tracking.saved_views import ViewedStudy, view_tags
 from study.trial_table import ArmRow, StoredReport, TrialRow, TrialTable
 from tests.study.factories import AXES
 
@@ -89,17 +90,30 @@ def only(entries: tuple[Entry, ...], kind: type[Entry]) -> Entry:
 
 
 def test_the_experiment_names_its_primary_metric_and_direction() -> None:
-    assert tracking.study_opened(REVIEW) == (
-        SetTags(
-            run_key=None,
-            tags={
-                "study": "tiny",
-                "mlflow.experimentKind": "custom_model_development",
-                "mlflow.experiment.primaryMetric.name": "val/accuracy",
-                "mlflow.experiment.primaryMetric.greaterIsBetter": "true",
-            },
-        ),
+    opened, _views = tracking.study_opened(REVIEW)
+    assert opened == SetTags(
+        run_key=None,
+        tags={
+            "study": "tiny",
+            "mlflow.experimentKind": "custom_model_development",
+            "mlflow.experiment.primaryMetric.name": "val/accuracy",
+            "mlflow.experiment.primaryMetric.greaterIsBetter": "true",
+        },
     )
+
+
+def test_the_experiment_offers_views_of_what_is_searched_and_swept() -> None:
+    review = replace(REVIEW, dimensions=("top_k", "alpha"), swept=("top_k",))
+    _opened, views = tracking.study_opened(review)
+    assert isinstance(views, SetTags)
+    assert views.run_key is None
+    viewed = ViewedStudy(
+        objective="val/accuracy",
+        is_higher_better=True,
+        dimensions=("top_k", "alpha"),
+        swept=("top_k",),
+    )
+    assert views.tags == view_tags(viewed)
 
 
 def test_a_trial_opens_a_child_run_with_its_point_settings_and_tags() -> None:
@@ -107,10 +121,10 @@ def test_a_trial_opens_a_child_run_with_its_point_settings_and_tags() -> None:
     assert isinstance(opening, OpenRun)
     assert opening.run_key == KEY
     assert opening.parent_key == tracking.arm_key(ARM.name) == "arm/digits challenger"
-    assert opening.name == "challenger search 7"
+    assert opening.name == "digits challenger search 7 · K=5 α=0.5"
     assert opening.start_ms == 90
     # The point wins over a fixed setting of the same name.
-    assert opening.params == {"batch_size": "30", "replicas": "2", "top_k": "5", "alpha": "0.5"}
+    assert opening.params == {"batch_size": "30", "top_k": "5", "alpha": "0.5"}
     assert opening.tags == {
         "study": "tiny",
         "arm": "digits challenger",
@@ -120,6 +134,7 @@ def test_a_trial_opens_a_child_run_with_its_point_settings_and_tags() -> None:
         "method": "challenger",
         "kind": "trial",
         "trial_number": "7",
+        "replicas": "2",
         "seeds": "3 4",
         "config_hash": "hash-7",
         "git_commit": "0123abc",
@@ -127,6 +142,7 @@ def test_a_trial_opens_a_child_run_with_its_point_settings_and_tags() -> None:
         "mlflow.source.name": "challenger-study",
         "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": "0123abc",
+        "mlflow.source.git.dirty": "false",
     }
     assert opening.dataset is not None
     assert opening.dataset.name == "digits (3 per class)"
@@ -138,6 +154,14 @@ def test_what_is_not_known_of_the_source_is_not_claimed() -> None:
     assert isinstance(opening, OpenRun)
     unknown = {"git_commit", "config_hash", "mlflow.user", "mlflow.source.git.commit"}
     assert not unknown & set(opening.tags)
+
+
+def test_a_commit_with_changed_files_is_named_as_mlflow_names_it() -> None:
+    (opening,) = tracking.trial_opened(replace(REVIEW, git_commit="0123abc-dirty"), ARM, ROW)
+    assert isinstance(opening, OpenRun)
+    assert opening.tags["mlflow.source.git.commit"] == "0123abc"
+    assert opening.tags["mlflow.source.git.dirty"] == "true"
+    assert opening.tags["git_commit"] == "0123abc-dirty"
 
 
 def test_an_arm_opens_the_parent_run_with_its_fixed_settings() -> None:
@@ -163,6 +187,23 @@ def test_a_report_is_logged_as_mean_and_sample_deviation() -> None:
             "val/nll_std": 0.0,
         },
     )
+
+
+def test_what_the_process_used_is_logged_as_mlflows_system_metrics_and_its_sum_as_cost() -> None:
+    usage = {"trained_s": 2.0, "cpu_s": 1.5, "cpu_utilization_percentage": 75.0}
+    usage |= {"system_memory_usage_megabytes": 900.0}
+    report = StoredReport(epoch=1, time_ms=1, metrics={}, usage=usage)
+    (logged,) = tracking.report_logged(KEY, report)
+    assert isinstance(logged, LogMetrics)
+    assert logged.metrics == {
+        "system/cpu_utilization_percentage": 75.0,
+        "system/system_memory_usage_megabytes": 900.0,
+    }
+    row = replace(ROW, reports=(report, replace(report, epoch=2)))
+    final = only(tracking.trial_closed(REVIEW, row), LogMetrics)
+    assert isinstance(final, LogMetrics)
+    # Nothing was on a GPU, which is not the same as none of its seconds.
+    assert final.metrics == {"cost/trained_s": 4.0, "cost/cpu_s": 3.0, "objective": 0.625}
 
 
 def test_one_replica_has_no_deviation() -> None:

@@ -86,6 +86,8 @@ def test_the_page_of_every_study_is_announced_once_the_server_answers(tmp_path: 
         "client = MlflowClient(sys.argv[1])\n"
         "client.create_experiment('not ours')\n"
         "client.create_experiment('tiny', tags={'study': 'tiny'})\n"
+        "view = {'study': 'viewed', 'mlflow.sharedViewState.arms': '{}'}\n"
+        "client.create_experiment('viewed', tags=view)\n"
     )
     subprocess.run([sys.executable, "-c", fill, database], env=environment, check=True)
     with socket.socket() as free:
@@ -107,13 +109,14 @@ def test_the_page_of_every_study_is_announced_once_the_server_answers(tmp_path: 
     )
     assert server.stdout is not None
     try:
-        said = [server.stdout.readline() for _ in range(2)]
+        said = [server.stdout.readline() for _ in range(3)]
     finally:
         server.send_signal(signal.SIGINT)
         rest, _ = server.communicate(timeout=60)
     page = f"http://127.0.0.1:{port}/#/experiments"
     assert said == [
         f"{page}?workflowType=machine_learning\n",
+        f"viewed: {page}/3/runs?workflowType=machine_learning&viewStateShareKey=arms\n",
         f"tiny: {page}/2/runs?workflowType=machine_learning\n",
     ]
     assert (rest, server.returncode) == ("", 0)

@@ -1,0 +1,212 @@
+"""Settings: what they refuse, what ``--set`` takes, and that each of them matters somewhere."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cluster.errors import LaunchError
+from cluster.render import LAUNCHERS, LaunchSettings
+from cluster.render.launching import launch_file
+from cluster.render.overrides import described, key_of, keys, settings_of
+
+AWS = ["provider=aws", "file_system=fs-1.efs.eu-central-1.amazonaws.com"]
+CHANGES = {
+    "name": "name=lab",
+    "image": "image=registry/own:2",
+    "user_id": "user_id=1234",
+    "environment": "environment=/home/me/venv",
+    "study": "study=mine.yaml",
+    "storage": "storage=/scratch",
+    "database": "database=postgresql+psycopg://me@db/studies",
+    "tracking": "tracking=https://mlflow.example.org",
+    "postgres": "postgres=postgres:18-bookworm",
+    "idle_timeout_minutes": "idle_timeout_minutes=3",
+    "head.cpus": "head.cpus=3",
+    "head.memory_gb": "head.memory_gb=32",
+    "workers.min": "workers.min=3",
+    "workers.max": "workers.max=9",
+    "workers.cpus": "workers.cpus=7",
+    "workers.gpus": "workers.gpus=2",
+    "workers.memory_gb": "workers.memory_gb=64",
+    "versions.ray": "versions.ray=2.61.0",
+    "versions.python": "versions.python=3.12.1",
+    "versions.mlflow": "versions.mlflow=3.18.1",
+    "versions.optuna_dashboard": "versions.optuna_dashboard=0.22.0",
+    "kubernetes.namespace": "namespace=lab",
+    "kubernetes.kind": "kind=RayJob",
+    "kubernetes.claim": "claim=shared",
+    "kubernetes.storage_class": "storage_class=nfs",
+    "kubernetes.storage_gb": "storage_gb=7",
+    "kubernetes.database_gb": "database_gb=7",
+    "kubernetes.artifacts_gb": "artifacts_gb=7",
+    "kubernetes.pull_secret": "pull_secret=registry",
+    "kubernetes.queue": "queue=students",
+    "ray_up.head_ip": "head_ip=10.0.0.1",
+    "ray_up.worker_ips": "worker_ips=10.0.0.2,10.0.0.3",
+    "ray_up.ssh_user": "ssh_user=me",
+    "ray_up.ssh_key": "ssh_key=~/.ssh/lab",
+    "ray_up.container": "container=false",
+    "slurm.partition": "partition=gpu",
+    "slurm.account": "account=lab",
+    "slurm.time": "slurm.time=30:00",
+    "slurm.interface": "interface=ib0",
+    "compose.dashboard": "compose.dashboard=true",
+    "dockerfile.torch_backend": "torch_backend=cpu",
+    "dockerfile.packages": "packages=boto3",
+}
+# These matter beside others alone.
+BESIDE = {
+    "kubernetes.gpu_resource": ("kuberay", ["workers.gpus=1", "gpu_resource=amd.com/gpu"]),
+    "ray_up.provider": ("ray-up", AWS),
+    "aws.file_system": ("ray-up", AWS),
+    "aws.region": ("ray-up", [*AWS, "region=us-east-1"]),
+    "aws.head_type": ("ray-up", [*AWS, "head_type=m7i.xlarge"]),
+    "aws.worker_type": ("ray-up", [*AWS, "worker_type=g6.xlarge"]),
+    "aws.spot": ("ray-up", [*AWS, "spot=true"]),
+}
+REFUSED = {
+    "workers.min=x": "workers.min must be an integer, got 'x'; correct it.",
+    "workers.min=-1": "workers.min must be at least 0, got -1; raise it.",
+    "workers.min=9": "workers.max must be at least 1 and at least min, which is 9, got 4; raise it "
+    "or lower min.",
+    "head.memory_gb=1": "head.memory_gb must be at least 4, got 1; raise it.",
+    "workers.mxa=3": "'workers.mxa' is not a setting; did you mean 'workers.max'?",
+    "namespce=lab": "'namespce' is not a setting; did you mean 'kubernetes.namespace'?",
+    "cpus=2": "cpus can mean head.cpus or workers.cpus; write one of them out.",
+    "workers": "a setting must be written key=value, got 'workers'; add its value.",
+    "container=no": "ray_up.container must be true or false, got 'no'; correct it.",
+    "kind=RayService": "kubernetes.kind must be RayCluster or RayJob, got 'RayService'; correct "
+    "it.",
+    "name=My Lab": "name must be small letters, digits and -, a letter first, got 'My Lab'; "
+    "correct it.",
+    "image=own": "image must be an image with a tag or a digest, such as registry/name:1.0, got "
+    "'own'; correct it.",
+    "image=own:latest": "image must say which image it is, got own:latest, which changes; name a "
+    "version.",
+    "storage=here": "storage must be an absolute path without '..' and without '/' at its end, "
+    "got here; write it out.",
+    "storage=/a/../b": "storage must be an absolute path without '..' and without '/' at its end, "
+    "got /a/../b; write it out.",
+    "study=/a/b.yaml": "study must be the name of a YAML file in the current folder, got "
+    "/a/b.yaml; copy the study there.",
+    "versions.ray=new": "versions.ray must be a version such as 2.1, got 'new'; correct it.",
+    "slurm.time=soon": "slurm.time must be minutes, hours:minutes:seconds or "
+    "days-hours:minutes:seconds, got 'soon'; correct it.",
+    "partition=$(id)": "slurm.partition must be letters, digits and . _ , : = + / @ ~ -, at least "
+    "one, got '$(id)'; correct it.",
+    "worker_ips=127.0.0.1": "ray_up.worker_ips must differ from each other and from head_ip, "
+    "which is 127.0.0.1, got 127.0.0.1; name every machine once.",
+    "head_ip=a b": "ray_up.head_ip and worker_ips must be IPv4 addresses or names of machines, "
+    "got 'a b'; correct it.",
+    "database=sqlite:///x.db": "database must be a URL that begins with postgresql+psycopg://, "
+    "got sqlite:///x.db; correct it.",
+    "tracking=mlflow:5000": "tracking must be a URL that begins with http:// or https://, got "
+    "mlflow:5000; correct it.",
+}
+
+
+def test_settings_that_are_not_set_are_the_defaults():
+    assert settings_of([]) == LaunchSettings()
+
+
+def test_the_last_part_of_a_key_will_do_where_one_setting_has_it():
+    assert key_of("namespace=lab") == key_of("kubernetes.namespace=lab") == "kubernetes.namespace"
+    assert settings_of(["worker_ips=a, b,"]).ray_up.worker_ips == ("a", "b")
+
+
+@pytest.mark.parametrize("pair", REFUSED)
+def test_a_wrong_setting_is_refused_with_its_key(pair):
+    with pytest.raises(LaunchError) as caught:
+        settings_of([pair])
+    assert str(caught.value) == REFUSED[pair]
+
+
+def test_an_unknown_key_that_is_close_to_none_is_answered_with_all():
+    with pytest.raises(LaunchError, match=r"^'zzz' is not a setting; known: name, image, .*\.$"):
+        settings_of(["zzz=1"])
+
+
+def test_a_setting_may_be_set_once():
+    with pytest.raises(LaunchError, match=r"^kubernetes\.namespace was set twice; leave one"):
+        settings_of(["namespace=a", "kubernetes.namespace=b"])
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_a_default_that_is_set_is_no_change(launcher):
+    unset = launch_file(launcher, [])
+    for setting in described(LaunchSettings()):
+        if setting.key != "aws.file_system" or launcher == "ray-up":
+            pair = f"{setting.key}={setting.value}"
+            assert launch_file(launcher, [pair]) == unset, pair
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+@pytest.mark.parametrize("key", CHANGES)
+def test_a_setting_changes_a_file_or_is_refused(launcher, key):
+    try:
+        changed = launch_file(launcher, [CHANGES[key]])
+    except LaunchError as error:
+        expected = f"{key} changes nothing in a {launcher} file with these settings; leave it out."
+        assert str(error) == expected
+    else:
+        assert changed.text("") != launch_file(launcher, []).text("")
+
+
+def test_every_setting_changes_some_file():
+    assert set(CHANGES) | set(BESIDE) == set(keys())
+    for key, pair in CHANGES.items():
+        assert any(_is_taken(launcher, [pair]) for launcher in LAUNCHERS), key
+    for key, (launcher, pairs) in BESIDE.items():
+        assert _is_taken(launcher, pairs), key
+
+
+def _is_taken(launcher, pairs):
+    try:
+        launch_file(launcher, pairs)
+    except LaunchError as error:
+        assert "changes nothing" in str(error)
+        return False
+    return True
+
+
+def test_an_unknown_format_is_answered_with_the_closest():
+    with pytest.raises(LaunchError, match=r"^'kubray' is no format .*did you mean 'kuberay'\?$"):
+        launch_file("kubray", [])
+
+
+def test_every_setting_is_described_and_written_as_it_can_be_set():
+    listed = described(LaunchSettings())
+    assert [setting.key for setting in listed] == list(keys())
+    for setting in listed:
+        assert setting.meaning.endswith("."), setting.key
+
+
+def test_machines_of_aws_need_a_file_system():
+    with pytest.raises(LaunchError, match=r"^aws\.file_system must name .* but is empty; give"):
+        launch_file("ray-up", ["provider=aws"])
+
+
+@given(st.text(), st.sampled_from(sorted(keys())))
+def test_no_text_breaks_out_of_its_place(value, key):
+    """Whatever passes is one word: no space, quote, dollar, line or other sign of a shell."""
+    try:
+        settings = settings_of([f"{key}={value}"])
+    except LaunchError:
+        return
+    for word in _texts(settings):
+        assert not set(word) & set(" \t\n\r\0'\"`$\\;&|<>(){}[]*!#")
+
+
+def _texts(record):
+    for field in fields(record):
+        value = getattr(record, field.name)
+        if is_dataclass(value):
+            yield from _texts(value)
+        elif isinstance(value, str):
+            yield value
+        elif isinstance(value, tuple):
+            yield from value

@@ -1,0 +1,102 @@
+"""The launch files that tests look at: each format's default, and what it can do beside."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cluster.render.launch_file import LaunchFile
+from cluster.render.launching import launch_file
+
+# What is installed differs from machine to machine; a golden file does not.
+PINNED: Final = {
+    "compose": ["image=challenger-study:0.1.0"],
+    "dockerfile": ["image=challenger-study:0.1.0", "versions.python=3.11.9"],
+    "kuberay": ["image=challenger-study:0.1.0"],
+    "ray-up": ["image=challenger-study:0.1.0"],
+    "slurm": [],
+}
+_SERVERS: Final = [
+    "database=postgresql+psycopg://lab@db.example.org:5432/studies",
+    "tracking=https://mlflow.example.org",
+]
+
+# Name of a variant: format and what is set.
+VARIANTS: Final[dict[str, tuple[str, list[str]]]] = {
+    **{name: (name, []) for name in PINNED},
+    "compose-rich": (
+        "compose",
+        ["name=lab", "workers.min=3", "workers.gpus=1", "compose.dashboard=true", "user_id=1234"],
+    ),
+    "compose-with-servers": ("compose", _SERVERS),
+    "dockerfile-rich": (
+        "dockerfile",
+        ["torch_backend=cpu", "packages=boto3,s3fs==2026.1.0", "user_id=1234", "storage=/data/x"],
+    ),
+    "kuberay-rich": (
+        "kuberay",
+        [
+            "name=lab",
+            "namespace=research",
+            "kind=RayJob",
+            "workers.gpus=2",
+            "workers.max=16",
+            "claim=shared",
+            "pull_secret=registry",
+            "queue=students",
+            "study=mnist.yaml",
+        ],
+    ),
+    "kuberay-with-servers": (
+        "kuberay",
+        [*_SERVERS, "storage_class=nfs", "workers.min=4", "workers.max=4"],
+    ),
+    "ray-up-rich": (
+        "ray-up",
+        [
+            *_SERVERS,
+            "head_ip=10.0.0.1",
+            "worker_ips=10.0.0.2,10.0.0.3",
+            "ssh_user=me",
+            "ssh_key=~/.ssh/lab",
+            "workers.gpus=2",
+        ],
+    ),
+    "ray-up-without-containers": (
+        "ray-up",
+        ["container=false", "head_ip=10.0.0.1", "worker_ips=node2", "environment=/home/me/venv"],
+    ),
+    "ray-up-aws": (
+        "ray-up",
+        [
+            "provider=aws",
+            "file_system=fs-1.efs.eu-central-1.amazonaws.com",
+            "spot=true",
+            "image=registry.example.org/challenger-study:0.1.0",
+        ],
+    ),
+    "slurm-rich": (
+        "slurm",
+        [
+            *_SERVERS,
+            "workers.min=4",
+            "workers.gpus=2",
+            "partition=gpu",
+            "account=lab",
+            "interface=ib0",
+            "storage=/scratch/lab",
+        ],
+    ),
+}
+
+
+def made(variant: str, *more: str) -> LaunchFile:
+    """Make the launch file of a variant, with further settings."""
+    launcher, pairs = VARIANTS[variant]
+    pinned = [p for p in PINNED[launcher] if p.split("=")[0] not in {q.split("=")[0] for q in pairs}]
+    return launch_file(launcher, [*pinned, *pairs, *more])
+
+
+def text(variant: str, *more: str) -> str:
+    """Give a variant's file as text."""
+    launcher, pairs = VARIANTS[variant]
+    return made(variant, *more).text(f"{launcher} {' '.join(pairs)}".strip(), "FILE")

@@ -1,0 +1,112 @@
+"""PED-ANOVA: Optuna's own numbers, the direction, ties and conditional dimensions."""
+
+from dataclasses import replace
+
+import numpy as np
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from search_spaces import CategoricalDimension, Condition, FloatDimension, IntDimension
+from study.sensitivity.importance import importance, ped_anova
+from study.sensitivity.importance.ped_anova import share_among_best
+from tests.study.factories import with_arm
+from tests.study.sensitivity.designs import UNIT, basis_of, design_table, nothing
+
+AXES = {
+    "top_k": IntDimension(low=1, high=10),
+    "n_features": FloatDimension(low=0.01, high=1.0, log=True),
+    "attribution": CategoricalDimension(choices=("lrp", "gradient")),
+}
+DISTRIBUTIONS = {
+    "top_k": IntDistribution(1, 10),
+    "n_features": FloatDistribution(0.01, 1.0, log=True),
+    "attribution": CategoricalDistribution(("lrp", "gradient")),
+}
+
+
+def surface(x: np.ndarray) -> np.ndarray:
+    return 0.05 * x[:, 0] + 0.02 * x[:, 1]
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch):
+    monkeypatch.setattr(ped_anova, "DRAWS", 20)
+    monkeypatch.setattr(ped_anova, "PERMUTATIONS", 39)
+
+
+def optunas(table, direction: str, metric: str) -> dict[str, float]:
+    study = optuna.create_study(direction=direction)
+    for row in table.rows:
+        value = float(np.mean(row.last(metric)))
+        study.add_trial(
+            optuna.trial.create_trial(
+                params=dict(row.params), distributions=DISTRIBUTIONS, value=value
+            )
+        )
+    return optuna.importance.PedAnovaImportanceEvaluator().evaluate(study)
+
+
+@pytest.mark.parametrize(
+    ("metric", "direction"), [("val/accuracy", "maximize"), ("filter_cosine/mean", "minimize")]
+)
+def test_the_shares_are_optunas_over_the_variance_of_being_among_the_best(metric, direction):
+    table = design_table(surface, axes=AXES, trials=60, noise=0.1)
+    basis = basis_of(table, metric)
+    q = share_among_best(basis, basis.y)
+    assert q == 0.1
+    found = importance(basis, "ped_anova")
+    expected = optunas(table, direction, metric)
+    assert {s.dimension: s.value * q * (1 - q) for s in found.shares} == pytest.approx(
+        expected, rel=1e-6
+    )
+
+
+def test_the_best_are_the_highest_or_the_lowest_as_the_study_says():
+    table = design_table(lambda x: (x[:, 0] > 0.8) * 1.0 + 0.1 * x[:, 1], axes=UNIT, trials=100)
+    up = importance(basis_of(table), "ped_anova")
+    down = importance(basis_of(replace(table, direction="minimise")), "ped_anova")
+    # Of the top, a is high and b high; of the bottom b is low, a anywhere below 0.8.
+    assert up.shares[0].dimension == "a"
+    assert down.shares[0].dimension == "b"
+    assert down.get("a").value < 0.5 * up.get("a").value
+
+
+def test_trials_as_good_as_the_last_of_the_best_count_among_them():
+    basis = basis_of(design_table(lambda x: np.round(x[:, 0]), axes=UNIT, trials=50))
+    share = share_among_best(basis, basis.y)
+    assert share == pytest.approx(basis.y.mean())
+    assert share > 0.3
+
+
+def test_a_dimension_that_decides_all_explains_most_of_who_is_best():
+    basis = basis_of(design_table(lambda x: x[:, 2], axes=UNIT, trials=200))
+    found = importance(basis, "ped_anova")
+    assert found.shares[0].dimension == "c"
+    assert 0.6 < found.shares[0].value <= 1.0
+    assert [share.dimension for share in found.shares if share.is_shown] == ["c"]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_of_noise_alone_no_dimension_is_more_than_chance(seed):
+    basis = basis_of(design_table(nothing, axes=UNIT, trials=80, noise=0.3, seed=seed))
+    found = importance(basis, "ped_anova")
+    assert not any(share.is_shown for share in found.shares)
+    assert found.shares[0].value <= found.level
+
+
+def test_dimensions_that_a_choice_opens_are_taken():
+    axes = {"mix": CategoricalDimension(choices=("on", "off")), **UNIT}
+    table = design_table(lambda x: (x[:, 0] == 0) * x[:, 1], axes=axes, trials=120)
+    rows = [
+        replace(r, params={k: v for k, v in r.params.items() if k != "a"})
+        if r.params["mix"] == "off"
+        else r
+        for r in table.rows
+    ]
+    arm = replace(
+        table.arm("challenger"), conditions={"a": Condition(dimension="mix", value="on")}
+    )
+    basis = basis_of(with_arm(replace(table, rows=tuple(rows)), arm))
+    found = importance(basis, "ped_anova")
+    assert {share.dimension for share in found.shares[:2]} == {"mix", "a"}
