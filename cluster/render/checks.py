@@ -1,4 +1,4 @@
-"""What a setting must hold: texts go into shell scripts and manifests, so few signs are allowed."""
+"""What a setting must hold: texts go into scripts and manifests, so few signs are allowed."""
 
 from __future__ import annotations
 

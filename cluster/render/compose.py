@@ -13,7 +13,6 @@ from cluster.render.surroundings import (
     HEALTH_PORT,
     MLFLOW_ADMIN,
     MLFLOW_PORT,
-    POSTGRES_PORT,
     QUIET,
     RAY_PORT,
     STUDIES_DATABASE,
@@ -164,9 +163,7 @@ def _postgres(settings: LaunchSettings) -> dict[str, Any]:
             {"source": "databases.sql", "target": "/docker-entrypoint-initdb.d/databases.sql"}
         ],
         "volumes": ["database:/var/lib/postgresql/data"],
-        "healthcheck": _check(
-            f"pg_isready -h 127.0.0.1 -U {DATABASE_USER} -d {STUDIES_DATABASE}"
-        ),
+        "healthcheck": _check(f"pg_isready -h 127.0.0.1 -U {DATABASE_USER} -d {STUDIES_DATABASE}"),
     }
 
 

@@ -10,7 +10,7 @@ from cluster.render.kubernetes_servers import (
     secret_name,
     servers,
 )
-from cluster.render.launch_file import LaunchFile, usage_lines, without_empty
+from cluster.render.launch_file import LaunchFile, usage_lines
 from cluster.render.pods import (
     Manifest,
     claim,

@@ -81,9 +81,7 @@ def _postgres(settings: LaunchSettings) -> list[Manifest]:
         "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": data["spec"]}],
     }
     return [
-        manifest(
-            "v1", "ConfigMap", name, settings, data={"databases.sql": create_databases()}
-        ),
+        manifest("v1", "ConfigMap", name, settings, data={"databases.sql": create_databases()}),
         _service(settings, name, "postgres", POSTGRES_PORT),
         manifest("apps/v1", "StatefulSet", name, settings, spec=spec),
     ]

@@ -45,10 +45,10 @@ def usage_lines(text: str) -> tuple[str, ...]:
 
 
 def yaml_text(documents: Sequence[Any]) -> str:
-    """Write plain data as YAML in the order in which it was put together.
+    r"""Write plain data as YAML in the order in which it was put together.
 
     Example:
-        >>> print(yaml_text([{"b": [1], "a": "x\\ny\\n"}]), end="")
+        >>> print(yaml_text([{"b": [1], "a": "x\ny\n"}]), end="")
         b:
           - 1
         a: |

@@ -191,6 +191,11 @@ def _conditions(settings: LaunchSettings) -> tuple[str, ...]:
         Ray's ports must be open between the machines and shut to all others.
     """
     lines = usage_lines(shared)
+    if not settings.database:
+        lines += (
+            "The database is a file there; on a network file system, rather name a PostgreSQL:",
+            "  --set database=postgresql+psycopg://USER@HOST/NAME    # its password: ~/.pgpass",
+        )
     if up.container:
         lines += (
             f"{up.ssh_user} must have the number {settings.user_id} (--set user_id) and may use "

@@ -273,7 +273,9 @@ class LaunchSettings:
     """
 
     name: str = "challenger"
-    image: str = field(default_factory=lambda: f"challenger-study:{_installed('challenger-study')}")
+    image: str = field(
+        default_factory=lambda: f"challenger-study:{_installed('challenger-study')}"
+    )
     user_id: int = 1000
     environment: str = "/opt/challenger"
     study: str = "study.yaml"

@@ -31,8 +31,11 @@ def _usage(settings: LaunchSettings) -> tuple[str, ...]:
         f"{settings.environment} must hold an installation of challenger-study, and",
         f"{settings.storage} be the same folder on all nodes and yours to write to.",
         *_database(settings),
-        *(["MLflow's user and password: ~/.mlflow/credentials, mode 600."] * bool(settings.tracking)),
-        "Run the study; the same line again, after the time was up or an accident, goes on with it:",
+        *(
+            ["MLflow's user and password: ~/.mlflow/credentials, mode 600."]
+            * bool(settings.tracking)
+        ),
+        "Run the study; the same line again, when the time was up or after an accident, goes on:",
         f"  sbatch FILE                 # runs {settings.study} of the folder where it is typed",
     )
 

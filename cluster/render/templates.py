@@ -22,7 +22,7 @@ def filled(name: str, **values: Any) -> str:  # noqa: ANN401 (whatever the templ
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined,
         # Scripts and Dockerfiles are no HTML.
-        autoescape=False,  # noqa: S701
+        autoescape=False,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,

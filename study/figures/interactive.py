@@ -74,7 +74,7 @@ def _traces_of(place: Place) -> Iterator[Trace]:
 def _layout(sheet: Sheet, *, is_narrow: bool) -> dict[str, Any]:
     inner = sheet.height - sheet.top - sheet.bottom
     layout: dict[str, Any] = {
-        "template": None,
+        "template": "none",
         "height": sheet.height,
         "margin": {"l": 58, "r": 12, "t": sheet.top, "b": sheet.bottom},
         "paper_bgcolor": _CLEAR,

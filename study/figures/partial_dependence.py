@@ -14,7 +14,7 @@ _COLUMNS, _HEIGHT_INCHES = 2, 2.3
 
 
 def chart(record: PartialDependence) -> Chart:
-    """Draw a curve with its band per dimension, on the same vertical axis row by row."""
+    """Draw a curve with its band per dimension, all on the same vertical scale."""
     rows = in_rows([_panel(record, curve) for curve in record.curves], _COLUMNS)
     return Chart(
         rows=rows, caption=caption(record), heights=(_HEIGHT_INCHES,) * len(rows), shares_y=True
@@ -37,9 +37,18 @@ def _panel(record: PartialDependence, curve: PartialCurve) -> Panel:
     return Panel(
         title=dimension_symbol(curve.dimension),
         x=_axis(curve),
-        y=Axis(title=metric_label(record.basis.metric).axis),
+        y=Axis(title=metric_label(record.basis.metric).axis, limits=_limits(record)),
         series=(_line(record, curve),),
     )
+
+
+def _limits(record: PartialDependence) -> tuple[float, float]:
+    """Give one scale to all panels, so that a flat curve looks flat."""
+    factor = metric_label(record.basis.metric).factor
+    low = min(value for curve in record.curves for value in curve.lows)
+    high = max(value for curve in record.curves for value in curve.highs)
+    margin = 0.05 * (high - low)
+    return (low - margin) * factor, (high + margin) * factor
 
 
 def _axis(curve: PartialCurve) -> Axis:

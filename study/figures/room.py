@@ -20,7 +20,9 @@ _MARGIN_INCHES = 0.75
 _RISE = 0.6
 """Height of a slanted name over its length."""
 
-_MOST_LINES, _MOST_TICKS = 3, 12
+_MOST_LINES, _MOST_TICKS, _MOST_NUMBERS = 3, 12, 9
+_NUMBER_INCHES = 0.5
+"""Width of a number with decimals, and the space around it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +60,10 @@ class Room:
             return max(map(len, names)) * _CHARACTER_INCHES * _RISE
         return max((name.count("\n") for name in names), default=0) * _LINE_INCHES
 
-    def most_ticks(self, ends: Extent) -> int:
-        """Give how many whole numbers fit side by side."""
+    def most_ticks(self, axis: Axis, ends: Extent) -> int:
+        """Give how many numbers fit side by side."""
+        if not axis.is_integer:
+            return max(2, min(_MOST_NUMBERS, int(self.inches / _NUMBER_INCHES)))
         longest = max(len(str(round(end))) for end in ends) + 1.5
         return max(2, min(_MOST_TICKS, int(self.inches / (longest * _CHARACTER_INCHES))))
 

@@ -59,8 +59,9 @@ def render(figure: Figure, kind: str) -> bytes:
 def render_without_caption(figure: Figure, kind: str) -> bytes:
     """Render a figure without its caption, for pages that set it as text."""
     caption = _caption_of(figure)
+    part = _above(figure, caption)
     caption.set_visible(False)
-    content = _save(figure, kind, _above(figure, caption))
+    content = _save(figure, kind, part)
     caption.set_visible(True)
     return content
 

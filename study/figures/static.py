@@ -20,7 +20,11 @@ ROW_INCHES = 2.7
 """Height of a row of panels that says nothing of its height."""
 
 _SLANT_DEGREES = 35
-_MOST_WHOLE_TICKS = 12
+_MOST_TICKS, _TICK_INCHES = 9, 0.36
+"""How many numbers an axis has, and how far apart they are at least."""
+
+_FRAME_INCHES = 0.7
+"""What title and horizontal axis take of a row's height."""
 
 
 def draw(chart: Chart) -> Figure:
@@ -66,7 +70,12 @@ def _panels(
             first = axes if chart.shares_y and first is None else first
             _scale(axes, panel)
             _name_across(axes, panel.x, own[0], room)
-            _name_up(axes, panel.y, is_inner=chart.shares_y and column > 0)
+            _name_up(
+                axes,
+                panel.y,
+                heights[number] - _FRAME_INCHES,
+                is_inner=chart.shares_y and column > 0,
+            )
             axes.set_title(room.fit(panel.title))
             yield axes, panel, own
 
@@ -103,22 +112,26 @@ def _name_across(axes: Axes, axis: Axis, ends: Extent, room: Room) -> None:
     axes.set_xlabel(room.fit(axis.title))
     if axis.ticks:
         axes.set_xticks([place for place, _ in axis.ticks], room.names(axis, ends))
-    elif axis.is_integer and not axis.is_log:
-        axes.xaxis.set_major_locator(_whole(room.most_ticks(ends)))
+    elif not axis.is_log:
+        axes.xaxis.set_major_locator(_numbers(axis, room.most_ticks(axis, ends)))
     if axis.ticks and room.is_slanted(axis, ends):
         for label in axes.get_xticklabels():
             label.set(rotation=_SLANT_DEGREES, ha="right", rotation_mode="anchor")
 
 
-def _name_up(axes: Axes, axis: Axis, *, is_inner: bool) -> None:
+def _name_up(axes: Axes, axis: Axis, inches: float, *, is_inner: bool) -> None:
     """Write title and ticks of the vertical axis; an inner panel has those of the first."""
     axes.set_ylabel("" if is_inner else axis.title)
     if axis.ticks:
         axes.set_yticks([place for place, _ in axis.ticks], [name for _, name in axis.ticks])
-    elif axis.is_integer and not axis.is_log:
-        axes.yaxis.set_major_locator(_whole(_MOST_WHOLE_TICKS))
+    elif not axis.is_log:
+        most = max(2, min(_MOST_TICKS, int(inches / _TICK_INCHES)))
+        axes.yaxis.set_major_locator(_numbers(axis, most))
     axes.tick_params(labelleft=not is_inner)
 
 
-def _whole(most: int) -> MaxNLocator:
-    return MaxNLocator(nbins=most, integer=True, min_n_ticks=1)
+def _numbers(axis: Axis, most: int) -> MaxNLocator:
+    """Tick so many numbers at most; Matplotlib's own choice would change with the layout."""
+    if axis.is_integer:
+        return MaxNLocator(nbins=most, integer=True, min_n_ticks=1)
+    return MaxNLocator(nbins=most, steps=[1, 2, 2.5, 5, 10])

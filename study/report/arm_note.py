@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 from study.errors import ReportError
+from study.report.markdown import plain
 from study.report.sections.outcome import main_metric
+from study.report.summary import Summary
 from study.report.wording import PERCENT, brackets, counted, p_value, parameters
 from study.sensitivity import (
     CONTROLS,
@@ -20,30 +22,46 @@ from study.trial_table import ArmRow, TrialTable
 
 _ABSENT = "–"
 _HOUR_S = 3600.0
+_WHERE = (
+    "Artifacts: `report.html` is the whole report with its interactive figures, `figures/` and "
+    "`tables/` its parts, `study.yaml` the study file, `environment.json` versions and hardware."
+)
 _COSTS = {"cpu_s": "CPU hours", "gpu_s": "GPU hours"}
 
 
-def arm_note(table: TrialTable, arm: ArmRow) -> str:
-    """Write an arm's own results as Markdown: setting, choice, test metrics, trials and cost.
+def arm_note(table: TrialTable, arm: ArmRow, summary: Summary) -> str:
+    """Write an arm's own results as Markdown, then the study's summary, what is missing last.
+
+    MLflow keeps no more than 8000 characters of it, and folds all but the first lines up.
 
     Args:
         table: Trials of the study.
         arm: One of its arms, whether or not it has results.
+        summary: The study's written summary.
     """
+    sections = [(section.title, section.statements) for section in summary.sections]
+    if summary.missing:
+        sections.append(("Missing from the report", summary.missing))
     lines = [
-        f"# {arm_label(arm.name, arm.method)}",
+        f"# {plain(arm_label(arm.name, arm.method))}",
         "",
         f"**{_headline(table, arm)}**",
         "",
         f"Chosen configuration: {_chosen(table, arm)}",
         "",
-        f"{arm.dataset}; {arm.model}; {counted(arm.epochs, 'epoch')}. Study {table.study}.",
+        plain(f"{arm.dataset}; {arm.model}; {counted(arm.epochs, 'epoch')}."),
         "",
         *_results(table, arm),
         "",
         f"Trials: {_trials(table, arm)}. {_cost(table, arm)}",
+        "",
+        _WHERE,
+        "",
+        f"# The whole study: {plain(table.study)}",
     ]
-    return "\n".join(lines)
+    for title, statements in sections:
+        lines += ["", f"## {title}", "", *(f"- {plain(text)}" for text in statements)]
+    return "\n".join(lines) + "\n"
 
 
 def _headline(table: TrialTable, arm: ArmRow) -> str:
@@ -72,7 +90,7 @@ def _chosen(table: TrialTable, arm: ArmRow) -> str:
         row for row in table.select(arm.name, "search") if dict(row.params) == arm.best_params
     ]
     origin = f" (search trial {found[0].number})" if found and arm.dimensions else ""
-    said = parameters(arm.best_params) if arm.dimensions else "nothing to choose"
+    said = plain(parameters(arm.best_params)) if arm.dimensions else "nothing to choose"
     return f"{said}{origin}."
 
 

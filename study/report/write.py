@@ -16,7 +16,7 @@ from study.report.exhibits import EXHIBITS
 from study.report.markdown import report_markdown
 from study.report.page import render_page
 from study.report.picture import Picture, picture
-from study.report.summary import summarise, to_markdown
+from study.report.summary import Summary, summarise, to_markdown
 from study.report.tables import Table, failures_table
 from study.trial_table import TrialTable
 
@@ -34,6 +34,7 @@ class ReportFiles:
         html: The self-contained page.
         page: The report in the format that was asked for: the same, or its Markdown.
         summary: The written summary as Markdown.
+        written: The same, not yet a text.
         environment: Versions, hardware and commit, as JSON.
         figures: Arm to its figures, each as PNG and SVG; a figure of several arms is listed
             under each.
@@ -45,6 +46,7 @@ class ReportFiles:
     html: Path
     page: Path
     summary: Path
+    written: Summary
     environment: Path
     figures: Mapping[str, tuple[Path, ...]]
     tables: Mapping[str, tuple[Path, ...]]
@@ -93,6 +95,7 @@ def write_report(
         html=html,
         page=page,
         summary=write_whole(output / "summary.md", to_markdown(summary)),
+        written=summary,
         environment=write_whole(output / "environment.json", environment),
         figures=_by_arm(table, exhibits, drawn),
         tables=_by_arm(table, exhibits, tabled),

@@ -21,11 +21,6 @@ from study.trial_table import ArmRow, TrialTable
 if TYPE_CHECKING:
     from study.report import ReportFiles, Table
 
-_WHERE: Final = """
-
-**Artifacts:** `report.html` is the whole report with its interactive figures, `figures/` and
-`tables/` its parts, `study.yaml` the study file, `environment.json` versions and hardware.
-"""
 _MAPS: Final = "attribution-maps"
 # MLflow's page previews the file that is clicked: what is looked at stands above the rest.
 _FOLDERS: Final = {
@@ -41,11 +36,10 @@ def report_entries(table: TrialTable, files: ReportFiles, folder: StudyFolder) -
     # Slow to import, for commands that write no report.
     from study.report import arm_note
 
-    summary = files.summary.read_text(encoding="utf-8")
-    yield SetNote(run_key=None, markdown=summary)
+    yield SetNote(run_key=None, markdown=files.summary.read_text(encoding="utf-8"))
     for arm in table.arms:
         if any(row.arm == arm.name for row in table.rows):
-            note = arm_note(table, arm) + _WHERE + "\n" + summary
+            note = arm_note(table, arm, files.written)
             yield SetNote(run_key=arm_key(arm.name), markdown=note)
             yield from _arm_files(arm, files, folder)
             yield from _trial_files(table, arm, files, folder)

@@ -97,6 +97,13 @@ def _views(study: ViewedStudy) -> Iterator[_View]:
         ),
     )
     yield _View(
+        key="tree",
+        name="Arms with their trials",
+        filter="",
+        order_by=tested[0],
+        columns=(*tested, *objective, *cost, *params, *_columns("tags", ("phase", "state"))),
+    )
+    yield _View(
         key="search",
         name="Search trials",
         filter="tags.phase = 'search'",

@@ -1,27 +1,34 @@
-"""What browser tests share: one Chromium, pages that say what went wrong in them, screenshots."""
+"""What browser tests share: one Chromium, pages of their own storage, screenshots."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 CHROMIUM = Path("/usr/bin/chromium")
-ARTEFACTS = Path(__file__).parents[2] / "test-artefacts"
 # Generous: a test goes on as soon as what it waits for is there.
-PATIENCE_MS = 120_000
+PATIENCE_MS = 30_000
+
+Save = Callable[[Page, str], Path]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Start Debian's Chromium once, or skip."""
+    """Start Debian's Chromium once per file, or skip.
+
+    Not once per session: while Playwright runs, ``asyncio.run`` is refused in the whole process,
+    and these tests come first.
+    """
     if not CHROMIUM.exists():
         pytest.skip(f"needs Debian's Chromium at {CHROMIUM}: apt-get install chromium")
     with sync_playwright() as playwright:
         # Without its sandbox, which root may not use.
         started = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        expect.set_options(timeout=PATIENCE_MS)
         yield started
         started.close()
 
@@ -36,10 +43,30 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 @pytest.fixture
-def keep(page: Page) -> Callable[[str], None]:
-    """Keep a picture of the page as it is, under a name, where git does not see it."""
+def pictures(tmp_path: Path) -> Path:
+    """Give the folder of screenshots: the test's own, or what CHALLENGER_SCREENSHOTS names."""
+    folder = Path(os.environ.get("CHALLENGER_SCREENSHOTS") or tmp_path / "screenshots")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def keep(page: Page, pictures: Path) -> Callable[[str], None]:
+    """Keep a picture of the page as it is, under a name."""
 
     def keep(name: str) -> None:
-        page.screenshot(path=ARTEFACTS / f"{name}.png")
+        page.screenshot(path=pictures / f"{name}.png")
 
     return keep
+
+
+@pytest.fixture
+def save(pictures: Path) -> Save:
+    """Keep a picture of a whole page, from its top to its end, under a name."""
+
+    def save(page: Page, name: str) -> Path:
+        path = pictures / f"{name}.png"
+        page.screenshot(path=path, full_page=True)
+        return path
+
+    return save

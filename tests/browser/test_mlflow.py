@@ -76,7 +76,7 @@ def opened(page: Page, served: Served) -> Page:
     """Open the study's page as its link says, without MLflow's own assistant beside it."""
     page.goto(served.page)
     page.get_by_role("link", name="challenger", exact=True).wait_for()
-    page.locator("button:has-text('Ask'), [aria-label*='lose']").last.click()
+    page.get_by_role("button", name="Close", exact=True).first.click()
     return page
 
 
@@ -84,7 +84,7 @@ def names(page: Page) -> list[str]:
     """Give the names in the table of runs, from top to bottom."""
     rows = page.locator(".ag-pinned-left-cols-container .ag-row")
     found = {
-        int(row.get_attribute("row-index") or 0): row.locator("[col-id*='Run Name']").inner_text()
+        int(row.get_attribute("row-index") or 0): row.get_by_role("link").first.inner_text()
         for row in rows.all()
     }
     return [found[index].strip() for index in sorted(found)]
@@ -132,10 +132,17 @@ def test_a_study_opens_on_its_arms_with_the_best_test_result_first(
 
 
 def test_the_menu_offers_the_studys_views(opened: Page, keep: Callable[[str], None]) -> None:
-    opened.get_by_role("button", name="Arms").click()
-    menu = ("Arms", "Search trials", "Final trials", "Final trials by top_k")
-    for name in menu:
-        expect(opened.get_by_role("menuitem", name=name, exact=True).last).to_be_visible()
+    opened.get_by_test_id("saved-views-trigger").click()
+    items = opened.get_by_role("menuitem").filter(has=opened.get_by_label("Copy share link"))
+    expect(items).to_have_text(
+        [
+            "Arms",
+            "Arms with their trials",
+            "Search trials",
+            "Final trials",
+            "Final trials by top_k",
+        ]
+    )
     keep("mlflow-views")
 
 
@@ -174,14 +181,14 @@ def test_runs_are_grouped_by_dataset(
 
 
 def test_trials_are_listed_under_their_arm(
-    page: Page, served: Served, keep: Callable[[str], None]
+    opened: Page, served: Served, keep: Callable[[str], None]
 ) -> None:
-    page.goto(served.page.partition("&viewStateShareKey")[0])
-    page.get_by_role("link", name="challenger", exact=True).wait_for()
-    row = page.locator(".ag-row", has=page.get_by_role("link", name="challenger", exact=True))
-    row.locator("[role=button], .ag-icon, [class*=expander], svg").first.click()
+    opened.goto(served.view("tree"))
+    expect(opened.locator("[col-id='metrics.`val/accuracy`']").first).to_be_visible()
+    row = opened.locator(".ag-row", has=opened.get_by_role("link", name="challenger", exact=True))
+    row.locator("[col-id*='Run Name'] button").click()
     expect(
-        page.get_by_role("link", name=re.compile("challenger final 0 · K=")).first
+        opened.get_by_role("link", name=re.compile("challenger final 0 · K=")).first
     ).to_be_visible()
     keep("mlflow-nested")
 
@@ -255,5 +262,8 @@ def test_two_trials_are_compared(
     boxes.nth(1).click()
     opened.get_by_role("button", name="Compare").click()
     expect(opened.get_by_text("Comparing 2 Runs from 1 Experiment").first).to_be_visible()
-    expect(opened.get_by_text("val/accuracy", exact=True).last).to_be_attached()
+    name = opened.get_by_role("row").filter(has_text="Run Name")
+    expect(name).to_contain_text("challenger search 0 · K=")
+    params = opened.get_by_role("row").filter(has=opened.get_by_role("rowheader", name="top_k"))
+    expect(params.first).to_be_attached()
     keep("mlflow-compared")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from study.errors import ReportError
 from study.report.global_exhibits import global_metrics
@@ -77,23 +77,28 @@ def _findings(basis: GlobalBasis) -> Iterator[str]:
 def _finding(record: Importance) -> str:
     title, factor = record.estimator.title, record.estimator.factor
     if record.level is None:
-        parts = [_share(record, share) for share in record.shares]
-        return f"{listed(parts)} ({title}); chance has no level here."
+        return f"{_explained(record, record.shares)} ({title}); chance has no level here."
     level = f"level {percent(record.level, factor)}%"
     shown = [share for share in record.shares if share.is_shown]
     if not shown:
         return (
             f"For no dimension an effect above chance was shown ({title}: {level}; the largest is "
-            f"{_share(record, record.shares[0])})."
+            f"{dimension_symbol(record.shares[0].dimension)} with {_share(record.shares[0])})."
         )
-    more = f"{listed([_share(record, share) for share in shown])} ({title}), more than chance"
+    more = f"{_explained(record, shown)} ({title}), more than chance"
     rest = "; for no other dimension an effect above chance was shown" * (
         len(shown) < len(record.shares)
     )
     return f"{more} ({level}){rest}."
 
 
-def _share(record: Importance, share: Share) -> str:
+def _explained(record: Importance, shares: Sequence[Share]) -> str:
+    first, *others = shares
+    parts = [f"{dimension_symbol(first.dimension)} explains {_share(first)}"]
+    parts += [f"{dimension_symbol(other.dimension)} {_share(other)}" for other in others]
+    return f"{listed(parts)} {record.estimator.explains}"
+
+
+def _share(share: Share) -> str:
     value, low, high = (percent(each) for each in (share.value, share.low, share.high))
-    symbol, of = dimension_symbol(share.dimension), record.estimator.explains
-    return f"{symbol} explains {value}% [{low}, {high}] {of}"
+    return f"{value}% [{low}, {high}]"

@@ -25,7 +25,7 @@ _SCHEMAS: Final = Path(__file__).parent / "schemas"
 
 
 def check_kubernetes(text: str) -> list[str]:
-    """Check Kubernetes' own kinds by its schemas, and KubeRay's by ours; unknown keys are wrong."""
+    """Check Kubernetes' own kinds by its schemas, KubeRay's by ours; unknown keys are wrong."""
     return [found for one in yaml.safe_load_all(text) for found in _manifest_problems(one)]
 
 

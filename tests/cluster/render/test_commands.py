@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 import shlex
+from itertools import pairwise
+from pathlib import Path
 
 import click
 import pytest
 import yaml
 from ray.scripts.scripts import cli as ray_cli
 
+from cluster.render import LAUNCHERS
+from cluster.render.launching import launch_file
 from study.cli.main import cli as study_cli
 from tests.cluster.render.variants import VARIANTS, text
 
@@ -42,13 +46,20 @@ def _kuberay_starts(documents) -> list[str]:
     """Write the options out as the operator does: a 'true' is a flag."""
     (one,) = (d for d in documents if d["kind"] in {"RayCluster", "RayJob"})
     spec = one["spec"].get("rayClusterSpec", one["spec"])
-    heads = {"--head": spec["headGroupSpec"]["rayStartParams"]}
-    workers = {"--address=x:6379": w["rayStartParams"] for w in spec["workerGroupSpecs"]}
+    (workers,) = spec["workerGroupSpecs"]
+    starts = {
+        "--head": spec["headGroupSpec"]["rayStartParams"],
+        "--address=x:6379": workers["rayStartParams"],
+    }
     return [
         " ".join(
-            ["ray start", first, *(f"--{k}" if v == "true" else f"--{k}={v}" for k, v in o.items())]
+            [
+                "ray start",
+                first,
+                *(f"--{k}" if v == "true" else f"--{k}={v}" for k, v in o.items()),
+            ]
         )
-        for first, o in (heads | workers).items()
+        for first, o in starts.items()
     ]
 
 
@@ -65,7 +76,7 @@ def test_a_start_with_a_mistake_is_seen():
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_studies_are_run_by_commands_of_ours(variant, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    shown = re.findall(r"challenger-study ((?:run|cluster) [^'#$"\n]+)", text(variant))
+    shown = re.findall(r"""challenger-study ((?:run|cluster) [^'#$"\n]+)""", text(variant))
     assert shown or "dockerfile" in variant or "slurm" in variant
     for command in shown:
         understand(study_cli, shlex.split(command))
@@ -84,3 +95,15 @@ def test_the_lines_at_the_top_are_commands_of_rays(variant, tmp_path, monkeypatc
 def test_the_study_that_a_batch_job_runs_is_a_command_of_ours(variant):
     assert 'exec challenger-study run "$@"' in text(variant)
     understand(study_cli, ["run", "study.yaml", "--address", "10.0.0.1:6379"])
+
+
+def test_the_lines_of_the_readme_write_files(tmp_path, monkeypatch):
+    content = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^challenger-study (cluster render [^#\n]*)", content, re.MULTILINE)
+    assert {line.split()[2] for line in lines} == set(LAUNCHERS)
+    monkeypatch.chdir(tmp_path)
+    for line in lines:
+        understand(study_cli, shlex.split(line))
+        launcher, *rest = shlex.split(line)[2:]
+        pairs = [word for option, word in pairwise(rest) if option == "--set"]
+        assert launch_file(launcher, pairs).text(line)

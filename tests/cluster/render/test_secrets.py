@@ -20,7 +20,9 @@ ENVIRONMENT = {
     "PGPASSWORD": SECRET,
     "RAY_AUTH_TOKEN": SECRET,
 }
-YAML = [name for name, (launcher, _) in VARIANTS.items() if launcher not in {"dockerfile", "slurm"}]
+YAML = [
+    name for name, (launcher, _) in VARIANTS.items() if launcher not in {"dockerfile", "slurm"}
+]
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -48,24 +50,24 @@ def test_an_address_with_a_password_is_refused_without_repeating_it(key, url):
 
 @pytest.mark.parametrize("variant", YAML)
 def test_a_variable_for_a_password_names_where_it_is_and_not_what(variant):
-    for name, value in _variables(list(yaml.safe_load_all(text(variant)))):
+    for name, value in variables(list(yaml.safe_load_all(text(variant)))):
         if re.search("PASSWORD|TOKEN|SECRET|KEY", name):
             where = value.get("secretKeyRef") if isinstance(value, dict) else value
             assert isinstance(where, dict) or str(where).startswith("/run/secrets/"), name
 
 
-def _variables(data):
+def variables(data):
     """Give all names and values of environment variables in a document."""
     if isinstance(data, list):
         for one in data:
-            yield from _variables(one)
+            yield from variables(one)
     elif isinstance(data, dict):
         if isinstance(data.get("name"), str) and ("value" in data or "valueFrom" in data):
             yield data["name"], data.get("value", data.get("valueFrom"))
         if isinstance(data.get("environment"), dict):
             yield from data["environment"].items()
         for one in data.values():
-            yield from _variables(one)
+            yield from variables(one)
 
 
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if "dockerfile" not in name])
@@ -97,7 +99,7 @@ def test_the_dashboard_of_ray_up_is_reached_through_ssh_alone(variant):
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if "kuberay" in name])
 def test_no_pod_runs_as_root_or_may_become_it(variant):
     documents = list(yaml.safe_load_all(text(variant)))
-    pods = [spec for spec in _dicts(documents) if "containers" in spec]
+    pods = [spec for spec in dicts(documents) if "containers" in spec]
     assert pods
     for pod in pods:
         assert pod["securityContext"]["runAsNonRoot"] is True
@@ -116,18 +118,18 @@ def test_passwords_are_given_to_the_head_and_the_servers_and_to_no_worker(varian
     documents = list(yaml.safe_load_all(text(variant)))
     containers = {
         one["name"]: [v["name"] for v in one.get("env", []) if "valueFrom" in v]
-        for spec in _dicts(documents)
+        for spec in dicts(documents)
         for one in spec.get("containers", [])
     }
     assert containers["ray-worker"] == []
     assert "PGPASSWORD" in containers["ray-head"]
 
 
-def _dicts(data):
+def dicts(data):
     if isinstance(data, list):
         for one in data:
-            yield from _dicts(one)
+            yield from dicts(one)
     elif isinstance(data, dict):
         yield data
         for one in data.values():
-            yield from _dicts(one)
+            yield from dicts(one)

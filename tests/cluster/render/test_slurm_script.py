@@ -134,6 +134,7 @@ def test_the_driver_finds_its_places_and_ray_its_settings(job, tmp_path):
         "RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=600",
         f"RAY_TMPDIR=/tmp/ray-{number}",
         "RAY_USAGE_STATS_ENABLED=0",
+        "RAY_py_gcs_connect_timeout_s=600",
     ]
 
 

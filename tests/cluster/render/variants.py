@@ -92,7 +92,9 @@ VARIANTS: Final[dict[str, tuple[str, list[str]]]] = {
 def made(variant: str, *more: str) -> LaunchFile:
     """Make the launch file of a variant, with further settings."""
     launcher, pairs = VARIANTS[variant]
-    pinned = [p for p in PINNED[launcher] if p.split("=")[0] not in {q.split("=")[0] for q in pairs}]
+    pinned = [
+        p for p in PINNED[launcher] if p.split("=")[0] not in {q.split("=")[0] for q in pairs}
+    ]
     return launch_file(launcher, [*pinned, *pairs, *more])
 
 

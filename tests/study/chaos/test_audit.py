@@ -26,7 +26,7 @@ from study.tracking.context import review_of
 from study.tracking.entries import LogArtifact
 from study.tracking.listener import TrackingListener
 from study.tracking.outbox import Outbox
-from study.tracking.published import comparison_entries
+from study.tracking.standings import standing_entries
 from tests.study.simulated import Place, simulate, study_text
 
 STUDY = study_text(sampler="random", trials=3, epochs=3)
@@ -48,7 +48,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     figure = root / "figure.png"
     figure.write_bytes(b"figure")
     outbox.put(projection.everything(review, table))
-    outbox.put(comparison_entries(table))
+    outbox.put(standing_entries(table))
     outbox.put([LogArtifact(run_key="arm/base", path=str(figure), artifact_folder="figures")])
     _write_study(place)
     uri = f"sqlite:///{root / 'mlflow.db'}"

@@ -273,11 +273,9 @@ def _texts_of(axes: Axes) -> list[Text]:
         if low <= place <= high
     ]
     low, high = sorted(axes.get_ylim())
-    ticks += [
-        label
-        for label, place in zip(axes.get_yticklabels(), axes.get_yticks(), strict=True)
-        if low <= place <= high and axes.yaxis.get_tick_params()["labelleft"]
-    ]
+    if axes.yaxis.get_tick_params()["labelleft"]:
+        named = zip(axes.get_yticklabels(), axes.get_yticks(), strict=True)
+        ticks += [label for label, place in named if low <= place <= high]
     titles = [axes.title, axes._left_title]  # type: ignore[attr-defined]
     return [axes.xaxis.label, axes.yaxis.label, *titles, *ticks]
 

@@ -109,6 +109,8 @@ def test_dependences_are_in_the_units_of_axis_and_metric(basis):
     assert k.series[0].x == tuple(float(v) for v in range(1, 11))
     assert k.series[0].y == pytest.approx([mean * 100 for mean in record.curves[0].means])
     assert k.y.title == "Validation accuracy [%]"
+    assert k.y.limits == n.y.limits == choice.y.limits
+    assert k.y.limits[0] < min(k.series[0].low) < max(k.series[0].high) < k.y.limits[1]
     assert (k.x.is_integer, n.x.is_log) == (True, True)
     assert choice.x.ticks == ((0.0, "lrp"), (1.0, "input x gradient"))
     assert choice.series[0].mark == "points"

@@ -207,7 +207,8 @@ def test_the_exhibit_is_about_all_arms_of_the_setting(tmp_path: Path):
     assert exhibit.title == f"{TITLE} on mnist (3 per class), vgg11, width 0.25"
     assert exhibit.arms == ("base", "random", "challenger")
     assert len(exhibit.tables) == 4
-    assert exhibit.figure is not None
+    assert exhibit.chart is not None
+    assert len(list(exhibit.chart.panels())) == 2
 
 
 def test_a_report_has_the_figure_its_numbers_and_the_paragraph(tmp_path: Path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from search_spaces import Condition
-from study.report import summarise
+from study.report import summarise, write_report
 from study.report.exhibit import Exhibit, Missing, Source
 from study.report.global_exhibits import (
     global_metrics,
@@ -24,7 +24,7 @@ from study.sensitivity.importance import (
     partial_dependence,
     ped_anova,
 )
-from tests.study.factories import AXES, trial_table, with_arm
+from tests.study.factories import AXES, Shape, trial_table, with_arm
 from tests.study.sensitivity.designs import SOBOL, design_table
 
 
@@ -186,3 +186,12 @@ def test_a_design_that_cannot_be_used_is_said_to_be_so(design):
 )
 def test_shares_are_written_in_whole_per_cent(value, factor, text):
     assert percent(value, factor) == text
+
+
+def test_whoever_insists_is_told_what_still_stands_in_the_way(tmp_path):
+    table = trial_table(Shape(replicas=2, layers=1, sweep=(), search_trials=8))
+    quiet = write_report(table, tmp_path, tmp_path / "quiet")
+    insisted = write_report(table, tmp_path, tmp_path / "insisted", insist=True)
+    more = set(insisted.missing) - set(quiet.missing)
+    assert len(more) == 6  # importances, interactions and dependences of two arms
+    assert all("1 of 8 search trials were stopped early" in sentence for sentence in more)

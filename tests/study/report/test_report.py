@@ -37,7 +37,7 @@ class Page(HTMLParser):
         super().__init__()
         self.loads: list[str] = []
         self.images: list[str] = []
-        self.scripts = 0
+        self.scripts: list[str | None] = []
         self.text = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -47,10 +47,12 @@ class Page(HTMLParser):
             self.loads.append(found.get("href") or "")
         if tag == "img":
             self.images.append(found.get("alt") or "")
-        self.scripts += tag == "script"
+        if tag == "script":
+            self.scripts.append(found.get("type"))
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        if self.cdata_elem is None:
+            self.text += data
 
 
 def read(path: Path) -> Page:
@@ -86,12 +88,13 @@ def test_every_figure_has_its_numbers_beside_it(files: ReportFiles):
         assert {path.stem for path in paths} <= tables
 
 
-def test_the_page_loads_nothing_runs_nothing_and_is_small(files: ReportFiles):
+def test_the_page_loads_nothing_runs_one_script_and_is_small(files: ReportFiles):
     page = read(files.html)
+    charts = len(page.images) - 1
     assert all(address.startswith("data:") for address in page.loads)
-    assert page.scripts == 0
+    assert page.scripts == ["application/json"] * charts + ["text/plain", None]
     assert not re.search(r"@import|url\(", files.html.read_text())
-    assert len(page.images) == 6
+    assert charts >= 5
     assert all(page.images)
     assert files.html.stat().st_size < 6_000_000
 
@@ -116,7 +119,7 @@ def test_another_dataset_shows_no_numbers_of_the_paper(tmp_path: Path):
 
 def test_names_are_escaped(tmp_path: Path):
     table = replace(hand_made({"base": {0: (0.4, 0.5)}}), study="<script>alert(1)</script>")
-    assert read(write_report(table, tmp_path, tmp_path / "out").html).scripts == 0
+    assert read(write_report(table, tmp_path, tmp_path / "out").html).scripts == []
 
 
 def test_missing_maps_are_named_on_the_page_and_in_the_summary(tmp_path: Path):

@@ -139,14 +139,15 @@ def test_the_chosen_final_trial_has_its_attribution_maps_and_no_other_trial(
 def test_the_description_says_the_arms_own_results_before_the_studys(
     published: Published,
 ) -> None:
-    summary = published.files.summary.read_text()
-    assert published.note(None) == summary
-    note = published.note("arm/challenger")
-    assert note.endswith(summary)
-    own = note.removesuffix(summary)
+    assert published.note(None) == published.files.summary.read_text()
+    own, _, rest = published.note("arm/challenger").partition("\n# The whole study: ")
     assert own.startswith("# Challenger\n\n**Test accuracy [%]: ")
     assert "Chosen configuration: K = 5, N = 0.12, α = 0.8, β = 1.1, split = 0.5" in own
-    assert "Base" not in published.note("arm/base").removesuffix(summary).splitlines()[2]
+    for section in published.files.written.sections:
+        assert f"## {section.title}" in rest
+    assert rest.rindex("\n## ") == rest.index("\n## Missing from the report")
+    # Base is compared with nothing.
+    assert "minus Base" not in published.note("arm/base").splitlines()[2]
 
 
 def test_an_arm_without_trials_has_no_run_and_is_told_nothing(published: Published) -> None:

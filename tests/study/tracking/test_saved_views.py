@@ -29,8 +29,14 @@ def states(study: ViewedStudy) -> dict[str, dict[str, Any]]:
 
 def test_there_is_a_view_of_arms_of_each_phase_and_of_each_sweep() -> None:
     names = [json.loads(text)["name"] for text in view_tags(STUDY).values()]
-    assert names == ["Arms", "Search trials", "Final trials", "Final trials by top_k"]
-    assert list(states(replace(STUDY, swept=()))) == ["arms", "search", "final"]
+    assert names == [
+        "Arms",
+        "Arms with their trials",
+        "Search trials",
+        "Final trials",
+        "Final trials by top_k",
+    ]
+    assert list(states(replace(STUDY, swept=()))) == ["arms", "tree", "search", "final"]
 
 
 def test_the_menu_shows_them_in_this_order() -> None:

@@ -5,7 +5,7 @@
 # /scratch/lab be the same folder on all nodes and yours to write to.
 # The database's password: HOST:*:*:USER:PASSWORD in ~/.pgpass, mode 600.
 # MLflow's user and password: ~/.mlflow/credentials, mode 600.
-# Run the study; the same line again, after the time was up or an accident, goes on with it:
+# Run the study; the same line again, when the time was up or after an accident, goes on:
 #   sbatch FILE                 # runs study.yaml of the folder where it is typed
 #SBATCH --job-name=challenger
 #SBATCH --nodes=4
@@ -24,7 +24,6 @@
 #SBATCH --signal=B:TERM@120
 
 set -euo pipefail
-umask 077
 
 export PATH=/opt/challenger/bin:"$PATH"
 export RAY_AUTH_MODE=token
@@ -37,16 +36,21 @@ export CHALLENGER_DATABASE=postgresql+psycopg://lab@db.example.org:5432/studies
 export CHALLENGER_TRACKING_URI=https://mlflow.example.org
 export DO_NOT_TRACK=true
 export MLFLOW_DISABLE_TELEMETRY=true
-# Nodes do not start at the same moment; Ray's own patience is half a minute.
+# Nodes do not start at the same moment; Ray's own patience, twice, is half a minute.
 export RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=600
+export RAY_py_gcs_connect_timeout_s=600
 # Another user's files may lie in /tmp/ray, and an option for this would lead the driver astray.
 export RAY_TMPDIR=/tmp/ray-"$SLURM_JOB_ID"
 
 # In the home folder, which all nodes share: a token that only its owner can read.
 private="$HOME/.challenger-$SLURM_JOB_ID"
 rm -rf "$private"
-mkdir "$private"
-od -An -N32 -tx1 /dev/urandom | tr -d ' \n' >"$private/token"
+# What the study writes is for others to read, this is not.
+(
+    umask 077
+    mkdir "$private"
+    od -An -N32 -tx1 /dev/urandom | tr -d ' \n' >"$private/token"
+)
 export RAY_AUTH_TOKEN_PATH="$private/token"
 # The driver's own number, by which it can be told to stop.
 cat >"$private/run" <<'END'

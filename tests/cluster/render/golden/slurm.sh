@@ -5,7 +5,7 @@
 # /challenger be the same folder on all nodes and yours to write to.
 # The database is a file in /challenger; where that is a network file system, name
 # a PostgreSQL: --set database=postgresql+psycopg://USER@HOST/NAME
-# Run the study; the same line again, after the time was up or an accident, goes on with it:
+# Run the study; the same line again, when the time was up or after an accident, goes on:
 #   sbatch FILE                 # runs study.yaml of the folder where it is typed
 #SBATCH --job-name=challenger
 #SBATCH --nodes=1
@@ -21,7 +21,6 @@
 #SBATCH --signal=B:TERM@120
 
 set -euo pipefail
-umask 077
 
 export PATH=/opt/challenger/bin:"$PATH"
 export RAY_AUTH_MODE=token
@@ -32,16 +31,21 @@ export CHALLENGER_STORAGE=/challenger/studies
 export CHALLENGER_DATA=/challenger/data
 export DO_NOT_TRACK=true
 export MLFLOW_DISABLE_TELEMETRY=true
-# Nodes do not start at the same moment; Ray's own patience is half a minute.
+# Nodes do not start at the same moment; Ray's own patience, twice, is half a minute.
 export RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=600
+export RAY_py_gcs_connect_timeout_s=600
 # Another user's files may lie in /tmp/ray, and an option for this would lead the driver astray.
 export RAY_TMPDIR=/tmp/ray-"$SLURM_JOB_ID"
 
 # In the home folder, which all nodes share: a token that only its owner can read.
 private="$HOME/.challenger-$SLURM_JOB_ID"
 rm -rf "$private"
-mkdir "$private"
-od -An -N32 -tx1 /dev/urandom | tr -d ' \n' >"$private/token"
+# What the study writes is for others to read, this is not.
+(
+    umask 077
+    mkdir "$private"
+    od -An -N32 -tx1 /dev/urandom | tr -d ' \n' >"$private/token"
+)
 export RAY_AUTH_TOKEN_PATH="$private/token"
 # The driver's own number, by which it can be told to stop.
 cat >"$private/run" <<'END'
