@@ -159,6 +159,33 @@ def test_mlflow_holds_a_parent_per_arm_and_a_child_per_trial(finished: Finished)
                 assert point.timestamp == report.time_ms
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_mlflow_finds_and_sorts_runs_as_its_users_ask(finished: Finished) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{finished.storage / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("tiny").experiment_id
+
+    def found(asked: str, *order: str) -> list[Any]:
+        return list(client.search_runs([experiment], asked, order_by=list(order)))
+
+    table = finished.result.table
+    finals = found("tags.phase = 'final'", "metrics.`test/accuracy` DESC")
+    accuracies = [run.data.metrics["test/accuracy"] for run in finals]
+    assert accuracies == sorted(accuracies, reverse=True)
+    assert len(finals) == sum(row.phase == "final" for row in table.rows)
+    ones = found("params.top_k = '1' and tags.kind = 'trial'")
+    assert len(ones) == sum(row.params.get("top_k") == 1 for row in table.rows) > 0
+    # An arm's run has its chosen trial's results under the same keys.
+    for arm in found("tags.kind = 'arm'"):
+        name = arm.data.tags["arm"]
+        (chosen,) = found(f"tags.is_chosen = 'true' and tags.arm = '{name}'")
+        for key in ("val/accuracy", "test/accuracy", "test/accuracy_std"):
+            assert arm.data.metrics[key] == chosen.data.metrics[key]
+        assert arm.data.metrics["cost/cpu_s"] >= chosen.data.metrics["cost/cpu_s"] > 0
+        assert chosen.data.metrics["system/system_memory_usage_megabytes"] > 0
+
+
 def test_a_second_run_trains_nothing_and_leaves_mlflow_as_it_is(finished: Finished) -> None:
     folder = Storage(root=finished.storage).study("tiny")
     before, files = tracked(finished.storage), metrics_of(folder)

@@ -172,6 +172,32 @@ def test_the_load_of_a_gpu_is_the_drivers_word_or_unknown(monkeypatch, failing, 
     assert driver.asked == (b"" if failing == "init" else b"GPU-01-23")
 
 
+def test_a_share_of_a_gpu_is_counted_as_that_and_its_memory_is_the_most_since_the_last_report(
+    clock, monkeypatch
+):
+    held = iter([4_000_000_000, 1_000_000_000])
+    loads = iter([50.0, 100.0, 10.0])
+    monkeypatch.setattr(usage, "gpu_load", lambda _: lambda: next(loads))
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda _: next(held))
+    resets: list[None] = []
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda _: resets.append(None))
+    properties = SimpleNamespace(total_memory=80_000_000_000)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
+    meter = Meter(device=torch.device("cuda"), gpu_share=0.25)
+    meter.go_on()
+    clock.wall += 8
+    meter.look()
+    used = meter.take()
+    assert used["gpu_s"] == 2
+    assert used["gpu_0_memory_usage_megabytes"] == 4000
+    assert used["gpu_0_memory_usage_percentage"] == 5
+    assert used["gpu_0_utilization_percentage"] == 75
+    used = meter.take()
+    assert (used["gpu_s"], used["gpu_0_utilization_percentage"]) == (0, 10)
+    assert used["gpu_0_memory_usage_megabytes"] == 1000
+    assert len(resets) == 2
+
+
 @pytest.mark.gpu
 def test_a_gpu_says_seconds_memory_and_load():
     if not torch.cuda.is_available():

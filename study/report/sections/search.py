@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from study.errors import ReportError
+from study.report.cost_table import hours
 from study.report.sections.section import Section
 from study.report.wording import counted, listed, parameters
-from study.sensitivity import arm_label, dimension_symbol
+from study.sensitivity import arm_label, cost, dimension_symbol
 from study.trial_table import ArmRow, TrialTable
 
 _STATES = {
@@ -27,7 +29,11 @@ def section(table: TrialTable) -> Section:
     )
     return Section(
         title="What was searched",
-        statements=(aim, *(" ".join(_sentences(table, arm)) for arm in table.arms)),
+        statements=(
+            aim,
+            *(" ".join(_sentences(table, arm)) for arm in table.arms),
+            *_costs(table),
+        ),
     )
 
 
@@ -55,6 +61,20 @@ def _sentences(table: TrialTable, arm: ArmRow) -> Iterator[str]:
         )
     else:
         yield "No final trial yet."
+
+
+def _costs(table: TrialTable) -> Iterator[str]:
+    try:
+        record = cost(table)
+    except ReportError:
+        # The exhibit of the cost says why it is missing.
+        return
+    lost = sum(row.cpu_hours for row in record.rows if row.state in {"PRUNED", "FAIL"})
+    gpu = f" and {hours(record.gpu_hours)} GPU hours" if record.gpu_hours else ""
+    yield (
+        f"Training took {hours(record.cpu_hours)} CPU hours{gpu}; {hours(lost)} of the CPU hours "
+        f"went into trials that were stopped early or failed."
+    )
 
 
 def _trials(table: TrialTable, arm: ArmRow) -> str:

@@ -75,7 +75,8 @@ def exhibits(count: int) -> list[Exhibit]:
 
 
 def page(shown: list[Exhibit], pictures: dict[str, Picture | None] | None = None) -> str:
-    return render_page(TABLE, summarise(TABLE), shown, pictures or {})
+    empty = {one.name: Picture(png=b"", svg=b"", address="data:,") for one in shown}
+    return render_page(TABLE, summarise(TABLE), shown, pictures or empty)
 
 
 @pytest.fixture(scope="module")

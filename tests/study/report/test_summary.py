@@ -151,3 +151,19 @@ def test_numbers_are_written_with_units_and_signs():
     assert parameters({"top_k": 5, "alpha": 0.81234}) == "K = 5, α = 0.812"
     assert parameters({}) == "none"
     assert [listed(["a"]), listed(["a", "b", "c"])] == ["a", "a, b and c"]
+
+
+def test_what_training_took_is_said_with_what_came_to_nothing():
+    table = trial_table()
+    usage = {"trained_s": 1800.0, "cpu_s": 3600.0}
+    rows = tuple(
+        replace(row, reports=tuple(replace(one, usage=usage) for one in row.reports[-1:]))
+        for row in table.rows
+    )
+    said = statements(replace(table, rows=rows), "What was searched")[-1]
+    # 46 search trials with a report, 10 of them stopped early, and 12 final ones.
+    assert said == (
+        "Training took 58.00 CPU hours; 10.00 of the CPU hours went into trials that were stopped "
+        "early or failed."
+    )
+    assert not any("CPU" in one for one in statements(table, "What was searched"))
