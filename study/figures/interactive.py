@@ -76,12 +76,13 @@ def _layout(sheet: Sheet, *, is_narrow: bool) -> dict[str, Any]:
     layout: dict[str, Any] = {
         "template": "none",
         "height": sheet.height,
-        "margin": {"l": 58, "r": 12, "t": sheet.top, "b": sheet.bottom},
+        "margin": {"l": 58, "r": 4, "t": sheet.top, "b": sheet.bottom},
         "paper_bgcolor": _CLEAR,
         "plot_bgcolor": _CLEAR,
         "font": {"family": _FONT, "size": 12, "color": _INK},
         "hovermode": "closest",
         "hoverlabel": {"align": "left", "bgcolor": _PAPER, "font": {"color": _INK}},
+        "modebar": {"bgcolor": _CLEAR, "color": MUTED, "activecolor": _INK},
         "dragmode": False if is_narrow else "zoom",
         "legend": {
             "orientation": "h",
@@ -159,6 +160,8 @@ def _axis(axis: Axis, ends: Extent, characters: int) -> dict[str, Any]:
         "tickcolor": MUTED,
         "tickfont": {"color": MUTED},
         "automargin": True,
+        # Else the last name would be left out where half of it lies beyond the axis.
+        "ticklabeloverflow": "hide past div",
         **_ticks(axis, high - low),
     }
 

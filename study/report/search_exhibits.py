@@ -62,6 +62,7 @@ def _coordinates(source: Source, arm: ArmRow, title: str) -> Exhibit:
         title=title,
         arms=(arm.name,),
         chart=figures.search_points.coordinates(record),
+        rows=_rows(record),
     )
 
 

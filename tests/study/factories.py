@@ -63,6 +63,15 @@ def trial_table(shape: Shape | None = None, *, seed: int = 0) -> TrialTable:
     )
 
 
+def with_usage(table: TrialTable, **usage: float) -> TrialTable:
+    """Let every report say what was used since the one before: ``trained_s``, ``cpu_s``, …."""
+    rows = tuple(
+        replace(row, reports=tuple(replace(report, usage=usage) for report in row.reports))
+        for row in table.rows
+    )
+    return replace(table, rows=rows)
+
+
 def without_rows(table: TrialTable, *numbers: tuple[str, PhaseName, int]) -> TrialTable:
     """Drop trials, named by arm, phase and number."""
     rows = tuple(row for row in table.rows if (row.arm, row.phase, row.number) not in numbers)

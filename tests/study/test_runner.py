@@ -306,7 +306,8 @@ def test_what_a_crash_kept_from_the_outbox_reaches_mlflow_at_the_next_run(
     assert result.waiting.entries == 0
     query = (
         "SELECT count(*) FROM metrics JOIN runs USING (run_uuid) JOIN experiments USING "
-        "(experiment_id) WHERE experiments.name = '{}' AND metrics.key = 'val/accuracy'"
+        "(experiment_id) JOIN tags USING (run_uuid) WHERE experiments.name = '{}' "
+        "AND metrics.key = 'val/accuracy' AND tags.key = 'phase'"
     )
     (count,) = rows(finished.storage, query.format("crashed"))[0]
     assert count == 3 * len(result.table.rows)

@@ -22,7 +22,11 @@ def undelivered(begun: StudyFolder, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "name"),
-    [([], "report.html"), (["--format", "html"], "report.html"), (["--format", "md"], "report.md")],
+    [
+        ([], "report.html"),
+        (["--format", "html"], "report.html"),
+        (["--format", "md"], "report.md"),
+    ],
 )
 def test_the_file_of_the_asked_format_is_named_and_figures_are_written(
     call, begun, arguments, name

@@ -18,9 +18,19 @@ from study.report.csv_rows import comparison_rows, curve_rows, to_csv
 from study.report.tables import difference_table
 from study.sensitivity import compare, over_dimension, settings
 from study.trial_table import TrialTable
-from tests.study.factories import Shape, hand_made, trial_table, with_arm, with_row, write_maps
+from tests.study.factories import (
+    Shape,
+    hand_made,
+    trial_table,
+    with_arm,
+    with_row,
+    with_usage,
+    write_maps,
+)
 
-TABLE = trial_table(Shape(replicas=3, layers=2, sweep=(1, 3, 5)))
+TABLE = with_usage(
+    trial_table(Shape(replicas=3, layers=2, sweep=(1, 2, 3, 5))), trained_s=36.0, cpu_s=40.0
+)
 
 
 @pytest.fixture(scope="module")
@@ -63,20 +73,22 @@ def read(path: Path) -> Page:
 
 def test_a_complete_study_has_every_figure_and_table_and_misses_nothing(files: ReportFiles):
     names = {arm: [path.name for path in paths] for arm, paths in files.figures.items()}
-    cosine = "filter-cosine-mnist-3-per-class-vgg11-width-0-25"
-    assert files.missing == ()
-    assert names["base"] == [
-        f"{cosine}.png",
-        f"{cosine}.svg",
-        "challenger-attribution-maps.png",
-        "challenger-attribution-maps.svg",
+    where = "mnist-3-per-class-vgg11-width-0-25"
+    shared = [
+        f"filter-cosine-{where}",
+        f"filter-cosine-over-epochs-{where}",
+        f"filter-cosine-and-accuracy-{where}",
+        "challenger-attribution-maps",
     ]
+    assert files.missing == ()
+    assert names["base"] == [f"{name}.{kind}" for name in shared for kind in ("png", "svg")]
     assert {name for name in names["challenger"] if name.endswith(".png")} == {
         "challenger-over-top-k.png",
-        f"{cosine}.png",
         "challenger-filter-cosine-over-top-k.png",
-        "challenger-attribution-maps.png",
         "challenger-search-history.png",
+        "challenger-search-slices.png",
+        "challenger-search-coordinates.png",
+        *(f"{name}.png" for name in shared),
     }
     for paths in (*files.figures.values(), *files.tables.values()):
         assert all(path.stat().st_size > 0 for path in paths)
@@ -161,8 +173,9 @@ def test_an_unfinished_study_is_reported_with_what_is_missing(tmp_path: Path):
     assert "Comparison with the controls: study 'tiny-mnist-top-k': a comparison needs" in text
     assert "Challenger: sensitivity to K: arm 'challenger' must have finished" in text
     assert {path.name for path in files.figures["random"]} == {
-        "random-search-history.png",
-        "random-search-history.svg",
+        f"random-search-{name}.{kind}"
+        for name in ("history", "slices", "coordinates")
+        for kind in ("png", "svg")
     }
 
 
@@ -223,8 +236,8 @@ def test_an_output_folder_that_is_a_file_is_refused(tmp_path: Path):
 def test_csv_holds_every_digit_of_a_curve_and_its_controls():
     curve = over_dimension(TABLE, "challenger", "top_k", "test/accuracy")
     rows = list(csv.DictReader(io.StringIO(to_csv(curve_rows([curve])))))
-    assert [row["value"] for row in rows] == ["1", "3", "5", "", ""]
-    assert [row["arm"] for row in rows[3:]] == ["base", "random"]
+    assert [row["value"] for row in rows] == ["1", "2", "3", "5", "", ""]
+    assert [row["arm"] for row in rows[4:]] == ["base", "random"]
     for row, point in zip(rows, curve.points, strict=False):
         assert float(row["low"]) == point.interval.low
         assert float(row["seed_100"]) == point.replicas[0]

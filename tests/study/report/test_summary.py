@@ -6,7 +6,7 @@ import pytest
 
 from study.report import summarise, to_markdown
 from study.report.wording import amount, gap, listed, number, p_value, parameters
-from tests.study.factories import Shape, hand_made, trial_table
+from tests.study.factories import Shape, hand_made, trial_table, with_usage
 
 CONTROLS = {"base": {0: (0.40, 0.42, 0.41)}, "random": {0: (0.50, 0.54, 0.49)}}
 
@@ -155,15 +155,10 @@ def test_numbers_are_written_with_units_and_signs():
 
 def test_what_training_took_is_said_with_what_came_to_nothing():
     table = trial_table()
-    usage = {"trained_s": 1800.0, "cpu_s": 3600.0}
-    rows = tuple(
-        replace(row, reports=tuple(replace(one, usage=usage) for one in row.reports[-1:]))
-        for row in table.rows
-    )
-    said = statements(replace(table, rows=rows), "What was searched")[-1]
-    # 46 search trials with a report, 10 of them stopped early, and 12 final ones.
+    said = statements(with_usage(table, trained_s=900.0, cpu_s=1800.0), "What was searched")[-1]
+    # 46 search trials with a report, 10 of them stopped early, and 12 final ones with two.
     assert said == (
-        "Training took 58.00 CPU hours; 10.00 of the CPU hours went into trials that were stopped "
+        "Training took 35.00 CPU hours; 5.00 of the CPU hours went into trials that were stopped "
         "early or failed."
     )
     assert not any("CPU" in one for one in statements(table, "What was searched"))

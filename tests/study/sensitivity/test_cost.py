@@ -6,18 +6,12 @@ import pytest
 
 from study.errors import ReportError
 from study.sensitivity import cost
-from study.trial_table import TrialRow, TrialTable
-from tests.study.factories import trial_table
-
-
-def used(row: TrialRow, **usage: float) -> TrialRow:
-    return replace(row, reports=tuple(replace(one, usage=usage) for one in row.reports))
+from study.trial_table import TrialTable
+from tests.study.factories import trial_table, with_usage
 
 
 def measured() -> TrialTable:
-    table = trial_table()
-    rows = tuple(used(row, trained_s=360.0, cpu_s=720.0, gpu_s=180.0) for row in table.rows)
-    return replace(table, rows=rows)
+    return with_usage(trial_table(), trained_s=360.0, cpu_s=720.0, gpu_s=180.0)
 
 
 def test_hours_are_added_up_by_arm_phase_and_state():
