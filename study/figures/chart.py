@@ -53,7 +53,8 @@ class Series:
             interval as a band.
         is_hollow: Whether markers are outlines.
         opacity: From 0 to 1.
-        hover: What a pointer is told at each point, or empty for its coordinates and interval.
+        hover: What a pointer is told at each point, or empty for its coordinates; the interval
+            is added to words without one in brackets.
         ringed: Positions of the points that are marked out.
         ring_name: What the legend calls the rings.
     """

@@ -76,7 +76,7 @@ def _layout(sheet: Sheet, *, is_narrow: bool) -> dict[str, Any]:
     layout: dict[str, Any] = {
         "template": "none",
         "height": sheet.height,
-        "margin": {"l": 58, "r": 4, "t": sheet.top, "b": sheet.bottom},
+        "margin": {"l": 58, "r": 20, "t": sheet.top, "b": sheet.bottom},
         "paper_bgcolor": _CLEAR,
         "plot_bgcolor": _CLEAR,
         "font": {"family": _FONT, "size": 12, "color": _INK},
@@ -161,7 +161,7 @@ def _axis(axis: Axis, ends: Extent, characters: int) -> dict[str, Any]:
         "tickfont": {"color": MUTED},
         "automargin": True,
         # Else the last name would be left out where half of it lies beyond the axis.
-        "ticklabeloverflow": "hide past div",
+        "ticklabeloverflow": "allow",
         **_ticks(axis, high - low),
     }
 
