@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 # Enough for any generator, and exact in JSON and in SQL integers.
 _SEED_BITS = 48
@@ -38,4 +40,7 @@ def derive_seed(seed: int, *purpose: str | int) -> int:
 
 def stream(seed: int, *purpose: str | int, device: torch.device | str = "cpu") -> torch.Generator:
     """Make the generator of one stream on a device."""
+    # Reports derive seeds too, without torch, whose import takes seconds.
+    import torch
+
     return torch.Generator(device).manual_seed(derive_seed(seed, *purpose))

@@ -58,7 +58,11 @@ def _panel(record: CosineAndAccuracy) -> Panel:
                 y=tuple(point.accuracy * label.factor for point in arm.points),
                 mark="points",
                 opacity=0.8,
-                hover=tuple(f"trial {point.number}" for point in arm.points),
+                hover=tuple(
+                    f"trial {point.number}: cosine {point.cosine:.4f}, {label.name} "
+                    f"{point.accuracy * label.factor:.{label.digits}f}{label.unit}"
+                    for point in arm.points
+                ),
             )
             for arm, style in zip(record.arms, styles, strict=True)
         ),

@@ -80,8 +80,9 @@ def coordinates_caption(record: SearchPoints) -> str:
         f"{dimension_symbol(name)} {_say(axis)}" for name, axis in record.dimensions.items()
     )
     return (
-        f"A line is one completed search trial; on the last axis its "
-        f"{metric_label(record.objective).name}, from the lowest to the highest that occurred. "
+        f"A line is one of n = {len(_completed(record))} completed search trials; on the last "
+        f"axis its {metric_label(record.objective).name}, mean of {record.replicas} replicas, "
+        f"from the lowest to the highest that occurred. "
         f"{ends}. {_without(record)}"
     ).strip()
 
@@ -108,6 +109,7 @@ def _slice(record: SearchPoints, name: str, axis: Dimension) -> Panel:
                 opacity=0.8,
                 hover=tuple(_hover(record, p) for p in points),
                 ringed=tuple(i for i, p in enumerate(points) if p.number == record.best),
+                ring_name="best completed trial",
             )
             for title, look_, points, is_hollow in groups
             if points

@@ -16,6 +16,7 @@ VIEW_TAG: Final = "mlflow.sharedViewState."
 
 # MLflow's own names of columns.
 _NAME: Final = "attributes.`Run Name`"
+_CREATED: Final = "attributes.start_time"
 # In pixels: of a run's name, and of other columns beside their head, and per letter of it.
 _NAME_WIDTH: Final = 330
 _MARGIN: Final = 70
@@ -100,7 +101,8 @@ def _views(study: ViewedStudy) -> Iterator[_View]:
         key="tree",
         name="Arms with their trials",
         filter="",
-        order_by=tested[0],
+        # MLflow shows children below their parents in this order alone.
+        order_by=_CREATED,
         columns=(*tested, *objective, *cost, *params, *_columns("tags", ("phase", "state"))),
     )
     yield _View(
@@ -132,7 +134,7 @@ def _tag(view: _View, place: int, study: ViewedStudy) -> str:
     state = {
         "searchFilter": view.filter,
         "orderByKey": view.order_by,
-        "orderByAsc": not study.is_higher_better,
+        "orderByAsc": view.order_by != _CREATED and not study.is_higher_better,
         "selectedColumns": view.columns,
         "columnOrder": (_NAME, *view.columns),
         "columnWidths": {

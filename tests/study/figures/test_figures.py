@@ -30,8 +30,6 @@ from tests.study.figures.charts import CHARTS, TABLE, chart_of, figure_of
 
 MAPS = "attribution_maps"
 ALL = (*CHARTS, MAPS)
-_LINES_ARE_TRIALS = ("search_points as coordinates",)
-"""Nothing in them is a mean, and nothing has an interval."""
 
 
 def maps_figure(folder: Path, channels: int = 1) -> Figure:
@@ -59,8 +57,6 @@ def test_a_figure_is_saved_as_png_and_svg_with_n_and_spread_in_its_caption(
     assert figures.render(shown, "png").startswith(b"\x89PNG")
     assert ET.fromstring(figures.render(shown, "svg")).tag.endswith("svg")
     caption = shown.get_supxlabel().replace("\n", " ")
-    if name in _LINES_ARE_TRIALS:
-        return
     assert re.search(r"\bn = \d+\b|\b\d+ replicas|one replica each|over \d+ datasets", caption)
 
 

@@ -66,6 +66,12 @@ def test_the_best_come_first_whatever_the_direction() -> None:
         assert view["orderByAsc"] is is_ascending
 
 
+def test_arms_with_their_trials_stand_in_the_one_order_in_which_mlflow_nests() -> None:
+    tree = states(STUDY)["tree"]
+    assert (tree["searchFilter"], tree["orderByKey"]) == ("", "attributes.start_time")
+    assert tree["orderByAsc"] is False
+
+
 def test_a_sweep_is_grouped_by_its_values() -> None:
     assert states(STUDY)["over-top_k"]["groupBy"] == {
         "aggregateFunction": "average",
