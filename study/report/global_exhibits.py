@@ -9,7 +9,7 @@ from study.errors import ReportError
 from study.figures import importance as importance_figure
 from study.figures import interactions as interactions_figure
 from study.figures import partial_dependence as dependence_figure
-from study.report.exhibit import Exhibit, Made, Source, attempt, stem
+from study.report.exhibit import Exhibit, Made, Missing, Source, attempt, stem
 from study.report.global_tables import (
     importance_rows,
     importance_table,
@@ -19,6 +19,7 @@ from study.report.global_tables import (
 )
 from study.sensitivity import MEAN_LAYER, arm_label, metric_label
 from study.sensitivity.importance import (
+    IMPORTANCES,
     GlobalBasis,
     Importance,
     estimators_for,
@@ -35,6 +36,10 @@ COSINE = f"filter_cosine/{MEAN_LAYER}"
 
 def importances(source: Source) -> Made:
     """Show how important each dimension is, for the objective and the filter cosine."""
+    for arm in _claimed(source):
+        obstacle = _obstacle(source, arm)
+        if obstacle is not None:
+            yield Missing(title=f"{_label(arm)}: what matters over its space", reason=obstacle)
     for arm, metric in _asked(source):
         title = f"{_label(arm)}: what matters for {metric_label(metric).name}"
         yield attempt(title, partial(_importances, source, arm, metric, title))
@@ -62,11 +67,33 @@ def global_metrics(table: TrialTable, arm: ArmRow) -> tuple[str, ...]:
     return tuple(dict.fromkeys((table.objective, *((COSINE,) if has_cosine else ()))))
 
 
-def _asked(source: Source) -> Iterator[tuple[ArmRow, str]]:
+def _claimed(source: Source) -> Iterator[ArmRow]:
+    """Give the arms of whose whole space something is claimed."""
     for arm in source.table.arms:
         if is_design(arm) or (source.insist and arm.dimensions):
+            yield arm
+
+
+def _asked(source: Source) -> Iterator[tuple[ArmRow, str]]:
+    for arm in _claimed(source):
+        if _obstacle(source, arm) is None:
             for metric in global_metrics(source.table, arm):
                 yield arm, metric
+
+
+def _obstacle(source: Source, arm: ArmRow) -> str | None:
+    """Say once why nothing can be claimed of an arm; None if something can."""
+    try:
+        basis = _basis(source, arm, source.table.objective)
+    except ReportError as error:
+        return str(error)
+    needed = min(IMPORTANCES[name].least(basis) for name in estimators_for(basis.sampler))
+    if basis.n >= needed:
+        return None
+    return (
+        f"arm '{arm.name}': a claim about its whole space needs at least {needed} completed "
+        f"search trials, but has {basis.n}; raise 'search.trials' and resume the study."
+    )
 
 
 def _basis(source: Source, arm: ArmRow, metric: str) -> GlobalBasis:
