@@ -3,6 +3,7 @@
 import pytest
 
 from search_spaces import SPACES
+from study import dimension_labels
 from study.sensitivity import (
     OCCLUSION_ORDERS,
     arm_label,
@@ -75,4 +76,4 @@ def test_an_arm_named_after_its_method_is_called_by_it():
 def test_every_method_and_every_searched_dimension_has_a_name_for_people():
     assert [name for name in METHODS if name not in labels._METHODS] == []
     searched = {name for space in SPACES.values() for name in space.searched}
-    assert sorted(searched - set(labels._DIMENSIONS)) == []
+    assert sorted(searched - set(dimension_labels._DIMENSIONS)) == []
