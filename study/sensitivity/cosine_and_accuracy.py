@@ -105,9 +105,7 @@ def cosine_and_accuracy(
         ReportError: If fewer than 6 trials completed with both.
     """
     arms = tuple(
-        ArmCloud(
-            arm=arm.name, method=arm.method, points=points, correlation=_correlation(points)
-        )
+        ArmCloud(arm=arm.name, method=arm.method, points=points, correlation=_correlation(points))
         for arm in setting.arms
         if (points := _points(table, arm, phase, metric))
     )
