@@ -123,4 +123,4 @@ def test_a_process_that_is_gone_cannot_be_signalled_and_has_no_title(start) -> N
     leader.wait(60)
     assert signal_process(leader.pid, signal.SIGTERM) is False
     assert title(leader.pid) == ""
-    assert "pytest" in title(os.getpid())
+    assert "python" in title(os.getpid())
