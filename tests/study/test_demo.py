@@ -104,6 +104,6 @@ def test_mlflow_holds_the_demo_s_parents_with_figures_and_a_child_per_trial(demo
         folder = Path(str(uri).removeprefix("file://"))
         assert folder.is_relative_to(demo.storage / "mlflow-artifacts")
         assert list(folder.glob("figures/*.png"))
-        assert (folder / "report" / "report.html").exists()
+        assert (folder / "report.html").exists()
     statuses = demo.tracked(f"SELECT DISTINCT runs.status FROM runs {experiments}")
     assert statuses == [("FINISHED",)]
