@@ -34,11 +34,11 @@ def suggest(trial: optuna.Trial, space: Space) -> None:
     for name, axis in space.dimensions.items():
         if not space.is_open(name, trial.params):
             continue
-        distribution = _distribution(axis)
-        is_drawn_alone = not distribution.single() and name not in trial.relative_params
+        within = distribution(axis)
+        is_drawn_alone = not within.single() and name not in trial.relative_params
         if name in trial.params and is_drawn_alone:
             frozen = trial.study.trials[trial.number]
-            trial.study.sampler.sample_independent(trial.study, frozen, name, distribution)
+            trial.study.sampler.sample_independent(trial.study, frozen, name, within)
         if isinstance(axis, IntDimension):
             trial.suggest_int(name, axis.low, axis.high, log=axis.log)
         elif isinstance(axis, FloatDimension):
@@ -47,7 +47,8 @@ def suggest(trial: optuna.Trial, space: Space) -> None:
             trial.suggest_categorical(name, axis.choices)
 
 
-def _distribution(axis: Dimension) -> BaseDistribution:
+def distribution(axis: Dimension) -> BaseDistribution:
+    """Say an axis in Optuna's words."""
     if isinstance(axis, IntDimension):
         return IntDistribution(axis.low, axis.high, log=axis.log)
     if isinstance(axis, FloatDimension):
@@ -100,7 +101,7 @@ class DesignSampler(optuna.samplers.BaseSampler):
         trial: optuna.trial.FrozenTrial,  # noqa: ARG002
     ) -> dict[str, BaseDistribution]:
         """Give the whole space: a point is proposed at once."""
-        return {name: _distribution(axis) for name, axis in self._space.dimensions.items()}
+        return {name: distribution(axis) for name, axis in self._space.dimensions.items()}
 
     def sample_relative(
         self,

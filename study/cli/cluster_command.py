@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Final
 
 import click
+
+from study.cli.lazy_group import LazyGroup
 
 # Sub-command to the first line of its help; its file is ``cluster_<name>_command.py``.
 _COMMANDS: Final = {
@@ -13,22 +14,6 @@ _COMMANDS: Final = {
 }
 
 
-class _LazyGroup(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's)
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return super().get_command(ctx, cmd_name)
-        module = importlib.import_module(f"study.cli.cluster_{cmd_name}_command")
-        command: click.Command = module.command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
-
-
-@click.group("cluster", cls=_LazyGroup)
+@click.group("cluster", cls=LazyGroup, summaries=_COMMANDS, module="study.cli.cluster_{}_command")
 def command() -> None:
     """Make the Ray cluster that studies run on."""

@@ -7,7 +7,6 @@ environment, one clear message; 130 interrupted, and resumable.
 from __future__ import annotations
 
 import atexit
-import importlib
 import os
 import signal
 import sys
@@ -19,6 +18,7 @@ import click
 
 from cluster.errors import ClusterError
 from search_spaces.errors import SpaceError
+from study.cli.lazy_group import LazyGroup
 from study.errors import StudyError
 from trainables.errors import TrainableError
 
@@ -44,23 +44,12 @@ _COMMANDS = {
 }
 
 
-class _LazyGroup(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's)
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return super().get_command(ctx, cmd_name)
-        module = importlib.import_module(f"study.cli.{cmd_name}_command")
-        command: click.Command = module.command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
-
-
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    summaries=_COMMANDS,
+    module="study.cli.{}_command",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="challenger-study")
 def cli() -> None:
     """Studies of attribution-guided training: search, sensitivity and review."""

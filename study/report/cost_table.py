@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 from study.report.tables import Table
+from study.report.wording import STATES
 from study.sensitivity import Cost
-
-_STATES = {
-    "COMPLETE": "completed",
-    "PRUNED": "stopped early",
-    "FAIL": "failed",
-    "RUNNING": "still running",
-}
 
 
 def cost_table(record: Cost) -> Table:
@@ -35,7 +29,7 @@ def cost_table(record: Cost) -> Table:
                 (
                     row.arm,
                     row.phase,
-                    _STATES[row.state],
+                    STATES[row.state],
                     str(row.trials),
                     hours(row.hours),
                     hours(row.cpu_hours),

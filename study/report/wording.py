@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from study.sensitivity import (
     CONFIDENCE,
@@ -11,10 +12,20 @@ from study.sensitivity import (
     dimension_symbol,
     metric_label,
 )
-from study.trial_table import ParamValue
+from study.trial_table import ParamValue, TrialState
 
 PERCENT = f"{CONFIDENCE:.0%}"
 """The confidence of the report's intervals, as text."""
+
+STATES: Mapping[TrialState, str] = MappingProxyType(
+    {
+        "COMPLETE": "completed",
+        "PRUNED": "stopped early",
+        "FAIL": "failed",
+        "RUNNING": "still running",
+    }
+)
+"""States of trials in words, in the order in which they are counted."""
 
 
 def number(value: float, metric: str, *, is_signed: bool = False) -> str:

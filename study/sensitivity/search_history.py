@@ -87,7 +87,7 @@ def search_history(table: TrialTable, arm: str) -> SearchHistory:
         method=row.method,
         objective=table.objective,
         direction=table.direction,
-        sampler=table.sampler,
+        sampler=row.sampler,
         replicas=max(len(trial.seeds) for trial in trials),
         points=_points(table, trials),
         reasons={t.number: t.reason or "no reason given" for t in trials if t.state == "FAIL"},

@@ -8,22 +8,15 @@ from collections.abc import Iterator
 from study.errors import ReportError
 from study.report.cost_table import hours
 from study.report.sections.section import Section
-from study.report.wording import counted, listed, parameters
+from study.report.wording import STATES, counted, listed, parameters
 from study.sensitivity import arm_label, cost, dimension_symbol
 from study.trial_table import ArmRow, TrialTable
-
-_STATES = {
-    "COMPLETE": "completed",
-    "PRUNED": "stopped early",
-    "FAIL": "failed",
-    "RUNNING": "still running",
-}
 
 
 def section(table: TrialTable) -> Section:
     """State per arm its trials by state, its replicas and its chosen configuration."""
     aim = (
-        f"Trials were proposed by the {table.sampler} sampler and compared by {table.objective} "
+        f"Trials were proposed by {_proposers(table)} and compared by {table.objective} "
         f"({table.direction}) on validation data; test metrics come only from trials of the "
         f"chosen configurations with fresh replica seeds."
     )
@@ -35,6 +28,11 @@ def section(table: TrialTable) -> Section:
             *_costs(table),
         ),
     )
+
+
+def _proposers(table: TrialTable) -> str:
+    names = dict.fromkeys(arm.sampler for arm in table.arms if arm.dimensions)
+    return listed([name.upper() if name == "tpe" else name for name in names] or ["nobody"])
 
 
 def _sentences(table: TrialTable, arm: ArmRow) -> Iterator[str]:
@@ -82,7 +80,7 @@ def _trials(table: TrialTable, arm: ArmRow) -> str:
     if not trials:
         return "No search trial yet."
     states = Counter(row.state for row in trials)
-    parts = [f"{states[state]} {word}" for state, word in _STATES.items() if states[state]]  # type: ignore[index]
+    parts = [f"{states[state]} {word}" for state, word in STATES.items() if states[state]]
     replicas = max(len(row.seeds) for row in trials)
     return (
         f"{counted(len(trials), 'trial')} of {counted(replicas, 'replica')} each: {listed(parts)}."

@@ -9,15 +9,9 @@ from collections.abc import Mapping, Sequence
 import optuna
 from jaxtyping import Float
 from numpy import ndarray
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 from optuna.importance import PedAnovaImportanceEvaluator
 
-from search_spaces import Dimension, FloatDimension, IntDimension
+from search_spaces.optuna_space import distribution
 from study.sensitivity.importance.axes import to_value
 from study.sensitivity.importance.basis import GlobalBasis
 from study.trial_table import ParamValue
@@ -41,7 +35,7 @@ def rebuilt_study(
     basis: GlobalBasis, trials: Sequence[Mapping[str, ParamValue]], y: Float[ndarray, " trial"]
 ) -> optuna.Study:
     """Make a study in memory of the basis's axes and direction that holds trials and values."""
-    distributions = {name: _distribution(axis) for name, axis in basis.axes}
+    distributions = {name: distribution(axis) for name, axis in basis.axes}
     is_maximised = basis.direction == "maximise"
     study = optuna.create_study(direction="maximize" if is_maximised else "minimize")
     study.add_trials(
@@ -63,11 +57,3 @@ def ped_anova_variances(study: optuna.Study, best_share: float) -> dict[str, flo
     Without a target the evaluator follows the study's direction; a target it would minimise.
     """
     return PedAnovaImportanceEvaluator(target_quantile=best_share).evaluate(study)
-
-
-def _distribution(axis: Dimension) -> BaseDistribution:
-    if isinstance(axis, IntDimension):
-        return IntDistribution(axis.low, axis.high, log=axis.log)
-    if isinstance(axis, FloatDimension):
-        return FloatDistribution(axis.low, axis.high, log=axis.log)
-    return CategoricalDistribution(axis.choices)

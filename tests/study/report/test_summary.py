@@ -108,7 +108,7 @@ def test_the_values_of_k_are_counted_against_base():
 
 def test_what_was_searched_names_sampler_trials_replicas_and_the_choice():
     said = statements(trial_table(), "What was searched")
-    assert said[0].startswith("Trials were proposed by the tpe sampler and compared by")
+    assert said[0].startswith("Trials were proposed by TPE and compared by")
     assert said[3] == (
         "Challenger (mnist (3 per class); vgg11, width 0.25; 100 epochs) searched K, N, α, β and "
         "split. 24 trials of 3 replicas each: 18 completed, 5 stopped early and 1 failed. "

@@ -1,0 +1,51 @@
+"""A group of commands each of which is imported when it is called, so that help is quick."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+
+class LazyGroup(click.Group):
+    """Commands by name, each in a module of its own as ``command``.
+
+    Has one more attribute than a group: what is known of the commands before they are imported.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        summaries: Mapping[str, str],
+        module: str,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        """Name the commands.
+
+        Args:
+            args: As for a group.
+            summaries: Command to the first line of its help.
+            module: Module of a command, with ``{}`` for its name.
+            kwargs: As for a group.
+        """
+        super().__init__(*args, **kwargs)
+        self._summaries = summaries
+        self._module = module
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's)
+        """Name the commands in their order."""
+        return list(self._summaries)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in self._summaries:
+            return super().get_command(ctx, cmd_name)
+        command: click.Command = importlib.import_module(self._module.format(cmd_name)).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self._summaries.items()))
