@@ -17,7 +17,7 @@ class LazyGroup(click.Group):
 
     def __init__(
         self,
-        *args: Any,
+        *args: Any,  # noqa: ANN401
         summaries: Mapping[str, str],
         module: str,
         **kwargs: Any,  # noqa: ANN401
