@@ -160,6 +160,8 @@ def _axis(axis: Axis, ends: Extent, characters: int) -> dict[str, Any]:
         "tickcolor": MUTED,
         "tickfont": {"color": MUTED},
         "automargin": True,
+        # Else 0.0002 would be written 200μ.
+        "exponentformat": "power" if axis.is_log else "none",
         # Else the last name would be left out where half of it lies beyond the axis.
         "ticklabeloverflow": "allow",
         **_ticks(axis, high - low),
