@@ -1,8 +1,9 @@
 """A Ray cluster of several nodes on this machine.
 
 Every node has an address of its own on the loopback device (127.0.0.2, 127.0.0.3, …), as if it
-were another machine: a driver belongs to the head, whatever becomes of the workers, and nothing
-listens outside this machine.
+were another machine: a driver belongs to the head, whatever becomes of the workers. Others can
+reach some of Ray's ports all the same, and need its token: it is for chaos and for tests, while
+`cluster up` makes a service.
 """
 
 from __future__ import annotations

@@ -64,8 +64,7 @@ class PostgresServer:
 
     def url_of(self, database: str) -> str:
         """Give the SQLAlchemy URL of a database, with the password."""
-        who = f"{self._login.user}:{self._login.password}"
-        return f"postgresql+psycopg://{who}@127.0.0.1:{self._login.port}/{database}"
+        return url_of(self._login, database)
 
     def start(self) -> None:
         """Start it, unless it runs, and wait until it answers: at most a minute.
@@ -75,7 +74,7 @@ class PostgresServer:
         """
         if self.is_running():
             return
-        command = [*self._prefix, *_command(self._folder, self._login.port, self._settings)]
+        command = [*self._prefix, *server_command(self._folder, self._login, self._settings)]
         self._process = _launch(command, self._folder)
         with contextlib.ExitStack() as unless_it_answers:
             unless_it_answers.callback(self.kill)
@@ -108,12 +107,38 @@ class PostgresServer:
         return [self._process.pid, *children(self._process.pid)]
 
 
-def _command(folder: Path, port: int, settings: Mapping[str, str]) -> list[str]:
-    ours = {"listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": ""}
+def url_of(login: Login, database: str = _DATABASE) -> str:
+    """Give the SQLAlchemy URL of a database of a server, with the password."""
+    who = f"{login.user}:{login.password}"
+    return f"postgresql+psycopg://{who}@127.0.0.1:{login.port}/{database}"
+
+
+def server_command(
+    folder: Path, login: Login, settings: Mapping[str, str] | None = None
+) -> list[str]:
+    """Give the command line of the server of a folder; no secret is in it.
+
+    Raises:
+        ClusterError: If there is no PostgreSQL on this machine.
+    """
+    ours = {
+        "listen_addresses": "127.0.0.1",
+        "port": str(login.port),
+        "unix_socket_directories": "",
+    }
     command = [str(find_programs() / "postgres"), "-D", str(folder / "data")]
-    for name, setting in {**settings, **ours}.items():
+    for name, setting in {**(settings or {}), **ours}.items():
         command += ["-c", f"{name}={setting}"]
     return command
+
+
+def refusal(login: Login) -> str | None:
+    """Try to connect to a server; gives why that was not possible, or None if it was."""
+    try:
+        _connect(login)
+    except psycopg.OperationalError as error:
+        return shortened(str(error))
+    return None
 
 
 def _launch(command: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:

@@ -152,6 +152,44 @@ def read_login(folder: Path) -> Login:
         ) from None
 
 
+def server_processes(folder: Path) -> tuple[int, ...]:
+    """Give the numbers of all processes of the server of a folder, whoever started it.
+
+    They are PostgreSQL's programs that live in its data, each in a session of its own.
+    """
+    data = (folder / "data").resolve()
+    numbers = (path.name for path in Path("/proc").iterdir() if path.name.isdigit())
+    return tuple(sorted(int(number) for number in numbers if _is_server(number, data)))
+
+
+def _is_server(number: str, data: Path) -> bool:
+    with contextlib.suppress(OSError):
+        process = Path("/proc") / number
+        program = process.joinpath("exe").readlink().name
+        return program == "postgres" and process.joinpath("cwd").readlink() == data
+    return False
+
+
+def postmaster(folder: Path) -> int | None:
+    """Give the number of the server's main process, whoever started it; None if there is none."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        text = (folder / "data" / "postmaster.pid").read_text(encoding="utf-8")
+        # The number may be another's by now.
+        if (number := int(text.split()[0])) in server_processes(folder):
+            return number
+    return None
+
+
+def forget_dead_server(folder: Path) -> None:
+    """Delete the file by which PostgreSQL refuses to start, if it speaks of no living server.
+
+    PostgreSQL compares numbers of processes alone: after a restart of the machine the number may
+    be another process's, and the server would never start again.
+    """
+    if postmaster(folder) is None:
+        (folder / "data" / "postmaster.pid").unlink(missing_ok=True)
+
+
 def shortened(text: str) -> str:
     """Give the end of a text as one line."""
     return " ".join(text.split())[-500:]

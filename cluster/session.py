@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from cluster.errors import ClusterError
+from cluster.fitting import require_fit
 from cluster.head import HeadWatch, rays_patience_s, refusal
 
 _PATIENCE_S = 10.0
+_TRIES = 3
+_LATE = "timed out during startup"
 
 # Read by Ray when it is imported or when it starts workers, so they are set before either.
 ENVIRONMENT = {
@@ -81,16 +84,7 @@ def ray_session(address: str | None, cpus: int | None = None) -> Iterator[HeadWa
 
     # What goes wrong in a trial is said by the study, with the trial's name.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    try:
-        ray.init(
-            address=address or "local",
-            num_cpus=None if address else cpus,
-            include_dashboard=None if address else False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ClusterError(_no_answer(address or "this machine", error)) from None
+    _connect(address, cpus)
     # Ray puts handlers of its own in place, whose last abort the process.
     signal.signal(signal.SIGTERM, on_sigterm)
     head = HeadWatch(ray.get_runtime_context().gcs_address, rays_patience_s())
@@ -102,6 +96,33 @@ def ray_session(address: str | None, cpus: int | None = None) -> Iterator[HeadWa
             ray.shutdown()
 
 
+def _connect(address: str | None, cpus: int | None) -> None:
+    import ray
+
+    for _ in range(_TRIES):
+        try:
+            ray.init(
+                address=address or "local",
+                num_cpus=None if address else cpus,
+                include_dashboard=None if address else False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise ClusterError(_no_answer(address or "this machine", error)) from None
+        except Exception as error:
+            # Ray raises no narrower class, after 30 s that nothing can lengthen.
+            if _LATE not in str(error):
+                raise
+        else:
+            return
+        ray.shutdown()
+    raise ClusterError(
+        f"a Ray must start on this machine within half a minute, but did not in {_TRIES} tries; "
+        "end other work on it, or use --executor inline."
+    )
+
+
 def _no_answer(address: str, error: Exception) -> str:
     reason = " ".join(str(error).split())[:300]
     return (
@@ -110,21 +131,16 @@ def _no_answer(address: str, error: Exception) -> str:
     )
 
 
-def require_resources(cpus: float, gpus: float) -> None:
+def require_resources(demand: Mapping[str, float]) -> None:
     """Make sure that a trial can ever be placed on the cluster that is connected.
 
+    Args:
+        demand: What a trial reserves, by Ray's names.
+
     Raises:
-        ClusterError: If no node has as many CPUs or GPUs as one trial asks for.
+        ClusterError: If no node has it all.
     """
     import ray
 
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    fits = [n for n in nodes if n.get("CPU", 0) >= cpus and n.get("GPU", 0) >= gpus]
-    if not fits:
-        most_cpus = max((node.get("CPU", 0) for node in nodes), default=0)
-        most_gpus = max((node.get("GPU", 0) for node in nodes), default=0)
-        raise ClusterError(
-            f"resources ask for {cpus:g} CPUs and {gpus:g} GPUs per trial, but the largest node "
-            f"has {most_cpus:g} CPUs and {most_gpus:g} GPUs; lower resources.cpus or "
-            "resources.gpus, or connect to another cluster."
-        )
+    nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    require_fit({node["NodeManagerAddress"]: node["Resources"] for node in nodes}, demand)

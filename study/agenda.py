@@ -102,6 +102,15 @@ def has_work(books: Books) -> bool:
     return any(phase.is_running for phase in books.phases) or next_question(books) is not None
 
 
+def count_open(books: Books) -> int:
+    """Count the trials that could begin now, if there were room for all of them."""
+    orphans = sum(len(phase.orphans) for phase in books.phases)
+    arms = books.spec.arms
+    left = (arm.search_budget - len(books.phase(arm.name, "search").entries) for arm in arms)
+    searches = sum(max(count, 0) for count in left)
+    return orphans + searches + sum(len(_open_points(books, arm)) for arm in arms)
+
+
 def _enter(
     ledger: Ledger, question: Question, phase: PhaseName, params: Mapping[str, ParamValue]
 ) -> Entry:

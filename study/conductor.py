@@ -19,7 +19,7 @@ from functools import partial
 from typing import TypeVar
 
 from search_spaces import ParamValue
-from study.agenda import Answer, answer, has_work, next_question
+from study.agenda import Answer, answer, count_open, has_work, next_question
 from study.books import PHASES, Books, Phase, ended
 from study.errors import BusyError, StoreError, StudyError
 from study.handout import Assignment, Done, Listener, Next, Stop, Wait
@@ -84,14 +84,19 @@ class Conductor:
         """All trials as they stand."""
         return self._books
 
-    def next(self) -> Next:
-        """Give the next trial to train, or say why there is none."""
+    def next(self, at_most: int | None = None) -> Next:
+        """Give the next trial to train, or say why there is none.
+
+        Args:
+            at_most: Trials at a time that the executor has room for, beside what the study file
+                says; None for any number.
+        """
         if self._is_stopping:
             return Stop()
         if self._asking is not None:
             return self._answered(self._asking)
-        if self._is_full():
-            return Wait()
+        if self._is_full(at_most):
+            return Wait() if self.has_work() else Done()
         if (orphan := self._orphan()) is not None:
             return self._assign(orphan)
         question = next_question(self._books)
@@ -168,7 +173,17 @@ class Conductor:
     @property
     def is_training(self) -> bool:
         """Whether a trial that was handed out has not ended."""
-        return any(phase.assigned for phase in self._books.phases)
+        return self.n_training > 0
+
+    @property
+    def n_training(self) -> int:
+        """How many trials were handed out and have not ended."""
+        return sum(len(phase.assigned) for phase in self._books.phases)
+
+    @property
+    def n_open(self) -> int:
+        """How many trials could be handed out now, if there were room for all of them."""
+        return count_open(self._books)
 
     def settle(self, timeout_s: float | None = None) -> bool:
         """Wait until the ledger has been told everything; tells whether it has.
@@ -228,9 +243,10 @@ class Conductor:
                 phase.orphans.remove(number)
                 self.finish(key)
 
-    def _is_full(self) -> bool:
-        limit = self._spec.resources.max_concurrent
-        return limit is not None and limit <= sum(len(p.assigned) for p in self._books.phases)
+    def _is_full(self, at_most: int | None) -> bool:
+        """Tell whether another trial would be one too many, by whoever limits them."""
+        limits = (self._spec.resources.max_concurrent, at_most)
+        return any(limit is not None and limit <= self.n_training for limit in limits)
 
     def _orphan(self) -> Entry | None:
         for phase in self._books.phases:

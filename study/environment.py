@@ -10,6 +10,9 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+# What this code is a commit of, where it runs outside its checkout.
+COMMIT_VARIABLE = "CHALLENGER_COMMIT"
+
 _PACKAGES = ("challenger-study", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy")
 
 
@@ -25,7 +28,9 @@ def environment() -> Mapping[str, str]:
 
 @cache
 def git_commit() -> str | None:
-    """Give the commit of this code, with ``-dirty`` if files differ; None outside a checkout."""
+    """Give the commit of this code, with ``-dirty`` if files differ; None if nobody knows."""
+    if told := os.environ.get(COMMIT_VARIABLE):
+        return told
     here = Path(__file__).resolve().parent
     try:
         found = subprocess.run(

@@ -21,6 +21,8 @@ class Options:
         tracking_uri: MLflow's address, or None for a database in the storage root.
         executor: ``ray`` or ``inline``.
         address: Address of a running Ray, or None for one of the study's own.
+        is_job: Whether the run was submitted to a cluster, by somebody who is told before the
+            first trial what is not in order there.
     """
 
     storage: Storage
@@ -29,6 +31,7 @@ class Options:
     tracking_uri: str | None = None
     executor: str = "ray"
     address: str | None = None
+    is_job: bool = False
 
     @property
     def data(self) -> DataFolders:

@@ -33,6 +33,7 @@ from study.tracking import projection
 from study.tracking.context import review_of
 from study.tracking.listener import TrackingListener
 from study.tracking.outbox import Outbox, Waiting
+from study.tracking.reach import require_tracking
 from study.trial_table import TrialTable
 from trainables.errors import TrainableError
 
@@ -104,6 +105,9 @@ def run(text: str, where: str, options: Options, console: Console) -> RunResult:
 def _check_before_start(
     spec: StudySpec, folder: StudyFolder, where: str, options: Options
 ) -> None:
+    if options.is_job and not folder.spec.exists():
+        # One that has begun goes on without, and delivers later.
+        require_tracking(options.tracking)
     if folder.spec.exists():
         begun = parse(folder.spec.read_text(encoding="utf-8"), str(folder.spec))
         check_continuation(begun, spec, where)
@@ -140,7 +144,9 @@ def _run(
         require_same_points(conductor.books)
         # Fills in what a crash between result file and outbox has lost.
         outbox.put(projection.everything(review, trial_table(spec, folder, conductor.books)))
-        is_finished = _execute(conductor, progress, _surroundings(spec, folder, options), options)
+        is_finished = _execute(
+            conductor, progress, _surroundings(spec, folder, options, progress), options
+        )
         table = trial_table(spec, folder, conductor.books)
         report = None
         if is_finished:
@@ -175,13 +181,16 @@ def _manifest(spec: StudySpec, table: TrialTable | None = None) -> Manifest:
     )
 
 
-def _surroundings(spec: StudySpec, folder: StudyFolder, options: Options) -> Surroundings:
+def _surroundings(
+    spec: StudySpec, folder: StudyFolder, options: Options, progress: ProgressListener
+) -> Surroundings:
     return Surroundings(
         spec=spec,
         data=options.data,
         scratch=folder.ray,
         stop_file=folder.stop,
         address=options.address,
+        say=progress.say,
     )
 
 

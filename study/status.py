@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -62,6 +63,13 @@ class Status:
     waiting_entries: int
     waiting_points: int
     tracking_error: str | None
+
+
+def read_status(text: str) -> Status:
+    """Read the status that ``status --json`` printed."""
+    given = json.loads(text)
+    lanes = tuple(Lane(**lane) for lane in given.pop("lanes"))
+    return Status(lanes=lanes, failures=tuple(given.pop("failures")), **given)
 
 
 def study_status(folder: StudyFolder, database_url: str, *, must_exist: bool = True) -> Status:

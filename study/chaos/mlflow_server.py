@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from cluster.mlflow_server import server_command, server_environment
 from cluster.process_session import kill_session, start_session
 from study.errors import TrackingError
 from study.store.ledger import sqlite_url
-from study.tracking.server import server_command, server_environment
 
 _HOST: Final = "127.0.0.1"
 # A fresh database takes 22 s on two busy cores.

@@ -28,11 +28,12 @@ _LEAVE_S: Final = 2.0
 # Command to the first line of its help: `--help` loads no command.
 _COMMANDS = {
     "chaos": "Run a study while its parts are killed at random, and audit the result.",
-    "cluster": "Make the Ray cluster that studies run on: launch files for where it shall be.",
+    "cluster": "Make the Ray cluster that studies run on: a service here, or launch files.",
     "data": "Fetch datasets from their official sources, or check those that are there.",
     "demo": "Run a small, complete study on real MNIST digits; no download.",
     "export": "Export a study's trials as a table: CSV or Parquet.",
     "list": "List datasets, models, methods, metrics, spaces, presets or studies.",
+    "logs": "Show what a study on a cluster has written.",
     "mlflow": "Open the tracking server on the results, or rebuild the review copy.",
     "report": "Write a study's figures, tables and HTML page anew.",
     "reproduce": "Run a table or figure of the papers, beside the printed numbers.",
@@ -41,6 +42,8 @@ _COMMANDS = {
     "sensitivity": "Sweep dimensions around a study's chosen configuration.",
     "show": "Show a study's arms, search spaces and chosen configurations.",
     "status": "Show how far a study is, its best trials and its failures.",
+    "stop": "Stop a study on a cluster, so that it can go on later.",
+    "submit": "Run the study of a file on a Ray cluster, from anywhere.",
 }
 
 

@@ -74,6 +74,21 @@ def tracking_option(command: _Decorated) -> _Decorated:
     )(command)
 
 
+def _without_ray_client(
+    context: click.Context,  # noqa: ARG001 (click's)
+    option: click.Parameter,  # noqa: ARG001
+    address: str | None,
+) -> str | None:
+    """Refuse the way to Ray on which a driver dies with its connection."""
+    if address is not None and address.startswith("ray://"):
+        raise click.UsageError(
+            f"--address must be that of Ray's head, such as 10.0.0.1:6379, got {address!r}: a "
+            "driver behind Ray's client ends with its connection; from another machine, use "
+            "'submit' with the dashboard's address, http://10.0.0.1:8265."
+        )
+    return address
+
+
 def running_options(command: _Decorated) -> _Decorated:
     """Add everything that a command which trains needs."""
     for option in (
@@ -81,6 +96,7 @@ def running_options(command: _Decorated) -> _Decorated:
             "--address",
             metavar="HOST:PORT",
             envvar="RAY_ADDRESS",
+            callback=_without_ray_client,
             help="A running Ray; default: one of the study's own on this machine.",
         ),
         click.option(
@@ -99,6 +115,7 @@ def running_options(command: _Decorated) -> _Decorated:
             help="Folder with datasets; read only.",
         ),
         storage_option,
+        click.option("--as-job", "is_job", is_flag=True, hidden=True, help="Given by 'submit'."),
     ):
         command = option(command)
     return command
@@ -110,9 +127,22 @@ def options(**given: Any) -> Options:  # noqa: ANN401 (click's parameters)
 
     root: Path | None = given.pop("data_root")
     storage: Path = given.pop("storage")
+    if given.get("is_job"):
+        _require_named_storage()
     return Options(
         storage=storage_of(storage), data_root=root.absolute() if root else None, **given
     )
+
+
+def _require_named_storage() -> None:
+    """Refuse to keep a study in the folder that a job happens to run in."""
+    source = click.get_current_context().get_parameter_source("storage")
+    if source is ParameterSource.DEFAULT:
+        raise click.UsageError(
+            "the cluster must know where studies are kept, a folder that all of its machines "
+            "share, but neither --storage was given nor CHALLENGER_STORAGE set where its head "
+            "was started; give one of them."
+        )
 
 
 def storage_of(path: Path) -> Storage:

@@ -27,10 +27,10 @@ _UNBOUNDED = 10_000
 _LONG = 80
 
 
-def make_console() -> Console:
+def make_console(*, stderr: bool = False) -> Console:
     """Make the console of a command."""
-    console = Console()
-    return console if console.is_terminal else Console(width=_PIPE_WIDTH)
+    console = Console(stderr=stderr)
+    return console if console.is_terminal else Console(stderr=stderr, width=_PIPE_WIDTH)
 
 
 def show_outcome(result: RunResult, options: Options, console: Console) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +14,7 @@ from study.cli.options import (
     tracking_option,
 )
 from study.cli.outcome import make_console, show_results, tracking_place
+from study.cli.remote import ask_cluster, cluster_option, sent_places
 
 if TYPE_CHECKING:
     from study.report import PageFormat
@@ -35,6 +37,14 @@ if TYPE_CHECKING:
     help="What to name in the end: the page, or the report as Markdown for a pull request, "
     "which is written beside it.",
 )
+@click.option(
+    "--to",
+    "target",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="With --address: folder for a copy of the report; default: NAME-report.",
+)
+@click.option("--packed", is_flag=True, hidden=True, help="Print the report's files as text.")
+@cluster_option(required=False)
 @tracking_option
 @database_option
 @storage_option
@@ -43,12 +53,18 @@ def command(
     *,
     insist: bool,
     page_format: PageFormat,
+    target: Path | None,
+    packed: bool,
+    address: str | None,
     **given: Any,  # noqa: ANN401 (click's parameters)
 ) -> int:
     """Write the report of the study NAME anew and deliver it to MLflow.
 
     A study that runs or was interrupted is reported as it stands; what is missing is named.
+    With --address this is done on the cluster, and the report is brought here.
     """
+    if address is not None:
+        return _fetch(name, address, target or Path(f"{name}-report"), insist, page_format)
     from study.review import rewrite_report
 
     settings = options(data_root=None, **given)
@@ -57,4 +73,21 @@ def command(
     show_results(table, console)
     click.echo(f"report: {page}")
     click.echo(f"mlflow: {tracking_place(settings)}")
+    if packed:
+        from study.remote.archive import pack
+
+        click.echo(pack(page.parent))
+    return 0
+
+
+def _fetch(name: str, address: str, folder: Path, insist: bool, page_format: str) -> int:
+    """Let the cluster write the report, and bring it here."""
+    from study.remote.archive import unpack, without_archive
+
+    asked = ["--insist"] if insist else []
+    asked += ["--format", page_format, *sent_places()]
+    said = ask_cluster(address, ["report", name, "--packed", *asked])
+    unpack(said, folder)
+    click.echo(without_archive(said).strip())
+    click.echo(f"copy: {folder / 'report.html'}")
     return 0

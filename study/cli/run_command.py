@@ -9,6 +9,7 @@ import click
 
 from study.cli.options import options, running_options
 from study.cli.outcome import make_console, show_outcome
+from study.cli.remote import is_remote
 
 
 @click.command("run")
@@ -22,6 +23,11 @@ def command(file: Path, **given: Any) -> int:  # noqa: ANN401 (click's parameter
     """
     from study.spec import read_text
 
+    if is_remote(given["address"]):
+        raise click.UsageError(
+            f"run: --address must be that of Ray's head, such as 10.0.0.1:6379, got "
+            f"{given['address']!r}; with a dashboard's address, use 'submit'."
+        )
     return run_text(read_text(file), str(file), **given)
 
 

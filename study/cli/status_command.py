@@ -12,6 +12,7 @@ from rich.table import Table
 
 from study.cli.options import database_option, storage_of, storage_option
 from study.cli.outcome import make_console
+from study.cli.remote import ask_cluster, cluster_option, sent_places
 
 if TYPE_CHECKING:
     from study.status import Status
@@ -20,21 +21,34 @@ if TYPE_CHECKING:
 @click.command("status")
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@cluster_option(required=False)
 @database_option
 @storage_option
-def command(name: str, as_json: bool, database: str | None, storage: Path) -> int:
+def command(
+    name: str, as_json: bool, address: str | None, database: str | None, storage: Path
+) -> int:
     """Show trials by state, best so far, failures with reasons, rate and time left of NAME."""
-    from study.status import study_status
-
-    place = storage_of(storage)
-    status = study_status(
-        place.study(name), database or place.database_url, must_exist=database is not None
-    )
+    status = _here(name, database, storage) if address is None else _there(name, address)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(status), indent=2))
         return 0
     _print(status)
     return 0
+
+
+def _here(name: str, database: str | None, storage: Path) -> Status:
+    from study.status import study_status
+
+    place = storage_of(storage)
+    return study_status(
+        place.study(name), database or place.database_url, must_exist=database is not None
+    )
+
+
+def _there(name: str, address: str) -> Status:
+    from study.status import read_status
+
+    return read_status(ask_cluster(address, ["status", name, "--json", *sent_places()]))
 
 
 def _print(status: Status) -> None:

@@ -33,6 +33,11 @@ def run_inline(conductor: Conductor, surroundings: Surroundings) -> None:
     require_gpus(resources)
     if any(arm.search.scheduler != "none" for arm in surroundings.spec.arms):
         logger.warning("executor inline has no schedulers: every trial uses its full budget.")
+    if resources.memory_gib is not None or resources.custom:
+        logger.warning(
+            "executor inline places nothing: resources.memory_gib and resources.custom are not "
+            "looked at."
+        )
     device = torch.device("cuda" if resources.gpus else "cpu")
     torch.set_num_threads(resources.cpus)
     while isinstance(step := conductor.next(), Assignment | Wait):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ class Surroundings:
         scratch: A folder for Ray's own files, on storage that all nodes share; emptied.
         stop_file: Where the conductor asks the trials to stop, on the same storage.
         address: Address of a running Ray, or None for one of the study's own.
+        say: Told what people should know, from any thread.
     """
 
     spec: StudySpec
@@ -26,3 +28,4 @@ class Surroundings:
     scratch: Path
     stop_file: Path
     address: str | None = None
+    say: Callable[[str], None] = print

@@ -18,9 +18,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cluster.errors import ClusterError
 from cluster.head import HeadWatch
+from cluster.node_facts import Needs
+from cluster.nodes import require_nodes
 from cluster.session import ray_session, require_resources
 from study.conductor import Conductor
+from study.executors.demand import demand_of
 from study.executors.surroundings import Surroundings
+from study.executors.turn import Turn, turn_of
+from study.ready import ready
 
 if TYPE_CHECKING:
     from ray.tune import Tuner
@@ -37,26 +42,39 @@ def run_on_ray(conductor: Conductor, surroundings: Surroundings) -> None:
     Raises:
         ClusterError: If no Ray answers, or its head is lost, or no node can ever hold a trial.
     """
-    resources = surroundings.spec.resources
     with ray_session(surroundings.address) as head:
-        require_resources(resources.cpus, resources.gpus)
-        _run_tune(_tuner(conductor, surroundings), conductor, head)
+        require_resources(demand_of(surroundings.spec.resources))
+        if surroundings.address is not None:
+            _require_nodes(conductor, surroundings)
+        with turn_of(conductor, surroundings) as turn:
+            _run_tune(_tuner(conductor, surroundings, turn), conductor, head)
 
 
-def _tuner(conductor: Conductor, surroundings: Surroundings) -> Tuner:
+def _require_nodes(conductor: Conductor, surroundings: Surroundings) -> None:
+    root = surroundings.data.root
+    needs = Needs(storage=surroundings.stop_file.parent, readable=() if root is None else (root,))
+    n_nodes = require_nodes(needs, lambda: conductor.is_stopping)
+    if not conductor.is_stopping:
+        surroundings.say(ready(n_nodes))
+
+
+def _tuner(conductor: Conductor, surroundings: Surroundings, turn: Turn) -> Tuner:
     from ray import tune
 
     from study.executors.tune_parts import ConductedSearcher, FailureNotes, LeaveWhenStopped
+    from study.executors.tune_places import PlaceKeeper, PlaceNotes
     from study.executors.tune_scheduler import scheduler_for
     from trainables.ray_trainable import ChallengerTrainable
 
     resources = surroundings.spec.resources
     shutil.rmtree(surroundings.scratch, ignore_errors=True)
     return tune.Tuner(
-        tune.with_resources(ChallengerTrainable, {"cpu": resources.cpus, "gpu": resources.gpus}),
+        tune.with_resources(
+            ChallengerTrainable, tune.PlacementGroupFactory([demand_of(resources)])
+        ),
         tune_config=tune.TuneConfig(
-            search_alg=ConductedSearcher(conductor, surroundings),
-            scheduler=scheduler_for(surroundings.spec, conductor),
+            search_alg=ConductedSearcher(conductor, surroundings, turn),
+            scheduler=PlaceKeeper(scheduler_for(surroundings.spec, conductor), turn),
             num_samples=-1,
             reuse_actors=True,
             trial_name_creator=_trial_name,
@@ -69,7 +87,11 @@ def _tuner(conductor: Conductor, surroundings: Surroundings) -> Tuner:
             # Checkpoints are the trials' own.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=resources.max_failures),
-            callbacks=[FailureNotes(conductor), LeaveWhenStopped(conductor)],
+            callbacks=[
+                FailureNotes(conductor),
+                PlaceNotes(turn),
+                LeaveWhenStopped(conductor),
+            ],
         ),
     )
 

@@ -15,6 +15,7 @@ from ray.tune.search import Searcher
 from study.conductor import Conductor
 from study.errors import StoreError
 from study.executors.surroundings import Surroundings
+from study.executors.turn import Turn
 from study.handout import Assignment, Wait
 from study.store.folder import TrialKey
 from trainables.decoding import encode
@@ -33,16 +34,19 @@ class ConductedSearcher(Searcher):
     the ledger holds all that matters.
     """
 
-    def __init__(self, conductor: Conductor, surroundings: Surroundings) -> None:
+    def __init__(self, conductor: Conductor, surroundings: Surroundings, turn: Turn) -> None:
         """Serve one run of Tune."""
         super().__init__()
         self._conductor = conductor
         self._surroundings = surroundings
+        self._turn = turn
         self._keys: dict[str, TrialKey] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """Give the next trial, None if Tune should ask again later, or ``FINISHED``."""
-        step = self._conductor.next()
+        # While no trial runs, Tune asks here and calls nobody else.
+        self._turn.look()
+        step = self._conductor.next(self._turn.limit)
         if isinstance(step, Wait):
             return None
         if not isinstance(step, Assignment):

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from search_spaces import Design
 from trainables.checks import require
 from trainables.errors import ConfigError
 
 Direction = Literal["maximise", "minimise"]
+
+_STEP: Final = 0.0001
+_OWN_SETTINGS: Final = {
+    "cpu": "set resources.cpus",
+    "cpus": "set resources.cpus",
+    "gpu": "set resources.gpus",
+    "gpus": "set resources.gpus",
+    "memory": "set resources.memory_gib",
+    "object_store_memory": "set resources.memory_gib",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +126,11 @@ class Resources:
     Attributes:
         cpus: CPU cores per trial.
         gpus: GPUs per trial: 0, 1, or 1/n so that n trials share one.
+        memory_gib: Memory that a trial reserves, in GiB, so that no more trials share a node than
+            it has memory for; None to reserve none. Ray keeps the books and holds no trial to it.
+        custom: What else a trial reserves, by the names that the nodes were started with, as in
+            ``{rtx4090: 1}``.
+        priority: Among studies that share a cluster, a higher one goes first.
         max_concurrent: Trials at a time; None for as many as fit.
         max_failures: How often a trial may lose its process before it fails.
         timeout_s: How long a trial may train in all, in seconds; one that takes longer, or never
@@ -124,6 +139,9 @@ class Resources:
 
     cpus: int = 1
     gpus: float = 0.0
+    memory_gib: float | None = None
+    custom: Mapping[str, float] = field(default_factory=dict)
+    priority: int = 0
     max_concurrent: int | None = None
     max_failures: int = 3
     timeout_s: float | None = None
@@ -133,11 +151,26 @@ class Resources:
         require(self.cpus >= 1, "cpus", "must be at least 1", self.cpus)
         rule = "must be 0, 1 or a fraction 1/n such as 0.5, 0.333 or 0.25"
         require(_is_share(self.gpus), "gpus", rule, self.gpus)
+        memory = self.memory_gib
+        require(memory is None or memory > 0, "memory_gib", "must be above 0", memory)
+        for name, amount in self.custom.items():
+            _check_custom(name, amount)
         limit = self.max_concurrent
         require(limit is None or limit >= 1, "max_concurrent", "must be at least 1", limit)
         require(self.max_failures >= 0, "max_failures", "must be 0 or more", self.max_failures)
         limit_s = self.timeout_s
         require(limit_s is None or limit_s > 0, "timeout_s", "must be above 0", limit_s)
+
+
+def _check_custom(name: str, amount: float) -> None:
+    own = _OWN_SETTINGS.get(name.lower())
+    if own is not None:
+        raise ConfigError(
+            f"custom.{name} must be a resource of your own, but Ray counts {name} itself; "
+            f"{own} instead."
+        )
+    # Ray counts in these steps, and takes less than one for an error.
+    require(amount >= _STEP, f"custom.{name}", f"must be {_STEP:g} or more", amount)
 
 
 def _is_share(gpus: float) -> bool:

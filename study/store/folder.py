@@ -30,7 +30,7 @@ class TrialKey:
 _LEAST_FREE = 64 << 20
 
 # What stands in the storage root beside the studies' folders.
-RESERVED_NAMES = frozenset({"cache", "mlflow-artifacts", "mlflow.db", "optuna.db"})
+RESERVED_NAMES = frozenset({"cache", "mlflow-artifacts", "mlflow.db", "optuna.db", "service"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +67,11 @@ class Storage:
     def artifacts(self) -> Path:
         """What MLflow keeps as files, unless a tracking server is named."""
         return self.root / "mlflow-artifacts"
+
+    @property
+    def service(self) -> Path:
+        """What ``cluster up`` keeps: records, logs, passwords, PostgreSQL's data."""
+        return self.root / "service"
 
     def study(self, name: str) -> StudyFolder:
         """Give the folder of one study."""

@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -17,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from cluster.mlflow_server import server_command, server_environment
 from study.errors import TrackingError
 from study.tracking.saved_views import VIEW_TAG
 
@@ -70,32 +70,6 @@ def serve(
             return process.wait()
         except KeyboardInterrupt:
             return 0
-
-
-def server_command(host: str, port: int) -> list[str]:
-    """Give the command line of MLflow's server. The database is not in it: it may be secret."""
-    command = [sys.executable, "-P", "-m", "mlflow", "server", "--host", host]
-    return [
-        *command,
-        "--port",
-        str(port),
-        "--workers",
-        "1",
-        "--uvicorn-opts",
-        "--log-level warning",
-    ]
-
-
-def server_environment(storage_uri: str, artifacts: Path) -> dict[str, str]:
-    """Give the settings of MLflow's server as environment variables."""
-    return {
-        "DO_NOT_TRACK": "true",
-        "GIT_PYTHON_REFRESH": "quiet",
-        "MLFLOW_ARTIFACTS_DESTINATION": artifacts.absolute().as_uri(),
-        "MLFLOW_BACKEND_STORE_URI": storage_uri,
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-    }
 
 
 def _study_links(address: str) -> list[str]:

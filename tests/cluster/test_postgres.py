@@ -28,7 +28,13 @@ from cluster import postgres as postgres_module
 from cluster import postgres_folder
 from cluster.errors import ClusterError
 from cluster.postgres import PostgresServer
-from cluster.postgres_folder import Login, create_postgres
+from cluster.postgres_folder import (
+    Login,
+    create_postgres,
+    forget_dead_server,
+    postmaster,
+    server_processes,
+)
 from cluster.postgres_programs import find_programs, surroundings
 
 pytestmark = pytest.mark.postgres
@@ -204,6 +210,37 @@ def test_a_server_is_found_again_by_its_folder(place: Path) -> None:
         urls.append(server.url)
         server.stop()
     assert urls[0] == urls[1]
+
+
+def test_a_server_is_found_by_another_process_and_by_nobody_when_it_has_ended(server) -> None:
+    server.start()
+    assert postmaster(server._folder) == server.processes()[0]
+    assert set(server_processes(server._folder)) >= set(server.processes())
+    forget_dead_server(server._folder)
+    assert (server._folder / "data" / "postmaster.pid").exists()
+    server.kill()
+    assert postmaster(server._folder) is None
+    assert server_processes(server._folder) == ()
+
+
+def test_a_number_that_is_another_s_by_now_keeps_no_server_from_starting(server) -> None:
+    server.start()
+    server.kill()
+    file = server._folder / "data" / "postmaster.pid"
+    lines = file.read_text().splitlines()
+    options = surroundings(server._folder)
+    with subprocess.Popen(["sleep", "600"], **options) as another:
+        try:
+            file.write_text("\n".join([str(another.pid), *lines[1:]]) + "\n")
+            with pytest.raises(
+                ClusterError, match=r"lock file \"postmaster\.pid\" already exists"
+            ):
+                server.start()
+            forget_dead_server(server._folder)
+            server.start()
+            assert another.poll() is None
+        finally:
+            another.kill()
 
 
 _STARTS = """

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
+from cluster import session
 from cluster.errors import ClusterError
 from cluster.session import prepare_environment, ray_session, require_answer, require_resources
 
@@ -96,12 +99,43 @@ def test_sigterm_is_still_the_program_s_own_in_a_session(ray_address: str) -> No
 @pytest.mark.ray
 def test_resources_that_no_node_has_are_refused(ray_address: str) -> None:
     with ray_session(ray_address):
-        require_resources(2, 0)
-        for cpus, gpus in ((3, 0), (1, 1), (1, 0.5)):
-            with pytest.raises(ClusterError) as refused:
-                require_resources(cpus, gpus)
-            assert str(refused.value) == (
-                f"resources ask for {cpus} CPUs and {gpus:g} GPUs per trial, but the largest "
-                "node has 2 CPUs and 0 GPUs; lower resources.cpus or resources.gpus, or connect "
-                "to another cluster."
-            )
+        require_resources({"CPU": 2.0})
+        with pytest.raises(ClusterError) as refused:
+            require_resources({"CPU": 2.0, "GPU": 0.5, "rtx4090": 1.0})
+    assert re.fullmatch(
+        r"resources ask for 2 CPUs, 0\.5 GPUs and 1 rtx4090 per trial, but no node has all of it: "
+        r"the nearest, [\d.]+, has 0 GPUs and 0 rtx4090; lower resources\.gpus or "
+        r"resources\.custom, or connect to another cluster\.",
+        str(refused.value),
+    )
+
+
+def refusing(times: int, error: Exception, asked: list[int]) -> Callable[..., None]:
+    """Give a Ray that does not start for the first times."""
+
+    def init(**_: object) -> None:
+        asked.append(1)
+        if len(asked) <= times:
+            raise error
+
+    return init
+
+
+def test_a_ray_that_starts_too_slowly_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    late = Exception("The current node timed out during startup. This could happen because …")
+    monkeypatch.setattr("ray.init", refusing(2, late, asked))
+    session._connect(None, 1)
+    assert len(asked) == 3
+    asked.clear()
+    monkeypatch.setattr("ray.init", refusing(3, late, asked))
+    with pytest.raises(ClusterError, match="did not in 3 tries; end other work on it"):
+        session._connect(None, 1)
+
+
+def test_an_error_of_ray_s_that_we_do_not_know_is_not_hidden(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ray.init", refusing(1, Exception("a new one"), []))
+    with pytest.raises(Exception, match="a new one"):
+        session._connect(None, 1)

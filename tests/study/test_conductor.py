@@ -14,7 +14,7 @@ from search_spaces import ParamValue
 from study.books import best_params
 from study.conductor import Conductor
 from study.errors import StoreError
-from study.handout import Assignment, Done, Wait
+from study.handout import Assignment, Done, Stop, Wait
 from study.rows import trial_table
 from study.spec import replica_seeds
 from study.store.folder import TrialKey
@@ -240,6 +240,53 @@ def test_no_more_trials_are_given_out_than_may_run_at_a_time(place: Place) -> No
     assert isinstance(conductor.next(), Wait)
     conductor.fail(third.key, "lost")
     assert isinstance(conductor.next(), Assignment)
+
+
+def test_an_executor_without_room_is_given_no_trial_and_still_hears_of_the_end(
+    place: Place,
+) -> None:
+    conductor = changed(place, arms=[{"method": "base"}]).conductor()
+    assert (conductor.n_training, conductor.n_open) == (0, 1)
+    assert isinstance(conductor.next(at_most=0), Wait)
+    first = assigned(conductor)
+    assert (conductor.n_training, conductor.n_open) == (1, 0)
+    assert isinstance(conductor.next(at_most=1), Wait)
+    train(conductor, first)
+    conductor.finish(first.key)
+    assert (conductor.n_training, conductor.n_open) == (0, 0)
+    assert isinstance(conductor.next(at_most=0), Done)
+    conductor.stop()
+    assert isinstance(conductor.next(at_most=0), Stop)
+
+
+def test_the_smaller_of_two_limits_holds(place: Place) -> None:
+    conductor = changed(place, resources={"max_concurrent": 2}).conductor()
+    assigned(conductor)
+    assert isinstance(conductor.next(at_most=1), Wait)
+    assert isinstance(conductor.next(at_most=5), Assignment)
+    assert isinstance(conductor.next(at_most=5), Wait)
+
+
+def test_what_could_begin_is_what_is_given_out_until_something_ends(place: Place) -> None:
+    left = place.conductor()
+    for _ in range(2):
+        assigned(left)
+    # Two of the trials were left behind by another process.
+    conductor = place.conductor()
+    expected = conductor.n_open
+    begun = []
+    while isinstance(step := conductor.next(), Assignment):
+        begun.append(step)
+        assert conductor.n_open == expected - len(begun)
+    assert len(begun) == expected > 2
+    for step in begun:
+        train(conductor, step)
+        conductor.finish(step.key)
+    # The searches have ended, and their sweeps and controls can begin.
+    finals = conductor.n_open
+    assert finals > 0
+    simulate(conductor, place.surroundings)
+    assert conductor.n_open == 0
 
 
 def test_trials_that_a_process_left_behind_count_as_running_only_once_they_are_given_out(

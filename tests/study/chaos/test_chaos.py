@@ -53,6 +53,7 @@ def test_a_study_comes_out_whole(database: str, tmp_path: Path) -> None:
     arguments = ("chaos", "--minutes", "1.5", "--seed", "0", "--database", database, "--json")
     process = start(*arguments, folder=tmp_path)
     out, _ = process.communicate()
+    assert out, said(tmp_path)
     result = json.loads(out)
     assert [check for check in result["checks"] if not check["is_ok"]] == [], said(tmp_path)
     assert process.returncode == 0

@@ -56,3 +56,15 @@ def test_schedulers_stop_nothing_and_that_is_said(
         "executor inline has no schedulers: every trial uses its full budget."
     ]
     assert {entry.state for entry in conductor.entries()} == {"COMPLETE"}
+
+
+def test_that_nothing_is_placed_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    resources = {"memory_gib": 1, "custom": {"rtx4090": 1}}
+    place = Place.of(
+        tmp_path, study_text(arms=[{"method": "base"}], epochs=1, resources=resources)
+    )
+    run_inline(place.conductor(), place.surroundings)
+    assert (
+        "executor inline places nothing: resources.memory_gib and resources.custom are not "
+        "looked at." in caplog.messages
+    )

@@ -481,6 +481,19 @@ REFUSALS = {
         "resources.gpus must be 0, 1 or a fraction 1/n such as 0.5, 0.333 or 0.25, got 0.3."
     ),
     text("{method: base}", "resources: {cpus: 0}"): "resources.cpus must be at least 1, got 0.",
+    text("{method: base}", "resources: {memory_gib: 0}"): (
+        "resources.memory_gib must be above 0, got 0.0."
+    ),
+    text("{method: base}", "resources: {custom: {rtx4090: many}}"): (
+        "resources.custom.rtx4090 must be a number, got 'many'."
+    ),
+    text("{method: base}", "resources: {custom: {CPU: 1}}"): (
+        "resources.custom.CPU must be a resource of your own, but Ray counts CPU itself; set "
+        "resources.cpus instead."
+    ),
+    text("{method: base}", "resources: {priority: high}"): (
+        "resources.priority must be an integer, got 'high'."
+    ),
     text("{method: base}", "resources: {max_concurrent: 0}"): (
         "resources.max_concurrent must be at least 1, got 0."
     ),

@@ -33,6 +33,7 @@ def refusal(begun: str, now: str, more: str = "", defaults: str = DEFAULTS) -> s
         (BEGUN.replace("challenger,", "challenger, sensitivity: [{over: top_k}],"), ""),
         (BEGUN.replace("base}", "base, replicas: {final: 12}}"), ""),
         (BEGUN, "resources: {cpus: 2, gpus: 0.5, max_concurrent: 3}"),
+        (BEGUN, "resources: {memory_gib: 2, custom: {rtx4090: 1}, priority: 5}"),
         (BEGUN + ", {method: random}", ""),
         ("{method: random}, " + BEGUN, ""),
         (
@@ -50,6 +51,7 @@ def refusal(begun: str, now: str, more: str = "", defaults: str = DEFAULTS) -> s
         "another sweep",
         "more final replicas",
         "resources",
+        "memory, custom resources and priority",
         "a further arm at the end",
         "a further arm in front",
         "the order of the arms",

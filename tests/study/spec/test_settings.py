@@ -31,6 +31,21 @@ from trainables.errors import ConfigError
         ),
         (lambda: Resources(cpus=0), "cpus must be at least 1, got 0."),
         (lambda: Resources(max_concurrent=0), "max_concurrent must be at least 1, got 0."),
+        (lambda: Resources(memory_gib=0.0), "memory_gib must be above 0, got 0.0."),
+        (
+            lambda: Resources(custom={"rtx4090": 0.0}),
+            "custom.rtx4090 must be 0.0001 or more, got 0.0.",
+        ),
+        (
+            lambda: Resources(custom={"GPU": 1.0}),
+            "custom.GPU must be a resource of your own, but Ray counts GPU itself; set "
+            "resources.gpus instead.",
+        ),
+        (
+            lambda: Resources(custom={"memory": 1.0}),
+            "custom.memory must be a resource of your own, but Ray counts memory itself; set "
+            "resources.memory_gib instead.",
+        ),
         (lambda: Resources(max_failures=-1), "max_failures must be 0 or more, got -1."),
     ],
 )
@@ -45,6 +60,7 @@ def test_settings_at_their_limits_are_accepted():
     Search(trials=1, startup_trials=1)
     Sensitivity(over="x", values=(1, 2))
     Resources(cpus=1, max_concurrent=1, max_failures=0)
+    Resources(memory_gib=0.01, custom={"rtx4090": 0.0001, "node:10.0.0.3": 1}, priority=-3)
 
 
 @pytest.mark.parametrize("gpus", [0.0, 1.0, 0.5, 1 / 3, 0.333, 0.33333334, 0.25, 0.2, 0.1, 0.01])

@@ -40,7 +40,13 @@ def test_what_a_study_keeps_lies_in_its_folder_under_different_names(tmp_path):
 
 def test_no_study_may_be_called_like_what_all_studies_share(tmp_path):
     storage = Storage(root=tmp_path)
-    shared = {storage.cache, storage.database, storage.tracking_database, storage.artifacts}
+    shared = {
+        storage.cache,
+        storage.database,
+        storage.tracking_database,
+        storage.artifacts,
+        storage.service,
+    }
     assert {path.name for path in shared} == RESERVED_NAMES
     assert all(path.parent == tmp_path for path in shared)
     assert storage.database_url == f"sqlite:///{tmp_path}/optuna.db"

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from study.tracking.server import server_command, server_environment
+from cluster.mlflow_server import server_command, server_environment
 from tests.study.simulated import study_text
 from tests.study.survival.shell import PATIENCE_S, Shell
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from study.errors import TrackingError
-from study.tracking.server import serve, server_command, server_environment
+from study.tracking.server import serve
 
 HOME = Path(__file__).resolve().parents[3]
 
@@ -38,16 +38,6 @@ def test_a_port_that_is_taken_is_one_clear_error(tmp_path: Path) -> None:
         f"mlflow: 127.0.0.1:{port} must be free to listen on, got: [Errno 98] Address already in "
         "use; end what listens there or choose another port with --port"
     )
-
-
-def test_the_database_is_not_on_the_command_line_and_the_extras_are_off(tmp_path: Path) -> None:
-    environment = server_environment("postgresql://ada:pw@db/m", tmp_path)
-    assert environment["MLFLOW_BACKEND_STORE_URI"] == "postgresql://ada:pw@db/m"
-    assert environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
-    assert environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
-    command = server_command("127.0.0.1", 5000)
-    assert command[command.index("--workers") + 1] == "1"
-    assert "pw" not in " ".join(command)
 
 
 def test_a_server_that_cannot_start_is_one_clear_error(tmp_path: Path) -> None:

@@ -1,0 +1,261 @@
+"""Ray's Jobs API on a running cluster, over HTTP and with its token: all that a laptop needs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from cluster.auth import token_file
+from cluster.errors import ClusterError
+from cluster.session import prepare_environment
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobDetails, JobSubmissionClient
+
+# Ray prefers these to the address that it is given.
+_ADDRESSES: Final = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
+_ENDED: Final = frozenset({"SUCCEEDED", "FAILED", "STOPPED"})
+_PAUSE_S: Final = 1.0
+# A stopped driver is killed after three seconds by default; it needs ten to leave in order.
+_STOP_S: Final = 30
+_CHATTERERS: Final = (
+    "ray.dashboard.modules.dashboard_sdk",
+    "ray.dashboard.modules.job.sdk",
+    "ray._private.runtime_env.packaging",
+)
+# A head that has just started answers before it can run anything.
+_NO_AGENT: Final = "No available agent"
+_AGENT_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A driver on the cluster.
+
+    Attributes:
+        name: Its submission's name, unique on the cluster.
+        state: ``PENDING``, ``RUNNING``, ``SUCCEEDED``, ``FAILED`` or ``STOPPED``.
+        tags: What was said of it when it was submitted.
+        began_ms: When it was taken up, in ms since 1970, by the head's clock.
+        exit_code: Its program's, or None if it has not ended or Ray ended it.
+        message: What Ray says of its state.
+    """
+
+    name: str
+    state: str
+    tags: Mapping[str, str]
+    began_ms: int
+    exit_code: int | None
+    message: str
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it will never run again."""
+        return self.state in _ENDED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPlan:
+    """A driver to be.
+
+    Attributes:
+        command: What a shell on the head runs.
+        tags: Said of it wherever it is listed, to everybody: no secrets.
+        packages: Folders of Python packages that it and its workers import.
+        folder: Folder that it finds as its current one, or None.
+        environment: Variables of it and its workers; listed like tags.
+        name: A name that no job of the cluster ever had, or None for any.
+    """
+
+    command: str
+    tags: Mapping[str, str]
+    packages: Sequence[Path]
+    folder: Path | None = None
+    environment: Mapping[str, str]
+    name: str | None = None
+
+
+class Jobs:
+    """The jobs of one cluster."""
+
+    def __init__(self, address: str) -> None:
+        """Connect.
+
+        Args:
+            address: The dashboard's, such as ``http://10.0.0.1:8265``.
+
+        Raises:
+            ClusterError: If the address is none, nobody answers there, or the token is refused.
+        """
+        self._address = _checked(address)
+        prepare_environment()
+        for variable in _ADDRESSES:
+            os.environ.pop(variable, None)
+        from ray.job_submission import JobSubmissionClient
+
+        # What is uploaded is of no interest, and what goes wrong is said by us.
+        for source in _CHATTERERS:
+            logging.getLogger(source).setLevel(logging.ERROR)
+        self._client: JobSubmissionClient = self._call(JobSubmissionClient, self._address)
+
+    def submit(self, plan: JobPlan) -> str:
+        """Start a driver; gives its name.
+
+        Raises:
+            ClusterError: If the cluster does not take it.
+        """
+        environment = {"RAY_JOB_STOP_WAIT_TIME_S": str(_STOP_S), **plan.environment}
+        runtime: dict[str, Any] = {
+            "py_modules": [str(path) for path in plan.packages],
+            "env_vars": environment,
+            "excludes": ["__pycache__"],
+        }
+        if plan.folder is not None:
+            runtime["working_dir"] = str(plan.folder)
+        end = time.monotonic() + _AGENT_S
+        while True:
+            try:
+                name: str = self._call(
+                    self._client.submit_job,
+                    entrypoint=plan.command,
+                    submission_id=plan.name,
+                    runtime_env=runtime,
+                    metadata=dict(plan.tags),
+                )
+            except ClusterError as error:
+                if _NO_AGENT not in str(error) or time.monotonic() > end:
+                    raise
+                time.sleep(_PAUSE_S)
+            else:
+                return name
+
+    def listed(self) -> tuple[Job, ...]:
+        """List all jobs that were submitted to the cluster since its head started, oldest first.
+
+        Raises:
+            ClusterError: If the cluster does not answer.
+        """
+        found = [_job(each) for each in self._call(self._client.list_jobs) if each.submission_id]
+        return tuple(sorted(found, key=lambda job: job.began_ms))
+
+    def job(self, name: str) -> Job:
+        """Look at a job.
+
+        Raises:
+            ClusterError: If the cluster does not answer, or has none of that name.
+        """
+        return _job(self._call(self._client.get_job_info, name))
+
+    def said(self, name: str) -> str:
+        """Give all that a job has written so far.
+
+        Raises:
+            ClusterError: As for :meth:`job`.
+        """
+        return str(self._call(self._client.get_job_logs, name))
+
+    def follow(self, name: str, say: Callable[[str], None]) -> Job:
+        """Pass on what a job has written and writes until it ends; gives the ended job.
+
+        Args:
+            name: The job's.
+            say: Told each piece of text.
+
+        Raises:
+            ClusterError: As for :meth:`job`.
+        """
+        shown = 0
+
+        async def listen() -> None:
+            nonlocal shown
+            heard = 0
+            async for piece in self._client.tail_job_logs(name):
+                # A connection that broke begins again with the first line.
+                fresh = piece[max(0, shown - heard) :]
+                heard += len(piece)
+                if fresh:
+                    say(fresh)
+                    shown = heard
+
+        while not self.job(name).has_ended:
+            self._call(asyncio.run, listen())
+            time.sleep(_PAUSE_S)
+        if rest := self.said(name)[shown:]:
+            say(rest)
+        return self.job(name)
+
+    def wait(self, name: str, patience_s: float) -> Job:
+        """Wait for a job's end; gives it as it stands then, or when patience ends.
+
+        Raises:
+            ClusterError: As for :meth:`job`.
+        """
+        end = time.monotonic() + patience_s
+        while not (job := self.job(name)).has_ended and time.monotonic() < end:
+            time.sleep(_PAUSE_S / 4)
+        return job
+
+    def stop(self, name: str) -> None:
+        """Ask a job to stop in order, by SIGTERM.
+
+        Raises:
+            ClusterError: As for :meth:`job`.
+        """
+        self._call(self._client.stop_job, name)
+
+    def forget(self, name: str) -> None:
+        """Take a job that has ended off the list.
+
+        Raises:
+            ClusterError: As for :meth:`job`.
+        """
+        self._call(self._client.delete_job, name)
+
+    def _call(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:  # noqa: ANN401
+        """Call Ray, and say in our words what may go wrong there."""
+        import aiohttp
+        import requests
+        from ray.exceptions import AuthenticationError
+
+        try:
+            return function(*arguments, **named)
+        except AuthenticationError:
+            _refuse_token(self._address)
+        except (RuntimeError, OSError, requests.RequestException, aiohttp.ClientError) as error:
+            raise ClusterError(
+                f"the Ray cluster at {self._address} must answer, but: "
+                f"{' '.join(str(error).split())[:500]}; check the address, and whether it runs."
+            ) from None
+
+
+def _refuse_token(address: str) -> NoReturn:
+    raise ClusterError(
+        f"the Ray cluster at {address} asks for its token, but none that it takes is in "
+        f"{token_file()}; copy the head's there, readable by you alone (chmod 600)."
+    )
+
+
+def _checked(address: str) -> str:
+    if not address.startswith(("http://", "https://")):
+        raise ClusterError(
+            f"--address must be that of the cluster's dashboard, such as http://10.0.0.1:8265, "
+            f"got {address!r}; 'cluster up' and 'cluster status' print it."
+        )
+    return address.rstrip("/")
+
+
+def _job(details: JobDetails) -> Job:
+    return Job(
+        name=str(details.submission_id),
+        state=str(details.status.value),
+        tags=details.metadata or {},
+        began_ms=details.start_time or 0,
+        exit_code=details.driver_exit_code,
+        message=details.message or "",
+    )

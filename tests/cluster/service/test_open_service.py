@@ -1,0 +1,143 @@
+"""A service that other machines reach: nothing answers there without token or password."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+from collections.abc import Iterator
+
+import grpc
+import pytest
+
+from cluster.process_session import processes
+from cluster.service.begun import is_marked
+from cluster.service.passwords import read_passwords
+from tests.cluster.service.lab import Lab, call, command_line, listening, new_lab, own_address
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800)]
+
+# One of each kind of server that Ray has.
+_METHODS = (
+    "CoreWorkerService/GetCoreWorkerStats",
+    "InternalKVGcsService/InternalKVGet",
+    "NodeManagerService/GetNodeStats",
+    "ObjectManagerService/Pull",
+    "ReporterService/GetTraceback",
+)
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """Give a service that listens on this machine's own address."""
+    address = own_address()
+    if address is None:
+        pytest.skip("this machine has no address but loopback")
+    lab = new_lab()
+    said = lab.run(lab.up(f"--host={address}")).stdout
+    assert f"ray start --address={address}:{lab.ports[0]}\n" in said
+    assert str(lab.token) in said
+    assert str(lab.folder.passwords) in said
+    yield lab
+    lab.remove()
+
+
+def basic(password: str) -> dict[str, str]:
+    who = base64.b64encode(f"admin:{password}".encode()).decode()
+    return {"Authorization": f"Basic {who}"}
+
+
+def test_ray_refuses_who_has_no_token_or_a_wrong_one(lab: Lab) -> None:
+    job = {"entrypoint": "true"}
+    url = f"{lab.setting.dashboard}/api/jobs/"
+    assert lab.setting.address in url
+    for headers in ({}, {"Authorization": "Bearer " + "0" * 64}):
+        assert call(url, headers, job)[0] in (401, 403)
+        assert call(url, headers)[0] in (401, 403)
+    assert json.loads(call(url, lab.headers)[1]) == []
+    assert call(url, lab.headers, job)[0] == 200
+
+
+def test_mlflow_refuses_who_has_no_password_or_a_wrong_one(lab: Lab) -> None:
+    url = f"{lab.setting.mlflow}/api/2.0/mlflow/experiments/create"
+    for headers in ({}, basic("password1234"), basic("")):
+        assert call(url, headers, {"name": "mine"})[0] == 401
+    assert call(url, basic(read_passwords(lab.folder).admin), {"name": "mine"})[0] == 200
+    files = f"{lab.setting.mlflow}/api/2.0/mlflow-artifacts/artifacts"
+    assert call(files)[0] == 401
+    assert call(f"{lab.setting.mlflow}/")[0] == 401
+
+
+def test_mlflow_s_own_pages_may_ask_it_and_strange_ones_may_not(lab: Lab) -> None:
+    url = f"{lab.setting.mlflow}/api/2.0/mlflow/experiments/search"
+    known = basic(read_passwords(lab.folder).admin)
+    for origin, status in ((lab.setting.mlflow, 200), ("http://evil.example", 403)):
+        assert call(url, {**known, "Origin": origin}, {"max_results": 1})[0] == status
+    assert call(url, {**known, "Host": "evil.example"}, {"max_results": 1})[0] == 403
+
+
+def test_every_port_beyond_this_machine_asks_who_calls(lab: Lab) -> None:
+    found = [each for each in listening(numbers(lab)) if not each[0].startswith("127.")]
+    refused = {
+        (address, name): set(grpc_answers(lab.setting.address, port_of(address)))
+        if speaks_grpc(lab.setting.address, port_of(address))
+        else {call_status(lab.setting.address, port_of(address))}
+        for address, name in found
+    }
+    assert set(lab.ports) <= {port_of(address) for address, _ in found}
+    # Each has some way in that it closes, and none that is open.
+    for place, answers in refused.items():
+        assert answers & {401, grpc.StatusCode.UNAUTHENTICATED}, (place, refused)
+        assert answers <= {401, grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.UNIMPLEMENTED}
+    assert {name for _, name in found} >= {"gcs_server", "raylet"}
+
+
+def numbers(lab: Lab) -> list[int]:
+    listed = processes()
+    marked = [each for each in listed if is_marked(each.number, lab.setting.mark)]
+    sessions = {each.session for each in marked}
+    return [each.number for each in listed if each.session in sessions]
+
+
+def port_of(address: str) -> int:
+    return int(address.rpartition(":")[2])
+
+
+def speaks_grpc(address: str, port: int) -> bool:
+    """Tell whether a server speaks HTTP/2 alone: then what it says is no HTTP/1."""
+    try:
+        call(f"http://{address}:{port}/")
+    except (OSError, http.client.HTTPException):
+        return True
+    return False
+
+
+def call_status(address: str, port: int) -> int:
+    """Ask for what is not public; MLflow and Ray say who may ask before what there is."""
+    return call(f"http://{address}:{port}/api/jobs/")[0]
+
+
+def grpc_answers(address: str, port: int) -> Iterator[grpc.StatusCode]:
+    """Call what Ray's servers offer, as somebody without a token does."""
+    with grpc.insecure_channel(f"{address}:{port}") as channel:
+        for method in _METHODS:
+            try:
+                channel.unary_unary(f"/ray.rpc.{method}")(b"", timeout=30)
+            except grpc.RpcError as error:
+                yield error.code()
+            else:
+                yield grpc.StatusCode.OK
+
+
+def test_the_study_s_password_is_in_the_environment_alone(lab: Lab) -> None:
+    passwords = read_passwords(lab.folder)
+    files = [path for root in (lab.home, lab.folder.ray) for path in root.rglob("*")]
+    for secret in (passwords.admin, passwords.session_key):
+        holding = [path for path in files if path.is_file() and secret.encode() in read(path)]
+        assert holding == [lab.folder.passwords]
+        assert not any(secret in command_line(each.number) for each in processes())
+    assert lab.folder.users.stat().st_mode & 0o777 == 0o600
+
+
+def read(path):
+    return path.read_bytes()

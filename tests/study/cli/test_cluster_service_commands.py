@@ -1,0 +1,145 @@
+"""``cluster up``, ``status`` and ``down`` where nothing runs, and what they show."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cluster import service
+from cluster.queue import QueueRow
+from cluster.service import PartState, ServiceFolder, ServiceState, Wish
+from cluster.service.dashboard import NodeState, StudyJob
+from cluster.service.wish import Setting
+from tests.study.cli.test_imports import loaded_after
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch, tmp_path):
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+def state_of(root: Path, *, is_well: bool) -> ServiceState:
+    wish = Wish(
+        storage=root,
+        tracking_database=root / "mlflow.db",
+        artifacts=root / "mlflow-artifacts",
+    )
+    ray = PartState(
+        title="Ray",
+        state="answers" if is_well else "does not answer",
+        since_s=1_000_000_000.0,
+        place="127.0.0.1:6379",
+        reason=None if is_well else "status 500: [broken]",
+    )
+    head = NodeState(
+        address="127.0.0.1",
+        is_head=True,
+        is_alive=True,
+        cpus=4.0,
+        cpus_free=1.5,
+        gpus=0.0,
+        gpus_free=0.0,
+    )
+    gone = NodeState(
+        address="10.0.0.8",
+        is_head=False,
+        is_alive=False,
+        cpus=8.0,
+        cpus_free=None,
+        gpus=1.0,
+        gpus_free=None,
+    )
+    rows = tuple(
+        QueueRow(study=name, priority=0, since_s=1.0, running=1, wanted=3, granted=2)
+        for name in ("mine", "yours")
+    )
+    studies = tuple(
+        StudyJob(study=row.study, job=f"{row.study}-1", state="RUNNING", since_s=1.0)
+        for row in rows
+    )
+    return ServiceState(
+        setting=Setting(folder=ServiceFolder(root=root / "service"), wish=wish, mark="x"),
+        parts=(ray,),
+        nodes=(head, gone),
+        studies=studies,
+        queue=rows,
+    )
+
+
+def test_without_a_service_status_says_so(call, tmp_path):
+    ended = call("cluster", "status")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == (
+        f"no service runs for {tmp_path}/challenger-studies; 'cluster up' starts one.\n"
+    )
+
+
+def test_without_a_service_there_is_nothing_to_end(call, tmp_path):
+    ended = call("cluster", "down", "--storage", "lab")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out == f"nothing to end: no service runs for {tmp_path}/lab.\n"
+    assert not (tmp_path / "lab").exists()
+
+
+@pytest.mark.parametrize(("is_well", "code"), [(True, 0), (False, 1)])
+def test_status_shows_parts_nodes_studies_and_queue(call, monkeypatch, tmp_path, is_well, code):
+    state = state_of(tmp_path, is_well=is_well)
+    monkeypatch.setattr(service, "look_at_service", lambda _: state)
+    ended = call("cluster", "status")
+    assert (ended.code, ended.err) == (code, "")
+    assert ("[broken]" in ended.out) is not is_well
+    cells = [[cell.strip() for cell in line.split("│")] for line in ended.out.splitlines()]
+    assert ["", "127.0.0.1 (head)", "alive", "1.5 of 4", "0 of 0", ""] in cells
+    assert ["", "10.0.0.8", "gone", "? of 8", "? of 1", ""] in cells
+    assert ["", "all trials' slots", "", "1.5 of 4", "0 of 0", ""] in cells
+    assert ["", "yours", "0", "1", "2", "3", ""] in cells
+    assert "mine-1" in ended.out
+
+
+def test_status_gives_all_of_it_to_programs(call, monkeypatch, tmp_path):
+    monkeypatch.setattr(service, "look_at_service", lambda _: state_of(tmp_path, is_well=True))
+    ended = call("cluster", "status", "--json")
+    assert (ended.code, ended.err) == (0, "")
+    told = json.loads(ended.out)
+    assert told["is_healthy"] is True
+    assert told["dashboard"] == "http://127.0.0.1:8265"
+    assert told["slots"] == {"cpus": 4.0, "cpus_free": 1.5, "gpus": 0.0, "gpus_free": 0.0}
+    assert [study["study"] for study in told["studies"]] == ["mine", "yours"]
+    assert told["nodes"][1]["is_alive"] is False
+    assert told["queue"][0]["granted"] == 2
+    assert "mark" not in ended.out
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.3", "example.org"])
+def test_an_address_that_is_not_this_machine_s_is_refused(call, tmp_path, host):
+    ended = call("cluster", "up", "--host", host)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("ClusterError: --host must be an IPv4 address of this machine ")
+    assert not (tmp_path / "challenger-studies").exists()
+
+
+@pytest.mark.parametrize("host", [[], ["--host", "127.0.0.1"]])
+def test_nothing_starts_without_authentication(call, monkeypatch, tmp_path, host):
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    ended = call("cluster", "up", *host)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == (
+        "ClusterError: RAY_AUTH_MODE must be 'token', so that not everybody may run code on the "
+        "cluster, but is 'disabled'; leave it out.\n"
+    )
+    assert not (tmp_path / "challenger-studies" / "service").exists()
+    assert not (tmp_path / ".ray").exists()
+
+
+def test_commands_of_the_service_load_nothing_heavy(tmp_path):
+    code = (
+        "from study.cli.main import run\n"
+        "assert run(['cluster', 'up', '--help']) == 0\n"
+        "assert run(['cluster', 'status']) == 2\n"
+        "assert run(['cluster', 'down']) == 0"
+    )
+    assert loaded_after(code, tmp_path) == set()

@@ -1,0 +1,81 @@
+"""Which places Tune gives up for other studies, and who gets a process that is free."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ray.tune.execution.tune_controller import TuneController
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.utils.object_cache import _ObjectCache
+
+from study.executors.tune_places import PlaceKeeper
+
+
+class FakeTurn:
+    def __init__(self, *, is_shared: bool = True, limit: int | None = 3) -> None:
+        self.is_shared, self.limit, self.keeps = is_shared, limit, True
+
+    def keeps_place(self, ending: int = 0) -> bool:  # noqa: ARG002 (the interface)
+        return self.keeps
+
+
+class FakeController:
+    def __init__(self, *statuses: str) -> None:
+        self.trials = [SimpleNamespace(status=status, n=n) for n, status in enumerate(statuses)]
+        self._actor_cache: Any = _ObjectCache(may_keep_one=True)
+        self.max_pending = 1
+
+    def get_trials(self) -> list[Any]:
+        return self.trials
+
+    def update_max_pending_trials(self, count: int) -> None:
+        self.max_pending = count
+
+
+def chosen(controller: FakeController, turn: FakeTurn) -> int | None:
+    keeper = PlaceKeeper(FIFOScheduler(), turn)  # type: ignore[arg-type,no-untyped-call]
+    trial = keeper.choose_trial_to_run(controller)  # type: ignore[arg-type]
+    return None if trial is None else trial.n  # type: ignore[attr-defined,no-any-return]
+
+
+def test_trials_start_in_their_order_and_as_many_at_a_time_as_were_granted():
+    controller = FakeController(Trial.RUNNING, Trial.PENDING, Trial.PENDING)
+    assert chosen(controller, FakeTurn()) == 1
+    assert controller.max_pending == 3
+    assert chosen(controller, FakeTurn(limit=0)) == 1
+    assert controller.max_pending == 1
+
+
+def test_a_free_process_goes_to_the_newest_trial_because_the_others_are_starting_theirs():
+    controller = FakeController(Trial.TERMINATED, Trial.PENDING, Trial.PENDING, Trial.RUNNING)
+    controller._actor_cache.cache_object("a place", "a process")
+    assert chosen(controller, FakeTurn()) == 2
+    assert chosen(FakeController(Trial.RUNNING), FakeTurn()) is None
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_the_process_of_a_trial_that_ended_is_kept_only_while_its_place_is_the_study_s(keeps):
+    controller, turn = FakeController(), FakeTurn()
+    turn.keeps = keeps
+    chosen(controller, turn)
+    assert controller._actor_cache.cache_object("a place", "a process") is keeps
+    # One that was kept is given up as soon as the queue says so.
+    turn.keeps = False
+    chosen(controller, turn)
+    assert list(controller._actor_cache.flush_cached_objects()) == ["a process"] * keeps
+
+
+def test_a_ray_of_the_study_s_own_is_left_as_it_is():
+    controller = FakeController(Trial.RUNNING, Trial.PENDING, Trial.PENDING)
+    controller._actor_cache.cache_object("a place", "a process")
+    assert chosen(controller, FakeTurn(is_shared=False, limit=None)) == 1
+    assert controller.max_pending == 1
+    assert list(controller._actor_cache.flush_cached_objects()) == []
+
+
+def test_tune_still_has_what_is_set_here():
+    assert callable(TuneController.update_max_pending_trials)
+    assert _ObjectCache()._may_keep_one is True

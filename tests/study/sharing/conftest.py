@@ -1,0 +1,112 @@
+"""A cluster that several studies share, and a user who starts them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.local import LocalCluster
+from cluster.queue import QueueRow
+from cluster.queue.look import look_here
+from cluster.session import ray_session
+from tests.study.simulated import empty_database, study_text
+from tests.study.survival.shell import PATIENCE_S, Shell
+
+
+@dataclass(slots=True, kw_only=True)
+class Users:
+    """Who starts studies on a cluster; remembers what was started."""
+
+    cluster: LocalCluster
+    shell: Shell
+    drivers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def start(self, name: str, **changes: Any) -> subprocess.Popen[bytes]:  # noqa: ANN401 (YAML)
+        """Start a study of short trials, with a log of its own."""
+        settings = {"sampler": "random", "sweep": [], **changes}
+        path = self.shell.folder / f"{name}.yaml"
+        path.write_text(study_text(name=name, **settings))
+        with self.log(name).open("wb") as log:
+            self.drivers[name] = subprocess.Popen(
+                ["challenger-study", "run", path.name, "--address", self.cluster.address],
+                cwd=self.shell.folder,
+                env=self.shell.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        return self.drivers[name]
+
+    def log(self, name: str) -> Path:
+        return self.shell.folder / f"{name}.log"
+
+    def said(self, name: str) -> str:
+        return self.log(name).read_text(encoding="utf-8")
+
+    def rows(self) -> list[QueueRow]:
+        """Give the queue."""
+        return list(look_here("the test's cluster"))
+
+    def row(self, name: str) -> QueueRow | None:
+        return next((row for row in self.rows() if row.study == name), None)
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for something while no study has failed."""
+        end = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < end, "waited in vain"
+            for name, driver in self.drivers.items():
+                assert driver.poll() in (None, 0, -signal.SIGKILL), self.said(name)
+            time.sleep(0.2)
+
+    def n_ended(self, name: str) -> int:
+        """Count the trials of a study that have ended."""
+        folder = self.shell.root / name / "trials"
+        return len(list(folder.glob("*/*/*/end.json")))
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalCluster]:
+    """Start a head without CPUs and a worker with two, and connect the test to it."""
+    folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
+    made = LocalCluster(folder)
+    try:
+        made.start([2])
+        with pytest.MonkeyPatch.context() as patch:
+            for name, text in made.environment().items():
+                patch.setenv(name, text)
+            patch.setenv("RAY_TMPDIR", str(folder))
+            with ray_session(made.address):
+                yield made
+    finally:
+        made.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def users(tmp_path: Path, cluster: LocalCluster) -> Iterator[Users]:
+    """Give users of the cluster, and end their studies."""
+    ray = Path(os.environ["RAY_TMPDIR"])
+    shell = Shell(folder=tmp_path, ray=ray, executor="ray", cluster=cluster.environment())
+    # Two studies that make one database at the same moment would disturb each other.
+    shell.root.mkdir()
+    (shell.root / "optuna.db").write_bytes(empty_database())
+    made = Users(cluster=cluster, shell=shell)
+    yield made
+    for driver in made.drivers.values():
+        if driver.poll() is None:
+            driver.kill()
+            driver.wait()
+    for number in shell.processes():
+        os.kill(number, signal.SIGKILL)
