@@ -69,6 +69,8 @@ def living() -> set[int]:
     return {process.number for process in processes()}
 
 
+# At every change a study loses its nodes (``tests/study/survival/test_nodes.py``).
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.timeout(900)
 def test_a_node_dies_with_all_that_runs_on_it_another_joins_and_trials_go_on(
@@ -112,6 +114,7 @@ def test_a_node_dies_with_all_that_runs_on_it_another_joins_and_trials_go_on(
     assert cluster.nodes == ()
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.timeout(600)
 def test_a_head_that_was_killed_is_followed_by_another_at_a_new_address(

@@ -7,7 +7,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -126,17 +126,27 @@ class Host:
             text=True,
         )
 
-    def run(self, command: str, code: int = 0, **variables: str) -> str:
-        """Run a line of shell to its end, which must have an exit code; gives all that it said."""
-        with self.start(command, **variables) as process:
-            said, _ = process.communicate(timeout=PATIENCE_S)
-        assert process.returncode == code, f"{self.name}$ {command}\n{said}"
-        return said
+    def run(
+        self, command: str, code: int | None = 0, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a line of shell to its end, which must have an exit code, or may have any."""
+        done = subprocess.run(
+            [*self._inside(), "bash", "-c", command],
+            env={**self._environment(), **variables},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+        said = f"{self.name}$ {command}\n{done.stdout}{done.stderr}"
+        assert code in (None, done.returncode), said
+        return done
 
     def processes(self) -> dict[int, str]:
         """Give the command lines of all that runs on it."""
         script = "for p in /proc/[0-9]*; do echo ${p#/proc/} $(tr '\\0' ' ' <$p/cmdline); done"
-        lines = self.run(f"{{ {script}; }} 2>/dev/null").splitlines()
+        lines = self.run(script).stdout.splitlines()
         pairs = (line.partition(" ") for line in lines)
         return {int(number): title for number, _, title in pairs if title}
 
@@ -178,7 +188,11 @@ def quoted(*words: object) -> str:
     return shlex.join(map(str, words))
 
 
-def until(condition, why=lambda: "waited in vain", patience_s: float = PATIENCE_S) -> None:
+def until(
+    condition: Callable[[], bool],
+    why: Callable[[], str] = lambda: "waited in vain",
+    patience_s: float = PATIENCE_S,
+) -> None:
     """Wait for something."""
     end = time.monotonic() + patience_s
     while not condition():

@@ -29,7 +29,7 @@ def obstacle() -> str | None:
         return "makes network namespaces, which root may on Linux"
     if missing := [name for name in _NEEDED if shutil.which(name) is None]:
         return f"makes network namespaces with {', '.join(missing)}, which is not installed"
-    probe = "ip link add br0 type bridge && ip link add a type veth peer name b"
+    probe = "ip link add br0 type bridge && ip link add v0 type veth peer name v1"
     command = ["unshare", "--net", "--mount", "--uts", "--ipc", "--pid", "--fork", "--mount-proc"]
     done = subprocess.run([*command, "sh", "-c", probe], capture_output=True, check=False)
     if done.returncode == 0:

@@ -80,7 +80,14 @@ def test_every_seed_and_every_arm_has_points_of_its_own(tmp_path):
     assert found[0] != found[1]
 
 
-@each_design
+# One process after the other for each write: the smallest design at every change.
+@pytest.mark.parametrize(
+    ("design", "written", "trials"),
+    [
+        DESIGNS[0],
+        *(pytest.param(*each.values, id=each.id, marks=pytest.mark.slow) for each in DESIGNS[1:]),
+    ],
+)
 def test_a_driver_that_starts_again_at_any_moment_ends_with_exactly_the_points(
     tmp_path, monkeypatch, design, written, trials
 ):

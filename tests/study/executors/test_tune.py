@@ -204,6 +204,7 @@ def test_asha_stops_trials_as_pruned_and_its_rungs_come_back_from_the_reports(
     assert [len(values) for _, values in rungs(again)][-1] == 8
 
 
+@pytest.mark.slow
 def test_a_study_that_a_run_left_in_the_middle_ends_on_ray_with_the_same_numbers(
     tmp_path: Path, ray_address: str
 ) -> None:

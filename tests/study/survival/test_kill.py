@@ -18,11 +18,10 @@ from tests.study.survival.whole import (
 )
 
 
-# The worst moments are tested on SQLite (``test_deaths.py``), any moments on PostgreSQL.
-@pytest.mark.parametrize(
-    "database", [pytest.param("sqlite", marks=pytest.mark.slow), "postgresql"], indirect=True
-)
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
+# The worst moments are tested at every change (``test_deaths.py``), any moments now and then.
+@pytest.mark.slow
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+@pytest.mark.parametrize("seed", [0, 1])
 def test_a_study_without_ray_survives_a_kill_at_any_moment(
     shell, uninterrupted: dict[str, Any], seed: int, database: str | None
 ) -> None:

@@ -58,6 +58,7 @@ def test_a_disk_that_fills_up_pauses_the_study_and_nothing_is_lost(
     assert_as_if_nothing_had_been(inline, uninterrupted)
 
 
+@pytest.mark.slow
 def test_storage_that_is_unplugged_pauses_the_study_and_is_not_written_below(
     shell: Callable[[str], Shell], uninterrupted: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -83,6 +84,7 @@ def test_storage_that_is_unplugged_pauses_the_study_and_is_not_written_below(
         plug.disconnect()
 
 
+@pytest.mark.slow
 def test_a_database_that_is_moved_pauses_the_study_and_is_missed_until_it_is_back(
     shell: Callable[[str], Shell], uninterrupted: dict[str, Any], tmp_path: Path
 ) -> None:
