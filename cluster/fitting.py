@@ -12,27 +12,31 @@ _GIB: Final = 2**30
 _KEYS: Final = {"CPU": "cpus", "GPU": "gpus", "memory": "memory_gib"}
 
 
-def require_fit(nodes: Mapping[str, Mapping[str, float]], demand: Mapping[str, float]) -> None:
+def require_fit(
+    nodes: Sequence[tuple[str, Mapping[str, float]]], demand: Mapping[str, float]
+) -> None:
     """Make sure that a trial could be placed if the cluster were empty.
 
     Args:
-        nodes: What each node holds in all, by Ray's names, under the name of the node.
+        nodes: The name of each node, and what it holds in all by Ray's names. A machine may have
+            several nodes, with one name.
         demand: What a trial reserves, by Ray's names.
 
     Raises:
         ClusterError: If no node has it all, with what the nearest lacks.
     """
-    lacks = {name: _lacking(held, demand) for name, held in nodes.items()}
-    if any(not lacking for lacking in lacks.values()):
+    lacks = [(_lacking(held, demand), name, held) for name, held in nodes]
+    if any(not lacking for lacking, _, _ in lacks):
         return
     asked = f"resources ask for {say(demand)} per trial, but "
-    if not nodes:
+    if not lacks:
         raise ClusterError(f"{asked}no node is there; start one.")
-    name = min(lacks, key=lambda name: (len(lacks[name]), -_share(nodes[name], demand), name))
-    held = {resource: nodes[name].get(resource, 0.0) for resource in lacks[name]}
-    keys = " or ".join(dict.fromkeys(_key(resource) for resource in lacks[name]))
+    nearest = min(lacks, key=lambda node: (len(node[0]), -_share(node[2], demand), node[1]))
+    lacking, name, held = nearest
+    has = say({resource: held.get(resource, 0.0) for resource in lacking})
+    keys = " or ".join(dict.fromkeys(_key(resource) for resource in lacking))
     raise ClusterError(
-        f"{asked}no node has all of it: the nearest, {name}, has {say(held)}; lower {keys}, or "
+        f"{asked}no node has all of it: the nearest, {name}, has {has}; lower {keys}, or "
         "connect to another cluster."
     )
 

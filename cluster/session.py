@@ -143,4 +143,4 @@ def require_resources(demand: Mapping[str, float]) -> None:
     import ray
 
     nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    require_fit({node["NodeManagerAddress"]: node["Resources"] for node in nodes}, demand)
+    require_fit([(node["NodeManagerAddress"], node["Resources"]) for node in nodes], demand)

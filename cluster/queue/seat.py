@@ -145,9 +145,7 @@ class Seat:
         try:
             if self._desk is None:
                 self._desk = open_desk(is_learning=self._had_desk)
-            answer: Any = ray.get(
-                self._desk.hear.remote(self._message()), timeout=_ANSWER_S
-            )
+            answer: Any = ray.get(self._desk.hear.remote(self._message()), timeout=_ANSWER_S)
         # What Ray raises while an actor is lost, made again, or not to be reached.
         except (RayError, OSError, RuntimeError, ValueError) as error:
             self._note_silence(error)

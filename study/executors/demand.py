@@ -18,7 +18,7 @@ def demand_of(resources: Resources) -> dict[str, float]:
     A share of a GPU is rounded down to what Ray counts in, so that n trials of 1/n fit on one.
 
     Example:
-        >>> demand_of(Resources(gpus=1 / 7, memory_gib=2, custom={"rtx4090": 1}))
+        >>> demand_of(Resources(gpus=1 / 7, memory_gib=2, custom={"rtx4090": 1.0}))
         {'CPU': 1.0, 'GPU': 0.1428, 'memory': 2147483648.0, 'rtx4090': 1.0}
     """
     amounts = {

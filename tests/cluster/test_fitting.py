@@ -8,11 +8,11 @@ from cluster.errors import ClusterError
 from cluster.fitting import require_fit
 
 GIB = 2**30
-NODES = {
-    "10.0.0.1": {"CPU": 0.0, "memory": 4.0 * GIB},
-    "10.0.0.2": {"CPU": 8.0, "GPU": 2.0, "memory": 16.0 * GIB},
-    "10.0.0.3": {"CPU": 4.0, "memory": 64.0 * GIB, "rtx4090": 1.0},
-}
+NODES = [
+    ("10.0.0.1", {"CPU": 0.0, "memory": 4.0 * GIB}),
+    ("10.0.0.2", {"CPU": 8.0, "GPU": 2.0, "memory": 16.0 * GIB}),
+    ("10.0.0.3", {"CPU": 4.0, "memory": 64.0 * GIB, "rtx4090": 1.0}),
+]
 
 
 def refusal(nodes, demand) -> str:
@@ -53,7 +53,12 @@ def test_the_node_that_lacks_least_is_named_with_all_that_it_lacks():
     )
 
 
+def test_one_machine_may_have_several_nodes():
+    nodes = [("10.0.0.1", {"CPU": 1.0, "lab": 1.0}), ("10.0.0.1", {"CPU": 1.0})]
+    require_fit(nodes, {"CPU": 1.0, "lab": 1.0})
+
+
 def test_a_cluster_without_nodes_is_called_so():
-    assert refusal({}, {"CPU": 1.0}) == (
+    assert refusal([], {"CPU": 1.0}) == (
         "resources ask for 1 CPU per trial, but no node is there; start one."
     )

@@ -51,14 +51,21 @@ def test_a_higher_priority_overtakes_and_a_driver_that_is_killed_frees_its_place
     plain = users.start("plain", arms=RANDOM, trials=30, epochs=12)
     users.until(lambda: users.n_ended("plain") > 0)
     urgent = users.start(
-        "urgent", arms=RANDOM, trials=40, epochs=12, resources={"priority": 5, "cpus": 1}
+        "urgent", arms=RANDOM, trials=60, epochs=12, resources={"priority": 5, "cpus": 1}
     )
     # Not one trial is taken from the first study; its places are not used again.
     users.until(lambda: users.n_ended("urgent") > 2)
     assert [(row.study, row.granted) for row in users.rows()] == [("urgent", 2), ("plain", 0)]
     plain_ended = users.n_ended("plain")
     users.until(lambda: users.n_ended("urgent") > 6)
+    # The one that stood ready may have gone first.
     assert users.n_ended("plain") - plain_ended <= 1
+    users.until(lambda: "waits for its turn" in users.said("plain"))
+    plain.send_signal(signal.SIGTERM)
+    assert plain.wait(PATIENCE_S) == 130, users.said("plain")
+    users.until(lambda: [row.study for row in users.rows()] == ["urgent"])
+    plain = users.start("plain", arms=RANDOM, trials=30, epochs=12)
+    users.until(lambda: users.row("plain") is not None)
     urgent.send_signal(signal.SIGKILL)
     urgent.wait()
     users.until(lambda: [row.study for row in users.rows()] == ["plain"])
@@ -68,5 +75,5 @@ def test_a_higher_priority_overtakes_and_a_driver_that_is_killed_frees_its_place
     users.until(lambda: users.rows()[0].running >= 3)
     plain.send_signal(signal.SIGTERM)
     assert plain.wait(PATIENCE_S) == 130, users.said("plain")
-    # Who stops leaves at once.
+    # Who stops leaves the queue itself.
     assert users.rows() == []
