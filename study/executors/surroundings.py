@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from study.spec import StudySpec
 from trainables.datasets import DataFolders
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,4 +31,4 @@ class Surroundings:
     scratch: Path
     stop_file: Path
     address: str | None = None
-    say: Callable[[str], None] = print
+    say: Callable[[str], None] = logger.info

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import optuna
 from optuna.storages import RDBStorage
@@ -34,6 +35,9 @@ from study.trial_table import TrialState as StateName
 logging.getLogger("optuna").setLevel(logging.WARNING)
 
 _BUSY_TIMEOUT_S = 60
+_MADE_MEANWHILE = ("already exists", "UNIQUE constraint failed", "duplicate key value")
+_TRIES = 5
+_PAUSE_S = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,13 +315,26 @@ def _open(url: str) -> RDBStorage:
     if (path := _file_of(url)) is not None:
         _use_write_ahead_log(path)
     try:
-        return RDBStorage(url, engine_kwargs=options)
+        return _made(url, options)
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
         raise StoreError(
             f"the Optuna database {masked(url)} cannot be opened: "
             f"{masked(reason)}; name another with --database."
         ) from None
+
+
+def _made(url: str, options: Mapping[str, Any]) -> RDBStorage:
+    """Open a database, in which another study may be making the same tables just now."""
+    for _ in range(_TRIES - 1):
+        try:
+            return RDBStorage(url, engine_kwargs=dict(options))
+        except Exception as error:
+            # Each database has a word of its own for it, and Optuna wraps some.
+            if not any(sign in str(error) for sign in _MADE_MEANWHILE):
+                raise
+        time.sleep(_PAUSE_S)
+    return RDBStorage(url, engine_kwargs=dict(options))
 
 
 def _use_write_ahead_log(path: Path) -> None:

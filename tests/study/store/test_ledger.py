@@ -98,6 +98,34 @@ def test_trials_are_numbered_from_zero_in_each_arm_and_phase(url: str) -> None:
     assert ledger.entries("c", "search") == []
 
 
+_OPEN = """
+import sys, time
+from study.store.ledger import Ledger
+while time.time() < float(sys.argv[2]):
+    pass
+Ledger(sys.argv[1], sys.argv[3], maximise=True)
+"""
+
+
+@pytest.fixture(
+    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)],
+)
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return sqlite_url(tmp_path / "new.db")
+    return str(request.getfixturevalue("postgres_url"))
+
+
+def test_studies_that_begin_at_the_same_moment_share_a_new_database(new_url: str) -> None:
+    moment = time.time() + 15
+    began = [
+        subprocess.Popen([sys.executable, "-c", _OPEN, new_url, str(moment), f"study-{i}"])
+        for i in range(4)
+    ]
+    assert [process.wait() for process in began] == [0, 0, 0, 0]
+    assert open_ledger(new_url).entries("a", "search") == []
+
+
 def test_studies_in_one_database_do_not_meet(url: str) -> None:
     open_ledger(url).ask_next("a", SPACE, TPE)
     assert open_ledger(url, "other").entries("a", "search") == []
