@@ -97,4 +97,6 @@ def await_driver(address: str, study: str, name: str) -> int:
 
 def exit_code(job: Job) -> int:
     """Give a driver's exit code; 2 where the cluster never came so far as to start it."""
-    return 2 if job.exit_code is None else abs(job.exit_code)
+    if job.exit_code is None:
+        return 130 if job.state == "STOPPED" else 2
+    return abs(job.exit_code)

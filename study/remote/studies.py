@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from cluster.errors import ClusterError
 from cluster.jobs import Job, JobPlan, Jobs
 from study.errors import BusyError, SpecError
 from study.ready import READY
@@ -17,6 +18,8 @@ from study.remote.project import PROGRAM, environment, packages
 _TAG: Final = "study"
 _FILE: Final = "study.yaml"
 _PAUSE_S: Final = 0.5
+# What Ray says of a name that a job has or had.
+_TAKEN: Final = "already exists"
 
 
 def submit(jobs: Jobs, study: str, text: str, arguments: Sequence[str]) -> str:
@@ -114,7 +117,15 @@ def _start(jobs: Jobs, study: str, arguments: Sequence[str], folder: Path | None
         # Of two who submit it at the same moment, Ray takes one.
         name=f"{study}-{len(before) + 1}",
     )
-    return jobs.submit(plan)
+    try:
+        return jobs.submit(plan)
+    except ClusterError as error:
+        if _TAKEN not in str(error):
+            raise
+        raise BusyError(
+            f"study {study!r} must not be running to be started, but somebody else started it at "
+            f"this very moment, as job {plan.name}."
+        ) from None
 
 
 def _of_study(jobs: Jobs, study: str) -> tuple[Job, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
+from cluster.jobs import Job
 from study.cli.options import options, running_options
 from study.cli.remote import exit_code, is_remote
 from tests.study.cli.conftest import STUDY
@@ -95,8 +96,10 @@ def test_an_address_says_where_the_driver_runs():
     assert not is_remote(None)
 
 
-def test_a_driver_that_never_started_is_the_environment_s_fault():
-    from cluster.jobs import Job
-
-    job = Job(name="a", state="FAILED", tags={}, began_ms=0, exit_code=None, message="")
-    assert exit_code(job) == 2
+@pytest.mark.parametrize(
+    ("state", "said", "code"),
+    [("FAILED", None, 2), ("STOPPED", None, 130), ("FAILED", 1, 1), ("SUCCEEDED", 0, 0)],
+)
+def test_a_driver_s_exit_code_is_ours_and_2_if_it_never_started(state, said, code):
+    job = Job(name="a", state=state, tags={}, began_ms=0, exit_code=said, message="")
+    assert exit_code(job) == code
