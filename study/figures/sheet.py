@@ -21,6 +21,7 @@ _SVG = "http://www.w3.org/2000/svg"
 _CHARACTERS_PER_INCH = 18.2
 _MOST_COLUMNS = 5
 _GAP_INCHES = 0.1
+_PLACES = 9
 
 
 def new_figure(height_inches: float) -> Figure:
@@ -49,6 +50,10 @@ def finish(figure: Figure, caption: str, handles: Mapping[str, Artist] | None = 
     assert engine is not None
     engine.execute(figure)
     figure.set_layout_engine(None)
+    for axes in figure.axes:
+        # The last bits depend on the order in which the layout is solved, and names in the file
+        # are made of them.
+        axes.set_position(Bbox(axes.get_position().get_points().round(_PLACES)))
 
 
 def render(figure: Figure, kind: str) -> bytes:
