@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -101,11 +101,15 @@ class Host:
     def kill(self) -> None:
         """Take its power: everything on it is dead at once, and its memory is lost."""
         assert self._machine is not None
-        os.kill(self._first, 9)
+        if self._first:
+            # Its namespace ends with it; only then does who started it.
+            os.kill(self._first, signal.SIGKILL)
+        else:
+            self._machine.kill()
         self._machine.wait()
         if self._machine.stdout is not None:
             self._machine.stdout.close()
-        self._machine = None
+        self._machine, self._first = None, 0
 
     def cut(self) -> None:
         """Pull its cable."""
@@ -142,6 +146,16 @@ class Host:
         said = f"{self.name}$ {command}\n{done.stdout}{done.stderr}"
         assert code in (None, done.returncode), said
         return done
+
+    @property
+    def root(self) -> Path:
+        """Its files, as seen from the test machine."""
+        return Path(f"/proc/{self._first}/root")
+
+    def listening(self) -> set[str]:
+        """Give what is listened at, as ``address:port``."""
+        lines = self.run("ss --tcp --listening --numeric --no-header").stdout.splitlines()
+        return {line.split()[3] for line in lines}
 
     def processes(self) -> dict[int, str]:
         """Give the command lines of all that runs on it."""
@@ -183,18 +197,13 @@ class Host:
         return [path for path in needed if path.is_relative_to("/tmp")]
 
 
-def quoted(*words: object) -> str:
-    """Write words as a shell takes them."""
-    return shlex.join(map(str, words))
-
-
 def until(
     condition: Callable[[], bool],
     why: Callable[[], str] = lambda: "waited in vain",
-    patience_s: float = PATIENCE_S,
+    pause_s: float = 0.1,
 ) -> None:
     """Wait for something."""
-    end = time.monotonic() + patience_s
+    end = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < end, why()
-        time.sleep(0.1)
+        time.sleep(pause_s)

@@ -1,0 +1,35 @@
+"""Machines for the tests of a cluster on real hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from cluster.errors import ClusterError
+from cluster.postgres_programs import find_programs
+from tests.hosts.lab import Lab, new_lab
+from tests.hosts.network import obstacle
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """Give a service on the head with two workers, and print in the end what was measured."""
+    if (reason := obstacle()) is not None:
+        pytest.skip(reason)
+    try:
+        find_programs()
+    except ClusterError as error:
+        pytest.skip(str(error))
+    made = new_lab()
+    try:
+        with made.timings.measured("'cluster up' with PostgreSQL, until all of it answers"):
+            made.up()
+        with made.timings.measured("'ray start' on two workers, one after the other"):
+            made.join("one")
+            made.join("two")
+        made.copy_token(made.laptop)
+        yield made
+    finally:
+        made.remove()
+        print(f"\n{made.timings.table()}")
