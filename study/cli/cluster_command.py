@@ -11,6 +11,7 @@ from study.cli.lazy_group import LazyGroup
 # Sub-command to the first line of its help; its file is ``cluster_<name>_command.py``.
 _COMMANDS: Final = {
     "down": "End what 'cluster up' has started.",
+    "queue": "Show how several studies share a cluster.",
     "render": "Write a launch file for a Ray cluster: Kubernetes, Slurm, Compose, ray up.",
     "status": "Show whether the service answers, its nodes and running studies.",
     "up": "Start Ray, MLflow and PostgreSQL on this machine.",

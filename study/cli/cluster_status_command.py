@@ -12,6 +12,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from study.cli.cluster_queue_command import queue_of, queue_table
 from study.cli.options import storage_of, storage_option
 from study.cli.outcome import make_console
 
@@ -63,20 +64,26 @@ def _show_cluster(address: str, as_json: bool) -> int:
 
     headers = require_token().headers()
     nodes, studies = nodes_of(address, headers), studies_of(address, headers)
+    # A job of its own, and worth its seconds only where several studies share.
+    queue = queue_of(address) if len(studies) > 1 else ()
     if as_json:
-        plain = {"dashboard": address, "slots": _slots(nodes), **_listed(nodes, studies)}
+        plain = {"dashboard": address, "slots": _slots(nodes), **_listed(nodes, studies, queue)}
         click.echo(json.dumps(plain, indent=2))
         return 0
     console = make_console()
     _show_nodes(nodes, console)
     _show_studies(studies, console)
+    _show_queue(queue, console)
     return 0
 
 
-def _listed(nodes: tuple[NodeState, ...], studies: tuple[StudyJob, ...]) -> dict[str, Any]:
+def _listed(
+    nodes: tuple[NodeState, ...], studies: tuple[StudyJob, ...], queue: tuple[QueueRow, ...]
+) -> dict[str, Any]:
     return {
         "nodes": [dataclasses.asdict(node) for node in nodes],
         "studies": [dataclasses.asdict(study) for study in studies],
+        "queue": [dataclasses.asdict(row) for row in queue],
     }
 
 
@@ -90,8 +97,7 @@ def _plain(state: ServiceState) -> dict[str, Any]:
         "storage": str(setting.wish.storage),
         "slots": _slots(state.nodes),
         "parts": [dataclasses.asdict(part) for part in state.parts],
-        **_listed(state.nodes, state.studies),
-        "queue": [dataclasses.asdict(row) for row in state.queue],
+        **_listed(state.nodes, state.studies, state.queue),
     }
 
 
@@ -156,13 +162,8 @@ def _show_studies(studies: tuple[StudyJob, ...], console: Console) -> None:
 
 
 def _show_queue(rows: tuple[QueueRow, ...], console: Console) -> None:
-    if not rows:
-        return
-    queue = Table("study", "priority", "runs", "may run", "wants", title="Queue of trials")
-    for row in rows:
-        counts = (row.priority, row.running, row.granted, row.wanted)
-        queue.add_row(Text(row.study), *map(str, counts))
-    console.print(queue)
+    if rows:
+        console.print(queue_table(rows))
 
 
 def _share(free: float | None, total: float | None) -> str:

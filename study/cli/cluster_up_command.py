@@ -140,6 +140,8 @@ def _joining(started: Started) -> list[str]:
     return [
         f"Others need {where} as ~/.ray/auth_token with mode 600. Let a machine join that sees",
         f"{setting.wish.storage} at the same path:",
-        f"  RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 ray start --address={setting.head}",
+        # Ray's monitor of logs has nobody to show them to, and outlives a node that was cut off.
+        f"  RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 ray start --address={setting.head} "
+        "--include-log-monitor=false",
         f"MLflow asks for user 'admin' and the password in {setting.folder.passwords}.",
     ]

@@ -74,7 +74,7 @@ def tracking_option(command: _Decorated) -> _Decorated:
     )(command)
 
 
-def _without_ray_client(
+def without_ray_client(
     context: click.Context,  # noqa: ARG001 (click's)
     option: click.Parameter,  # noqa: ARG001
     address: str | None,
@@ -96,7 +96,7 @@ def running_options(command: _Decorated) -> _Decorated:
             "--address",
             metavar="HOST:PORT",
             envvar="RAY_ADDRESS",
-            callback=_without_ray_client,
+            callback=without_ray_client,
             help="A running Ray; default: one of the study's own on this machine.",
         ),
         click.option(

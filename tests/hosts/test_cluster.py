@@ -270,6 +270,9 @@ def test_two_studies_at_once_both_finish_and_the_queue_shows_them(lab: Lab) -> N
     lab.timings.note("two studies: the queue shows both", since(began_ms))
     # Every place is somebody's, and none is two studies'.
     assert sum(row["granted"] for row in state["queue"]) == state["slots"]["cpus"]
+    shown = {row["study"] for row in json.loads(lab.type("cluster queue --json")[0])}
+    assert shown <= set(names)
+    assert "late" in shown
     for name in names:
         lab.type(f"logs {name} -f")
         ended = json.loads(lab.type(f"status {name} --json")[0])

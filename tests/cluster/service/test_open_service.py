@@ -35,7 +35,7 @@ def lab() -> Iterator[Lab]:
         pytest.skip("this machine has no address but loopback")
     lab = new_lab()
     said = lab.run(lab.up(f"--host={address}")).stdout
-    assert f"ray start --address={address}:{lab.ports[0]}\n" in said
+    assert f"ray start --address={address}:{lab.ports[0]} --include-log-monitor=false\n" in said
     assert str(lab.token) in said
     assert str(lab.folder.passwords) in said
     yield lab

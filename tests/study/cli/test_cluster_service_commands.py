@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import pytest
 
 from cluster import service
 from cluster.queue import QueueRow
-from cluster.service import PartState, ServiceFolder, ServiceState, Wish
+from cluster.service import PartState, ServiceFolder, ServiceState, Wish, dashboard
 from cluster.service.dashboard import NodeState, StudyJob
 from cluster.service.wish import Setting
+from study.cli import cluster_queue_command
 from tests.study.cli.test_imports import loaded_after
 
 
@@ -112,6 +114,34 @@ def test_status_gives_all_of_it_to_programs(call, monkeypatch, tmp_path):
     assert told["nodes"][1]["is_alive"] is False
     assert told["queue"][0]["granted"] == 2
     assert "mark" not in ended.out
+
+
+def test_a_cluster_from_outside_shows_nodes_studies_and_the_queue_if_it_is_shared(
+    call, monkeypatch, tmp_path
+):
+    state = state_of(tmp_path, is_well=True)
+    asked = []
+
+    def answer(address: str, arguments: list[str]) -> str:
+        asked.append((address, arguments))
+        return json.dumps([dataclasses.asdict(row) for row in state.queue])
+
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "sesame")
+    monkeypatch.setattr(dashboard, "nodes_of", lambda *_: state.nodes)
+    monkeypatch.setattr(dashboard, "studies_of", lambda *_: state.studies)
+    monkeypatch.setattr(cluster_queue_command, "ask_cluster", answer)
+    url = "http://10.0.0.1:8265"
+    ended = call("cluster", "status", "--address", f"{url}/", "--json")
+    assert (ended.code, ended.err) == (0, "")
+    told = json.loads(ended.out)
+    assert told["dashboard"] == url
+    assert [row["study"] for row in told["queue"]] == ["mine", "yours"]
+    assert asked == [(url, ["cluster", "queue", "--json"])]
+    assert "Queue of trials" in call("cluster", "status", "--address", url).out
+    assert "Queue of trials" in call("cluster", "queue", "--address", url).out
+    monkeypatch.setattr(dashboard, "studies_of", lambda *_: state.studies[:1])
+    assert "Queue of trials" not in call("cluster", "status", "--address", url).out
+    assert "sesame" not in ended.out
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.3", "example.org"])

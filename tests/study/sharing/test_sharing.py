@@ -11,7 +11,8 @@ from cluster.queue.look import look_here
 from tests.study.sharing.conftest import Users
 from tests.study.survival.shell import PATIENCE_S
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800)]
+# At every change two studies share the hosts of ``tests/hosts``.
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(1800)]
 
 RANDOM = [{"method": "random"}]
 
