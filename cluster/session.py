@@ -14,7 +14,8 @@ from cluster.head import HeadWatch, rays_patience_s, refusal
 
 _PATIENCE_S = 10.0
 _TRIES = 3
-_LATE = "timed out during startup"
+# What Ray says that was too slow for itself.
+LATE = "timed out during startup"
 
 # Read by Ray when it is imported or when it starts workers, so they are set before either.
 ENVIRONMENT = {
@@ -112,7 +113,7 @@ def _connect(address: str | None, cpus: int | None) -> None:
             raise ClusterError(_no_answer(address or "this machine", error)) from None
         except Exception as error:
             # Ray raises no narrower class, after 30 s that nothing can lengthen.
-            if _LATE not in str(error):
+            if LATE not in str(error):
                 raise
         else:
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -29,9 +30,11 @@ from cluster.service.wish import (
     overlaid,
     read_setting,
 )
+from cluster.session import LATE
 
 _PAUSE_S: Final = 0.2
 _LOG_END: Final = 2_000
+_TRIES: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +79,7 @@ def start_service(
         setting.write()
         try:
             _start(missing, setting, lock)
-            _wait_for_all(missing, setting, say)
+            _wait_for_all(missing, setting, lock, say)
         except BaseException:
             _undo(missing, setting)
             raise
@@ -115,8 +118,11 @@ def _start(missing: Sequence[Part], setting: Setting, lock: int) -> None:
         launch(what, setting.folder.process(part.name), lock)
 
 
-def _wait_for_all(missing: Sequence[Part], setting: Setting, say: Callable[[str], None]) -> None:
+def _wait_for_all(
+    missing: Sequence[Part], setting: Setting, lock: int, say: Callable[[str], None]
+) -> None:
     began = time.monotonic()
+    tries = Counter(missing)
     waiting = list(wanted_parts(setting))
     if missing:
         say(f"starting {', '.join(part.title for part in missing)}")
@@ -128,10 +134,20 @@ def _wait_for_all(missing: Sequence[Part], setting: Setting, say: Callable[[str]
                 if part in missing:
                     say(f"{part.title} answers after {time.monotonic() - began:.0f} s")
             elif not lives(part, setting):
-                raise ClusterError(_has_ended(part, setting))
+                tries[part] += 1
+                if part not in missing or tries[part] > _TRIES or not _was_late(part, setting):
+                    raise ClusterError(_has_ended(part, setting))
+                say(f"{part.title} took too long to start, once more")
+                _clear([part], setting, say)
+                _start([part], setting, lock)
             elif time.monotonic() - began > part.patience_s:
                 raise ClusterError(_is_silent(part, setting, refusal))
         time.sleep(_PAUSE_S if waiting else 0)
+
+
+def _was_late(part: Part, setting: Setting) -> bool:
+    """Tell whether it was Ray, which gives itself half a minute that nothing can lengthen."""
+    return part is RAY and LATE in _end_of(setting.folder.log(part.name))
 
 
 def _has_ended(part: Part, setting: Setting) -> str:

@@ -207,6 +207,8 @@ def since(began_ms: int, ms: int | None = None) -> float:
     return ((now_ms() if ms is None else ms) - began_ms) / 1000
 
 
+# At every change a study loses its head in ``tests/study/survival/test_nodes.py``.
+@pytest.mark.slow
 def test_a_study_goes_on_when_the_head_was_killed_and_is_up_again(lab: Lab) -> None:
     study = watched(lab, "tiny")
     lab.ensure("one", "three")
@@ -279,6 +281,11 @@ def test_two_studies_at_once_both_finish_and_the_queue_shows_them(lab: Lab) -> N
         assert ended["activity"] == "finished"
         assert [lane["complete"] for lane in ended["lanes"]] == [6, 1]
         note_timeline(lab, name, began_ms)
+    lab.type("report late --to page")
+    page = lab.laptop.home / "page" / "report.html"
+    assert (
+        page.read_bytes() == (watched(lab, "late").folder.path / "report/report.html").read_bytes()
+    )
 
 
 def note_timeline(lab: Lab, name: str, began_ms: int) -> None:
