@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import socket
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from itertools import count
@@ -18,14 +17,13 @@ from pathlib import Path
 from typing import Final
 
 from cluster.errors import ClusterError
+from cluster.free_port import free_port
 from cluster.local_node import Node, NodePlan, start_nodes
 from cluster.process_session import members, title
 from cluster.session import prepare_environment
 
 # Ray opens sockets some 60 characters below a node's folder, and their paths may have 107.
 LONGEST_FOLDER: Final = 36
-# Below what Linux hands out to clients (32768 and up), who could take a port before Ray does.
-_PORTS: Final = range(20_000, 32_768)
 
 
 class LocalCluster:
@@ -88,10 +86,12 @@ class LocalCluster:
             ClusterError: If a node does not start.
         """
         self._make_token()
-        self._port = _free_port()
+        self._port = free_port("a Ray head")
         options = ("--head", f"--port={self._port}", "--include-dashboard=false")
         # Ray's own default is the same for every head on this machine.
-        plan = self._plan(head_cpus, (*options, f"--ray-client-server-port={_free_port()}"))
+        plan = self._plan(
+            head_cpus, (*options, f"--ray-client-server-port={free_port('a Ray head')}")
+        )
         (self._head,) = start_nodes([plan])
         self.add_workers(workers)
 
@@ -173,14 +173,3 @@ def _short(folder: Path) -> Path:
             f"{len(str(folder))}; name one below /tmp."
         )
     return folder
-
-
-def _free_port() -> int:
-    for port in secrets.SystemRandom().sample(_PORTS, 100):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("", port))
-            return port
-    raise ClusterError(
-        f"a Ray head needs a free port of {_PORTS.start} to {_PORTS.stop - 1}, but 100 tries "
-        "found none; end what listens there."
-    )

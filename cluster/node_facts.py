@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,8 +13,6 @@ from uuid import uuid4
 # What must be the same everywhere: pickles, checkpoints and results depend on them.
 _PACKAGES: Final = ("ray", "torch", "torchvision", "numpy")
 _ABSENT: Final = "missing"
-# What a trial's result follows from.
-_CODE: Final = "trainables"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,10 +21,12 @@ class Needs:
 
     Attributes:
         storage: Folder that all nodes share, in which trials keep their checkpoints.
+        code: Identifies the code that trains; every node must be able to import it.
         readable: Folders that trials read, such as the data root.
     """
 
     storage: Path
+    code: Callable[[], str]
     readable: Sequence[Path] = ()
 
 
@@ -51,7 +49,7 @@ class NodeFacts:
     unreadable: Sequence[str]
 
 
-def facts_here(address: str, mark: Path, folders: Sequence[Path]) -> NodeFacts:
+def facts_here(address: str, mark: Path, needs: Needs) -> NodeFacts:
     """Look around on the machine that this runs on."""
     try:
         text = mark.read_text(encoding="utf-8")
@@ -59,17 +57,17 @@ def facts_here(address: str, mark: Path, folders: Sequence[Path]) -> NodeFacts:
         text = error.strerror or str(error)
     return NodeFacts(
         address=address,
-        versions=versions_here(),
+        versions=versions_here(needs.code),
         mark=text,
         write_error=_write_error(mark),
-        unreadable=tuple(filter(None, map(_read_error, folders))),
+        unreadable=tuple(filter(None, map(_read_error, needs.readable))),
     )
 
 
-def versions_here() -> Mapping[str, str]:
+def versions_here(code: Callable[[], str]) -> Mapping[str, str]:
     """Give the versions that must agree, without importing what they are of."""
     packages = {name: _version(name) for name in _PACKAGES}
-    return {"Python": platform.python_version(), **packages, "this program's code": _code()}
+    return {"Python": platform.python_version(), **packages, "this program's code": code()[:12]}
 
 
 def complaints_of(facts: NodeFacts, mark: str, needs: Needs) -> tuple[str, ...]:
@@ -81,7 +79,7 @@ def complaints_of(facts: NodeFacts, mark: str, needs: Needs) -> tuple[str, ...]:
         needs: What was asked for.
     """
     where = f"node {facts.address}"
-    ours = versions_here()
+    ours = versions_here(needs.code)
     said = [
         f"{where} has {name} {facts.versions.get(name, _ABSENT)}, but the study's driver {here}; "
         "install the same version on all machines."
@@ -102,18 +100,6 @@ def complaints_of(facts: NodeFacts, mark: str, needs: Needs) -> tuple[str, ...]:
         f"{where} must see the same data, but: {text}; mount it." for text in facts.unreadable
     ]
     return tuple(said)
-
-
-def _code() -> str:
-    """Give a short digest of the code that trains."""
-    found = importlib.util.find_spec(_CODE)
-    if found is None or not found.submodule_search_locations:
-        return _ABSENT
-    root = Path(found.submodule_search_locations[0])
-    digest = hashlib.sha256()
-    for file in sorted(root.rglob("*.py")):
-        digest.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 def _version(package: str) -> str:

@@ -63,9 +63,7 @@ def _asked(mark: Path, needs: Needs) -> list[_Call]:
         if node["Alive"]:
             number, address = node["NodeID"], str(node["NodeManagerAddress"])
             there = NodeAffinitySchedulingStrategy(number, soft=False)
-            answer = ask.options(scheduling_strategy=there).remote(
-                address, mark, tuple(needs.readable)
-            )
+            answer = ask.options(scheduling_strategy=there).remote(address, mark, needs)
             calls.append(_Call(node=number, address=address, answer=answer))
     return calls
 

@@ -12,19 +12,16 @@ import json
 import os
 import pwd
 import secrets
-import socket
 import subprocess
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
 from cluster.errors import ClusterError
+from cluster.free_port import free_port
 from cluster.postgres_programs import account, find_programs, surroundings
 
 _USER: Final = "challenger"
-# Below what Linux hands out to clients (32768 and up): who tries to reach a server that is away
-# would sooner or later be given its very port, be connected to himself, and keep it from starting.
-_PORTS: Final = range(20_000, 32_768)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +51,9 @@ def create_postgres(folder: Path) -> None:
     folder = folder.absolute()
     programs, owner = find_programs(), account()
     _claim(folder, owner)
-    login = Login(user=_USER, password=secrets.token_urlsafe(24), port=_free_port())
+    login = Login(
+        user=_USER, password=secrets.token_urlsafe(24), port=free_port("PostgreSQL", "127.0.0.1")
+    )
     password = folder / "password"
     try:
         _write_secret(password, login.password, owner)
@@ -93,19 +92,6 @@ def _require_reach(folder: Path, user: pwd.struct_passwd) -> None:
                 f"PostgreSQL for root, but {parent} lets nobody else pass; name a folder below "
                 f"/tmp or /var/lib, or run 'chmod o+x {parent}'."
             )
-
-
-def _free_port() -> int:
-    for port in secrets.SystemRandom().sample(_PORTS, 100):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            # As the server does: a connection that ended a moment ago keeps no port.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise ClusterError(
-        f"PostgreSQL needs a free port of {_PORTS.start} to {_PORTS.stop - 1} on 127.0.0.1, but "
-        "100 tries found none; end what listens there."
-    )
 
 
 def _initialise(programs: Path, folder: Path, user: str, password: Path) -> None:

@@ -15,7 +15,6 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TextIO
@@ -24,6 +23,7 @@ import torch
 from torch import Tensor
 
 from trainables import checkpoint
+from trainables.code import code_digest
 from trainables.config import TrialConfig
 from trainables.datasets import Samples, Splits
 from trainables.decoding import encode
@@ -94,7 +94,7 @@ def _key(config: TrialConfig, data: Splits, seed: int, device: torch.device) -> 
         "seed": seed,
         "device": device.type,
         "torch": version("torch"),
-        "code": _code(),
+        "code": code_digest(),
     }
     del facts["training"]["checkpoint_every_s"]
     text = json.dumps(facts, sort_keys=True)
@@ -108,16 +108,6 @@ def _fingerprint(samples: Samples) -> str:
     drawn = samples.draw(first, stream(0, "fingerprint", device=device))
     digest = hashlib.sha256(samples.targets.cpu().numpy().tobytes())
     digest.update(drawn.inputs.cpu().numpy().tobytes())
-    return digest.hexdigest()
-
-
-@cache
-def _code() -> str:
-    """Identify this package by the content of its files."""
-    digest = hashlib.sha256()
-    root = Path(__file__).parent
-    for file in sorted(root.rglob("*.py")):
-        digest.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import secrets
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
@@ -70,22 +69,6 @@ def require_own_address(host: str) -> str | None:
     raise ClusterError(
         f"--host must be an IPv4 address of this machine by which the others reach it, got "
         f"{host!r}; 'hostname -I' lists them."
-    )
-
-
-def free_port() -> int:
-    """Find a port on which nobody listens.
-
-    Raises:
-        ClusterError: If there is none.
-    """
-    for port in secrets.SystemRandom().sample(_PORTS, 100):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("", port))
-            return port
-    raise ClusterError(
-        f"Ray needs a free port of {_PORTS.start} to {_PORTS.stop - 1}, but 100 tries found none; "
-        "end what listens there."
     )
 
 

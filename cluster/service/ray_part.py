@@ -17,12 +17,13 @@ from typing import Any, Final
 
 from cluster.auth import ensure_token, require_token
 from cluster.errors import ClusterError
+from cluster.free_port import free_port
 from cluster.postgres import url_of
 from cluster.postgres_folder import read_login
 from cluster.service.begun import Begun, Launch
 from cluster.service.part import Part, surroundings
 from cluster.service.passwords import ADMIN, read_passwords
-from cluster.service.ports import Port, free_port
+from cluster.service.ports import Port
 from cluster.service.request import ask
 from cluster.service.start_hook import HOOK
 from cluster.service.wish import Setting
@@ -74,7 +75,7 @@ def _command(setting: Setting) -> list[str]:
     command = [sys.executable, "-P", "-m", "ray.scripts.scripts", "start", "--head", "--block"]
     command += [f"--node-ip-address={setting.address}", f"--port={wish.port}"]
     command += [f"--dashboard-host={setting.address}", f"--dashboard-port={wish.dashboard_port}"]
-    command += ["--include-dashboard=true", f"--dashboard-agent-listen-port={free_port()}"]
+    command += ["--include-dashboard=true", f"--dashboard-agent-listen-port={free_port('Ray')}"]
     # Ray's own range is the same for every Ray of a machine.
     command += ["--min-worker-port=0", "--max-worker-port=0"]
     command += [f"--temp-dir={setting.folder.ray / 'r'}", f"--object-store-memory={_STORE_BYTES}"]

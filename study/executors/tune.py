@@ -26,6 +26,7 @@ from study.executors.demand import demand_of
 from study.executors.surroundings import Surroundings
 from study.executors.turn import Turn, turn_of
 from study.ready import ready
+from trainables.code import code_digest
 
 if TYPE_CHECKING:
     from ray.tune import Tuner
@@ -52,7 +53,11 @@ def run_on_ray(conductor: Conductor, surroundings: Surroundings) -> None:
 
 def _require_nodes(conductor: Conductor, surroundings: Surroundings) -> None:
     root = surroundings.data.root
-    needs = Needs(storage=surroundings.stop_file.parent, readable=() if root is None else (root,))
+    needs = Needs(
+        storage=surroundings.stop_file.parent,
+        code=code_digest,
+        readable=() if root is None else (root,),
+    )
     n_nodes = require_nodes(needs, lambda: conductor.is_stopping)
     if not conductor.is_stopping:
         surroundings.say(ready(n_nodes))

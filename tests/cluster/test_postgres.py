@@ -27,6 +27,7 @@ from sqlalchemy.exc import OperationalError
 from cluster import postgres as postgres_module
 from cluster import postgres_folder
 from cluster.errors import ClusterError
+from cluster.free_port import free_port
 from cluster.postgres import PostgresServer
 from cluster.postgres_folder import (
     Login,
@@ -320,7 +321,7 @@ def holds(path: Path, content: bytes) -> bool:
 def test_its_port_is_none_that_linux_gives_to_clients() -> None:
     first, last = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
     for _ in range(5):
-        assert not int(first) <= postgres_folder._free_port() <= int(last)
+        assert not int(first) <= free_port("PostgreSQL", "127.0.0.1") <= int(last)
 
 
 def test_a_taken_port_is_told_with_the_end_of_the_log(server) -> None:

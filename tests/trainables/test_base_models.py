@@ -92,7 +92,7 @@ def test_another_seed_or_other_code_makes_another(tmp_path, data, epochs_run, mo
     config = finetuning().base
     base_weights(config, data, 1, tmp_path, CPU)
     base_weights(config, data, 2, tmp_path, CPU)
-    monkeypatch.setattr(base_models, "_code", lambda: "changed")
+    monkeypatch.setattr(base_models, "code_digest", lambda: "changed")
     base_weights(config, data, 1, tmp_path, CPU)
     assert epochs_run == [1, 2, 3] * 3
 

@@ -18,10 +18,10 @@ from typing import Any
 
 import psutil
 
+from cluster.free_port import free_port
 from cluster.process_session import processes
 from cluster.service import ServiceFolder, end_service
 from cluster.service.begun import is_marked
-from cluster.service.ports import free_port
 from cluster.service.wish import Setting, read_setting
 
 PROGRAM = (str(Path(sys.executable).parent / "challenger-study"), "cluster")
@@ -33,7 +33,7 @@ class Lab:
 
     home: Path
     ports: tuple[int, int, int] = field(
-        default_factory=lambda: (free_port(), free_port(), free_port())
+        default_factory=lambda: (free_port("Ray"), free_port("Ray"), free_port("MLflow"))
     )
 
     @property
