@@ -38,7 +38,8 @@ class Phase:
     @property
     def is_running(self) -> bool:
         """Whether any trial has not ended."""
-        return any(entry.state == "RUNNING" for entry in self.entries.values())
+        # Of ten thousand trials few run, and this is asked at every turn of an executor's loop.
+        return bool(self.assigned or self.orphans)
 
 
 class Books:
@@ -60,6 +61,7 @@ class Books:
             for phase in PHASES
         }
         self.groups = {name: self._read_group(ledger, name) for name in spec.groups}
+        self._best: dict[str, Mapping[str, ParamValue] | None] = {}
 
     def phase(self, arm: str, phase: PhaseName) -> Phase:
         """Give one arm's search or final trials."""
@@ -99,7 +101,11 @@ class Books:
         search = self.groups[arm.group] if arm.group else self._phases[arm.name, "search"]
         if search.is_running or len(search.entries) < arm.search_budget:
             return None
-        return best_params(search.entries.values(), maximise=self.spec.direction == "maximise")
+        if arm.name not in self._best:
+            maximise = self.spec.direction == "maximise"
+            # A search that has ended does not change, and this is asked again and again.
+            self._best[arm.name] = best_params(search.entries.values(), maximise=maximise)
+        return self._best[arm.name]
 
     def search_trial(self, arm: str, number: int) -> MemberTrial | None:
         """Give a search trial of an arm for its group, or None if it was not begun."""

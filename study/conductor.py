@@ -11,15 +11,15 @@ from there by a :class:`Clerk`, at once or when its database is back.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
-from typing import TypeVar
 
 from search_spaces import ParamValue
-from study.agenda import Answer, answer, count_open, has_work, next_question
+from study.agenda import Answer, Question, answer, count_open, has_work, next_question
 from study.books import PHASES, Books, Phase, ended
 from study.errors import BusyError, StoreError, StudyError
 from study.handout import Assignment, Done, Listener, Next, Stop, Wait
@@ -31,10 +31,11 @@ from study.store.ledger import Entry, Ledger
 from study.store.outage import as_store_error
 from study.store.results import append_report
 from study.trial_table import StoredReport
+from study.twins import Twins, copy_maps
 from trainables.config import TrialConfig
 from trainables.report import Report, mean
 
-_T = TypeVar("_T")
+logger = logging.getLogger(__name__)
 
 
 class Conductor:
@@ -71,6 +72,7 @@ class Conductor:
         self._books = Books(spec, folder, ledger)
         self._require_own_database()
         self._clerk = clerk or Clerk()
+        self._twins = Twins(self._books)
         self._asking: Future[Answer] | None = None
         self._is_stopping = False
         self._stop_error: StudyError | None = None
@@ -91,20 +93,25 @@ class Conductor:
             at_most: Trials at a time that the executor has room for, beside what the study file
                 says; None for any number.
         """
-        if self._is_stopping:
+        # What only repeats another trial has ended when it is given out.
+        while (step := self._step(at_most)) is None:
+            continue
+        return step
+
+    def _step(self, at_most: int | None) -> Next | None:
+        if self._is_stopping or not self._is_told():
             return Stop()
         if self._asking is not None:
             return self._answered(self._asking)
         if self._is_full(at_most):
-            return Wait() if self.has_work() else Done()
+            return Wait() if self.is_training or self.has_work() else Done()
         if (orphan := self._orphan()) is not None:
             return self._assign(orphan)
         question = next_question(self._books)
         if question is None:
             running = any(phase.is_running for phase in self._books.phases)
             return Wait() if running else Done()
-        self._asking = self._do(partial(answer, self._ledger, question))
-        return Stop() if self._asking is None else self._answered(self._asking)
+        return self._ask(question)
 
     def report(self, key: TrialKey, report: Report) -> None:
         """Store an evaluation; one that is known, late or repeated changes nothing."""
@@ -254,7 +261,22 @@ class Conductor:
                 return phase.entries[phase.orphans.pop(0)]
         return None
 
-    def _answered(self, asking: Future[Answer]) -> Next:
+    def _ask(self, question: Question) -> Next | None:
+        try:
+            self._asking = self._clerk.submit(partial(answer, self._ledger, question))
+        except Exception as error:
+            return self._refused(error)
+        return self._answered(self._asking)
+
+    def _is_told(self) -> bool:
+        """Tell whether the ledger takes what it is told; what it refused stops the run."""
+        try:
+            self._clerk.raise_failure()
+        except Exception as error:
+            self._refused(error)
+        return not self._is_stopping
+
+    def _answered(self, asking: Future[Answer]) -> Next | None:
         if not asking.done():
             return Wait()
         self._asking = None
@@ -267,18 +289,34 @@ class Conductor:
             group.entries.setdefault(found.group_point.key.number, found.group_point)
         return self._assign(found.entry)
 
-    def _assign(self, entry: Entry) -> Next:
+    def _assign(self, entry: Entry) -> Next | None:
         phase = self._books.phase(entry.key.arm, entry.key.phase)
         phase.entries[entry.key.number] = entry
         try:
             folder = self._folder.make_trial(entry.key)
         except StoreError as error:
+            phase.orphans.insert(0, entry.key.number)
             self.stop(error)
             return Stop()
         phase.assigned.add(entry.key.number)
         config = self.config(entry)
         self._announce(lambda listener: listener.began(entry, config))
-        return Assignment(key=entry.key, config=config, folder=folder)
+        twin = self._twins.of(entry)
+        if twin is None:
+            return Assignment(key=entry.key, config=config, folder=folder)
+        self._repeat(entry.key, twin.key)
+        return None
+
+    def _repeat(self, key: TrialKey, known: TrialKey) -> None:
+        """Give a trial the results of another one that trained the same."""
+        logger.info("%s has the settings and seeds of %s, and its results.", key, known)
+        for report in self.reports_of(known):
+            self.report(key, Report(epoch=report.epoch, metrics=dict(report.metrics)))
+        try:
+            copy_maps(self._folder.trial(known), self._folder.trial(key))
+        except OSError as error:
+            self.stop(self._folder.lost(error))
+        self.finish(key)
 
     def _end(self, key: TrialKey, end: End) -> None:
         """Keep how a trial ended, and tell it; the first end of a trial is kept."""
@@ -292,7 +330,8 @@ class Conductor:
         phase = self._books.phase(key.arm, key.phase)
         phase.assigned.discard(key.number)
         phase.entries[key.number] = entry = ended(phase.entries[key.number], end)
-        self._do(partial(self._ledger.tell, key, end))
+        self._twins.note(entry)
+        self._do(self._clerk.submit, partial(self._ledger.tell, key, end))
         for file in self._folder.trial(key).glob("epoch-*.pt"):
             file.unlink()
         if key.phase == "search":
@@ -302,21 +341,21 @@ class Conductor:
     def _tell(self, key: TrialKey, report: StoredReport) -> None:
         if self._spec.metric in report.metrics:
             value = mean(report.metrics[self._spec.metric])
-            self._do(partial(self._ledger.report, key, report.epoch, value))
+            # Nobody waits for it: whoever asks or ends a trial next does.
+            self._do(self._clerk.post, partial(self._ledger.report, key, report.epoch, value))
 
     def _settle_groups(self) -> None:
         for group in self._books.groups.values():
             for key, end in list(group.settled(self._books.search_trial, _now_ms())):
-                self._do(partial(self._ledger.tell, key, end))
+                self._do(self._clerk.submit, partial(self._ledger.tell, key, end))
                 group.entries[key.number] = ended(group.entries[key.number], end)
 
-    def _do(self, job: Callable[[], _T]) -> Future[_T] | None:
-        """Have the clerk do something; None if he cannot write, which stops the run."""
+    def _do(self, give: Callable[[Callable[[], None]], object], job: Callable[[], None]) -> None:
+        """Give the clerk something to tell the ledger; if he cannot, the run stops."""
         try:
-            return self._clerk.submit(job)
+            give(job)
         except Exception as error:
             self._refused(error)
-            return None
 
     def _refused(self, error: Exception) -> Stop:
         store_error = error if isinstance(error, StoreError) else as_store_error(error)

@@ -27,7 +27,8 @@ from trainables.code import code_digest
 from trainables.config import TrialConfig
 from trainables.datasets import Samples, Splits
 from trainables.decoding import encode
-from trainables.loop import ReplicaState, require_finite, run_epoch, start
+from trainables.loop import require_finite, run_epoch, start
+from trainables.replica_state import ReplicaState
 from trainables.seeding import stream
 from trainables.watch import Check, unwatched
 

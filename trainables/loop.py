@@ -1,4 +1,4 @@
-"""The training loop of one replica, as a generator of reports.
+"""The training loop: an epoch of one replica or of several at once, and a replica's reports.
 
 Nothing in an epoch waits for the device: indices are drawn there, losses are summed there, and
 whether all were finite is asked once per evaluation.
@@ -6,22 +6,27 @@ whether all were finite is asked once per evaluation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
-from trainables.batch import Batch
+from trainables.batch import Batch, joint
+from trainables.cohort import Cohort, alone, has_dropout
 from trainables.config import TrainingConfig, TrialConfig
 from trainables.datasets import DatasetInfo, Splits
 from trainables.decoding import encode
+from trainables.draws import Draws
 from trainables.errors import NonFiniteError
 from trainables.evaluation import evaluate, filter_metrics
 from trainables.final_evaluation import evaluate_final
 from trainables.labels import is_multi_label
 from trainables.optimisers import set_learning_rate
+from trainables.replica_state import LossWindow, ReplicaState
 from trainables.seeding import derive_seed, stream
 from trainables.watch import Check, unwatched
 
@@ -34,68 +39,6 @@ class ReplicaReport:
     metrics: dict[str, float]
 
 
-@dataclass(slots=True, kw_only=True)
-class LossWindow:
-    """Losses since the last evaluation, kept on the device.
-
-    Attributes:
-        total: Sum of the steps' losses.
-        steps: Number of steps in the sum.
-        first_bad: Step since the start of the trial at which the loss first was not finite, or
-            -1.
-        measures: Sums of what the method measures, by name.
-    """
-
-    total: Tensor
-    steps: int
-    first_bad: Tensor
-    measures: dict[str, Tensor] = field(default_factory=dict)
-
-
-@dataclass(slots=True, kw_only=True)
-class ReplicaState:
-    """What training changes; a checkpoint is this and nothing else.
-
-    Mutable because models and optimisers are. All random streams are functions of ``seed`` and
-    ``epoch`` (see :mod:`trainables.seeding`), so they need no state of their own.
-    """
-
-    seed: int
-    model: nn.Module
-    optimiser: torch.optim.Optimizer
-    epoch: int
-    step: int
-    window: LossWindow
-
-    def state_dict(self) -> dict[str, object]:
-        """Give everything from which :meth:`load_state_dict` continues bit for bit."""
-        return {
-            "seed": self.seed,
-            "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "epoch": self.epoch,
-            "step": self.step,
-            "loss_total": self.window.total,
-            "loss_steps": self.window.steps,
-            "first_bad": self.window.first_bad,
-            "measures": dict(self.window.measures),
-        }
-
-    def load_state_dict(self, state: dict[str, object]) -> None:
-        """Continue from a checkpoint."""
-        self.model.load_state_dict(state["model"])  # type: ignore[arg-type]
-        self.optimiser.load_state_dict(state["optimiser"])  # type: ignore[arg-type]
-        self.epoch = int(state["epoch"])  # type: ignore[call-overload]
-        self.step = int(state["step"])  # type: ignore[call-overload]
-        device = self.window.total.device
-        self.window = LossWindow(
-            total=state["loss_total"].to(device),  # type: ignore[attr-defined]
-            steps=int(state["loss_steps"]),  # type: ignore[call-overload]
-            first_bad=state["first_bad"].to(device),  # type: ignore[attr-defined]
-            measures={k: v.to(device) for k, v in state["measures"].items()},  # type: ignore[attr-defined]
-        )
-
-
 def start(config: TrialConfig, info: DatasetInfo, seed: int, device: torch.device) -> ReplicaState:
     """Initialise a replica; the weights do not depend on the device."""
     model = config.model.build(info, stream(seed, "initialisation")).to(device)
@@ -105,7 +48,7 @@ def start(config: TrialConfig, info: DatasetInfo, seed: int, device: torch.devic
         optimiser=config.training.optimiser.build(model.parameters()),
         epoch=0,
         step=0,
-        window=_empty_window(device),
+        window=LossWindow.empty(device),
     )
 
 
@@ -133,45 +76,54 @@ def train_by_epoch(
     ``check`` is called at every step, and ends the training by raising.
     """
     if state.epoch == 0:
-        yield ReplicaReport(epoch=0, metrics=filter_metrics(state.model))
+        yield first_report(state)
     while state.epoch < config.training.epochs:
         run_epoch(config, data, state, check)
-        is_last = state.epoch == config.training.epochs
-        if is_last or state.epoch % config.training.eval_every == 0:
-            yield _report(config, data, state)
-        else:
-            yield None
+        yield report_if_due(config, data, state)
 
 
 def run_epoch(
     config: TrialConfig, data: Splits, state: ReplicaState, check: Check = unwatched
 ) -> None:
     """Train one epoch, without waiting for the device; ``check`` may end it by raising."""
-    device = data.train.targets.device
-    epoch = state.epoch + 1
+    run_joint_epoch(config, alone(data, state), check)
+
+
+def run_joint_epoch(config: TrialConfig, cohort: Cohort, check: Check = unwatched) -> None:
+    """Train one epoch of a cohort, as :func:`run_epoch` does of each of its replicas."""
+    for _ in joint_steps(config, cohort, check):
+        pass
+
+
+def joint_steps(config: TrialConfig, cohort: Cohort, check: Check = unwatched) -> Iterator[None]:
+    """Train one epoch of a cohort and pause after every step; the epoch ends with the last."""
+    training, epoch = config.training, cohort.epoch + 1
     # Fine-tuning draws on where its Base model stopped, instead of drawing the same again.
-    drawn = epoch + (config.training.base.epochs if config.training.base else 0)
-    order = torch.randperm(
-        len(data.train),
-        generator=stream(state.seed, "shuffling", drawn, device=device),
-        device=device,
-    )
-    challenge = stream(state.seed, "challenge", drawn, device=device)
-    crops = stream(state.seed, "crops", drawn, device=device)
-    n_steps = config.training.epochs * -(-len(order) // config.training.batch_size)
-    state.model.train()
-    with _dropout_stream(state, drawn, device):
-        for indices in order.split(config.training.batch_size):
+    drawn = epoch + (training.base.epochs if training.base else 0)
+    orders = [order.split(training.batch_size) for order in cohort.orders(drawn)]
+    crops, challenge = cohort.streams("crops", drawn), Draws(cohort.streams("challenge", drawn))
+    n_steps = training.epochs * len(orders[0])
+    per_label = is_multi_label(cohort.data[0].train.targets)
+    sums = LossWindow.empty(cohort.device, len(cohort.states))
+    cohort.model.train()
+    with _dropout_stream(cohort, drawn):
+        for step, indices in enumerate(zip(*orders, strict=True), start=cohort.step):
             check()
-            sample = data.train.draw(indices, crops)
-            batch = config.method.perturb(state.model, sample, challenge)
-            loss = _loss(state.model, batch, is_multi_label(data.train.targets))
-            set_learning_rate(state.optimiser, _learning_rate(config.training, state, n_steps))
-            state.optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            state.optimiser.step()
-            _note_step(state, loss.detach(), batch.measures)
-    state.epoch = epoch
+            sample = joint(
+                [
+                    data.train.draw(own, generator)
+                    for data, own, generator in zip(cohort.data, indices, crops, strict=True)
+                ]
+            )
+            batch = config.method.perturb(cohort.model, sample, challenge)
+            losses = _losses(cohort.model, batch, per_label=per_label)
+            set_learning_rate(cohort.optimiser, _learning_rate(training, step, n_steps))
+            cohort.optimiser.zero_grad(set_to_none=True)
+            losses.sum().backward()
+            cohort.optimiser.step()
+            sums.note_step(step + 1, losses.detach(), batch.measures)
+            yield
+    cohort.end_epoch(sums)
 
 
 def require_finite(config: TrialConfig, state: ReplicaState) -> None:
@@ -190,33 +142,38 @@ def require_finite(config: TrialConfig, state: ReplicaState) -> None:
         )
 
 
-def _learning_rate(training: TrainingConfig, state: ReplicaState, n_steps: int) -> float:
-    progress = state.step / max(1, n_steps - 1)
-    return training.optimiser.lr * training.schedule.factor(progress)
+def _learning_rate(training: TrainingConfig, step: int, n_steps: int) -> float:
+    return training.optimiser.lr * training.schedule.factor(step / max(1, n_steps - 1))
 
 
-def _loss(model: nn.Module, batch: Batch, per_label: bool) -> Tensor:
+def _losses(model: nn.Module, batch: Batch, *, per_label: bool) -> Float[Tensor, " replica"]:
     # The data say which: a method that mixes samples gives numbers per class for either.
     logits = model(batch.inputs)
     if per_label:
-        loss = nn.functional.binary_cross_entropy_with_logits(logits, batch.targets)
+        loss = functional.binary_cross_entropy_with_logits(
+            logits, batch.targets, reduction="none"
+        ).mean(1)
     else:
-        loss = nn.functional.cross_entropy(logits, batch.targets)
-    return loss if batch.extra_loss is None else loss + batch.extra_loss(model, logits)
+        loss = functional.cross_entropy(logits, batch.targets, reduction="none")
+    if batch.extra_loss is not None:
+        loss = loss + batch.extra_loss(model, logits)
+    return batch.by_replica(loss).mean(0)
 
 
-def _note_step(state: ReplicaState, loss: Tensor, measures: Mapping[str, Tensor]) -> None:
-    state.step += 1
-    window = state.window
-    window.total += loss
-    window.steps += 1
-    for name, value in measures.items():
-        window.measures[name] = window.measures.get(name, 0) + value.detach()
-    is_first = (window.first_bad < 0) & ~loss.isfinite()
-    window.first_bad = torch.where(is_first, state.step, window.first_bad)
+def first_report(state: ReplicaState) -> ReplicaReport:
+    """Report on a fresh replica: the filters' metrics alone."""
+    return ReplicaReport(epoch=0, metrics=filter_metrics(state.model))
 
 
-def _report(config: TrialConfig, data: Splits, state: ReplicaState) -> ReplicaReport:
+def report_if_due(config: TrialConfig, data: Splits, state: ReplicaState) -> ReplicaReport | None:
+    """Evaluate a replica after an epoch; None where there is no evaluation.
+
+    Raises:
+        NonFiniteError: If a loss was NaN or infinite.
+    """
+    is_last = state.epoch == config.training.epochs
+    if not is_last and state.epoch % config.training.eval_every:
+        return None
     require_finite(config, state)
     metrics = {
         "train/loss": float(state.window.total) / state.window.steps,
@@ -224,27 +181,18 @@ def _report(config: TrialConfig, data: Splits, state: ReplicaState) -> ReplicaRe
         **evaluate(state.model, data.val, "val"),
         **filter_metrics(state.model),
     }
-    if config.is_final and state.epoch == config.training.epochs:
+    if config.is_final and is_last:
         metrics |= evaluate_final(config.evaluation, state.model, data, state.seed)
-    state.window = _empty_window(state.window.total.device)
+    state.window = LossWindow.empty(state.window.total.device)
     return ReplicaReport(epoch=state.epoch, metrics=metrics)
 
 
-def _empty_window(device: torch.device) -> LossWindow:
-    return LossWindow(
-        total=torch.zeros((), device=device),
-        steps=0,
-        first_bad=torch.full((), -1, dtype=torch.long, device=device),
-    )
-
-
-def _dropout_stream(
-    state: ReplicaState, epoch: int, device: torch.device
-) -> AbstractContextManager[None]:
+def _dropout_stream(cohort: Cohort, epoch: int) -> AbstractContextManager[None]:
     # torch's dropout knows the global generator alone; without dropout there is nothing to do.
-    if not any(isinstance(m, nn.Dropout) and m.p > 0 for m in state.model.modules()):
+    if not has_dropout(cohort.model):
         return nullcontext()
-    return _SeededGlobally(derive_seed(state.seed, "dropout", epoch), device)
+    (state,) = cohort.states
+    return _SeededGlobally(derive_seed(state.seed, "dropout", epoch), cohort.device)
 
 
 class _SeededGlobally(AbstractContextManager[None]):

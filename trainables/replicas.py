@@ -1,4 +1,7 @@
-"""The replicas of a trial, trained in lock-step: the same configuration under several seeds."""
+"""The replicas of a trial, trained in lock-step: the same configuration under several seeds.
+
+Each by itself, one epoch after another, or all as one computation (:mod:`trainables.cohort`).
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,20 @@ from dataclasses import dataclass
 import torch
 
 from trainables.base_models import base_weights
+from trainables.cohort import together
 from trainables.config import TrialConfig
 from trainables.datasets import DataFolders, Splits
 from trainables.decoding import encode
 from trainables.errors import NonFiniteError
-from trainables.loop import ReplicaReport, ReplicaState, start, train_by_epoch
+from trainables.loop import (
+    ReplicaReport,
+    first_report,
+    report_if_due,
+    run_joint_epoch,
+    start,
+    train_by_epoch,
+)
+from trainables.replica_state import ReplicaState
 from trainables.report import Report
 from trainables.watch import Check, unwatched
 
@@ -49,9 +61,19 @@ def _start_replica(
 
 
 def train_replicas(
-    config: TrialConfig, replicas: Sequence[Replica], check: Check = unwatched
+    config: TrialConfig,
+    replicas: Sequence[Replica],
+    check: Check = unwatched,
+    *,
+    at_once: bool = False,
 ) -> Iterator[Report | None]:
-    """Train all replicas epoch by epoch; ``check`` is called at every step, and may raise.
+    """Train all replicas epoch by epoch.
+
+    Args:
+        config: The trial.
+        replicas: Its replicas, all after the same number of epochs; changed in place.
+        check: Called at every step, and may end the training by raising.
+        at_once: Whether they are trained as one computation; results are the same to rounding.
 
     Yields:
         After every epoch: a report if it was evaluated, else None.
@@ -59,10 +81,28 @@ def train_replicas(
     Raises:
         NonFiniteError: If a loss or metric of any replica is NaN or infinite; names the seed.
     """
-    runs = [train_by_epoch(config, replica.data, replica.state, check) for replica in replicas]
-    for reports in zip(*runs, strict=True):
+    train = _train_at_once if at_once else _train_by_turns
+    for reports in train(config, replicas, check):
         done = [report for report in reports if report is not None]
         yield _together(config, done) if done else None
+
+
+def _train_by_turns(
+    config: TrialConfig, replicas: Sequence[Replica], check: Check
+) -> Iterator[Sequence[ReplicaReport | None]]:
+    runs = [train_by_epoch(config, replica.data, replica.state, check) for replica in replicas]
+    yield from zip(*runs, strict=True)
+
+
+def _train_at_once(
+    config: TrialConfig, replicas: Sequence[Replica], check: Check
+) -> Iterator[Sequence[ReplicaReport | None]]:
+    cohort = together(config, [each.data for each in replicas], [each.state for each in replicas])
+    if cohort.epoch == 0:
+        yield [first_report(replica.state) for replica in replicas]
+    while cohort.epoch < config.training.epochs:
+        run_joint_epoch(config, cohort, check)
+        yield [report_if_due(config, replica.data, replica.state) for replica in replicas]
 
 
 def _together(config: TrialConfig, reports: Sequence[ReplicaReport]) -> Report:

@@ -21,6 +21,7 @@ from trainables.loop import require_finite
 from trainables.replicas import Replica, start_replicas, train_replicas
 from trainables.report import Report
 from trainables.time_limit import where_it_hung
+from trainables.together import is_faster_together
 from trainables.usage import Meter
 from trainables.watch import Watch
 
@@ -42,6 +43,7 @@ class TrialPlace:
         stop_file: Asks the trial to stop by being there, on the same storage; None if nobody may.
         timeout_s: How long the trial may train, over all its attempts; None for no limit.
         gpu_share: The share of a GPU that it was given, where it computes on one.
+        may_join: Whether its replicas may be trained as one computation, where that is faster.
     """
 
     folder: Path
@@ -50,6 +52,7 @@ class TrialPlace:
     stop_file: Path | None = None
     timeout_s: float | None = None
     gpu_share: float = 1.0
+    may_join: bool = True
 
 
 def run_trial(config: TrialConfig, place: TrialPlace) -> Iterator[Report]:
@@ -145,7 +148,8 @@ class _Attempt:
         append_attempt(place.folder, self.epoch)
         yield from self.reports
         began = self.watch.trained_s
-        for found in train_replicas(self.config, self.replicas, self._at_step):
+        at_once = self._is_faster_at_once()
+        for found in train_replicas(self.config, self.replicas, self._at_step, at_once=at_once):
             report = None if found is None else replace(found, usage=self.meter.take())
             if report is not None:
                 self.reports.append(report)
@@ -153,6 +157,13 @@ class _Attempt:
             if report is not None:
                 yield report
             began = self.watch.trained_s
+
+    def _is_faster_at_once(self) -> bool:
+        if not self.place.may_join:
+            return False
+        data = [replica.data for replica in self.replicas]
+        states = [replica.state for replica in self.replicas]
+        return is_faster_together(self.config, data, states, self.place.data.cache, self._at_step)
 
     def save_kept(self) -> None:
         """Write the checkpoint that a stop goes back to, unless it is on disk."""

@@ -13,7 +13,7 @@ from study.tracking.entries import CloseRun, Entry, LogMetrics, OpenRun, SetTags
 from study.tracking.review_copy import RUN_KEY_TAG
 
 # Name, parent, files and description of a run, which are looked at elsewhere, and the commit of
-# the code, which may have been another one when the run began.
+# the code and whether files differed from it, which may have been otherwise when the run began.
 _OTHER_TAGS: Final = (
     RUN_KEY_TAG,
     "git_commit",
@@ -22,6 +22,7 @@ _OTHER_TAGS: Final = (
     "mlflow.parentRunId",
     "mlflow.runName",
     "mlflow.source.git.commit",
+    "mlflow.source.git.dirty",
 )
 
 

@@ -27,6 +27,7 @@ _LEAVE_S: Final = 2.0
 
 # Command to the first line of its help: `--help` loads no command.
 _COMMANDS = {
+    "bench": "Measure a training step, the overhead of a study, and how far it scales.",
     "chaos": "Run a study while its parts are killed at random, and audit the result.",
     "cluster": "Make the Ray cluster that studies run on: a service here, or launch files.",
     "data": "Fetch datasets from their official sources, or check those that are there.",

@@ -13,6 +13,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,7 +30,7 @@ from study.ready import ready
 from trainables.code import code_digest
 
 if TYPE_CHECKING:
-    from ray.tune import Tuner
+    from ray.tune import Trainable, Tuner
     from ray.tune.experiment import Trial
 
 # Tune is left within four seconds, unless Ray does not answer.
@@ -37,18 +38,36 @@ _STOP_S: Final = 5.5
 _PAUSE_S: Final = 0.1
 
 
-def run_on_ray(conductor: Conductor, surroundings: Surroundings) -> None:
+def _challenger() -> type[Trainable]:
+    from trainables.ray_trainable import ChallengerTrainable
+
+    return ChallengerTrainable
+
+
+def run_on_ray(
+    conductor: Conductor,
+    surroundings: Surroundings,
+    trainable: Callable[[], type[Trainable]] = _challenger,
+    *,
+    cpus: int | None = None,
+) -> None:
     """Work until the conductor is done or the run is interrupted.
+
+    Args:
+        conductor: Whose trials.
+        surroundings: Where they run.
+        trainable: Imports what trains them, once Ray may be imported; benchmarks have their own.
+        cpus: CPUs of a Ray of the study's own; None for all of this machine.
 
     Raises:
         ClusterError: If no Ray answers, or its head is lost, or no node can ever hold a trial.
     """
-    with ray_session(surroundings.address) as head:
+    with ray_session(surroundings.address, cpus) as head:
         require_resources(demand_of(surroundings.spec.resources))
         if surroundings.address is not None:
             _require_nodes(conductor, surroundings)
         with turn_of(conductor, surroundings) as turn:
-            _run_tune(_tuner(conductor, surroundings, turn), conductor, head)
+            _run_tune(_tuner(conductor, surroundings, turn, trainable()), conductor, head)
 
 
 def _require_nodes(conductor: Conductor, surroundings: Surroundings) -> None:
@@ -63,20 +82,19 @@ def _require_nodes(conductor: Conductor, surroundings: Surroundings) -> None:
         surroundings.say(ready(n_nodes))
 
 
-def _tuner(conductor: Conductor, surroundings: Surroundings, turn: Turn) -> Tuner:
+def _tuner(
+    conductor: Conductor, surroundings: Surroundings, turn: Turn, trainable: type[Trainable]
+) -> Tuner:
     from ray import tune
 
     from study.executors.tune_parts import ConductedSearcher, FailureNotes, LeaveWhenStopped
     from study.executors.tune_places import PlaceKeeper, PlaceNotes
     from study.executors.tune_scheduler import scheduler_for
-    from trainables.ray_trainable import ChallengerTrainable
 
     resources = surroundings.spec.resources
     shutil.rmtree(surroundings.scratch, ignore_errors=True)
     return tune.Tuner(
-        tune.with_resources(
-            ChallengerTrainable, tune.PlacementGroupFactory([demand_of(resources)])
-        ),
+        tune.with_resources(trainable, tune.PlacementGroupFactory([demand_of(resources)])),
         tune_config=tune.TuneConfig(
             search_alg=ConductedSearcher(conductor, surroundings, turn),
             scheduler=PlaceKeeper(scheduler_for(surroundings.spec, conductor), turn),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,8 @@ from trainables.report import Report
 
 logger = logging.getLogger(__name__)
 
+# Ray colours the names of its tasks.
+_COLOUR: Final = re.compile("\x1b\\[[0-9;]*m")
 # A trial that was asked to stop does so within two seconds and then writes its checkpoint.
 _GRACE_S: Final = 4.0
 
@@ -160,6 +163,7 @@ def trainable_config(assignment: Assignment, surroundings: Surroundings) -> dict
         "objective": surroundings.spec.metric,
         "stop_file": str(surroundings.stop_file),
         "timeout_s": resources.timeout_s,
+        "may_join": resources.join_replicas,
     }
 
 
@@ -181,8 +185,11 @@ def last_failure(text: str) -> str:
         >>> last_failure("Failure # 1 (occurred at noon)\nTraceback\nValueError: no\n")
         'ValueError: no'
     """
-    lines = [line.strip() for line in text.rpartition("Failure #")[2].splitlines()[1:]]
-    said = [line for line in lines if line]
+    last = _COLOUR.sub("", text).rpartition("Failure #")[2]
+    lines = [line.strip() for line in last.splitlines()]
+    said = [line for line in lines[1:] if line]
     if not said:
         return "Ray gives no reason."
-    return said[-1] if "Traceback" in text else " ".join(said)[:300]
+    # What raised an error has its own words at the end; what ended a process is told in sentences.
+    is_raised = "Traceback" in last or "creation task" in said[0]
+    return said[-1] if is_raised else " ".join(said)[:300]

@@ -58,17 +58,17 @@ class PlaceKeeper(FIFOScheduler):
         super().__init__()  # type: ignore[no-untyped-call]
         self._scheduler = scheduler
         self._turn = turn
+        self._begun: list[Trial] = []
 
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
         """Choose the next trial; before, give up a place that is another study's."""
-        if not self._turn.is_shared:
-            return super().choose_trial_to_run(tune_controller)
         # Tune passes a wrapper here, and itself below.
         controller = getattr(tune_controller, "_tune_controller", tune_controller)
         self._keep(controller, self._turn.keeps_place())
-        # All that was granted may begin together: the queue counts, not Tune.
+        # All that have a place may begin together: the turn counts, not Tune.
         controller.update_max_pending_trials(max(1, self._turn.limit or 0))
-        pending: list[Trial] = [t for t in controller.get_trials() if t.status == Trial.PENDING]
+        # Tune itself looks through all trials there ever were, at every turn of its loop.
+        self._begun = pending = [t for t in self._begun if t.status == Trial.PENDING]
         if not pending:
             return None
         # The process of a trial that has ended goes to the newest: an older one's own process is
@@ -84,7 +84,8 @@ class PlaceKeeper(FIFOScheduler):
         self._keep(tune_controller, self._turn.keeps_place(ending=1))
 
     def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
-        """Pass on."""
+        """Note a trial that is to begin, for the first time or again."""
+        self._begun.append(trial)
         self._scheduler.on_trial_add(tune_controller, trial)
 
     def on_trial_result(

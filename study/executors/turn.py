@@ -13,6 +13,7 @@ from typing import Final
 from cluster.queue import Bid, Load, Seat
 from study.conductor import Conductor
 from study.executors.demand import demand_of
+from study.executors.places import own_places
 from study.executors.surroundings import Surroundings
 
 # The queue is told once a second; Tune asks ten times as often.
@@ -26,12 +27,24 @@ class Turn:
     """
 
     def __init__(
-        self, conductor: Conductor, seat: Seat | None, say: Callable[[str], None]
+        self,
+        conductor: Conductor,
+        seat: Seat | None,
+        say: Callable[[str], None],
+        places: int | None = None,
     ) -> None:
-        """Serve one run of Tune; without a seat, nobody else is on the cluster."""
+        """Serve one run of Tune.
+
+        Args:
+            conductor: Whose trials.
+            seat: Its seat in the queue; None if nobody else is on the cluster.
+            say: Told what people should know.
+            places: Trials at a time that fit on a cluster of its own; None if that may grow.
+        """
         self._conductor = conductor
         self._seat = seat
         self._say = say
+        self._places = places
         self._placed: set[str] = set()
         self._told_s = 0.0
         self._is_waiting = False
@@ -44,8 +57,12 @@ class Turn:
 
     @property
     def limit(self) -> int | None:
-        """Trials at a time, with the one that may stand ready; None for any number."""
-        return None if self._seat is None else self._seat.limit
+        """Trials at a time, with the one that may stand ready; None for any number.
+
+        On a Ray of its own a study has none stand ready: a trial is asked for when its place is
+        free, from all results until then, and Tune asks Ray for no place beforehand.
+        """
+        return self._places if self._seat is None else self._seat.limit
 
     def keeps_place(self, ending: int = 0) -> bool:
         """Tell whether a place that has become free is the study's own, for its next trial.
@@ -109,7 +126,8 @@ class Turn:
 def turn_of(conductor: Conductor, surroundings: Surroundings) -> Iterator[Turn]:
     """Stand in the queue of the Ray that is connected, unless it is the study's own."""
     if surroundings.address is None:
-        yield Turn(conductor, None, surroundings.say)
+        places = own_places(demand_of(surroundings.spec.resources))
+        yield Turn(conductor, None, surroundings.say, places)
         return
     resources = surroundings.spec.resources
     seat = Seat(

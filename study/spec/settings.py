@@ -135,6 +135,8 @@ class Resources:
         max_failures: How often a trial may lose its process before it fails.
         timeout_s: How long a trial may train in all, in seconds; one that takes longer, or never
             ends, fails. None for as long as it takes.
+        join_replicas: Whether a trial on a GPU may train its replicas as one computation, where
+            some steps show that this is faster. The same results, but for float rounding.
     """
 
     cpus: int = 1
@@ -145,6 +147,7 @@ class Resources:
     max_concurrent: int | None = None
     max_failures: int = 3
     timeout_s: float | None = None
+    join_replicas: bool = True
 
     def __post_init__(self) -> None:
         """Check the ranges."""

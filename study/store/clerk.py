@@ -2,9 +2,9 @@
 
 Trials run in processes of their own and need no database. So that neither a restart of the
 database nor a slow one holds up the loop that they report to, the ledger is written in a thread
-beside it: in ordinary times whoever asks waits for the answer, and once the thread is behind he
-goes on without. What is not told when the driver dies is told from the result files at the next
-start.
+beside it. Nobody waits for a report to be told; in ordinary times whoever asks for a trial, or
+ends one, waits for that and for all that was told before, and once that is late he goes on
+without. What is not told when the driver dies is told from the result files at the next start.
 """
 
 from __future__ import annotations
@@ -49,28 +49,37 @@ class Clerk:
         self._desk = _Desk(notify=notify)
         self._patience_s = patience_s
         self._last: Future[Any] | None = None
+        self._late: Future[Any] | None = None
         self._thread = threading.Thread(target=self._desk.work, name="clerk", daemon=True)
         # The thread does not know the clerk, and ends when nobody else does either.
         weakref.finalize(self, self._desk.jobs.put, None)
 
-    def submit(self, job: Callable[[], _T]) -> Future[_T]:
-        """Have a job done after all that were submitted before.
+    def post(self, job: Callable[[], _T]) -> Future[_T]:
+        """Have a job done after all that were given before, without waiting for it.
 
         It must be one that may be repeated: it is, if the database goes away while it is done.
-        Waits for it, unless the thread is behind.
 
         Raises:
-            Exception: What this job or an earlier one raised, if it was no outage.
+            Exception: What an earlier job raised, if it was no outage.
         """
         self.raise_failure()
         if not self._thread.is_alive():
             self._thread.start()
-        is_behind = not self.is_idle
         future: Future[_T] = Future()
         self._last = future
         self._desk.jobs.put((job, future))
-        if not is_behind:
+        return future
+
+    def submit(self, job: Callable[[], _T]) -> Future[_T]:
+        """Have a job done as :meth:`post` does, and wait for it, unless an earlier one is late.
+
+        Raises:
+            Exception: What this job or an earlier one raised, if it was no outage.
+        """
+        future = self.post(job)
+        if self._late is None or self._late.done():
             _wait(future, self._patience_s)
+            self._late = None if future.done() else future
             self.raise_failure()
         return future
 

@@ -8,36 +8,39 @@ again needs nothing but this database and the trials' folders.
 from __future__ import annotations
 
 import logging
-import sqlite3
-import time
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import optuna
-from optuna.storages import RDBStorage
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces import Design, ParamValue, Space
 from search_spaces.optuna_space import DesignSampler, SamplerName, point, sampler, suggest
 from study.errors import StoreError
-from study.store.connection import connection_options
+from study.store.database import DatabaseFile, open_database, require_file, sqlite_url
 from study.store.ends import End, EndState
 from study.store.folder import TrialKey
-from study.tracking.address import masked
+from study.store.mirror import Mirror
+from study.store.transactions import end_trial
 from study.trial_table import PhaseName
 from study.trial_table import TrialState as StateName
 
 # Optuna's own messages would interrupt the progress display, one per trial.
 logging.getLogger("optuna").setLevel(logging.WARNING)
 
-_BUSY_TIMEOUT_S = 60
-_MADE_MEANWHILE = ("already exists", "UNIQUE constraint failed", "duplicate key value")
-_TRIES = 5
-_PAUSE_S = 0.2
+__all__ = [
+    "DesignSettings",
+    "Entry",
+    "Ledger",
+    "ProposerSettings",
+    "SamplerSettings",
+    "require_file",
+    "sqlite_url",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,9 +127,10 @@ class Ledger:
             require_file(url)
         self._name = study
         self._direction: Literal["maximize", "minimize"] = "maximize" if maximise else "minimize"
-        self._studies: dict[tuple[str, str], optuna.Study] = {}
-        self._storage = _open(url)
-        self._file = _DatabaseFile.of(url)
+        self._studies: dict[tuple[str, str], int] = {}
+        self._mirrors: dict[tuple[str, str], Mirror] = {}
+        self._storage = open_database(url)
+        self._file = DatabaseFile.of(url)
 
     def ask(
         self,
@@ -152,20 +156,17 @@ class Ledger:
             StoreError: If the database's file was deleted or replaced meanwhile.
         """
         self._file.require_unchanged()
-        study = self._study(arm, "search")
-        study.sampler = settings.proposer(space, number)
-        known = self._known(arm, "search", number)
-        if known is not None and not _is_half_asked(known):
-            return _entry(TrialKey(arm=arm, phase="search", number=number), known)
-        # Optuna stores a trial first and then its parameters one by one.
-        trial = study.ask() if known is None else optuna.Trial(study, known._trial_id)
-        suggest(trial, space)
-        started_ms = _now_ms()
-        trial.set_user_attr("replicas", replicas)
-        # Last of all: a trial without it was not wholly asked for.
-        trial.set_user_attr("started_ms", started_ms)
-        key = TrialKey(arm=arm, phase="search", number=trial.number)
-        return _running(key, trial.params, started_ms, replicas)
+        key = TrialKey(arm=arm, phase="search", number=number)
+        proposer = settings.proposer(space, number)
+        with self._mirror(arm, "search") as mirror:
+            known = mirror.trial(number)
+            if known is not None and _is_half_asked(known):
+                known = self._ask_the_rest(key, proposer, space, replicas)
+            if known is not None:
+                return _entry(key, known)
+            drawn = mirror.propose(proposer, space, _beginning(replicas))
+            self._store(key, drawn, mirror)
+        return _entry(key, drawn)
 
     def ask_point(
         self,
@@ -182,19 +183,14 @@ class Ledger:
             StoreError: If the database's file was deleted or replaced meanwhile.
         """
         self._file.require_unchanged()
-        known = self._known(key.arm, key.phase, key.number)
-        if known is not None:
-            return _entry(key, known)
-        started_ms = _now_ms()
-        template = optuna.trial.create_trial(
-            state=TrialState.RUNNING,
-            params=dict(params),
-            distributions=point(params, space.dimensions),
-            user_attrs={"started_ms": started_ms, "replicas": replicas},
-        )
-        study_id = self._storage.get_study_id_from_name(self._study_name(key.arm, key.phase))
-        self._storage.create_new_trial(study_id, template)
-        return _running(key, params, started_ms, replicas)
+        with self._mirror(key.arm, key.phase) as mirror:
+            known = mirror.trial(key.number)
+            if known is not None:
+                return _entry(key, known)
+            within = point(params, space.dimensions)
+            entered = mirror.enter(params, within, _beginning(replicas))
+            self._store(key, entered, mirror)
+        return _entry(key, entered)
 
     def report(self, key: TrialKey, epoch: int, value: float) -> None:
         """Store an intermediate objective; the same epoch again changes nothing.
@@ -203,7 +199,9 @@ class Ledger:
             StoreError: If the database's file was deleted or replaced meanwhile.
         """
         self._file.require_unchanged()
-        self._storage.set_trial_intermediate_value(self._trial_id(key), epoch, value)
+        with self._mirror(key.arm, key.phase) as mirror:
+            self._storage.set_trial_intermediate_value(mirror.trial_id(key.number), epoch, value)
+            mirror.report(key.number, epoch, value)
 
     def tell(self, key: TrialKey, end: End) -> None:
         """Tell how a trial ended; the first end of a trial is kept.
@@ -212,142 +210,84 @@ class Ledger:
             StoreError: If the database's file was deleted or replaced meanwhile.
         """
         self._file.require_unchanged()
-        trial_id = self._trial_id(key)
-        if self._storage.get_trial(trial_id).state.is_finished():
-            return
-        notes: dict[str, int | str] = {"finished_ms": end.finished_ms}
-        if end.reason is not None:
-            notes["reason"] = end.reason
-        for name, note in notes.items():
-            self._storage.set_trial_user_attr(trial_id, name, note)
-        study = self._study(key.arm, key.phase)
-        study.tell(key.number, end.value, state=_ENDS[end.state], skip_if_finished=True)
+        # If another process took the study over, its end is the first, and what is known here is
+        # out of date.
+        with suppress(UpdateFinishedTrialError), self._mirror(key.arm, key.phase) as mirror:
+            trial_id, trial = mirror.trial_id(key.number), mirror.trial(key.number)
+            if trial is None or trial.state.is_finished():
+                return
+            state = _ENDS[end.state]
+            value = _last_value(trial) if state == TrialState.PRUNED else end.value
+            end_trial(self._storage, trial_id, state, value, _ending(end))
+            mirror.end(key.number, state, value)
 
     def entries(self, arm: str, phase: PhaseName) -> list[Entry]:
         """Give all trials of an arm and phase by number."""
-        trials = self._study(arm, phase).get_trials(deepcopy=False)
         return [
             _entry(TrialKey(arm=arm, phase=phase, number=trial.number), trial)
-            for trial in trials
+            for trial in self._stored(arm, phase)
             if not _is_half_asked(trial)
         ]
 
-    def _known(self, arm: str, phase: PhaseName, number: int) -> FrozenTrial | None:
-        trials = self._study(arm, phase).get_trials(deepcopy=False)
-        return trials[number] if number < len(trials) else None
+    def _stored(self, arm: str, phase: str) -> list[FrozenTrial]:
+        study_id = self._study_id(arm, phase)
+        trials = self._storage.get_all_trials(study_id, deepcopy=False)
+        return sorted(trials, key=lambda trial: trial.number)
 
-    def _trial_id(self, key: TrialKey) -> int:
-        study_id = self._storage.get_study_id_from_name(self._study_name(key.arm, key.phase))
-        return self._storage.get_trial_id_from_study_id_trial_number(study_id, key.number)
+    @contextmanager
+    def _mirror(self, arm: str, phase: str) -> Iterator[Mirror]:
+        """Give what is known of a study; it is read again once the database may know more."""
+        if (arm, phase) not in self._mirrors:
+            self._mirrors[arm, phase] = Mirror(self._direction, self._stored(arm, phase))
+        try:
+            yield self._mirrors[arm, phase]
+        except BaseException:
+            self._mirrors.pop((arm, phase), None)
+            raise
+
+    def _store(self, key: TrialKey, trial: FrozenTrial, mirror: Mirror) -> None:
+        """Store a new trial with all that it has, in one transaction."""
+        study_id = self._study_id(key.arm, key.phase)
+        found = self._storage._create_new_trial(study_id, trial)
+        if found.number != key.number:
+            raise StoreError(
+                f"the next trial of {self._study_name(key.arm, key.phase)} in the Optuna database "
+                f"must be number {key.number}, but was {found.number}: another process adds "
+                "trials to it; end that one, and begin the study under another name."
+            )
+        mirror.stored(key.number, found._trial_id)
+
+    def _ask_the_rest(
+        self,
+        key: TrialKey,
+        proposer: optuna.samplers.BaseSampler,
+        space: Space,
+        replicas: int | None,
+    ) -> FrozenTrial:
+        """Give a trial what it lacks: the first versions stored its parameters one by one."""
+        name = self._study_name(key.arm, key.phase)
+        study = optuna.load_study(study_name=name, storage=self._storage, sampler=proposer)
+        trial = optuna.Trial(study, study.get_trials(deepcopy=False)[key.number]._trial_id)
+        suggest(trial, space)
+        # Last of all `started_ms`: a trial without it was not wholly asked for.
+        for note, value in _beginning(replicas).items():
+            trial.set_user_attr(note, value)
+        del self._mirrors[key.arm, key.phase]
+        return self._storage.get_trial(trial._trial_id)
 
     def _study_name(self, arm: str, phase: str) -> str:
         return f"{self._name}/{arm}/{phase}"
 
-    def _study(self, arm: str, phase: str) -> optuna.Study:
+    def _study_id(self, arm: str, phase: str) -> int:
         if (arm, phase) not in self._studies:
-            self._studies[arm, phase] = optuna.create_study(
+            study = optuna.create_study(
                 storage=self._storage,
                 study_name=self._study_name(arm, phase),
                 direction=self._direction,
                 load_if_exists=True,
             )
+            self._studies[arm, phase] = study._study_id
         return self._studies[arm, phase]
-
-
-@dataclass(frozen=True, slots=True)
-class _DatabaseFile:
-    """The file that SQLite has open, if the database is one: deleted, it could still be written.
-
-    Attributes:
-        path: Where it is; None for a server.
-        identity: Its device and number there.
-    """
-
-    path: Path | None
-    identity: tuple[int, int] | None
-
-    @classmethod
-    def of(cls, url: str) -> _DatabaseFile:
-        path = _file_of(url)
-        return cls(path, None if path is None else _identity(path))
-
-    def require_unchanged(self) -> None:
-        if self.path is not None and _identity(self.path) != self.identity:
-            raise StoreError(
-                f"the Optuna database {self.path} must stay in its place while its study runs, "
-                "but was deleted or replaced; put it back."
-            )
-
-
-def _file_of(url: str) -> Path | None:
-    return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def require_file(url: str) -> None:
-    """Make sure that a database that is a file is there; opening it would make it.
-
-    Raises:
-        StoreError: If it is not.
-    """
-    path = _file_of(url)
-    if path is not None and not path.exists():
-        raise StoreError(
-            f"there is no Optuna database {path}; name the one that the study was run with, by "
-            "--database or CHALLENGER_DATABASE."
-        )
-
-
-def sqlite_url(path: Path) -> str:
-    """Give the URL of an SQLite file."""
-    return f"sqlite:///{path}"
-
-
-def _open(url: str) -> RDBStorage:
-    options = {"connect_args": connection_options(url), "pool_pre_ping": True}
-    if (path := _file_of(url)) is not None:
-        _use_write_ahead_log(path)
-    try:
-        return _made(url, options)
-    except Exception as error:
-        reason = " ".join(str(error).split())[:300]
-        raise StoreError(
-            f"the Optuna database {masked(url)} cannot be opened: "
-            f"{masked(reason)}; name another with --database."
-        ) from None
-
-
-def _made(url: str, options: Mapping[str, Any]) -> RDBStorage:
-    """Open a database, in which another study may be making the same tables just now."""
-    for _ in range(_TRIES - 1):
-        try:
-            return RDBStorage(url, engine_kwargs=dict(options))
-        except Exception as error:
-            # Each database has a word of its own for it, and Optuna wraps some.
-            if not any(sign in str(error) for sign in _MADE_MEANWHILE):
-                raise
-        time.sleep(_PAUSE_S)
-    return RDBStorage(url, engine_kwargs=dict(options))
-
-
-def _use_write_ahead_log(path: Path) -> None:
-    # Kept by the file: readers such as `status` then never wait for the writer.
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S)) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
-    except (sqlite3.Error, OSError) as error:
-        raise StoreError(
-            f"the Optuna database {path} cannot be opened: {error}; restore it, or name another "
-            "with --database."
-        ) from None
 
 
 _STATES: Mapping[TrialState, StateName] = {
@@ -370,19 +310,19 @@ def _is_half_asked(trial: FrozenTrial) -> bool:
     return trial.state == TrialState.RUNNING and "started_ms" not in trial.user_attrs
 
 
-def _running(
-    key: TrialKey, params: Mapping[str, ParamValue], started_ms: int, replicas: int | None
-) -> Entry:
-    return Entry(
-        key=key,
-        state="RUNNING",
-        params=dict(params),
-        value=None,
-        reason=None,
-        started_ms=started_ms,
-        finished_ms=None,
-        replicas=replicas,
-    )
+def _beginning(replicas: int | None) -> dict[str, int | None]:
+    return {"replicas": replicas, "started_ms": _now_ms()}
+
+
+def _ending(end: End) -> dict[str, int | str]:
+    notes: dict[str, int | str] = {"finished_ms": end.finished_ms}
+    return notes if end.reason is None else {**notes, "reason": end.reason}
+
+
+def _last_value(trial: FrozenTrial) -> float | None:
+    """Give what Optuna shows as the value of a trial that a scheduler stopped."""
+    step = trial.last_step
+    return None if step is None else trial.intermediate_values[step]
 
 
 def _entry(key: TrialKey, trial: FrozenTrial) -> Entry:

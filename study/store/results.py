@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import IO
 
 from study.trial_table import StoredReport
 
@@ -23,8 +24,8 @@ def append_report(path: Path, report: StoredReport) -> None:
     if report.usage:
         fields["usage"] = report.usage
     line = json.dumps(fields)
-    with path.open("ab") as file:
-        _cut_torn_line(path, file.tell())
+    with path.open("a+b") as file:
+        _cut_torn_line(file)
         file.write(line.encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
@@ -50,9 +51,12 @@ def decode_report(line: bytes) -> StoredReport:
     )
 
 
-def _cut_torn_line(path: Path, size: int) -> None:
+def _cut_torn_line(file: IO[bytes]) -> None:
+    size = file.seek(0, os.SEEK_END)
     if size == 0:
         return
-    content = path.read_bytes()
-    if not content.endswith(b"\n"):
-        os.truncate(path, content.rfind(b"\n") + 1)
+    file.seek(size - 1)
+    if file.read(1) != b"\n":
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
+    file.seek(0, os.SEEK_END)

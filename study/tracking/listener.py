@@ -11,7 +11,7 @@ from study.store.ledger import Entry
 from study.store.provenance import read_provenance
 from study.tracking import projection
 from study.tracking.outbox import Outbox
-from study.trial_table import StoredReport
+from study.trial_table import ArmRow, StoredReport
 from trainables.config import TrialConfig
 
 
@@ -27,17 +27,19 @@ class TrackingListener:
         self._review = review
         self._outbox = outbox
         self._held = read_provenance(folder.provenance)
+        self._arms: dict[str, ArmRow] = {}
 
     def began(self, entry: Entry, config: TrialConfig) -> None:  # noqa: ARG002 (the interface)
         """Open the trial's run, and its arm's if it is the first."""
-        arm = arm_row(self._spec.arm(entry.key.arm), self._held)
         row = trial_row(self._spec, self._folder, entry, ())
-        self._outbox.put(
-            [
-                *projection.arm_opened(self._review, arm, entry.started_ms),
-                *projection.trial_opened(self._review, arm, row),
-            ]
-        )
+        known = self._arms.get(entry.key.arm)
+        if known is not None:
+            self._outbox.put(projection.trial_opened(self._review, known, row))
+            return
+        arm = arm_row(self._spec.arm(entry.key.arm), self._held)
+        opened = projection.arm_opened(self._review, arm, entry.started_ms)
+        self._outbox.put([*opened, *projection.trial_opened(self._review, arm, row)])
+        self._arms[arm.name] = arm
 
     def reported(self, key: TrialKey, report: StoredReport) -> None:
         """Log a report."""

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,7 @@ class Lab:
     hosts: Mapping[str, Host]
     timings: Timings = field(default_factory=Timings)
     joining: str = ""
+    began_s: float = field(default_factory=time.time)
 
     @property
     def head(self) -> Host:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,26 +45,29 @@ def assert_no_secret_is_shown(lab: Lab, study: str) -> None:
     shown = "\n".join(line for host in on for line in host.processes().values())
     # What is searched is there: the driver, and what it says.
     assert "study run study.yaml" in shown
-    logs = files_with(lab.head.root / "tmp", b"exec python -P -m study run study.yaml")
+    said = b"exec python -P -m study run study.yaml"
+    logs = files_with(lab.head.root / "tmp", [said], lab.began_s)
     assert any(path.name == f"job-driver-{study}-1.log" for path in logs)
-    memory = [host.root / "tmp" for host in on]
-    for secret in secrets_of(lab):
+    secrets = secrets_of(lab)
+    for secret in secrets:
         assert secret.text not in shown
         assert secret.home.stat().st_mode & 0o777 == 0o600
-        found = {path for place in memory for path in files_with(place, *marks_of(secret.text))}
-        assert found == set()
-        stored = set(files_with(lab.storage.root, *marks_of(secret.text)))
-        assert stored <= {secret.home}
+        marks = list(marks_of(secret.text))
+        assert set(files_with(lab.storage.root, marks, lab.began_s)) <= {secret.home}
+    marks = [mark for secret in secrets for mark in marks_of(secret.text)]
+    for host in on:
+        assert list(files_with(host.root / "tmp", marks, lab.began_s)) == []
 
 
-def files_with(folder: Path, *marks: bytes) -> Iterator[Path]:
-    """Find files that hold one of some texts; files may vanish meanwhile."""
+def files_with(folder: Path, marks: Sequence[bytes], since_s: float) -> Iterator[Path]:
+    """Find files that hold one of some texts, of those written since a time; any may vanish."""
     for path in folder.rglob("*"):
         # The storage and the machines' disks are below /tmp as well.
         if folder.name == "tmp" and path.relative_to(folder).parts[0].startswith("hosts-"):
             continue
         try:
-            content = path.read_bytes() if path.is_file() else b""
+            is_new = path.is_file() and path.stat().st_mtime >= since_s
+            content = path.read_bytes() if is_new else b""
         except FileNotFoundError:
             continue
         if any(mark in content for mark in marks):

@@ -32,8 +32,8 @@ class Spy:
     def __init__(self) -> None:
         self.batches: list[tuple[torch.Tensor, torch.Tensor, int]] = []
 
-    def perturb(self, _model, batch, generator) -> Batch:
-        self.batches.append((batch.inputs, batch.targets, generator.initial_seed()))
+    def perturb(self, _model, batch, draws) -> Batch:
+        self.batches.append((batch.inputs, batch.targets, draws.generators[0].initial_seed()))
         return batch
 
 
@@ -45,8 +45,8 @@ def poison_loss(monkeypatch, at: int, value: float) -> None:
     """Make the training loss of one step NaN or infinite; evaluations are not counted."""
     original, steps = nn.functional.cross_entropy, []
 
-    def poisoned(logits, targets) -> torch.Tensor:
-        loss = original(logits, targets)
+    def poisoned(logits, targets, **options: str) -> torch.Tensor:
+        loss = original(logits, targets, **options)
         if not loss.requires_grad:
             return loss
         steps.append(None)
@@ -91,10 +91,10 @@ def test_the_training_loss_is_the_mean_over_the_steps_since_the_last_report(data
     config = trial()
     losses, original = [], nn.functional.cross_entropy
 
-    def recorded(logits, targets) -> torch.Tensor:
-        loss = original(logits, targets)
+    def recorded(logits, targets, **options: str) -> torch.Tensor:
+        loss = original(logits, targets, **options)
         if loss.requires_grad:
-            losses.append(float(loss.detach()))
+            losses.append(float(loss.detach().mean()))
         return loss
 
     monkeypatch.setattr(nn.functional, "cross_entropy", recorded)

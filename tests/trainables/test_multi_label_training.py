@@ -12,6 +12,7 @@ from torch.nn import functional
 from trainables.batch import Batch
 from trainables.config import FromBase, Scratch, TrainingConfig, TrialConfig
 from trainables.datasets import DataFolders, PtbXl, RecordSamples, Splits
+from trainables.draws import Draws
 from trainables.errors import ConfigError
 from trainables.loop import run_epoch, start, train
 from trainables.methods import METHODS, Base, MethodConfig, Mixup
@@ -71,7 +72,7 @@ def test_a_step_lowers_the_binary_cross_entropy_per_label(method):
     twin = copy.deepcopy(state.model).train()
     order = torch.randperm(24, generator=stream(1, "shuffling", 1))
     drawn = data.train.draw(order, stream(1, "crops", 1))
-    batch = method.perturb(twin, drawn, stream(1, "challenge", 1))
+    batch = method.perturb(twin, drawn, Draws.of(stream(1, "challenge", 1)))
     run_epoch(settings, data, state)
     loss = by_hand(twin, batch)
     assert float(state.window.total) == pytest.approx(float(loss.detach()), rel=1e-6)
@@ -88,7 +89,7 @@ def test_mixup_mixes_the_labels_of_two_records_label_by_label():
     data = splits().train
     batch = data.draw(torch.arange(24), torch.Generator().manual_seed(0))
     model = FcnWang(width=1 / 16).build(PtbXl(window=40).info, torch.Generator().manual_seed(0))
-    mixed = Mixup(concentration=5.0).perturb(model, batch, torch.Generator().manual_seed(3))
+    mixed = Mixup(concentration=5.0).perturb(model, batch, Draws.of(stream(3, "challenge")))
     assert mixed.targets.shape == batch.targets.shape
     # One share for the batch, which is neither 0 nor 1: labels are λ·y + (1 - λ)·y' of one other.
     values = mixed.targets.unique()

@@ -160,9 +160,10 @@ def test_a_loss_that_is_not_finite_is_never_saved(place, monkeypatch):
     config = replace(config, training=replace(config.training, eval_every=5))
     original, steps = torch.nn.functional.cross_entropy, []
 
-    def poisoned(logits, targets) -> torch.Tensor:
+    def poisoned(logits, targets, **options: str) -> torch.Tensor:
         steps.append(None)
-        return original(logits, targets) * (math.nan if len(steps) == 14 else 1)
+        loss = original(logits, targets, **options)
+        return loss * (math.nan if len(steps) == 14 else 1)
 
     monkeypatch.setattr(torch.nn.functional, "cross_entropy", poisoned)
     # Step 14 of the process is the second step of the third epoch of the first replica.

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
+from trainables.attribution.damping import Damped, DampedRelu, EpsilonMode, Margin, margin_of
 from trainables.attribution.target import Target, evaluation_mode, input_gradient
 from trainables.checks import require
 from trainables.errors import ConfigError
-
-EpsilonMode = Literal["absolute", "relative"]
 
 _LINEAR = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -99,10 +98,7 @@ def _damped_gradients(model: nn.Module, epsilon: float, mode: EpsilonMode) -> It
     if epsilon == 0:
         yield
         return
-    hooks = [
-        layer.register_forward_hook(_damping_hook(epsilon, mode))
-        for layer in _stabilised_layers(model)
-    ]
+    hooks = _hang_hooks(model, epsilon, mode)
     try:
         yield
     finally:
@@ -110,28 +106,30 @@ def _damped_gradients(model: nn.Module, epsilon: float, mode: EpsilonMode) -> It
             hook.remove()
 
 
-def _damping_hook(epsilon: float, mode: EpsilonMode) -> Callable[..., None]:
-    def damp(_layer: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if output.requires_grad:
-            # Held without its graph: the factor is a constant of this backward pass.
-            magnitude = output.detach().abs()
-            output.register_hook(lambda grad: grad * _damping(magnitude, epsilon, mode))
+def _hang_hooks(model: nn.Module, epsilon: float, mode: EpsilonMode) -> list[RemovableHandle]:
+    # What a layer gave last: its output, the same once damped, and the margin.
+    latest: list[tuple[Tensor, Tensor, Margin]] = []
+    is_copied = any(getattr(module, "inplace", False) for module in model.modules())
 
-    return damp
+    def damp(_layer: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        margin = margin_of(output, epsilon, mode)
+        damped: Tensor = Damped.apply(output, margin, is_copied)
+        latest[:] = [(output, damped, margin)]
+        return damped
 
+    def join(_relu: nn.Module, inputs: tuple[Tensor, ...], active: Tensor) -> Tensor | None:
+        # Only what comes straight from a damped layer, whatever the order of the modules says.
+        if is_copied or not latest or inputs[0] is not latest[0][1]:
+            return None
+        output, _, margin = latest.pop()
+        joined: Tensor = DampedRelu.apply(output, active.detach(), margin)
+        return joined
 
-def _damping(magnitude: Tensor, epsilon: float, mode: EpsilonMode) -> Tensor:
-    denominator = magnitude + _margin(magnitude, epsilon, mode)
-    # Where z is 0 and the margin too (a silent layer, or an ε that this precision rounds to 0)
-    # no relevance is carried; 0 / 0 would be NaN.
-    return magnitude / denominator.clamp_min(torch.finfo(magnitude.dtype).tiny)
-
-
-def _margin(magnitude: Tensor, epsilon: float, mode: EpsilonMode) -> Tensor | float:
-    if mode == "absolute":
-        return epsilon
-    margin = epsilon * magnitude.flatten(1).square().mean(1).sqrt()
-    return margin.reshape(-1, *[1] * (magnitude.ndim - 1))
+    relus = [module for module in model.modules() if type(module) is nn.ReLU]
+    return [
+        *(layer.register_forward_hook(damp) for layer in _stabilised_layers(model)),
+        *(relu.register_forward_hook(join) for relu in relus),
+    ]
 
 
 def _stabilised_layers(model: nn.Module) -> Iterator[nn.Module]:

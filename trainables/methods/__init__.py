@@ -1,7 +1,7 @@
 """Methods: how a batch is changed before the step is taken on it.
 
 A method is a frozen dataclass of its settings with ``check(info)`` and ``perturb(model, batch,
-generator)``. One file per method and one name in ``MethodConfig``; the rest follows.
+draws)``. One file per method and one name in ``MethodConfig``; the rest follows.
 """
 
 from typing import TypeAlias, get_args

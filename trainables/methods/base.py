@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import nn
 
 from trainables.batch import Batch
 from trainables.datasets import DatasetInfo
+from trainables.draws import Draws
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class Base:
         self,
         model: nn.Module,  # noqa: ARG002 (the interface of all methods)
         batch: Batch,
-        generator: torch.Generator,  # noqa: ARG002
+        draws: Draws,  # noqa: ARG002
     ) -> Batch:
         """Give the batch back unchanged."""
         return batch

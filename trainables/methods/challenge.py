@@ -10,12 +10,15 @@ from torch import Tensor
 
 from trainables.batch import Batch
 from trainables.checks import require
+from trainables.draws import Draws
 from trainables.methods.features import Features, count_features, highest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shares:
     """How many samples of a batch get challenge A and challenge B; the rest stay as they are.
+
+    Of a joint batch these are samples of all replicas, as many of each.
 
     Attributes:
         a: The first ``a`` samples are lowered.
@@ -45,10 +48,16 @@ def shares(batch_size: int, split: float, a_share: float) -> Shares:
     return Shares(a=a, b=b)
 
 
+def batch_shares(batch: Batch, split: float, a_share: float) -> Shares:
+    """Divide a batch as :func:`shares` divides each replica's part of it."""
+    own = shares(len(batch) // batch.n_replicas, split, a_share)
+    return Shares(a=own.a * batch.n_replicas, b=own.b * batch.n_replicas)
+
+
 def select_features(
     relevance: Float[Tensor, "batch channel *grid"],
     n_features: int | float,
-    generator: torch.Generator,
+    draws: Draws,
     mask: Bool[Tensor, "batch feature"] | None = None,
 ) -> Features:
     """Take each sample's N highest or lowest relevances, by one coin flip per sample.
@@ -56,19 +65,18 @@ def select_features(
     Args:
         relevance: Attribution of the samples.
         n_features: N, a count (int) or a share of the input features (float).
-        generator: Source of the coins.
+        draws: Source of the coins.
         mask: Features that may be taken, or None for all.
     """
     flat = relevance.flatten(1)
-    coin = torch.rand(len(flat), 1, generator=generator, device=flat.device)
+    coin = draws.uniform(len(flat), 1)
     return highest(torch.where(coin < 0.5, flat, -flat), n_features, mask)
 
 
-def random_features(batch: Batch, n_features: int | float, generator: torch.Generator) -> Features:
+def random_features(batch: Batch, n_features: int | float, draws: Draws) -> Features:
     """Take N different features per sample, each set equally likely; never padding."""
-    shape, device = batch.inputs.flatten(1).shape, batch.inputs.device
-    draws = torch.rand(shape, generator=generator, device=device)
-    return highest(draws, n_features, batch.feature_mask)
+    scores = draws.uniform(*batch.inputs.flatten(1).shape)
+    return highest(scores, n_features, batch.feature_mask)
 
 
 def apply_challenge(

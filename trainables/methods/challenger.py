@@ -7,20 +7,22 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
+from jaxtyping import Int
 from torch import Tensor, nn
 
 from trainables.attribution import AttributionConfig, EpsilonLrp
 from trainables.batch import Batch
 from trainables.checks import require
 from trainables.datasets import DatasetInfo
+from trainables.draws import Draws
 from trainables.methods.challenge import (
     Amounts,
     apply_challenge,
+    batch_shares,
     check_amounts,
     check_feature_count,
     check_selection,
     select_features,
-    shares,
 )
 from trainables.methods.mixup import Mixup
 
@@ -86,46 +88,41 @@ class Challenger:
         self,
         model: nn.Module,
         batch: Batch,
-        generator: torch.Generator,
+        draws: Draws,
     ) -> Batch:
         """Challenge the first samples of a shuffled batch.
 
         Costs one forward and one input-only backward pass over the challenged samples.
         """
-        challenged = self._challenged(model, batch, generator)
+        challenged = self._challenged(model, batch, draws)
         if self.mixup is None:
             return challenged
-        return self.mixup.perturb(model, challenged, generator)
+        return self.mixup.perturb(model, challenged, draws)
 
-    def _challenged(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Batch:
-        parts = shares(len(batch), self.split, self.a_share)
+    def _challenged(self, model: nn.Module, batch: Batch, draws: Draws) -> Batch:
+        parts = batch_shares(batch, self.split, self.a_share)
         if parts.challenged == 0:
             return batch
         first = batch.first(parts.challenged)
-        chosen = self._class_chooser(first.targets, generator)
+        chosen = self._class_chooser(first, draws)
         relevance = self.attribution(model, first.inputs, chosen)
-        features = select_features(relevance, self.n_features, generator, first.feature_mask)
+        features = select_features(relevance, self.n_features, draws, first.feature_mask)
         amounts = Amounts(alpha=self.alpha, beta=self.beta, clip=self.clip)
         challenged = apply_challenge(batch.inputs, features, parts, amounts)
         return replace(batch, inputs=challenged)
 
-    def _class_chooser(
-        self, targets: Tensor, generator: torch.Generator
-    ) -> Callable[[Tensor], Tensor]:
+    def _class_chooser(self, batch: Batch, draws: Draws) -> Callable[[Tensor], Tensor]:
         def choose(logits: Tensor) -> Tensor:
             if self.class_mode == "target":
-                return targets
-            ranked = self._ranked_class(logits, generator)
+                return batch.targets
+            ranked = logits.topk(self.top_k, dim=1).indices.gather(1, self._rank(batch, draws))
             if self.class_mode == "topk":
-                return ranked
-            coin = torch.rand(len(logits), generator=generator, device=logits.device)
-            return torch.where(coin < 0.5, ranked, targets)
+                return ranked.squeeze(1)
+            return torch.where(draws.uniform(len(batch)) < 0.5, ranked.squeeze(1), batch.targets)
 
         return choose
 
-    def _ranked_class(self, logits: Tensor, generator: torch.Generator) -> Tensor:
-        draws = 1 if self.k_draw == "batch" else len(logits)
-        rank = torch.randint(
-            self.top_k, (draws, 1), generator=generator, device=logits.device
-        ).expand(len(logits), 1)
-        return logits.topk(self.top_k, dim=1).indices.gather(1, rank).squeeze(1)
+    def _rank(self, batch: Batch, draws: Draws) -> Int[Tensor, "batch 1"]:
+        if self.k_draw == "sample":
+            return draws.below(self.top_k, len(batch), 1)
+        return batch.per_sample(draws.below(self.top_k, batch.n_replicas, 1))

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from trainables.batch import Batch
 from trainables.checks import require
 from trainables.datasets import DatasetInfo
-from trainables.methods.mixing import draw_pairs, mix_labels, symmetric_beta
+from trainables.draws import Draws
+from trainables.methods.mixing import mix_labels, symmetric_beta
 from trainables.methods.rectangle import (
     Rectangles,
     check_images,
@@ -62,7 +63,7 @@ class Cutmix:
         self,
         model: nn.Module,
         batch: Batch,
-        generator: torch.Generator,
+        draws: Draws,
     ) -> Batch:
         """Mix a batch with a permutation of itself; costs no pass through the model.
 
@@ -72,26 +73,27 @@ class Cutmix:
             ConfigError: If labels are class indices and the model has no linear layer.
         """
         inputs = batch.inputs
-        pairs = draw_pairs(len(batch), generator, inputs.device)
-        pasted = covered(self._rectangle(grid_of(inputs), generator), grid_of(inputs))
-        share = 1 - pasted.double().mean()
+        pairs = draws.permutation(len(batch))
+        rectangle = self._rectangle(grid_of(inputs), draws)
+        pasted = batch.per_sample(covered(rectangle, grid_of(inputs)))
+        share = 1 - pasted.double().mean((1, 2))
         mixed = torch.where(pasted[:, None], inputs[pairs], inputs)
         labels = mix_labels(model, batch.targets, pairs, inputs, share)
-        return Batch(inputs=mixed, targets=labels)
+        return Batch(inputs=mixed, targets=labels, n_replicas=batch.n_replicas)
 
-    def _rectangle(self, grid: tuple[int, int], generator: torch.Generator) -> Rectangles:
-        kept = symmetric_beta(self.concentration, 1, generator)
-        is_changed = uniform((1,), generator) < self.probability
+    def _rectangle(self, grid: tuple[int, int], draws: Draws) -> Rectangles:
+        kept = symmetric_beta(self.concentration, draws.n_replicas, draws)
+        is_changed = uniform((draws.n_replicas,), draws) < self.probability
         # An empty rectangle where the coin leaves the batch as it is.
         half_side = torch.where(is_changed, 0.5 * (1 - kept).sqrt(), 0.0)
-        top, bottom = _edges(grid[0], half_side, generator)
-        left, right = _edges(grid[1], half_side, generator)
+        top, bottom = _edges(grid[0], half_side, draws)
+        left, right = _edges(grid[1], half_side, draws)
         return Rectangles(top=top, bottom=bottom, left=left, right=right)
 
 
 def _edges(
-    length: int, half_side: Float[Tensor, " count"], generator: torch.Generator
+    length: int, half_side: Float[Tensor, " count"], draws: Draws
 ) -> tuple[Int[Tensor, " count"], Int[Tensor, " count"]]:
     half = (half_side * length).long()
-    centre = draw_below(torch.full_like(half, length), generator)
+    centre = draw_below(torch.full_like(half, length), draws)
     return (centre - half).clamp_min(0), (centre + half).clamp_max(length)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-import torch
 from torch import nn
 
 from trainables.batch import Batch
 from trainables.datasets import DatasetInfo
-from trainables.methods.attack import attacked_count, check_attack, loss_gradient, replace_first
+from trainables.draws import Draws
+from trainables.methods.attack import check_attack, loss_gradient, replace_first
+from trainables.methods.challenge import batch_shares
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +50,13 @@ class Fgsm:
         self,
         model: nn.Module,
         batch: Batch,
-        generator: torch.Generator,  # noqa: ARG002 (the interface of all methods)
+        draws: Draws,  # noqa: ARG002 (the interface of all methods)
     ) -> Batch:
         """Attack the first samples of a shuffled batch.
 
         Costs one forward and one input-only backward pass over the attacked samples.
         """
-        count = attacked_count(len(batch), self.split)
+        count = batch_shares(batch, self.split, 1.0).challenged
         if count == 0:
             return batch
         clean = batch.first(count)

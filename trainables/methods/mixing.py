@@ -8,15 +8,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from trainables.draws import Draws
 from trainables.errors import ConfigError
 from trainables.labels import Labels, is_multi_label, soft_labels
 
 _OUTPUTS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
-def symmetric_beta(
-    concentration: float, count: int, generator: torch.Generator
-) -> Float[Tensor, " count"]:
+def symmetric_beta(concentration: float, count: int, draws: Draws) -> Float[Tensor, " count"]:
     """Draw from Beta(a, a), exactly, as a function of two uniform draws each.
 
     With U and V uniform on (0, 1), w = (U^(-1/a) - 1)·cos²(2πV) is T²/2a for T of Student's
@@ -27,7 +26,7 @@ def symmetric_beta(
     Args:
         concentration: a > 0. Below 1 the draws crowd at 0 and 1, above 1 around 1/2.
         count: Number of draws.
-        generator: Source of the draws, and their device.
+        draws: Source of the draws, and their device.
 
     Returns:
         Draws in [0, 1], in float64.
@@ -36,31 +35,22 @@ def symmetric_beta(
         Bailey, Mathematics of Computation 62 (1994); Devroye, Proceedings of the 1996 Winter
         Simulation Conference, p. 265 (the symmetric beta).
     """
-    draws = torch.rand(
-        (2, count), generator=generator, device=generator.device, dtype=torch.float64
-    )
-    cosine = (2 * math.pi * draws[1]).cos()
-    squared = (-draws[0].log() / concentration).expm1() * cosine.square()
+    u, v = draws.uniform(2, count, rows_at=1, dtype=torch.float64)
+    cosine = (2 * math.pi * v).cos()
+    squared = (-u.log() / concentration).expm1() * cosine.square()
     # (1 - s) / 2 for s = √(w / (1 + w)) without cancellation; w may be infinite, or 0.
     root = 1 / (1 + 1 / squared).sqrt()
     tail = 1 / (2 * (1 + squared) * (1 + root))
     return torch.where(cosine < 0, tail, 1 - tail)
 
 
-def draw_pairs(
-    count: int, generator: torch.Generator, device: torch.device
-) -> Int[Tensor, " batch"]:
-    """Draw each sample's partner: a permutation, in which a sample may meet itself."""
-    return torch.randperm(count, generator=generator, device=device)
-
-
 def mix(
     values: Float[Tensor, "batch first *rest"],
     pairs: Int[Tensor, " batch"],
-    share: Float[Tensor, ""],
+    share: Float[Tensor, " batch"],
 ) -> Float[Tensor, "batch first *rest"]:
     """Average each sample with its partner: λ·x + (1 - λ)·x of the partner."""
-    kept = share.to(values.dtype)
+    kept = share.to(values.dtype).reshape(-1, *[1] * (values.ndim - 1))
     return kept * values + (1 - kept) * values[pairs]
 
 
@@ -76,7 +66,7 @@ def mix_labels(
         labels: Classes of the batch.
         pairs: Each sample's partner.
         like: Tensor of the wanted kind of numbers.
-        share: λ, the weight of a sample's own labels.
+        share: λ per sample, the weight of its own labels.
     """
     n_classes = 0 if is_multi_label(labels) else count_outputs(model)
     return mix(soft_labels(labels, n_classes, like.dtype), pairs, share)

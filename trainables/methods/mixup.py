@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import nn
 
 from trainables.batch import Batch
 from trainables.checks import require
 from trainables.datasets import DatasetInfo
-from trainables.methods.mixing import draw_pairs, mix, mix_labels, symmetric_beta
+from trainables.draws import Draws
+from trainables.methods.mixing import mix, mix_labels, symmetric_beta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,15 +43,16 @@ class Mixup:
         self,
         model: nn.Module,
         batch: Batch,
-        generator: torch.Generator,
+        draws: Draws,
     ) -> Batch:
         """Mix a batch with a permutation of itself; costs no pass through the model.
 
         Raises:
             ConfigError: If labels are class indices and the model has no linear layer.
         """
-        share = symmetric_beta(self.concentration, 1, generator)[0]
         inputs = batch.inputs
-        pairs = draw_pairs(len(batch), generator, inputs.device)
+        share = batch.per_sample(symmetric_beta(self.concentration, batch.n_replicas, draws))
+        pairs = draws.permutation(len(batch))
         mixed = mix_labels(model, batch.targets, pairs, inputs, share)
-        return Batch(inputs=mix(inputs, pairs, share), targets=mixed)
+        changed = mix(inputs, pairs, share)
+        return Batch(inputs=changed, targets=mixed, n_replicas=batch.n_replicas)

@@ -11,13 +11,9 @@ from torch import Tensor, nn
 from trainables.batch import Batch
 from trainables.checks import require
 from trainables.datasets import DatasetInfo
-from trainables.methods.attack import (
-    attacked_count,
-    check_attack,
-    loss_gradient,
-    replace_first,
-    within,
-)
+from trainables.draws import Draws
+from trainables.methods.attack import check_attack, loss_gradient, replace_first, within
+from trainables.methods.challenge import batch_shares
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,17 +58,17 @@ class Pgd:
         self,
         model: nn.Module,
         batch: Batch,
-        generator: torch.Generator,
+        draws: Draws,
     ) -> Batch:
         """Attack the first samples of a shuffled batch.
 
         Costs ``steps`` forward and ``steps`` input-only backward passes over the attacked.
         """
-        count = attacked_count(len(batch), self.split)
+        count = batch_shares(batch, self.split, 1.0).challenged
         if count == 0:
             return batch
         clean = batch.first(count)
-        attacked = self._bounded(clean.inputs + self._first_offset(clean, generator))
+        attacked = self._bounded(clean.inputs + self._first_offset(clean, draws))
         for _ in range(self.steps):
             ascent = loss_gradient(model, replace(clean, inputs=attacked)).sign()
             moved = attacked + self.step_size * self.budget * ascent
@@ -80,12 +76,12 @@ class Pgd:
             attacked = self._bounded(clean.inputs + offset)
         return replace(batch, inputs=replace_first(batch.inputs, attacked, self.clip))
 
-    def _first_offset(self, clean: Batch, generator: torch.Generator) -> Tensor:
+    def _first_offset(self, clean: Batch, draws: Draws) -> Tensor:
         like = clean.inputs
         if self.start == "sample":
             return torch.zeros_like(like)
-        draws = torch.rand(like.shape, generator=generator, device=like.device, dtype=like.dtype)
-        return within(clean, (2 * draws - 1) * self.budget)
+        chance = draws.uniform(*like.shape, dtype=like.dtype)
+        return within(clean, (2 * chance - 1) * self.budget)
 
     def _bounded(self, attacked: Tensor) -> Tensor:
         return attacked if self.clip is None else attacked.clamp(*self.clip)

@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-import torch
 from torch import nn
 
 from trainables.batch import Batch
 from trainables.datasets import DatasetInfo
+from trainables.draws import Draws
 from trainables.methods.challenge import (
     Amounts,
     apply_challenge,
+    batch_shares,
     check_amounts,
     check_feature_count,
     check_selection,
     random_features,
-    shares,
 )
 
 
@@ -57,13 +57,13 @@ class Random:
         self,
         model: nn.Module,  # noqa: ARG002 (the interface of all methods)
         batch: Batch,
-        generator: torch.Generator,
+        draws: Draws,
     ) -> Batch:
         """Challenge the first samples of a shuffled batch."""
-        parts = shares(len(batch), self.split, self.a_share)
+        parts = batch_shares(batch, self.split, self.a_share)
         if parts.challenged == 0:
             return batch
-        features = random_features(batch.first(parts.challenged), self.n_features, generator)
+        features = random_features(batch.first(parts.challenged), self.n_features, draws)
         amounts = Amounts(alpha=self.alpha, beta=self.beta, clip=self.clip)
         challenged = apply_challenge(batch.inputs, features, parts, amounts)
         return replace(batch, inputs=challenged)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
 
 from trainables.batch import Batch
 from trainables.checks import require
 from trainables.datasets import DatasetInfo
+from trainables.draws import Draws
 from trainables.methods.rectangle import (
     Rectangles,
     RectangleSize,
@@ -70,16 +70,16 @@ class RandomErasing:
         self,
         model: nn.Module,  # noqa: ARG002 (the interface of all methods)
         batch: Batch,
-        generator: torch.Generator,
+        draws: Draws,
     ) -> Batch:
         """Erase a rectangle in some samples; costs no pass through the model.
 
         Returns:
             The batch, with the measure ``drop_rate``: the erased share of all pixels.
         """
-        erased = self._erased(len(batch), grid_of(batch.inputs), generator)
+        erased = self._erased(len(batch), grid_of(batch.inputs), draws)
         changed = batch.inputs.masked_fill(erased[:, None], self.fill)
-        measures = {"drop_rate": erased.float().mean()}
+        measures = {"drop_rate": batch.by_replica(erased.float()).mean((0, 2, 3))}
         return replace(batch, inputs=changed, measures=measures)
 
     @property
@@ -87,14 +87,14 @@ class RandomErasing:
         return RectangleSize(min_area=self.min_area, max_area=self.max_area, ratio=self.ratio)
 
     def _erased(
-        self, count: int, grid: tuple[int, int], generator: torch.Generator
+        self, count: int, grid: tuple[int, int], draws: Draws
     ) -> Bool[Tensor, "batch height width"]:
-        tall, wide = self._size.draw((count, _ATTEMPTS), grid, generator)
+        tall, wide = self._size.draw((count, _ATTEMPTS), grid, draws)
         fits = (tall < grid[0]) & (wide < grid[1])
         first = fits.long().argmax(1, keepdim=True)
         tall, wide = tall.gather(1, first).squeeze(1), wide.gather(1, first).squeeze(1)
-        top = draw_below(grid[0] - tall + 1, generator)
-        left = draw_below(grid[1] - wide + 1, generator)
+        top = draw_below(grid[0] - tall + 1, draws)
+        left = draw_below(grid[1] - wide + 1, draws)
         edges = Rectangles(top=top, bottom=top + tall, left=left, right=left + wide)
-        is_changed = (uniform((count,), generator) < self.probability) & fits.any(1)
+        is_changed = (uniform((count,), draws) < self.probability) & fits.any(1)
         return covered(edges, grid) & is_changed[:, None, None]

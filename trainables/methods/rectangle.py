@@ -11,6 +11,7 @@ from torch import Tensor
 
 from trainables.checks import require
 from trainables.datasets import DatasetInfo
+from trainables.draws import Draws
 from trainables.errors import ConfigError
 
 
@@ -39,7 +40,7 @@ class RectangleSize:
     ratio: float
 
     def draw(
-        self, count: tuple[int, ...], grid: tuple[int, int], generator: torch.Generator
+        self, count: tuple[int, ...], grid: tuple[int, int], draws: Draws
     ) -> tuple[Int[Tensor, "*count"], Int[Tensor, "*count"]]:
         """Draw heights and widths: the area uniform, the aspect ratio log-uniform.
 
@@ -50,7 +51,7 @@ class RectangleSize:
             log-uniform ratio.
         """
         height, width = grid
-        u = uniform((2, *count), generator)
+        u = uniform((2, *count), draws, rows_at=1)
         area = (self.min_area + (self.max_area - self.min_area) * u[0]) * (height * width)
         aspect = (math.log(self.ratio) * (1 - 2 * u[1])).exp()
         tall, wide = (area * aspect).sqrt(), (area / aspect).sqrt()
@@ -66,14 +67,14 @@ def covered(rectangles: Rectangles, grid: tuple[int, int]) -> Bool[Tensor, "batc
     return inside_rows[:, :, None] & inside_columns[:, None, :]
 
 
-def uniform(shape: tuple[int, ...], generator: torch.Generator) -> Float[Tensor, "*shape"]:
-    """Draw from [0, 1) in float64, on the generator's device."""
-    return torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float64)
+def uniform(shape: tuple[int, ...], draws: Draws, *, rows_at: int = 0) -> Float[Tensor, "*shape"]:
+    """Draw from [0, 1) in float64, on the device of the draws."""
+    return draws.uniform(*shape, rows_at=rows_at, dtype=torch.float64)
 
 
-def draw_below(bound: Int[Tensor, " count"], generator: torch.Generator) -> Int[Tensor, " count"]:
+def draw_below(bound: Int[Tensor, " count"], draws: Draws) -> Int[Tensor, " count"]:
     """Draw integers in [0, bound), where every bound is its own; 0 where it is not positive."""
-    return (uniform((len(bound),), generator) * bound).long().clamp_min(0)
+    return (uniform((len(bound),), draws) * bound).long().clamp_min(0)
 
 
 def grid_of(inputs: Float[Tensor, "batch channel height width"]) -> tuple[int, int]:

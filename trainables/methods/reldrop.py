@@ -14,6 +14,7 @@ from trainables.attribution import AttributionConfig, EpsilonLrp
 from trainables.batch import Batch
 from trainables.checks import require
 from trainables.datasets import DatasetInfo
+from trainables.draws import Draws
 from trainables.labels import true_class
 from trainables.methods.rectangle import (
     Rectangles,
@@ -97,7 +98,7 @@ class RelDrop:
         self,
         model: nn.Module,
         batch: Batch,
-        generator: torch.Generator,
+        draws: Draws,
     ) -> Batch:
         """Drop relevant positions in a batch.
 
@@ -110,15 +111,16 @@ class RelDrop:
         inputs, occupied = batch.inputs, batch.occupied
         relevance = position_relevance(self.attribution(model, inputs, true_class(batch.targets)))
         if self.variant == "block":
-            dropped = self._blocks(relevance, generator)
+            dropped = self._blocks(relevance, draws)
         else:
-            dropped = self._pixels(relevance, occupied, generator)
+            dropped = self._pixels(relevance, occupied, draws)
         mask = dropped if inputs.ndim == 2 else dropped[:, None]
-        total = dropped.numel() if occupied is None else occupied.sum()
+        features = torch.ones_like(dropped) if occupied is None else occupied
+        drop_rate = _per_replica(batch, dropped) / _per_replica(batch, features)
         return replace(
             batch,
             inputs=inputs.masked_fill(mask, self.fill),
-            measures={"drop_rate": dropped.sum() / total},
+            measures={"drop_rate": drop_rate},
         )
 
     @property
@@ -129,29 +131,30 @@ class RelDrop:
         self,
         relevance: Float[Tensor, "batch first *rest"],
         occupied: Bool[Tensor, "batch first *rest"] | None,
-        generator: torch.Generator,
+        draws: Draws,
     ) -> Bool[Tensor, "batch first *rest"]:
-        chance = uniform(tuple(relevance.shape), generator)
+        chance = uniform(tuple(relevance.shape), draws)
         score = self.mix * chance + (1 - self.mix) * rescaled(relevance, occupied)
-        coin = uniform((len(relevance), *[1] * (relevance.ndim - 1)), generator)
+        coin = uniform((len(relevance), *[1] * (relevance.ndim - 1)), draws)
         dropped = (score >= self.threshold) & (coin < self.probability)
         return dropped if occupied is None else dropped & occupied
 
     def _blocks(
-        self, relevance: Float[Tensor, "batch height width"], generator: torch.Generator
+        self, relevance: Float[Tensor, "batch height width"], draws: Draws
     ) -> Bool[Tensor, "batch height width"]:
         count, height, width = relevance.shape
         best = relevance.flatten(1).topk(self.candidates, dim=1).indices
-        rank = torch.randint(
-            self.candidates, (count, 1), generator=generator, device=relevance.device
-        )
-        centre = best.gather(1, rank).squeeze(1)
-        tall, wide = self._size.draw((count,), (height, width), generator)
+        centre = best.gather(1, draws.below(self.candidates, count, 1)).squeeze(1)
+        tall, wide = self._size.draw((count,), (height, width), draws)
         top, left = centre // width - tall // 2, centre % width - wide // 2
         # What lies outside the image covers no pixel.
         edges = Rectangles(top=top, bottom=top + tall, left=left, right=left + wide)
-        coin = uniform((1, 1, 1), generator)
+        coin = uniform((draws.n_replicas, 1, 1), draws).repeat(count // draws.n_replicas, 1, 1)
         return covered(edges, (height, width)) & (coin < self.probability)
+
+
+def _per_replica(batch: Batch, is_counted: Bool[Tensor, "batch first *rest"]) -> Tensor:
+    return batch.by_replica(is_counted.flatten(1).sum(1)).sum(0)
 
 
 def position_relevance(

@@ -15,6 +15,7 @@ from trainables.attribution.target import evaluation_mode, input_gradient
 from trainables.batch import Batch
 from trainables.checks import require
 from trainables.datasets import DatasetInfo
+from trainables.draws import Draws
 from trainables.labels import is_multi_label, true_class
 from trainables.methods.features import Features, highest
 
@@ -61,7 +62,7 @@ class SaliencyGuided:
         self,
         model: nn.Module,
         batch: Batch,
-        generator: torch.Generator,
+        draws: Draws,
     ) -> Batch:
         """Give the batch back unchanged, with the divergence as an extra loss.
 
@@ -72,7 +73,7 @@ class SaliencyGuided:
             gradient = input_gradient(model, batch.inputs, true_class(batch.targets))
         lowest = -(gradient if self.order == "signed" else gradient.abs())
         features = highest(lowest.flatten(1), self.masked_share, batch.feature_mask)
-        masked = fill_within_range(batch.inputs, features, generator)
+        masked = fill_within_range(batch.inputs, features, draws)
         divergence = _bernoulli_kl if is_multi_label(batch.targets) else _categorical_kl
         return replace(batch, extra_loss=self._extra_loss(masked, divergence))
 
@@ -88,22 +89,22 @@ class SaliencyGuided:
 def fill_within_range(
     inputs: Float[Tensor, "batch channel *grid"],
     features: Features,
-    generator: torch.Generator,
+    draws: Draws,
 ) -> Float[Tensor, "batch channel *grid"]:
     """Replace features by uniform values of their channel's range in the sample.
 
     Args:
         inputs: Samples, which are left as they are.
         features: The features to replace.
-        generator: Source of the values.
+        draws: Source of the values.
 
     Returns:
         Changed copies.
     """
     rows = inputs.flatten(2) if inputs.ndim > 2 else inputs[:, None]
     low, high = rows.amin(2, keepdim=True), rows.amax(2, keepdim=True)
-    draws = torch.rand(rows.shape, generator=generator, device=rows.device, dtype=rows.dtype)
-    values = (low + draws * (high - low)).flatten(1)
+    chance = draws.uniform(*rows.shape, dtype=rows.dtype)
+    values = (low + chance * (high - low)).flatten(1)
     flat = inputs.flatten(1)
     filled = values.gather(1, features.indices)
     if features.is_chosen is not None:
@@ -113,15 +114,15 @@ def fill_within_range(
 
 def _categorical_kl(
     logits: Float[Tensor, "batch classes"], masked: Float[Tensor, "batch classes"]
-) -> Float[Tensor, ""]:
+) -> Float[Tensor, " batch"]:
     return functional.kl_div(
-        masked.log_softmax(1), logits.log_softmax(1), reduction="batchmean", log_target=True
-    )
+        masked.log_softmax(1), logits.log_softmax(1), reduction="none", log_target=True
+    ).sum(1)
 
 
 def _bernoulli_kl(
     logits: Float[Tensor, "batch labels"], masked: Float[Tensor, "batch labels"]
-) -> Float[Tensor, ""]:
+) -> Float[Tensor, " batch"]:
     present, absent = functional.logsigmoid(logits), functional.logsigmoid(-logits)
     seen, unseen = functional.logsigmoid(masked), functional.logsigmoid(-masked)
-    return (present.exp() * (present - seen) + absent.exp() * (absent - unseen)).mean()
+    return (present.exp() * (present - seen) + absent.exp() * (absent - unseen)).mean(1)

@@ -22,6 +22,8 @@ COMMANDS = [
     [],
     *([name] for name in sorted(main._COMMANDS)),
     *(["cluster", name] for name in sorted(cluster_command._COMMANDS)),
+    ["bench", "overhead"],
+    ["bench", "scaling"],
     ["data", "check"],
     ["data", "fetch"],
     ["mlflow", "rebuild"],

@@ -20,6 +20,7 @@ from study.store.ledger import Entry
 from study.trial_table import StoredReport
 from tests.study.simulated import Place, Recorder, metrics_of, study_file, study_text
 from trainables.config import TrialConfig
+from trainables.datasets import DataFolders
 
 pytestmark = pytest.mark.ray
 
@@ -243,10 +244,10 @@ def test_a_trial_that_hangs_fails_with_the_place_and_the_others_finish(
     tmp_path: Path, ray_address: str
 ) -> None:
     # A pipe that nobody writes to: whoever opens it waits for ever.
-    raw = tmp_path / "data" / "mnist" / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    for name in ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"):
-        os.mkfifo(raw / name)
+    unpacked = tmp_path / "cache" / "mnist" / "MNIST" / "raw"
+    unpacked.mkdir(parents=True)
+    for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"):
+        os.mkfifo(unpacked / name)
     hanging = {"method": "base", "name": "hanging", "dataset": {"name": "mnist"}}
     place = place_of(
         tmp_path,
@@ -255,7 +256,7 @@ def test_a_trial_that_hangs_fails_with_the_place_and_the_others_finish(
         resources={"timeout_s": 30.0, "max_concurrent": 2},
     )
     conductor = place.conductor()
-    data = replace(place.surroundings.data, root=tmp_path / "data")
+    data = DataFolders(root=tmp_path, cache=tmp_path / "cache")
     run_on_ray(conductor, replace(place.surroundings, address=ray_address, data=data))
     found = {str(entry.key): entry for entry in conductor.entries()}
     assert found["quick/final/0"].state == "COMPLETE"

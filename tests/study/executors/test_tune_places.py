@@ -37,6 +37,8 @@ class FakeController:
 
 def chosen(controller: FakeController, turn: FakeTurn) -> int | None:
     keeper = PlaceKeeper(FIFOScheduler(), turn)  # type: ignore[arg-type,no-untyped-call]
+    for each in controller.get_trials():
+        keeper.on_trial_add(controller, each)  # type: ignore[arg-type]
     trial = keeper.choose_trial_to_run(controller)  # type: ignore[arg-type]
     return None if trial is None else trial.n  # type: ignore[attr-defined,no-any-return]
 
@@ -68,12 +70,30 @@ def test_the_process_of_a_trial_that_ended_is_kept_only_while_its_place_is_the_s
     assert list(controller._actor_cache.flush_cached_objects()) == ["a process"] * keeps
 
 
-def test_a_ray_of_the_study_s_own_is_left_as_it_is():
+def test_on_a_ray_of_the_study_s_own_all_places_begin_together_and_processes_are_tune_s():
     controller = FakeController(Trial.RUNNING, Trial.PENDING, Trial.PENDING)
     controller._actor_cache.cache_object("a place", "a process")
-    assert chosen(controller, FakeTurn(is_shared=False, limit=None)) == 1
-    assert controller.max_pending == 1
+    assert chosen(controller, FakeTurn(is_shared=False, limit=2)) == 2
+    assert controller.max_pending == 2
     assert list(controller._actor_cache.flush_cached_objects()) == []
+
+
+def test_a_trial_that_begins_again_is_the_newest_and_those_that_ended_are_not_looked_at_again():
+    controller = FakeController(Trial.PENDING, Trial.PENDING)
+    keeper = PlaceKeeper(FIFOScheduler(), FakeTurn())  # type: ignore[arg-type,no-untyped-call]
+    first, second = controller.trials
+    for trial in (first, second):
+        keeper.on_trial_add(controller, trial)  # type: ignore[arg-type]
+    assert keeper.choose_trial_to_run(controller) is first  # type: ignore[arg-type]
+    first.status = Trial.RUNNING
+    assert keeper.choose_trial_to_run(controller) is second  # type: ignore[arg-type]
+    # Its process was lost.
+    first.status = Trial.PENDING
+    keeper.on_trial_add(controller, first)  # type: ignore[arg-type]
+    assert keeper.choose_trial_to_run(controller) is second  # type: ignore[arg-type]
+    second.status = Trial.TERMINATED
+    assert keeper.choose_trial_to_run(controller) is first  # type: ignore[arg-type]
+    assert keeper._begun == [first]
 
 
 def test_tune_still_has_what_is_set_here():

@@ -85,6 +85,32 @@ def test_whoever_asks_while_the_thread_is_behind_goes_on_at_once() -> None:
     assert (slow.result(), second.result()) == (True, "done")
 
 
+def test_nobody_waits_for_what_is_posted_and_whoever_submits_waits_for_all_of_it() -> None:
+    gate, done = threading.Event(), []
+    clerk = Clerk(patience_s=PATIENT_S)
+
+    def slow(number: int) -> None:
+        gate.wait()
+        done.append(number)
+
+    posted = [clerk.post(lambda number=number: slow(number)) for number in range(3)]
+    assert not any(future.done() for future in posted)
+    gate.set()
+    # Posted jobs alone do not make the thread late.
+    assert clerk.submit(lambda: list(done)).result() == [0, 1, 2]
+
+
+def test_an_error_of_a_posted_job_is_raised_to_whoever_comes_next() -> None:
+    def wrong() -> None:
+        raise ValueError("a mistake of ours")
+
+    clerk = Clerk(patience_s=PATIENT_S)
+    clerk.post(wrong).exception(PATIENT_S)
+    for give in (clerk.post, clerk.submit):
+        with pytest.raises(ValueError, match="a mistake of ours"):
+            give(lambda: None)
+
+
 def test_an_error_that_is_no_outage_is_raised_to_whoever_asks_and_to_all_after_him() -> None:
     def wrong() -> None:
         raise ValueError("a mistake of ours")

@@ -11,15 +11,17 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
 
 from search_spaces import FloatDimension, IntDimension, Saltelli, Sobol, Space, design_points
+from search_spaces.optuna_space import suggest
 from study.errors import StoreError
 from study.store.ends import End
 from study.store.folder import TrialKey
-from study.store.ledger import DesignSettings, SamplerSettings, sqlite_url
+from study.store.ledger import DesignSettings, Entry, SamplerSettings, sqlite_url
 from tests.study.by_hand import HandLedger
 from tests.study.simulated import empty_database
 
@@ -220,19 +222,66 @@ class Killed(BaseException):
     """Stands for SIGKILL."""
 
 
-@pytest.mark.parametrize(
+EVERY = pytest.mark.parametrize(
     "settings", [TPE, RANDOM, SOBOL, SALTELLI], ids=["tpe", "random", "sobol", "saltelli"]
 )
-@pytest.mark.parametrize("write", range(5))
-def test_a_process_killed_while_it_asked_leaves_no_trial_without_its_whole_point(
-    url: str, write: int, settings: SamplerSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+
+
+def begun(url: str, settings: SamplerSettings) -> tuple[HandLedger, Entry]:
+    """Give a ledger with two trials, and what an undisturbed one gives as the third."""
     whole, ledger = open_ledger(url, "whole"), open_ledger(url)
     for each in (whole, ledger):
         # The second trial of TPE is drawn at random, and the third from its model.
         for number in range(2):
             each.complete(each.ask_next("a", SPACE, settings).key, 0.5 + number)
-    undisturbed = whole.ask_next("a", SPACE, settings)
+    return ledger, whole.ask_next("a", SPACE, settings)
+
+
+def assert_gives_the_third(url: str, settings: SamplerSettings, undisturbed: Entry) -> None:
+    entry = open_ledger(url).ask("a", 2, SPACE, settings)
+    assert entry.key.number == 2
+    assert entry.params == undisturbed.params
+    assert open_ledger(url).entries("a", "search")[2] == entry
+    assert len(optuna.load_study(study_name="tiny/a/search", storage=url).trials) == 3
+
+
+@EVERY
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_process_killed_while_it_asked_leaves_a_trial_with_its_whole_point_or_none(
+    url: str, when: str, settings: SamplerSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, undisturbed = begun(url, settings)
+    create = optuna.storages.RDBStorage._create_new_trial
+
+    def dying(*args: Any) -> None:  # noqa: ANN401 (Optuna's)
+        if when == "after":
+            create(*args)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(optuna.storages.RDBStorage, "_create_new_trial", dying)
+        with pytest.raises(Killed):
+            ledger.ask_next("a", SPACE, settings)
+    left = open_ledger(url).entries("a", "search")
+    assert [e.state for e in left] == ["COMPLETE"] * 2 + ["RUNNING"] * (when == "after")
+    # A process that lived on, because its database was away, asks again too.
+    assert ledger.ask("a", 2, SPACE, settings).params == undisturbed.params
+    assert_gives_the_third(url, settings, undisturbed)
+
+
+def ask_in_parts(study: optuna.Study) -> None:
+    trial = study.ask()
+    suggest(trial, SPACE)
+    trial.set_user_attr("replicas", None)
+
+
+@EVERY
+@pytest.mark.parametrize("write", range(5))
+def test_a_trial_that_an_earlier_version_asked_for_in_part_is_given_the_rest(
+    url: str, write: int, settings: SamplerSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first versions stored a trial, each parameter and each note one after the other."""
+    _, undisturbed = begun(url, settings)
     left = write
 
     def dying(call: Callable[..., object]) -> Callable[..., object]:
@@ -245,19 +294,37 @@ def test_a_process_killed_while_it_asked_leaves_no_trial_without_its_whole_point
 
         return wrapper
 
+    study = optuna.load_study(
+        study_name="tiny/a/search", storage=url, sampler=settings.proposer(SPACE, 2)
+    )
     storage = optuna.storages.RDBStorage
     with monkeypatch.context() as patch:
         for name in ("_create_new_trial", "_set_trial_param", "set_trial_user_attr"):
             patch.setattr(storage, name, dying(getattr(storage, name)))
         with pytest.raises(Killed):
-            ledger.ask_next("a", SPACE, settings)
-    again = open_ledger(url)
-    assert [e.state for e in again.entries("a", "search")] == ["COMPLETE"] * 2
-    entry = again.ask_next("a", SPACE, settings)
-    assert entry.key.number == 2
-    assert entry.params == undisturbed.params
-    assert again.entries("a", "search")[2] == entry
-    assert len(optuna.load_study(study_name="tiny/a/search", storage=url).trials) == 3
+            ask_in_parts(study)
+    assert [e.state for e in open_ledger(url).entries("a", "search")] == ["COMPLETE"] * 2
+    assert_gives_the_third(url, settings, undisturbed)
+
+
+def test_a_trial_that_somebody_else_adds_meanwhile_is_an_error(url: str) -> None:
+    ledger = open_ledger(url)
+    ledger.ask("a", 0, SPACE, TPE)
+    optuna.load_study(study_name="tiny/a/search", storage=url).ask()
+    with pytest.raises(StoreError) as refused:
+        ledger.ask("a", 1, SPACE, TPE)
+    assert str(refused.value) == (
+        "the next trial of tiny/a/search in the Optuna database must be number 1, but was 2: "
+        "another process adds trials to it; end that one, and begin the study under another name."
+    )
+
+
+def test_an_end_that_another_process_told_first_is_kept(url: str) -> None:
+    ledger = open_ledger(url)
+    key = ledger.ask("a", 0, SPACE, TPE).key
+    open_ledger(url).complete(key, 0.25)
+    ledger.fail(key, "too late")
+    assert (ledger.entry(key).state, ledger.entry(key).value) == ("COMPLETE", 0.25)
 
 
 def test_asking_for_the_same_number_again_gives_the_trial_that_is_there(url: str) -> None:
@@ -282,9 +349,9 @@ def test_a_process_killed_while_it_told_may_tell_again(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(optuna.Study, "tell", die)
+        patch.setattr(optuna.storages.RDBStorage, "_set_trial_value_without_commit", die)
         with pytest.raises(Killed):
-            ledger.fail(key, "a reason")
+            ledger.complete(key, 0.75)
     again = open_ledger(url)
     running = again.entry(key)
     assert (running.state, running.reason, running.finished_ms) == ("RUNNING", None, None)

@@ -15,8 +15,9 @@ from tests.study.survival.whole import (
 
 # Where, before or after, and at which call the driver dies.
 DEATHS = [
-    # In the middle of asking: the trial is in the database, its point not wholly.
-    ("optuna.storages:RDBStorage._set_trial_param", "before", 3),
+    # In the middle of asking: the point is drawn and not stored, and stored without an answer.
+    ("optuna.storages:RDBStorage._create_new_trial", "before", 2),
+    ("optuna.storages:RDBStorage._create_new_trial", "after", 1),
     # After the line of a report, before its database.
     ("study.store.ledger:Ledger.report", "before", 2),
     # In the middle of any file that must be durable: checkpoints, reports, attempts, ends.
@@ -26,7 +27,8 @@ DEATHS = [
     # Between the last report of a trial and its end, and between its end and the tell.
     ("study.conductor:write_end", "before", 1),
     ("study.conductor:write_end", "after", 1),
-    ("optuna:Study.tell", "before", 1),
+    ("study.store.ledger:end_trial", "before", 1),
+    ("study.store.ledger:end_trial", "after", 1),
 ]
 
 

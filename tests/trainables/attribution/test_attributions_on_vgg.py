@@ -12,6 +12,7 @@ from trainables.attribution import ATTRIBUTIONS, AttributionConfig
 from trainables.batch import Batch
 from trainables.datasets import Digits
 from trainables.decoding import decode, encode
+from trainables.draws import Draws
 from trainables.errors import ConfigError
 from trainables.methods.challenger import Challenger
 from trainables.models import Vgg11
@@ -51,9 +52,9 @@ def test_challenger_perturbs_with_it(name, model, digits):
     states = torch.get_rng_state(), np.random.get_state()[1].copy()
 
     def perturb() -> Batch:
-        generator = torch.Generator().manual_seed(0)
+        source = Draws.of(torch.Generator().manual_seed(0))
         return method.perturb(
-            model, Batch(inputs=digits.train.inputs, targets=digits.train.targets), generator
+            model, Batch(inputs=digits.train.inputs, targets=digits.train.targets), source
         )
 
     batch = perturb()

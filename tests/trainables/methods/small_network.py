@@ -9,12 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from tests.oracles import challenger as oracle
+from trainables.draws import Draws
 
 N_CLASSES = 4
 
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def seeded(seed: int = 0) -> Draws:
+    return Draws.of(generator(seed))
 
 
 def network() -> nn.Sequential:

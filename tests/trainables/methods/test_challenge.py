@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.trainables.methods.small_network import seeded
 from trainables.batch import Batch
 from trainables.errors import ConfigError
 from trainables.methods.challenge import (
@@ -77,7 +78,7 @@ def test_whole_numbers_of_samples_are_met_exactly(data, batch):
 
 def test_the_highest_or_the_lowest_relevances_are_selected_per_sample():
     relevance = torch.randn(200, 2, 3, 4)
-    found = select_features(relevance, 5, generator()).indices.numpy()
+    found = select_features(relevance, 5, seeded()).indices.numpy()
     order = np.argsort(relevance.flatten(1).numpy(), axis=1)
     sides = []
     for row, ranked in zip(found, order, strict=True):
@@ -90,20 +91,20 @@ def test_the_highest_or_the_lowest_relevances_are_selected_per_sample():
 
 def test_the_coin_below_one_half_takes_the_highest():
     relevance = torch.arange(6.0).reshape(1, 1, 6).expand(50, 1, 6)
-    found = select_features(relevance, 2, generator(3)).indices
+    found = select_features(relevance, 2, seeded(3)).indices
     coins = torch.rand(50, 1, generator=generator(3)).squeeze(1)
     for row, coin in zip(found.tolist(), coins.tolist(), strict=True):
         assert sorted(row) == ([4, 5] if coin < 0.5 else [0, 1])
 
 
 def test_selecting_all_features_selects_each_once():
-    found = select_features(torch.randn(4, 1, 9), 9, generator()).indices
+    found = select_features(torch.randn(4, 1, 9), 9, seeded()).indices
     assert found.sort(1).values.tolist() == [list(range(9))] * 4
 
 
 def test_random_features_are_distinct_and_uniform():
     inputs = torch.zeros(4000, 2, 5)
-    found = random_features(unlabelled(inputs), 3, generator()).indices
+    found = random_features(unlabelled(inputs), 3, seeded()).indices
     assert found.shape == (4000, 3)
     assert all(len(set(row)) == 3 for row in found.tolist())
     counts = torch.bincount(found.flatten(), minlength=10)
@@ -115,7 +116,7 @@ def test_random_features_ignore_the_values_and_follow_the_generator():
     inputs = torch.randn(8, 1, 20)
 
     def draw(values, seed: int) -> torch.Tensor:
-        return random_features(unlabelled(values), 4, generator(seed)).indices
+        return random_features(unlabelled(values), 4, seeded(seed)).indices
 
     first = draw(inputs, 1)
     assert torch.equal(first, draw(-5 * inputs, 1))

@@ -8,6 +8,7 @@ from torch import nn
 
 from tests.oracles import challenger as oracle
 from tests.trainables.builders import Flat
+from tests.trainables.methods.small_network import seeded
 from trainables.attribution import EpsilonLrp, InputXGradient
 from trainables.batch import Batch
 from trainables.datasets import Digits
@@ -104,7 +105,7 @@ def test_it_is_algorithm_1_of_the_paper(name, seed):
     expected = oracle.perturb(layers, inputs.flatten(1).tolist(), labels, settings, draws)
     expected_layers, expected_loss = oracle.training_step(layers, expected, labels, 0.1)
 
-    changed = method.perturb(model, Batch(inputs=inputs, targets=targets), generator(seed))
+    changed = method.perturb(model, Batch(inputs=inputs, targets=targets), seeded(seed))
     optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
     loss = nn.functional.cross_entropy(model(changed.inputs), changed.targets)
     loss.backward()
@@ -125,7 +126,7 @@ def test_the_twin_is_no_copy_of_its_inputs():
     model = network()
     inputs, targets = batch()
     method = METHODS["paper"]
-    changed = method.perturb(model, Batch(inputs=inputs, targets=targets), generator())
+    changed = method.perturb(model, Batch(inputs=inputs, targets=targets), seeded())
     differs = (changed.inputs != inputs).flatten(1).sum(1)
     assert differs.tolist() == [9] * 4 + [0] * 7
 
@@ -136,7 +137,7 @@ def test_parts_a_and_b_go_down_and_up_and_the_rest_is_bit_identical():
     before = inputs.clone()
     labels = targets.clone()
     changed = Challenger(top_k=2, n_features=3, alpha=0.5, beta=0.25).perturb(
-        model, Batch(inputs=inputs, targets=targets), generator()
+        model, Batch(inputs=inputs, targets=targets), seeded()
     )
     steps = (changed.inputs - inputs).flatten(1)
     assert (steps[:4].min(1).values + 0.5).abs().max() < 1e-12
@@ -154,7 +155,7 @@ def test_only_challenged_samples_are_attributed():
     model.register_forward_hook(lambda _module, _inputs, output: rows.append(len(output)))
     inputs, targets = batch(11)
     Challenger(top_k=2, n_features=3).perturb(
-        model, Batch(inputs=inputs, targets=targets), generator()
+        model, Batch(inputs=inputs, targets=targets), seeded()
     )
     assert rows == [4]
 
@@ -163,9 +164,7 @@ def test_a_batch_too_small_for_its_parts_is_left_alone_without_a_forward_pass():
     model = network()
     model.register_forward_hook(lambda *_: pytest.fail("attributed for nothing"))
     inputs, targets = batch(3)
-    changed = Challenger(top_k=2).perturb(
-        model, Batch(inputs=inputs, targets=targets), generator()
-    )
+    changed = Challenger(top_k=2).perturb(model, Batch(inputs=inputs, targets=targets), seeded())
     assert torch.equal(changed.inputs, inputs)
     assert torch.equal(changed.targets, targets)
 
@@ -185,7 +184,7 @@ class Recorder:
         # Features are all positive: the highest relevance is the explained class's feature;
         # where the coin takes the lowest, a zero is taken, so only the former are kept.
         changed = method.perturb(
-            self.model, Batch(inputs=self.inputs, targets=self.targets), generator(seed)
+            self.model, Batch(inputs=self.inputs, targets=self.targets), seeded(seed)
         )
         source = generator(seed)
         parts = 200
@@ -233,7 +232,7 @@ def test_rank_or_label_by_a_coin_flip_if_asked():
 def test_clipping_bounds_challenged_samples():
     inputs, targets = batch(16)
     method = Challenger(top_k=2, n_features=3, clip=(-1.0, 1.0))
-    changed = method.perturb(network(), Batch(inputs=inputs, targets=targets), generator()).inputs
+    changed = method.perturb(network(), Batch(inputs=inputs, targets=targets), seeded()).inputs
     assert changed[:8].abs().max() == 1
     assert torch.equal(changed[8:], inputs[8:])
 
@@ -275,11 +274,11 @@ def test_with_mixup_the_challenged_batch_is_mixed():
     model = network()
     inputs, targets = batch()
     plain = Challenger(top_k=2, n_features=3)
-    source = generator(4)
+    source = seeded(4)
     challenged = plain.perturb(model, Batch(inputs=inputs, targets=targets), source)
     expected = Mixup(concentration=0.4).perturb(model, challenged, source)
     mixed = replace(plain, mixup=Mixup(concentration=0.4)).perturb(
-        model, Batch(inputs=inputs, targets=targets), generator(4)
+        model, Batch(inputs=inputs, targets=targets), seeded(4)
     )
     assert torch.equal(mixed.inputs, expected.inputs)
     assert torch.equal(mixed.targets, expected.targets)

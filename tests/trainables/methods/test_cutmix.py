@@ -12,9 +12,9 @@ from tests.trainables.methods.small_network import (
     N_CLASSES,
     batch,
     counted,
-    generator,
     multi_labels,
     network,
+    seeded,
 )
 from trainables.batch import Batch
 from trainables.datasets import Digits
@@ -33,9 +33,7 @@ def perturbed(method: Cutmix, seed: int, inputs: torch.Tensor) -> tuple[torch.Te
     count = len(inputs)
     with torch.random.fork_rng(devices=[]):
         model = Flat(torch.zeros(count, inputs[0].numel()))
-    found = method.perturb(
-        model, Batch(inputs=inputs, targets=torch.arange(count)), generator(seed)
-    )
+    found = method.perturb(model, Batch(inputs=inputs, targets=torch.arange(count)), seeded(seed))
     return found.inputs, found.targets
 
 
@@ -55,14 +53,14 @@ class TorchvisionCutMix(v2.CutMix):
 def test_it_is_torchvisions_for_the_same_box_and_pairs(seed, is_multi_label):
     inputs, labels = batch()
     labels = multi_labels() if is_multi_label else labels
-    found = Cutmix().perturb(network(), Batch(inputs=inputs, targets=labels), generator(seed))
+    found = Cutmix().perturb(network(), Batch(inputs=inputs, targets=labels), seeded(seed))
     # Draws that do not depend on the values: which pixels came from whom is read off numbers.
     marked = (
         Cutmix()
         .perturb(
             network(),
             Batch(inputs=numbered(11, 6, 6).double(), targets=torch.zeros(11).long()),
-            generator(seed),
+            seeded(seed),
         )
         .inputs[:, 0]
     )
@@ -134,7 +132,7 @@ def test_it_costs_no_pass(monkeypatch):
     model = network()
     inputs, targets = batch()
     passes = counted(model, monkeypatch)
-    Cutmix().perturb(model, Batch(inputs=inputs, targets=targets), generator())
+    Cutmix().perturb(model, Batch(inputs=inputs, targets=targets), seeded())
     assert (passes.forward, passes.backward) == ([], [])
 
 

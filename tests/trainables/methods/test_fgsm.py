@@ -9,9 +9,9 @@ from tests.trainables.builders import Flat, conv_inputs, conv_net
 from tests.trainables.methods.small_network import (
     batch,
     counted,
-    generator,
     multi_labels,
     network,
+    seeded,
     twin,
 )
 from trainables.batch import Batch
@@ -27,7 +27,7 @@ def test_it_is_the_sign_of_the_loss_gradient_of_the_slow_twin(split, is_multi_la
     inputs, labels = batch()
     labels = multi_labels() if is_multi_label else labels
     changed = Fgsm(budget=0.3, split=split).perturb(
-        model, Batch(inputs=inputs, targets=labels), generator()
+        model, Batch(inputs=inputs, targets=labels), seeded()
     )
     layers, count = twin(model), int(11 * split)
     samples = zip(inputs[:count].flatten(1).tolist(), labels.tolist(), strict=False)
@@ -42,7 +42,7 @@ def test_every_feature_with_a_gradient_moves_by_the_budget_up_the_loss():
     inputs, targets = batch()
     changed = (
         Fgsm(budget=0.01, split=1.0)
-        .perturb(model, Batch(inputs=inputs, targets=targets), generator())
+        .perturb(model, Batch(inputs=inputs, targets=targets), seeded())
         .inputs
     )
     steps = (changed - inputs).abs()
@@ -59,7 +59,7 @@ def test_a_feature_without_gradient_stays():
     inputs = torch.ones(2, 1, 3)
     method = Fgsm(budget=0.5, split=1.0)
     changed = method.perturb(
-        model, Batch(inputs=inputs, targets=torch.tensor([0, 1])), generator()
+        model, Batch(inputs=inputs, targets=torch.tensor([0, 1])), seeded()
     ).inputs
     assert changed.tolist() == [[[0.5, 1.0, 1.5]], [[1.5, 1.0, 0.5]]]
 
@@ -69,7 +69,7 @@ def test_inputs_of_any_shape_are_attacked(shape):
     inputs = torch.randn(4, *shape)
     model = nn.Sequential(nn.Flatten(), nn.Linear(inputs[0].numel(), 3))
     changed = Fgsm(budget=0.25).perturb(
-        model, Batch(inputs=inputs, targets=torch.tensor([0, 1, 2, 0])), generator()
+        model, Batch(inputs=inputs, targets=torch.tensor([0, 1, 2, 0])), seeded()
     )
     assert ((changed.inputs - inputs).abs()[:2] - 0.25).abs().max() < 1e-6
     assert torch.equal(changed.inputs[2:], inputs[2:])
@@ -78,7 +78,7 @@ def test_inputs_of_any_shape_are_attacked(shape):
 def test_only_attacked_samples_are_clipped():
     inputs, targets = batch()
     method = Fgsm(budget=0.3, clip=(-0.5, 0.5))
-    changed = method.perturb(network(), Batch(inputs=inputs, targets=targets), generator()).inputs
+    changed = method.perturb(network(), Batch(inputs=inputs, targets=targets), seeded()).inputs
     assert changed[:5].abs().max() == 0.5
     assert torch.equal(changed[5:], inputs[5:])
 
@@ -87,7 +87,7 @@ def test_it_costs_one_forward_and_one_input_only_backward_of_the_attacked(monkey
     model = network()
     inputs, targets = batch()
     passes = counted(model, monkeypatch)
-    Fgsm(split=0.5).perturb(model, Batch(inputs=inputs, targets=targets), generator())
+    Fgsm(split=0.5).perturb(model, Batch(inputs=inputs, targets=targets), seeded())
     assert passes.forward == [5]
     assert passes.backward == [True]
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -97,9 +97,7 @@ def test_a_batch_too_small_for_its_share_is_left_alone_without_a_pass(monkeypatc
     model = network()
     inputs, targets = batch(1)
     passes = counted(model, monkeypatch)
-    assert (
-        Fgsm().perturb(model, Batch(inputs=inputs, targets=targets), generator()).inputs is inputs
-    )
+    assert Fgsm().perturb(model, Batch(inputs=inputs, targets=targets), seeded()).inputs is inputs
     assert passes.forward == []
 
 
@@ -108,10 +106,10 @@ def test_the_model_keeps_its_mode_and_batch_statistics_and_samples_their_indepen
     before = {key: value.clone() for key, value in model.state_dict().items()}
     inputs, targets = conv_inputs(6), torch.arange(6) % 5
     method = Fgsm(split=1.0)
-    together = method.perturb(model, Batch(inputs=inputs, targets=targets), generator()).inputs
+    together = method.perturb(model, Batch(inputs=inputs, targets=targets), seeded()).inputs
     alone = [
         method.perturb(
-            model, Batch(inputs=inputs[i : i + 1], targets=targets[i : i + 1]), generator()
+            model, Batch(inputs=inputs[i : i + 1], targets=targets[i : i + 1]), seeded()
         ).inputs
         for i in range(6)
     ]

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.trainables.builders import trial
+from tests.trainables.methods.small_network import seeded
 from trainables.batch import Batch
 from trainables.datasets import Digits
 from trainables.loop import run_epoch, start
@@ -44,10 +45,10 @@ def one_epoch(name: str, digits, seed: int):
 
 def perturb(name: str, digits, seed: int):
     model = start(trial(name), Digits().info, 0, CPU).model
-    generator = torch.Generator().manual_seed(seed)
+    source = seeded(seed)
     train = digits.train
     return METHODS[name]().perturb(
-        model, Batch(inputs=train.inputs, targets=train.targets), generator
+        model, Batch(inputs=train.inputs, targets=train.targets), source
     )
 
 
@@ -115,9 +116,9 @@ def test_perturbing_keeps_shape_kind_device_and_the_given_batch(name, digits):
 def test_perturbing_leaves_the_model_in_its_mode_and_unchanged(name, digits):
     model = start(trial(name), Digits().info, 0, CPU).model.train()
     before = copy.deepcopy(model.state_dict())
-    generator = torch.Generator().manual_seed(0)
+    source = seeded()
     METHODS[name]().perturb(
-        model, Batch(inputs=digits.train.inputs, targets=digits.train.targets), generator
+        model, Batch(inputs=digits.train.inputs, targets=digits.train.targets), source
     )
     assert all(module.training for module in model.modules())
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())

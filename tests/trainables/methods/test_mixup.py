@@ -9,22 +9,22 @@ from tests.trainables.methods.small_network import (
     N_CLASSES,
     batch,
     counted,
-    generator,
     multi_labels,
     network,
+    seeded,
 )
 from trainables.batch import Batch
 from trainables.datasets import Digits
 from trainables.errors import ConfigError
 from trainables.methods import Mixup
-from trainables.methods.mixing import draw_pairs, symmetric_beta
+from trainables.methods.mixing import symmetric_beta
 
 
 def replicated_draws(method: Mixup, count: int, seed: int) -> tuple[float, torch.Tensor]:
     """Draw as the method documents it: λ first, then the permutation."""
-    source = generator(seed)
+    source = seeded(seed)
     share = symmetric_beta(method.concentration, 1, source)
-    return float(share), draw_pairs(count, source, torch.device("cpu"))
+    return float(share), source.permutation(count)
 
 
 class TorchvisionMixUp(v2.MixUp):
@@ -44,7 +44,7 @@ def test_it_is_torchvisions_for_the_same_share_and_pairs(seed, is_multi_label):
     method = Mixup(concentration=0.7)
     inputs, labels = batch()
     labels = multi_labels() if is_multi_label else labels
-    found = method.perturb(network(), Batch(inputs=inputs, targets=labels), generator(seed))
+    found = method.perturb(network(), Batch(inputs=inputs, targets=labels), seeded(seed))
     share, pairs = replicated_draws(method, 11, seed)
     for i, partner in enumerate(pairs.tolist()):
         two, of_two = inputs[[partner, i]], labels[[partner, i]]
@@ -56,7 +56,7 @@ def test_it_is_torchvisions_for_the_same_share_and_pairs(seed, is_multi_label):
 def test_probabilities_sum_to_one_and_give_the_average_of_both_losses():
     method, model = Mixup(concentration=1.0), network()
     inputs, targets = batch()
-    found = method.perturb(model, Batch(inputs=inputs, targets=targets), generator(5))
+    found = method.perturb(model, Batch(inputs=inputs, targets=targets), seeded(5))
     share, pairs = replicated_draws(method, 11, 5)
     assert found.targets.sum(1).tolist() == pytest.approx([1.0] * 11, abs=1e-15)
     logits = model(found.inputs).detach()
@@ -68,9 +68,7 @@ def test_probabilities_sum_to_one_and_give_the_average_of_both_losses():
 def test_multi_labels_are_mixed_as_they_are_whatever_the_model():
     inputs, labels = batch()[0], multi_labels()
     method = Mixup(concentration=1.0)
-    found = method.perturb(
-        nn.Identity(), Batch(inputs=inputs, targets=labels), generator(2)
-    ).targets
+    found = method.perturb(nn.Identity(), Batch(inputs=inputs, targets=labels), seeded(2)).targets
     share, pairs = replicated_draws(method, 11, 2)
     assert (found - (share * labels + (1 - share) * labels[pairs])).abs().max() < 1e-15
 
@@ -80,7 +78,7 @@ def test_inputs_of_any_shape_are_mixed(shape):
     inputs = torch.randn(4, *shape)
     model = nn.Sequential(nn.Flatten(), nn.Linear(inputs[0].numel(), 3))
     found = Mixup().perturb(
-        model, Batch(inputs=inputs, targets=torch.tensor([0, 1, 2, 0])), generator()
+        model, Batch(inputs=inputs, targets=torch.tensor([0, 1, 2, 0])), seeded()
     )
     share, pairs = replicated_draws(Mixup(), 4, 0)
     assert (found.inputs - (share * inputs + (1 - share) * inputs[pairs])).abs().max() < 1e-6
@@ -90,14 +88,14 @@ def test_inputs_of_any_shape_are_mixed(shape):
 def test_targets_too_are_a_function_of_the_generator_alone():
     inputs, targets = batch()
     state = torch.get_rng_state()
-    first = Mixup().perturb(network(), Batch(inputs=inputs, targets=targets), generator(1)).targets
+    first = Mixup().perturb(network(), Batch(inputs=inputs, targets=targets), seeded(1)).targets
     torch.manual_seed(4)
     assert torch.equal(
-        Mixup().perturb(network(), Batch(inputs=inputs, targets=targets), generator(1)).targets,
+        Mixup().perturb(network(), Batch(inputs=inputs, targets=targets), seeded(1)).targets,
         first,
     )
     torch.set_rng_state(state)
-    other = Mixup().perturb(network(), Batch(inputs=inputs, targets=targets), generator(2)).targets
+    other = Mixup().perturb(network(), Batch(inputs=inputs, targets=targets), seeded(2)).targets
     assert not torch.equal(other, first)
 
 
@@ -105,7 +103,7 @@ def test_it_costs_no_pass(monkeypatch):
     model = network()
     inputs, targets = batch()
     passes = counted(model, monkeypatch)
-    Mixup().perturb(model, Batch(inputs=inputs, targets=targets), generator())
+    Mixup().perturb(model, Batch(inputs=inputs, targets=targets), seeded())
     assert (passes.forward, passes.backward) == ([], [])
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.trainables.methods.small_network import seeded
 from trainables.batch import Batch
 from trainables.datasets import DatasetInfo, TokenSamples
 from trainables.errors import ConfigError
@@ -66,7 +67,7 @@ def test_a_method_takes_texts_or_says_that_it_does_not(name):
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("name", sorted(set(TAKES_TEXT) - {"mixup"}))
 def test_padding_is_never_changed(name, seed, batch, model):
-    result = METHODS[name]().perturb(model, batch, generator(seed))
+    result = METHODS[name]().perturb(model, batch, seeded(seed))
     assert not changed(batch, result)[~batch.feature_mask].any()
     assert result.inputs.isfinite().all()
     assert torch.equal(result.occupied, batch.occupied)
@@ -75,12 +76,12 @@ def test_padding_is_never_changed(name, seed, batch, model):
 @pytest.mark.parametrize("name", sorted({*TAKES_TEXT} - {"base", "base_finetune"}))
 def test_a_method_does_something_to_these_texts(name, batch, model):
     # Else the test above would hold for a method that does nothing.
-    result = METHODS[name]().perturb(model, batch, generator())
+    result = METHODS[name]().perturb(model, batch, seeded())
     assert changed(batch, result).any() or result.extra_loss is not None
 
 
 def test_mixup_mixes_whole_texts(batch, model):
-    result = METHODS["mixup"](concentration=1e6).perturb(model, batch, generator())
+    result = METHODS["mixup"](concentration=1e6).perturb(model, batch, seeded())
     # λ is 0.5 all but exactly, so that a text is longer where its partner was.
     assert changed(batch, result)[~batch.feature_mask].any()
 
@@ -93,8 +94,8 @@ def test_the_masked_texts_of_saliency_guided_training_keep_their_padding(seed, b
             return model(inputs)
 
     recorder = Recorder()
-    result = METHODS["saliency_guided"](masked_share=0.5).perturb(model, batch, generator(seed))
-    loss = result.extra_loss(recorder, model(batch.inputs))
+    result = METHODS["saliency_guided"](masked_share=0.5).perturb(model, batch, seeded(seed))
+    loss = result.extra_loss(recorder, model(batch.inputs)).mean()
     assert loss.isfinite()
     masked = recorder.seen.flatten(1) != batch.inputs.flatten(1)
     assert not masked[~batch.feature_mask].any()
@@ -105,7 +106,7 @@ def test_the_masked_texts_of_saliency_guided_training_keep_their_padding(seed, b
 @pytest.mark.parametrize("name", sorted(CHALLENGES))
 def test_a_share_is_one_of_the_texts_own_features(name, share, batch, model):
     method = CHALLENGES[name](n_features=share, split=0.99, a_share=1.0)
-    counts = changed(batch, method.perturb(model, batch, generator())).sum(1)
+    counts = changed(batch, method.perturb(model, batch, seeded())).sum(1)
     own = own_features(batch)
     # 0.99 of eight are seven challenged texts.
     assert counts[:7].tolist() == [round(share * float(n)) for n in own[:7]]
@@ -117,7 +118,7 @@ def test_a_share_is_one_of_the_texts_own_features(name, share, batch, model):
 @pytest.mark.parametrize("name", sorted(CHALLENGES))
 def test_a_count_is_at_most_the_texts_own_features(name, count, batch, model):
     method = CHALLENGES[name](n_features=count, split=0.99, a_share=0.0)
-    counts = changed(batch, method.perturb(model, batch, generator())).sum(1)
+    counts = changed(batch, method.perturb(model, batch, seeded())).sum(1)
     own = own_features(batch)
     assert counts[:7].tolist() == own[:7].clamp(max=count).tolist()
     assert counts[7] == 0
@@ -125,7 +126,7 @@ def test_a_count_is_at_most_the_texts_own_features(name, count, batch, model):
 
 @pytest.mark.parametrize("name", sorted(CHALLENGES))
 def test_challenge_and_control_change_equally_many_features(name, batch, model):
-    result = CHALLENGES[name](n_features=0.1).perturb(model, batch, generator())
+    result = CHALLENGES[name](n_features=0.1).perturb(model, batch, seeded())
     expected = [round(0.1 * float(n)) for n in own_features(batch)[:4]]
     assert changed(batch, result).sum(1).tolist() == [*expected, 0, 0, 0, 0]
 
@@ -133,13 +134,13 @@ def test_challenge_and_control_change_equally_many_features(name, batch, model):
 def test_the_drop_rate_counts_positions_that_hold_anything(batch, model):
     # Plain dropout of whole words at a rate of 0.5.
     method = RelDrop(probability=1.0, mix=1.0, threshold=0.5)
-    result = method.perturb(model, batch, generator())
+    result = method.perturb(model, batch, seeded())
     words = (result.inputs != batch.inputs).any(1)
     rate = float(words.sum() / batch.occupied.sum())
     assert float(result.measures["drop_rate"]) == pytest.approx(rate)
     # Of all positions it is less than a sixth.
     assert rate == pytest.approx(0.5, abs=0.08)
     everything = RelDrop(probability=1.0, mix=1.0, threshold=0.0)
-    dropped = everything.perturb(model, batch, generator())
+    dropped = everything.perturb(model, batch, seeded())
     assert float(dropped.measures["drop_rate"]) == 1
     assert (dropped.inputs == 0).all()

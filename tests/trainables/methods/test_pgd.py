@@ -13,6 +13,7 @@ from tests.trainables.methods.small_network import (
     generator,
     multi_labels,
     network,
+    seeded,
     twin,
 )
 from trainables.batch import Batch
@@ -35,7 +36,7 @@ def test_it_climbs_as_the_slow_twin_does(name, is_multi_label):
     method, model = METHODS[name], network()
     inputs, labels = batch()
     labels = multi_labels() if is_multi_label else labels
-    changed = method.perturb(model, Batch(inputs=inputs, targets=labels), generator(3)).inputs
+    changed = method.perturb(model, Batch(inputs=inputs, targets=labels), seeded(3)).inputs
     layers, count = twin(model), int(11 * method.split)
     low, high = method.clip or (-math.inf, math.inf)
     starts = inputs[:count]
@@ -56,9 +57,9 @@ def test_one_whole_step_from_the_sample_is_fgsm():
     inputs, targets = batch()
     model = network()
     one = Pgd(budget=0.3, steps=1, step_size=1.0, start="sample")
-    found = one.perturb(model, Batch(inputs=inputs, targets=targets), generator()).inputs
+    found = one.perturb(model, Batch(inputs=inputs, targets=targets), seeded()).inputs
     expected = (
-        Fgsm(budget=0.3).perturb(model, Batch(inputs=inputs, targets=targets), generator()).inputs
+        Fgsm(budget=0.3).perturb(model, Batch(inputs=inputs, targets=targets), seeded()).inputs
     )
     assert (found - expected).abs().max() < 1e-15
 
@@ -68,12 +69,12 @@ def test_it_stays_within_the_budget_and_goes_higher_than_fgsm():
     inputs, targets = batch(200)
     pgd = (
         Pgd(budget=1.0, split=1.0)
-        .perturb(model, Batch(inputs=inputs, targets=targets), generator())
+        .perturb(model, Batch(inputs=inputs, targets=targets), seeded())
         .inputs
     )
     fgsm = (
         Fgsm(budget=1.0, split=1.0)
-        .perturb(model, Batch(inputs=inputs, targets=targets), generator())
+        .perturb(model, Batch(inputs=inputs, targets=targets), seeded())
         .inputs
     )
     assert (pgd - inputs).abs().max() < 1 + 1e-12
@@ -88,13 +89,13 @@ def test_the_start_is_drawn_from_the_whole_ball_by_the_generator_alone():
     nn.init.zeros_(model[1].weight)
     state = torch.get_rng_state()
     method = Pgd(budget=2.0, split=1.0)
-    starts = method.perturb(model, Batch(inputs=inputs, targets=targets), generator(1)).inputs
+    starts = method.perturb(model, Batch(inputs=inputs, targets=targets), seeded(1)).inputs
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(
-        starts, method.perturb(model, Batch(inputs=inputs, targets=targets), generator(1)).inputs
+        starts, method.perturb(model, Batch(inputs=inputs, targets=targets), seeded(1)).inputs
     )
     assert not torch.equal(
-        starts, method.perturb(model, Batch(inputs=inputs, targets=targets), generator(2)).inputs
+        starts, method.perturb(model, Batch(inputs=inputs, targets=targets), seeded(2)).inputs
     )
     # Uniform on [-2, 2]: its variance is 4/3, the mean of 4000 draws 0 ± 0.018.
     assert starts.abs().max() <= 2
@@ -108,7 +109,7 @@ def test_inputs_of_any_shape_are_attacked(shape):
     model = nn.Sequential(nn.Flatten(), nn.Linear(inputs[0].numel(), 3))
     changed = (
         Pgd()
-        .perturb(model, Batch(inputs=inputs, targets=torch.tensor([0, 1, 2, 0])), generator())
+        .perturb(model, Batch(inputs=inputs, targets=torch.tensor([0, 1, 2, 0])), seeded())
         .inputs
     )
     assert (changed[:2] != inputs[:2]).any()
@@ -119,7 +120,7 @@ def test_it_costs_as_many_passes_as_steps_over_the_attacked(monkeypatch):
     model = network()
     inputs, targets = batch()
     passes = counted(model, monkeypatch)
-    Pgd(steps=4).perturb(model, Batch(inputs=inputs, targets=targets), generator())
+    Pgd(steps=4).perturb(model, Batch(inputs=inputs, targets=targets), seeded())
     assert passes.forward == [5] * 4
     assert passes.backward == [True] * 4
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -129,9 +130,7 @@ def test_a_batch_too_small_for_its_share_is_left_alone_without_a_pass(monkeypatc
     model = network()
     inputs, targets = batch(1)
     passes = counted(model, monkeypatch)
-    assert (
-        Pgd().perturb(model, Batch(inputs=inputs, targets=targets), generator()).inputs is inputs
-    )
+    assert Pgd().perturb(model, Batch(inputs=inputs, targets=targets), seeded()).inputs is inputs
     assert passes.forward == []
 
 

@@ -4,14 +4,11 @@ import pytest
 import torch
 from torch import nn
 
+from tests.trainables.methods.small_network import seeded
 from trainables.batch import Batch
 from trainables.datasets import Digits
 from trainables.errors import ConfigError
 from trainables.methods import Random
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def perturbed(method: Random, count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -19,7 +16,7 @@ def perturbed(method: Random, count: int, seed: int = 0) -> tuple[torch.Tensor, 
     targets = torch.arange(count)
     model = nn.Identity()
     model.register_forward_hook(lambda *_: pytest.fail("the control asked the model"))
-    batch = method.perturb(model, Batch(inputs=inputs, targets=targets), generator(seed))
+    batch = method.perturb(model, Batch(inputs=inputs, targets=targets), seeded(seed))
     assert torch.equal(batch.targets, torch.arange(count))
     return inputs, batch.inputs
 

@@ -8,7 +8,7 @@ from scipy import stats
 from torch import nn
 from torchvision.transforms import v2
 
-from tests.trainables.methods.small_network import generator
+from tests.trainables.methods.small_network import seeded
 from trainables.batch import Batch
 from trainables.datasets import Digits
 from trainables.errors import ConfigError
@@ -21,7 +21,7 @@ def perturbed(method: RandomErasing, inputs: torch.Tensor, seed: int = 0):
     model = nn.Identity()
     model.register_forward_hook(lambda *_: pytest.fail("the control asked the model"))
     targets = torch.arange(len(inputs))
-    found = method.perturb(model, Batch(inputs=inputs, targets=targets), generator(seed))
+    found = method.perturb(model, Batch(inputs=inputs, targets=targets), seeded(seed))
     assert found.targets is targets
     return found
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
-from tests.trainables.methods.small_network import generator
+from tests.trainables.methods.small_network import seeded
 from trainables.datasets import Digits
 from trainables.errors import ConfigError
 from trainables.methods.rectangle import (
@@ -36,7 +36,7 @@ def test_the_pixels_between_the_edges_are_covered():
 def test_areas_are_uniform_and_aspect_ratios_log_uniform_within_their_ranges():
     size = RectangleSize(min_area=0.05, max_area=0.25, ratio=0.3)
     # A large image, so that rounding to pixels is small.
-    tall, wide = size.draw((5000,), (1000, 1000), generator())
+    tall, wide = size.draw((5000,), (1000, 1000), seeded())
     area = (tall * wide).double() / 1e6
     aspect = (tall / wide).double().log()
     assert stats.kstest(area.numpy(), stats.uniform(0.05, 0.2).cdf).pvalue > 0.01
@@ -50,24 +50,24 @@ def test_areas_are_uniform_and_aspect_ratios_log_uniform_within_their_ranges():
 def test_sides_are_rounded_to_the_nearest_pixel(area, side):
     # The square roots of 30, 31 and 36 are 5.48, 5.57 and 6.
     size = RectangleSize(min_area=area, max_area=area, ratio=1.0)
-    tall, wide = size.draw((3,), (10, 10), generator())
+    tall, wide = size.draw((3,), (10, 10), seeded())
     assert tall.tolist() == wide.tolist() == [side] * 3
 
 
 def test_a_rectangle_has_at_least_a_pixel():
     size = RectangleSize(min_area=1e-4, max_area=1e-3, ratio=0.5)
-    tall, wide = size.draw((100,), (4, 4), generator())
+    tall, wide = size.draw((100,), (4, 4), seeded())
     assert (tall == 1).all()
     assert (wide == 1).all()
 
 
 def test_integers_below_a_bound_are_uniform_and_none_is_below_zero():
-    drawn = draw_below(torch.full((5000,), 5), generator())
+    drawn = draw_below(torch.full((5000,), 5), seeded())
     counts = torch.bincount(drawn, minlength=5)
     # 1000 ± 28: five standard deviations.
     assert len(counts) == 5
     assert ((counts - 1000).abs() < 142).all()
-    assert draw_below(torch.tensor([1, 0, -3]), generator()).tolist() == [0, 0, 0]
+    assert draw_below(torch.tensor([1, 0, -3]), seeded()).tolist() == [0, 0, 0]
 
 
 def size(**changes: float) -> RectangleSize:

@@ -13,9 +13,9 @@ from tests.trainables.builders import Flat, conv_inputs, conv_net, trial
 from tests.trainables.methods.small_network import (
     batch,
     counted,
-    generator,
     multi_labels,
     network,
+    seeded,
 )
 from trainables.attribution import EpsilonLrp, InputXGradient
 from trainables.batch import Batch
@@ -31,7 +31,7 @@ ALWAYS = RelDrop(probability=1.0, fill=-7.0)
 
 def dropped(method: RelDrop, model: nn.Module, inputs, targets, seed: int = 0) -> torch.Tensor:
     """Give the dropped positions, and check that all of their channels are."""
-    found = method.perturb(model, Batch(inputs=inputs, targets=targets), generator(seed))
+    found = method.perturb(model, Batch(inputs=inputs, targets=targets), seeded(seed))
     changed = found.inputs == method.fill
     assert torch.equal(found.inputs[~changed], inputs[~changed])
     assert (changed == changed[:, :1]).all()
@@ -81,7 +81,7 @@ def test_the_pixel_variant_is_the_papers_mask_for_the_same_draws(mix, threshold)
     method = replace(ALWAYS, mix=mix, threshold=threshold)
     found = dropped(method, model, inputs, targets, 4)
     relevance = EpsilonLrp()(model, inputs, targets).sum(1).flatten(1).tolist()
-    chance = uniform((8, 6, 6), generator(4)).flatten(1).tolist()
+    chance = uniform((8, 6, 6), seeded(4)).flatten(1).tolist()
     for mask, r, draws in zip(found.flatten(1).tolist(), relevance, chance, strict=True):
         expected = [
             oracle.is_dropped(r_hat, u, mix, 1 - threshold)
@@ -144,7 +144,7 @@ def test_whole_tokens_time_steps_and_pixels_are_dropped(shape):
 def test_features_without_a_grid_are_dropped_one_by_one():
     inputs = torch.randn(6, 9)
     found = ALWAYS.perturb(
-        nn.Linear(9, 3), Batch(inputs=inputs, targets=torch.arange(6) % 3), generator()
+        nn.Linear(9, 3), Batch(inputs=inputs, targets=torch.arange(6) % 3), seeded()
     )
     assert 0 < (found.inputs == -7.0).double().mean() < 1
     assert (found.inputs == -7.0).any(1).all()
@@ -223,7 +223,7 @@ def test_the_measured_rate_is_the_counted_share_of_the_whole_batch(variant):
     inputs, targets = conv_inputs(40), torch.arange(40) % 5
     method = RelDrop(variant=variant, probability=0.6, fill=-7.0)
     for seed in range(6):
-        found = method.perturb(model, Batch(inputs=inputs, targets=targets), generator(seed))
+        found = method.perturb(model, Batch(inputs=inputs, targets=targets), seeded(seed))
         rate = float((found.inputs == -7.0).double().mean())
         assert set(found.measures) == {"drop_rate"}
         assert float(found.measures["drop_rate"]) == pytest.approx(rate, rel=1e-6)
@@ -235,7 +235,7 @@ def test_it_costs_one_forward_and_one_input_only_backward_of_the_batch(variant, 
     inputs, targets = batch()
     passes = counted(model, monkeypatch)
     found = RelDrop(variant=variant).perturb(
-        model, Batch(inputs=inputs, targets=targets), generator()
+        model, Batch(inputs=inputs, targets=targets), seeded()
     )
     assert passes.forward == [11]
     assert passes.backward == [True]
@@ -249,14 +249,14 @@ def test_its_draws_are_a_function_of_the_generator_alone(variant):
     inputs, targets = batch()
     method = RelDrop(variant=variant, probability=1.0)
     state = torch.get_rng_state()
-    first = method.perturb(model, Batch(inputs=inputs, targets=targets), generator(1)).inputs
+    first = method.perturb(model, Batch(inputs=inputs, targets=targets), seeded(1)).inputs
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(9)
     assert torch.equal(
-        method.perturb(model, Batch(inputs=inputs, targets=targets), generator(1)).inputs, first
+        method.perturb(model, Batch(inputs=inputs, targets=targets), seeded(1)).inputs, first
     )
     assert not torch.equal(
-        method.perturb(model, Batch(inputs=inputs, targets=targets), generator(2)).inputs, first
+        method.perturb(model, Batch(inputs=inputs, targets=targets), seeded(2)).inputs, first
     )
 
 
@@ -265,7 +265,7 @@ def test_the_attribution_is_a_setting():
     inputs, targets = batch()
     found = [
         replace(ALWAYS, attribution=attribution)
-        .perturb(model, Batch(inputs=inputs, targets=targets), generator(1))
+        .perturb(model, Batch(inputs=inputs, targets=targets), seeded(1))
         .inputs
         for attribution in (EpsilonLrp(epsilon=10.0), EpsilonLrp(epsilon=0.0), InputXGradient())
     ]
@@ -276,7 +276,7 @@ def test_the_attribution_is_a_setting():
 def test_multi_labels_are_given_back_as_they_are():
     labels = multi_labels()
     assert (
-        RelDrop().perturb(network(), Batch(inputs=batch()[0], targets=labels), generator()).targets
+        RelDrop().perturb(network(), Batch(inputs=batch()[0], targets=labels), seeded()).targets
         is labels
     )
 

@@ -14,6 +14,7 @@ from tests.trainables.methods.small_network import (
     generator,
     multi_labels,
     network,
+    seeded,
     twin,
 )
 from trainables.batch import Batch
@@ -53,8 +54,8 @@ METHODS = {
 def test_the_extra_loss_is_the_divergence_of_the_slow_twin(name):
     method, model = METHODS[name], network()
     inputs, targets = batch()
-    found = method.perturb(model, Batch(inputs=inputs, targets=targets), generator(2))
-    loss = found.extra_loss(model, model(inputs)).detach()
+    found = method.perturb(model, Batch(inputs=inputs, targets=targets), seeded(2))
+    loss = found.extra_loss(model, model(inputs)).mean().detach()
     masked = masked_by_twin(method, model, inputs, targets, 2)
     expected = oracle.divergence(twin(model), inputs.flatten(1).tolist(), masked)
     assert float(loss) == pytest.approx(method.weight * expected, rel=1e-10)
@@ -67,9 +68,9 @@ def test_for_multi_labels_the_divergence_is_that_of_the_labels():
     model = network()
     inputs, labels = batch()[0], multi_labels()
     found = SaliencyGuided(masked_share=1.0).perturb(
-        model, Batch(inputs=inputs, targets=labels), generator(2)
+        model, Batch(inputs=inputs, targets=labels), seeded(2)
     )
-    loss = found.extra_loss(model, model(inputs)).detach()
+    loss = found.extra_loss(model, model(inputs)).mean().detach()
     some_class = torch.zeros(11, dtype=torch.long)
     masked = masked_by_twin(SaliencyGuided(masked_share=1.0), model, inputs, some_class, 2)
     expected = oracle.label_divergence(twin(model), inputs.flatten(1).tolist(), masked)
@@ -93,7 +94,7 @@ def masked_features(method: SaliencyGuided, weight: torch.Tensor) -> list[list[i
     model = Seen(weight)
     inputs = torch.randn(len(weight), 1, weight.shape[1])
     found = method.perturb(
-        model, Batch(inputs=inputs, targets=torch.arange(len(weight))), generator()
+        model, Batch(inputs=inputs, targets=torch.arange(len(weight))), seeded()
     )
     found.extra_loss(model, model(inputs))
     changed = (model.last != inputs)[:, 0]
@@ -111,7 +112,7 @@ def test_masked_values_are_uniform_over_the_range_of_their_channel():
     inputs = torch.stack([torch.linspace(-1, 3, 50), torch.linspace(10, 20, 50)])
     inputs = inputs.expand(200, 2, 50)
     features = Features(indices=torch.arange(100).expand(200, 100), is_chosen=None)
-    changed = fill_within_range(inputs, features, generator())
+    changed = fill_within_range(inputs, features, seeded())
     for channel, (low, high) in enumerate([(-1, 3), (10, 20)]):
         values = (changed[:, channel] - low) / (high - low)
         assert 0 <= values.min() < 0.01
@@ -124,7 +125,7 @@ def test_masked_values_are_uniform_over_the_range_of_their_channel():
 def test_without_a_grid_the_range_is_that_of_the_sample():
     inputs = torch.tensor([[0.0, 1.0, 2.0, 4.0]]).expand(500, 4)
     features = Features(indices=torch.tensor([[1]]).expand(500, 1), is_chosen=None)
-    changed = fill_within_range(inputs, features, generator())
+    changed = fill_within_range(inputs, features, seeded())
     assert torch.equal(changed[:, [0, 2, 3]], inputs[:, [0, 2, 3]])
     assert 0 <= changed[:, 1].min() < 0.1
     assert 3.9 < changed[:, 1].max() <= 4
@@ -134,10 +135,10 @@ def test_the_loss_pulls_at_both_predictions():
     model = network()
     inputs, targets = batch()
     found = SaliencyGuided(masked_share=1.0).perturb(
-        model, Batch(inputs=inputs, targets=targets), generator()
+        model, Batch(inputs=inputs, targets=targets), seeded()
     )
     logits = model(inputs).detach().requires_grad_()
-    found.extra_loss(model, logits).backward()
+    found.extra_loss(model, logits).mean().backward()
     assert logits.grad.abs().sum() > 0
     assert all(parameter.grad.abs().sum() > 0 for parameter in model.parameters())
 
@@ -147,20 +148,20 @@ def test_inputs_of_any_shape_are_masked(shape):
     inputs = torch.randn(4, *shape)
     model = nn.Sequential(nn.Flatten(), nn.Linear(inputs[0].numel(), 3))
     found = SaliencyGuided().perturb(
-        model, Batch(inputs=inputs, targets=torch.tensor([0, 1, 2, 0])), generator()
+        model, Batch(inputs=inputs, targets=torch.tensor([0, 1, 2, 0])), seeded()
     )
-    assert float(found.extra_loss(model, model(inputs)).detach()) > 0
+    assert float(found.extra_loss(model, model(inputs)).mean().detach()) > 0
 
 
 def test_it_costs_one_input_only_backward_and_two_forwards_beside_the_step(monkeypatch):
     model = network()
     inputs, targets = batch()
     passes = counted(model, monkeypatch)
-    found = SaliencyGuided().perturb(model, Batch(inputs=inputs, targets=targets), generator())
+    found = SaliencyGuided().perturb(model, Batch(inputs=inputs, targets=targets), seeded())
     assert passes.forward == [11]
     assert passes.backward == [True]
     assert all(parameter.grad is None for parameter in model.parameters())
-    found.extra_loss(model, model(inputs)).backward()
+    found.extra_loss(model, model(inputs)).mean().backward()
     assert passes.forward == [11] * 3
     assert passes.backward == [True, False]
 
@@ -171,9 +172,9 @@ def test_the_extra_loss_is_a_function_of_the_generator_alone():
 
     def loss(seed: int) -> float:
         found = SaliencyGuided().perturb(
-            model, Batch(inputs=inputs, targets=targets), generator(seed)
+            model, Batch(inputs=inputs, targets=targets), seeded(seed)
         )
-        return float(found.extra_loss(model, model(inputs)).detach())
+        return float(found.extra_loss(model, model(inputs)).mean().detach())
 
     state = torch.get_rng_state()
     first = loss(1)

@@ -1,0 +1,116 @@
+"""``bench``: what it measures, how it shows it, and what it leaves behind: nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from study.bench import overhead, scaling
+from study.bench.overhead import Overhead
+from study.bench.scaling import Usage
+from study.cli import bench_command
+from trainables.benchmark import __main__ as benchmark
+from trainables.benchmark import spread
+
+FOUND = Overhead(
+    trials=200,
+    slots=2,
+    start_up_s=7.25,
+    study=spread((0.2, 0.25, 0.3)),
+    bare_optuna=spread((0.1, 0.125, 0.15)),
+    stock_tune=spread((4.0, 5.0, 6.0)),
+    to_bare_optuna=spread((2.0,)),
+    to_stock_tune=spread((20.0,)),
+)
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, int, int]]:
+    asked = []
+
+    def measure(root: Path, trials: int, slots: int, say: Any) -> Overhead:  # noqa: ANN401
+        (root / "file").write_text("x")
+        say("block 1 of 8")
+        asked.append((root, trials, slots))
+        return FOUND
+
+    monkeypatch.setattr(overhead, "measure_overhead", measure)
+    return asked
+
+
+def test_the_overhead_is_printed_with_its_spread_and_nothing_is_left(call, measured, tmp_path):
+    ended = call("bench", "overhead", "--trials", "40", "--folder", str(tmp_path / "disk"))
+    assert (ended.code, ended.err) == (0, "block 1 of 8\n")
+    ((root, trials, slots),) = measured
+    assert (trials, slots) == (40, 2)
+    assert root.parent == tmp_path / "disk"
+    assert not root.exists()
+    rows = [line.split("│")[1:4] for line in ended.out.splitlines() if line.startswith("│")]
+    assert [[cell.strip() for cell in row] for row in rows] == [
+        ["a study, all of it on", "0.250", "0.225 – 0.275"],
+        ["Optuna alone: ask, 4 reports, tell", "0.125", "0.113 – 0.138"],
+        ["Tune as it comes", "5.000", "4.500 – 5.500"],
+        ["study ÷ Optuna alone", "2.000", "2.000 – 2.000"],
+        ["Tune as it comes ÷ study", "20.000", "20.000 – 20.000"],
+    ]
+    assert "first report after 7.2 s" in ended.out
+
+
+@pytest.mark.usefixtures("measured")
+def test_as_json_the_figures_have_their_documented_names_and_say_where_they_were_taken(call):
+    ended = call("bench", "overhead", "--json")
+    data = json.loads(ended.out)
+    assert data.pop("environment")["python"]
+    assert data.pop("quartiles")["ratio_to_bare"] == [2.0, 2.0]
+    assert data == {
+        "trials": 200,
+        "slots": 2,
+        "blocks": 3,
+        "start_up_seconds": 7.25,
+        "seconds_per_trial": 0.25,
+        "bare_optuna_seconds_per_trial": 0.125,
+        "stock_tune_seconds_per_trial": 5.0,
+        "ratio_to_bare": 2.0,
+        "ratio_of_stock_tune": 20.0,
+    }
+
+
+@pytest.mark.parametrize("name", ["step", "replicas"])
+def test_what_takes_torch_alone_gets_all_arguments_as_they_are(call, name, monkeypatch):
+    given: list[Sequence[str] | None] = []
+    monkeypatch.setattr(benchmark, "main", given.append)
+    assert call("bench", name, "--json", "--rounds=9", "-h", "--", "x").code == 0
+    assert given == [[name, "--json", "--rounds=9", "-h", "x"]]
+
+
+def test_a_cluster_that_memory_does_not_bear_is_left_out_and_named(call, monkeypatch):
+    wished = []
+
+    def usages(root: Path, wish: scaling.Wish) -> list[Usage]:  # noqa: ARG001
+        wished.append(wish)
+        return [Usage(slots=4, trial_s=10.0, trials=12, ideal_s=30.0, actual_s=31.25)]
+
+    monkeypatch.setattr(scaling, "available_bytes", lambda: 5 << 30)
+    monkeypatch.setattr(bench_command, "_usages", usages)
+    ended = call("bench", "scaling", "--slots", "4", "--slots", "64", "--much", "0")
+    assert ended.code == 0
+    assert wished == [scaling.Wish(slots=(4,), trial_s=(1, 10), rounds=3)]
+    assert "96.0%" in ended.out
+    assert "left out for want of memory: 64 at a time" in ended.out
+    as_json = call("bench", "scaling", "--slots", "4", "--slots", "64", "--much", "0", "--json")
+    data = json.loads(as_json.out)
+    assert data["usage"] == [
+        {
+            "slots": 4,
+            "trial_seconds": 10.0,
+            "trials": 12,
+            "ideal_seconds": 30.0,
+            "actual_seconds": 31.25,
+            "efficiency": 0.96,
+        }
+    ]
+    assert (data["left_out_slots"], data["much"]) == ([64], None)

@@ -1,0 +1,135 @@
+"""What a trial asks of the database: counted, since times depend on the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+import pytest
+from sqlalchemy import Connection, Engine, event
+
+from search_spaces import FloatDimension, IntDimension, Space
+from search_spaces.optuna_space import sampler, suggest
+from study.store.ends import End
+from study.store.ledger import Ledger, SamplerSettings, sqlite_url
+from tests.study.simulated import empty_database
+
+SPACE = Space(
+    dimensions={
+        "top_k": IntDimension(low=1, high=10),
+        **{name: FloatDimension(low=0.1, high=2.0) for name in ("alpha", "beta", "n", "split")},
+    },
+    fixed={},
+)
+TPE = SamplerSettings(name="tpe", seed=3, startup_trials=4)
+
+
+@dataclass
+class Counted:
+    """Statements, and transactions that wrote something."""
+
+    statements: int = 0
+    written: int = 0
+    is_dirty: bool = False
+
+    def note(self, _c: object, _u: object, statement: str, *_rest: object) -> None:
+        self.statements += 1
+        self.is_dirty |= not statement.startswith("SELECT")
+
+    def end(self, _: Connection) -> None:
+        self.written += self.is_dirty
+        self.is_dirty = False
+
+
+@contextmanager
+def counted() -> Iterator[Counted]:
+    """Count what goes to any database."""
+    found = Counted()
+    event.listen(Engine, "before_cursor_execute", found.note)
+    event.listen(Engine, "commit", found.end)
+    try:
+        yield found
+    finally:
+        event.remove(Engine, "before_cursor_execute", found.note)
+        event.remove(Engine, "commit", found.end)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    path = tmp_path / "optuna.db"
+    path.write_bytes(empty_database())
+    return sqlite_url(path)
+
+
+def test_a_trial_is_asked_for_in_one_transaction_and_told_in_one_however_many_there_were(
+    url: str,
+) -> None:
+    ledger = Ledger(url, "tiny", maximise=True)
+    for number in range(12):
+        with counted() as asking:
+            key = ledger.ask("a", number, SPACE, TPE, 1).key
+        with counted() as reporting:
+            ledger.report(key, 1, 0.5)
+        with counted() as telling:
+            ledger.tell(key, End(state="COMPLETE", value=float(number), finished_ms=7))
+        # The first question also makes the study.
+        if number:
+            assert (asking.statements, asking.written) == (23, 1)
+        assert (reporting.statements, reporting.written) == (3, 1)
+        assert (telling.statements, telling.written) == (6, 1)
+
+
+def test_nothing_of_a_search_is_read_again_while_it_goes_on(url: str) -> None:
+    ledger = Ledger(url, "tiny", maximise=True)
+    ledger.ask("a", 0, SPACE, TPE)
+    read: list[str] = []
+
+    def note(_c: object, _u: object, statement: str, *_rest: object) -> None:
+        # A trial is read with its intermediate values; what Optuna checks before it writes is not.
+        if statement.startswith("SELECT") and "FROM trial_intermediate_values" in statement:
+            read.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        for number in range(1, 8):
+            key = ledger.ask("a", number, SPACE, TPE).key
+            ledger.tell(key, End(state="COMPLETE", value=float(number), finished_ms=7))
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert read == []
+
+
+@pytest.mark.parametrize("name", ["tpe", "random"])
+def test_a_point_is_what_optuna_itself_would_have_drawn_from_its_database(
+    url: str, name: str
+) -> None:
+    settings = SamplerSettings(name=name, seed=3, startup_trials=4)  # type: ignore[arg-type]
+    ledger = Ledger(url, "tiny", maximise=True)
+    study = optuna.create_study(storage=url, study_name="twin", direction="maximize")
+    for number in range(12):
+        study.sampler = sampler(settings.name, settings.seed + number, settings.startup_trials)
+        trial = study.ask()
+        suggest(trial, SPACE)
+        entry = ledger.ask("a", number, SPACE, settings)
+        assert dict(entry.params) == trial.params
+        if number % 4 == 3:
+            # Both leave a trial running, which TPE takes into account.
+            continue
+        for step in (1, 2):
+            trial.report(step * float(trial.params["alpha"]), step)
+            ledger.report(entry.key, step, step * float(entry.params["alpha"]))
+        if number % 4 == 2:
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+            ledger.tell(entry.key, End(state="PRUNED", finished_ms=7))
+        else:
+            study.tell(trial, float(trial.params["alpha"]))
+            value = float(entry.params["alpha"])
+            ledger.tell(entry.key, End(state="COMPLETE", value=value, finished_ms=7))
+    stored = optuna.load_study(study_name="tiny/a/search", storage=url).trials
+    for mine, twin in zip(stored, study.trials, strict=True):
+        assert (mine.params, mine.distributions) == (twin.params, twin.distributions)
+        assert (mine.state, mine.values) == (twin.state, twin.values)
+        assert mine.intermediate_values == twin.intermediate_values
