@@ -7,10 +7,12 @@ import secrets
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import psycopg
 import pytest
@@ -31,6 +33,10 @@ prepare_environment()
 # `uv run` sets it, and the program then says "uv run" before the commands that it proposes.
 os.environ.pop("UV", None)
 
+# Hundreds of processes import torch here, and without bytecode each would compile all of it.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # A shell starts what runs in its background deaf to Ctrl-C, and children inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -38,6 +44,19 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # The same examples everywhere; a deadline would be an assertion about time.
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")
+
+
+# Of the kinds of tests that start processes, the one that takes longest counts most.
+_WEIGHTS: Final = {"cluster": 3, "ray": 2, "browser": 1, "postgres": 1}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no worker is left alone with one."""
+    heaviest: dict[Path, int] = {}
+    for item in items:
+        weights = [_WEIGHTS.get(mark.name, 0) for mark in item.iter_markers()]
+        heaviest[item.path] = max(heaviest.get(item.path, 0), *weights, 0)
+    items.sort(key=lambda item: -heaviest[item.path])
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ TrainableError
 ├── CheckpointError    a checkpoint belongs to another configuration
 ├── NonFiniteError     a loss or metric became NaN or infinite
 ├── TimeLimitError     a trial took longer than its study allows, or hung
+├── DeviceMemoryError  a trial does not fit into its share of a GPU
 ├── StorageError       the storage is full, read-only or gone; the trial can go on later
 └── StoppedError       the study asked its trials to stop; the trial can go on later
 """
@@ -33,6 +34,10 @@ class NonFiniteError(TrainableError):
 
 class TimeLimitError(TrainableError):
     """A trial took longer than its study allows, or hung, so that it has no result."""
+
+
+class DeviceMemoryError(TrainableError):
+    """A trial does not fit into its share of a GPU, so that it has no result."""
 
 
 class StorageError(TrainableError):

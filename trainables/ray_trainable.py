@@ -54,7 +54,7 @@ class ChallengerTrainable(tune.Trainable):
             stop_file=Path(config["stop_file"]) if config["stop_file"] else None,
             timeout_s=config["timeout_s"],
             gpu_share=config["gpus"],
-            may_join=config["may_join"],
+            joining=config["joining"],
         )
         torch.set_num_threads(max(1, int(config["cpus"])))
         self._reports = self._train(trial, place)

@@ -1,8 +1,9 @@
-"""Whether the replicas of a trial are trained as one computation: only where that is faster.
+"""Whether the replicas of a trial are trained as one computation.
 
-On a CPU never: there one computation of all takes no less time than one after the other, and
-results are promised to the last bit, which depends on how they were computed. On a GPU it is
-tried for some steps, and the answer is kept in the cache for all trials of the same shape.
+By default on a GPU alone, where it is tried for some steps, and the answer is kept in the cache
+for all trials of the same shape. On a CPU results are promised to the last bit, which depends on
+how they are computed, and what is faster there changes from one moment to the next: it is trained
+by turns unless the study says otherwise.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 import torch
 from torch import nn
@@ -33,6 +34,8 @@ from trainables.replica_state import ReplicaState
 from trainables.watch import Check, unwatched
 
 logger = logging.getLogger(__name__)
+
+Joining: TypeAlias = Literal["auto", "always", "never"]
 
 STEPS: Final = 3
 
@@ -56,7 +59,7 @@ def is_faster_together(
     cache: Path,
     check: Check = unwatched,
 ) -> bool:
-    """Find out which is faster; the replicas are left as they are.
+    """Find out which is faster, unless it is a CPU; the replicas are left as they are.
 
     Args:
         config: The trial.
@@ -66,7 +69,7 @@ def is_faster_together(
         check: Called at every step, and may end it by raising.
     """
     device = data[0].train.targets.device
-    if device.type == "cpu" or obstacle(config, states[0].model) is not None:
+    if device.type == "cpu":
         return False
     file = cache / "together" / f"{_shape(config, device)}.json"
     return remembered(file, lambda: gain_together(config, data, states, check))

@@ -16,12 +16,12 @@ from trainables.attribution_maps import save_attribution_maps
 from trainables.config import TrialConfig
 from trainables.datasets import DataFolders
 from trainables.decoding import encode
-from trainables.errors import CheckpointError, StoppedError, TimeLimitError
+from trainables.errors import CheckpointError, DeviceMemoryError, StoppedError, TimeLimitError
 from trainables.loop import require_finite
 from trainables.replicas import Replica, start_replicas, train_replicas
 from trainables.report import Report
 from trainables.time_limit import where_it_hung
-from trainables.together import is_faster_together
+from trainables.together import Joining, is_faster_together, obstacle
 from trainables.usage import Meter
 from trainables.watch import Watch
 
@@ -43,7 +43,7 @@ class TrialPlace:
         stop_file: Asks the trial to stop by being there, on the same storage; None if nobody may.
         timeout_s: How long the trial may train, over all its attempts; None for no limit.
         gpu_share: The share of a GPU that it was given, where it computes on one.
-        may_join: Whether its replicas may be trained as one computation, where that is faster.
+        joining: When its replicas are trained as one computation.
     """
 
     folder: Path
@@ -52,7 +52,7 @@ class TrialPlace:
     stop_file: Path | None = None
     timeout_s: float | None = None
     gpu_share: float = 1.0
-    may_join: bool = True
+    joining: Joining = "auto"
 
 
 def run_trial(config: TrialConfig, place: TrialPlace) -> Iterator[Report]:
@@ -65,6 +65,7 @@ def run_trial(config: TrialConfig, place: TrialPlace) -> Iterator[Report]:
 
     Raises:
         CheckpointError: If the checkpoint belongs to another configuration.
+        DeviceMemoryError: If it does not fit into its share of a GPU.
         NonFiniteError: If a loss or metric is NaN or infinite.
         StoppedError: If it was asked to stop; a checkpoint is written.
         StorageError: If its folder cannot be written to.
@@ -78,6 +79,9 @@ def run_trial(config: TrialConfig, place: TrialPlace) -> Iterator[Report]:
         raise
     except TimeLimitError as error:
         raise TimeLimitError(_too_long(config, place, attempt.epoch, str(error))) from None
+    except torch.OutOfMemoryError as error:
+        # Its neighbours on the GPU have shares of their own, and notice nothing.
+        raise DeviceMemoryError(_too_large(config, place, str(error))) from None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -148,7 +152,7 @@ class _Attempt:
         append_attempt(place.folder, self.epoch)
         yield from self.reports
         began = self.watch.trained_s
-        at_once = self._is_faster_at_once()
+        at_once = self._trains_at_once()
         for found in train_replicas(self.config, self.replicas, self._at_step, at_once=at_once):
             report = None if found is None else replace(found, usage=self.meter.take())
             if report is not None:
@@ -158,12 +162,13 @@ class _Attempt:
                 yield report
             began = self.watch.trained_s
 
-    def _is_faster_at_once(self) -> bool:
-        if not self.place.may_join:
-            return False
-        data = [replica.data for replica in self.replicas]
-        states = [replica.state for replica in self.replicas]
-        return is_faster_together(self.config, data, states, self.place.data.cache, self._at_step)
+    def _trains_at_once(self) -> bool:
+        place, replicas = self.place, self.replicas
+        reason = obstacle(self.config, replicas[0].state.model)
+        if place.joining != "auto" or reason is not None:
+            return place.joining == "always" and reason is None
+        data, states = [r.data for r in replicas], [r.state for r in replicas]
+        return is_faster_together(self.config, data, states, place.data.cache, self._at_step)
 
     def save_kept(self) -> None:
         """Write the checkpoint that a stop goes back to, unless it is on disk."""
@@ -230,6 +235,14 @@ class _Attempt:
             for (epoch, metrics), usage in zip(payload["reports"], usages, strict=True)
         ]
         self.watch.spent_s += payload.get("trained_s", 0.0)
+
+
+def _too_large(config: TrialConfig, place: TrialPlace, what: str) -> str:
+    return (
+        f"a trial must fit into its share of a GPU, resources.gpus = {place.gpu_share:g}, but "
+        f"{what.splitlines()[0].strip()} Parameters: {encode(config.method)}; give it a larger "
+        "share, or take smaller batches, fewer replicas or a narrower model."
+    )
 
 
 def _too_long(config: TrialConfig, place: TrialPlace, epoch: int, what: str) -> str:

@@ -58,7 +58,7 @@ def _train(
         stop_file=surroundings.stop_file,
         timeout_s=surroundings.spec.resources.timeout_s,
         gpu_share=surroundings.spec.resources.gpus,
-        may_join=surroundings.spec.resources.join_replicas,
+        joining=surroundings.spec.resources.join_replicas,
     )
     try:
         for report in run_trial(assignment.config, place):

@@ -163,7 +163,7 @@ def trainable_config(assignment: Assignment, surroundings: Surroundings) -> dict
         "objective": surroundings.spec.metric,
         "stop_file": str(surroundings.stop_file),
         "timeout_s": resources.timeout_s,
-        "may_join": resources.join_replicas,
+        "joining": resources.join_replicas,
     }
 
 

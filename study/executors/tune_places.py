@@ -3,19 +3,36 @@
 Tune is made for one experiment per cluster. When a trial ends it may keep the trial's process,
 with its place, for a next trial, whether or not there will be one (``_ObjectCache``'s
 ``may_keep_one``). On a cluster that is shared such a place belongs to another study as soon as
-the queue says so.
+the queue says so. On a Ray of the study's own nobody else wants it: all are kept, where Tune would
+keep one and start the others again once the last search trial has ended and the final ones begin.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from ray.tune import Callback
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.utils.object_cache import _ObjectCache
 
 from study.executors.turn import Turn
+
+
+class AllKept(_ObjectCache):
+    """Keeps every process that is free until Tune ends."""
+
+    def cache_object(self, key: object, obj: object) -> bool:
+        """Keep one."""
+        self._cached_objects[key].append(obj)
+        self._num_cached_objects += 1
+        return True
+
+    def flush_cached_objects(self, force_all: bool = False) -> Iterator[Any]:
+        """Give those that are to be ended: none before the end."""
+        return super().flush_cached_objects(force_all=True) if force_all else iter(())
 
 
 class PlaceNotes(Callback):
@@ -59,11 +76,13 @@ class PlaceKeeper(FIFOScheduler):
         self._scheduler = scheduler
         self._turn = turn
         self._begun: list[Trial] = []
+        self._is_prepared = False
 
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
         """Choose the next trial; before, give up a place that is another study's."""
         # Tune passes a wrapper here, and itself below.
         controller = getattr(tune_controller, "_tune_controller", tune_controller)
+        self._prepare(controller)
         self._keep(controller, self._turn.keeps_place())
         # All that have a place may begin together: the turn counts, not Tune.
         controller.update_max_pending_trials(max(1, self._turn.limit or 0))
@@ -101,6 +120,12 @@ class PlaceKeeper(FIFOScheduler):
     def on_trial_remove(self, tune_controller: TuneController, trial: Trial) -> None:
         """Pass on."""
         self._scheduler.on_trial_remove(tune_controller, trial)
+
+    def _prepare(self, controller: TuneController) -> None:
+        # Asked for the first time, Tune has kept nothing yet.
+        if not self._is_prepared and not self._turn.is_shared:
+            controller._actor_cache = AllKept()
+        self._is_prepared = True
 
     def _keep(self, controller: TuneController, keeps: bool) -> None:
         if self._turn.is_shared:

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 from search_spaces import Design
 from trainables.checks import require
 from trainables.errors import ConfigError
+from trainables.together import Joining
 
 Direction = Literal["maximise", "minimise"]
 
@@ -135,8 +136,10 @@ class Resources:
         max_failures: How often a trial may lose its process before it fails.
         timeout_s: How long a trial may train in all, in seconds; one that takes longer, or never
             ends, fails. None for as long as it takes.
-        join_replicas: Whether a trial on a GPU may train its replicas as one computation, where
-            some steps show that this is faster. The same results, but for float rounding.
+        join_replicas: When a trial trains its replicas as one computation, with the same results
+            but for float rounding: ``auto`` on a GPU, where some steps show that it is faster;
+            ``always``, on a CPU too, where it can (no dropout, no attribution of Captum's); or
+            ``never``.
     """
 
     cpus: int = 1
@@ -147,7 +150,7 @@ class Resources:
     max_concurrent: int | None = None
     max_failures: int = 3
     timeout_s: float | None = None
-    join_replicas: bool = True
+    join_replicas: Joining = "auto"
 
     def __post_init__(self) -> None:
         """Check the ranges."""

@@ -20,12 +20,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces import Design, ParamValue, Space
 from search_spaces.optuna_space import DesignSampler, SamplerName, point, sampler, suggest
-from study.errors import StoreError
 from study.store.database import DatabaseFile, open_database, require_file, sqlite_url
 from study.store.ends import End, EndState
 from study.store.folder import TrialKey
 from study.store.mirror import Mirror
-from study.store.transactions import end_trial
+from study.store.transactions import add_trial, end_trial
 from study.trial_table import PhaseName
 from study.trial_table import TrialState as StateName
 
@@ -165,7 +164,7 @@ class Ledger:
             if known is not None:
                 return _entry(key, known)
             drawn = mirror.propose(proposer, space, _beginning(replicas))
-            self._store(key, drawn, mirror)
+            mirror.stored(number, add_trial(self._storage, self._study_id(arm, "search"), drawn))
         return _entry(key, drawn)
 
     def ask_point(
@@ -189,7 +188,8 @@ class Ledger:
                 return _entry(key, known)
             within = point(params, space.dimensions)
             entered = mirror.enter(params, within, _beginning(replicas))
-            self._store(key, entered, mirror)
+            study_id = self._study_id(key.arm, key.phase)
+            mirror.stored(key.number, add_trial(self._storage, study_id, entered))
         return _entry(key, entered)
 
     def report(self, key: TrialKey, epoch: int, value: float) -> None:
@@ -244,18 +244,6 @@ class Ledger:
         except BaseException:
             self._mirrors.pop((arm, phase), None)
             raise
-
-    def _store(self, key: TrialKey, trial: FrozenTrial, mirror: Mirror) -> None:
-        """Store a new trial with all that it has, in one transaction."""
-        study_id = self._study_id(key.arm, key.phase)
-        found = self._storage._create_new_trial(study_id, trial)
-        if found.number != key.number:
-            raise StoreError(
-                f"the next trial of {self._study_name(key.arm, key.phase)} in the Optuna database "
-                f"must be number {key.number}, but was {found.number}: another process adds "
-                "trials to it; end that one, and begin the study under another name."
-            )
-        mirror.stored(key.number, found._trial_id)
 
     def _ask_the_rest(
         self,

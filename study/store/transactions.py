@@ -1,14 +1,65 @@
-"""What Optuna's storage does in several transactions, done in one: all of it is there, or none."""
+"""What Optuna's storage does in several transactions, done in one: all of it is there, or none.
+
+Optuna stores a new trial, each of its parameters and each note in a transaction of its own, and
+looks before each whether the trial is there. Every transaction waits for the disk, and every
+statement for the server.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from typing import Any
 
+from optuna.distributions import distribution_to_json
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import func, insert, select
+
+from study.errors import StoreError
+
+
+def add_trial(storage: RDBStorage, study_id: int, trial: FrozenTrial) -> int:
+    """Store a new running trial with its parameters and notes.
+
+    Args:
+        storage: The database.
+        study_id: The study, all of whose trials are known.
+        trial: The trial, with the next number of the study.
+
+    Returns:
+        Its id in the database.
+
+    Raises:
+        StoreError: If the database knows more trials.
+    """
+    with _create_scoped_session(storage.scoped_session) as session:
+        # Whoever adds one at the same time waits.
+        study = models.StudyModel.find_or_raise_by_id(study_id, session, for_update=True)
+        of_study = models.TrialModel.study_id == study_id
+        count = session.scalar(select(func.count(models.TrialModel.trial_id)).where(of_study))
+        if count != trial.number:
+            raise StoreError(
+                f"the next trial of {study.study_name} in the Optuna database must be number "
+                f"{trial.number}, but is {count}: another process adds trials to it; end that "
+                "one, and begin the study under another name."
+            )
+        row = models.TrialModel(
+            study_id=study_id,
+            number=trial.number,
+            state=trial.state,
+            datetime_start=trial.datetime_start,
+        )
+        session.add(row)
+        session.flush()
+        trial_id = int(row.trial_id)
+        if trial.params:
+            session.execute(insert(models.TrialParamModel), list(_params(trial, trial_id)))
+        session.execute(insert(models.TrialUserAttributeModel), list(_notes(trial, trial_id)))
+    return trial_id
 
 
 def end_trial(
@@ -18,14 +69,14 @@ def end_trial(
     value: float | None,
     notes: Mapping[str, int | str],
 ) -> None:
-    """Store how a trial ended, with notes: one transaction, and one wait for the disk.
+    """Store how a trial ended, with notes.
 
     Args:
         storage: The database.
         trial_id: The trial, which must be running.
         state: Its end.
         value: Its objective, if it has one.
-        notes: User attributes to be added.
+        notes: User attributes to be added; one that an earlier version left is replaced.
 
     Raises:
         UpdateFinishedTrialError: If it has ended before.
@@ -40,5 +91,21 @@ def end_trial(
         if value is not None:
             storage._set_trial_value_without_commit(session, trial, 0, value)
         trial.state = state
-        # Optuna's own, local and without its zone, for those who look with its tools.
+        # Optuna's own, for those who look with its tools.
         trial.datetime_complete = datetime.now()
+
+
+def _params(trial: FrozenTrial, trial_id: int) -> Iterator[dict[str, Any]]:
+    for name, value in trial.params.items():
+        within = trial.distributions[name]
+        yield {
+            "trial_id": trial_id,
+            "param_name": name,
+            "param_value": within.to_internal_repr(value),
+            "distribution_json": distribution_to_json(within),
+        }
+
+
+def _notes(trial: FrozenTrial, trial_id: int) -> Iterator[dict[str, Any]]:
+    for name, note in trial.user_attrs.items():
+        yield {"trial_id": trial_id, "key": name, "value_json": json.dumps(note)}

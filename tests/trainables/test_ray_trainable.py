@@ -27,7 +27,7 @@ def config(tmp_path: Path, folders) -> dict[str, Any]:
         "objective": "val/accuracy",
         "stop_file": str(tmp_path / "stop"),
         "timeout_s": None,
-        "may_join": True,
+        "joining": "auto",
     }
 
 

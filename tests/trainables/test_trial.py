@@ -10,11 +10,13 @@ import torch
 
 from tests.trainables.builders import trial
 from trainables import checkpoint
+from trainables import replicas as replicas_module
 from trainables import trial as trial_module
 from trainables.attribution_maps import FILE_NAME
-from trainables.errors import CheckpointError, NonFiniteError
+from trainables.errors import CheckpointError, DeviceMemoryError, NonFiniteError
 from trainables.loop import run_epoch
 from trainables.methods import METHODS
+from trainables.models import Vgg11
 from trainables.replicas import Replica
 from trainables.trial import TrialPlace, run_trial
 from trainables.watch import unwatched
@@ -152,6 +154,48 @@ def test_a_checkpoint_of_another_configuration_is_refused(place):
     assert str(caught.value) == (
         f"{place.folder} holds a checkpoint of configuration {config.hash()}, but this trial's "
         f"is {other.hash()}; it belongs to another study or version: move it away."
+    )
+
+
+@pytest.mark.parametrize(
+    ("joining", "dropout", "cohorts"),
+    [("auto", 0.0, 0), ("never", 0.0, 0), ("always", 0.0, 1), ("always", 0.3, 0)],
+)
+def test_replicas_are_joined_when_the_study_says_so(joining, dropout, cohorts, place, monkeypatch):
+    joined, original = [], replicas_module.together
+    monkeypatch.setattr(
+        replicas_module, "together", lambda *given: joined.append(1) or original(*given)
+    )
+    config = trial("challenger", model=Vgg11(width=1 / 32, dropout=dropout))
+    reports = list(run_trial(config, replace(place, joining=joining)))
+    assert [report.epoch for report in reports] == [0, 2, 4, 5]
+    assert len(joined) == cohorts
+
+
+def test_a_joined_trial_goes_on_bit_for_bit(place):
+    config = trial("challenger", model=Vgg11(width=1 / 32))
+    joined = replace(place, joining="always")
+    expected = list(run_trial(config, placed(joined, "whole")))
+    cut_off = run_trial(config, joined)
+    for _ in range(3):
+        next(cut_off)
+    cut_off.close()
+    assert checkpoint.newest_epoch(place.folder) == 4
+    found = list(run_trial(config, joined))
+    assert [r.metrics for r in found] == [r.metrics for r in expected]
+
+
+def test_a_trial_that_does_not_fit_on_its_gpu_fails_with_its_parameters(place, monkeypatch):
+    def too_large(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nSee the docs.")
+
+    monkeypatch.setattr("trainables.replicas.start", too_large)
+    with pytest.raises(DeviceMemoryError) as caught:
+        list(run_trial(trial(), replace(place, gpu_share=0.25)))
+    assert str(caught.value) == (
+        "a trial must fit into its share of a GPU, resources.gpus = 0.25, but CUDA out of memory. "
+        "Tried to allocate 2 GiB. Parameters: {'name': 'base'}; give it a larger share, or take "
+        "smaller batches, fewer replicas or a narrower model."
     )
 
 

@@ -70,12 +70,19 @@ def test_the_process_of_a_trial_that_ended_is_kept_only_while_its_place_is_the_s
     assert list(controller._actor_cache.flush_cached_objects()) == ["a process"] * keeps
 
 
-def test_on_a_ray_of_the_study_s_own_all_places_begin_together_and_processes_are_tune_s():
-    controller = FakeController(Trial.RUNNING, Trial.PENDING, Trial.PENDING)
-    controller._actor_cache.cache_object("a place", "a process")
-    assert chosen(controller, FakeTurn(is_shared=False, limit=2)) == 2
+def test_on_a_ray_of_the_study_s_own_all_places_begin_together_and_no_process_is_given_up():
+    controller, turn = FakeController(Trial.PENDING), FakeTurn(is_shared=False, limit=2)
+    keeper = PlaceKeeper(FIFOScheduler(), turn)  # type: ignore[arg-type,no-untyped-call]
+    keeper.choose_trial_to_run(controller)  # type: ignore[arg-type]
     assert controller.max_pending == 2
-    assert list(controller._actor_cache.flush_cached_objects()) == []
+    cache = controller._actor_cache
+    # Tune itself keeps one, and none where trials that it has staged have what they need.
+    assert [cache.cache_object("a place", process) for process in "abc"] == [True] * 3
+    assert (cache.num_cached_objects, list(cache.flush_cached_objects())) == (3, [])
+    keeper.choose_trial_to_run(controller)  # type: ignore[arg-type]
+    assert controller._actor_cache.pop_cached_object("a place") == "a"
+    assert list(cache.flush_cached_objects(force_all=True)) == ["b", "c"]
+    assert cache.num_cached_objects == 0
 
 
 def test_a_trial_that_begins_again_is_the_newest_and_those_that_ended_are_not_looked_at_again():

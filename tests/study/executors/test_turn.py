@@ -134,3 +134,8 @@ def test_without_a_queue_nothing_is_limited_and_every_place_is_kept(scene):
         False,
         [],
     )
+
+
+def test_on_a_ray_of_its_own_a_study_begins_as_many_trials_as_fit(scene):
+    alone = Turn(scene.conductor, None, scene.said.append, places=3)
+    assert (alone.limit, alone.keeps_place(), alone.is_shared) == (3, True, False)

@@ -19,6 +19,7 @@ import pytest
 from search_spaces import FloatDimension, IntDimension, Saltelli, Sobol, Space, design_points
 from search_spaces.optuna_space import suggest
 from study.errors import StoreError
+from study.store import ledger as ledger_module
 from study.store.ends import End
 from study.store.folder import TrialKey
 from study.store.ledger import DesignSettings, Entry, SamplerSettings, sqlite_url
@@ -251,15 +252,15 @@ def test_a_process_killed_while_it_asked_leaves_a_trial_with_its_whole_point_or_
     url: str, when: str, settings: SamplerSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ledger, undisturbed = begun(url, settings)
-    create = optuna.storages.RDBStorage._create_new_trial
+    add = ledger_module.add_trial
 
     def dying(*args: Any) -> None:  # noqa: ANN401 (Optuna's)
         if when == "after":
-            create(*args)
+            add(*args)
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(optuna.storages.RDBStorage, "_create_new_trial", dying)
+        patch.setattr(ledger_module, "add_trial", dying)
         with pytest.raises(Killed):
             ledger.ask_next("a", SPACE, settings)
     left = open_ledger(url).entries("a", "search")
@@ -314,7 +315,7 @@ def test_a_trial_that_somebody_else_adds_meanwhile_is_an_error(url: str) -> None
     with pytest.raises(StoreError) as refused:
         ledger.ask("a", 1, SPACE, TPE)
     assert str(refused.value) == (
-        "the next trial of tiny/a/search in the Optuna database must be number 1, but was 2: "
+        "the next trial of tiny/a/search in the Optuna database must be number 1, but is 2: "
         "another process adds trials to it; end that one, and begin the study under another name."
     )
 

@@ -16,8 +16,8 @@ from tests.study.survival.whole import (
 # Where, before or after, and at which call the driver dies.
 DEATHS = [
     # In the middle of asking: the point is drawn and not stored, and stored without an answer.
-    ("optuna.storages:RDBStorage._create_new_trial", "before", 2),
-    ("optuna.storages:RDBStorage._create_new_trial", "after", 1),
+    ("study.store.ledger:add_trial", "before", 2),
+    ("study.store.ledger:add_trial", "after", 1),
     # After the line of a report, before its database.
     ("study.store.ledger:Ledger.report", "before", 2),
     # In the middle of any file that must be durable: checkpoints, reports, attempts, ends.
