@@ -54,4 +54,6 @@ def soft_labels(
     """Write labels as numbers per class: one-hot probabilities, or multi-labels as they are."""
     if is_multi_label(labels):
         return labels
-    return functional.one_hot(labels, n_classes).to(dtype)
+    # torch's one_hot asks the device for the largest label before it begins.
+    classes = torch.arange(n_classes, device=labels.device)
+    return (labels[:, None] == classes).to(dtype)

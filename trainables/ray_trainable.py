@@ -14,6 +14,7 @@ from trainables.config import TrialConfig
 from trainables.datasets import DataFolders
 from trainables.decoding import decode
 from trainables.errors import StoppedError, StorageError, TrainableError
+from trainables.host_memory import keep_freed_memory
 from trainables.report import Report, mean
 from trainables.time_limit import HangTimer, where_it_hung
 from trainables.trial import TrialPlace, run_trial
@@ -43,6 +44,7 @@ class ChallengerTrainable(tune.Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         """Take a trial."""
+        keep_freed_memory()
         # The trial before, in this process, may have been stopped by a scheduler.
         self._timer.leave()
         trial = decode(TrialConfig, config["trial"])

@@ -9,7 +9,7 @@ same folder, and some are run by Tune as it comes, on the same Ray.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +17,7 @@ from typing import Any, Final
 from study.bench.arena import Arena, arena, bench_text
 from study.bench.bare_optuna import BareOptuna
 from study.bench.interludes import Interludes
+from study.bench.largest_cluster import largest_cluster
 from study.errors import TrackingError
 from study.executors import run_on_ray
 from study.store.database import sqlite_url
@@ -25,6 +26,7 @@ from trainables.benchmark import Spread, ratio, spread
 BLOCKS: Final = 8
 _REPORTS: Final = 4
 _STOCK_TRIALS: Final = 2
+_TRIAL_S: Final = (10, 60, 600)
 _PATIENCE_S: Final = 120.0
 
 
@@ -68,7 +70,13 @@ class Overhead:
             **{name: found.median for name, found in named.items()},
             "quartiles": {name: [found.low, found.high] for name, found in named.items()},
             "blocks": self.study.rounds,
+            "largest_cluster": {str(s): n for s, n in self.largest_clusters()},
         }
+
+    def largest_clusters(self) -> Iterator[tuple[int, int]]:
+        """Give, for a trial's seconds, how many at a time one driver keeps busy to 95 %."""
+        for trial_s in _TRIAL_S:
+            yield trial_s, largest_cluster(float(trial_s), self.study.median)
 
 
 def measure_overhead(

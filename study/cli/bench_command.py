@@ -79,7 +79,8 @@ def _overhead(trials: int, slots: int, folder: Path | None, as_json: bool) -> No
 
     A real study, whose trials alone cost nothing: TPE over five dimensions, four reports each,
     with result files, checkpoints, SQLite and MLflow. It is compared with Optuna alone and with
-    Tune as it comes, block by block.
+    Tune as it comes, block by block. How many trials at a time one driver could feed is computed
+    from it.
     """
     from study.bench.overhead import measure_overhead
 
@@ -135,10 +136,10 @@ def _scaling(
     folder: Path | None,
     as_json: bool,
 ) -> None:
-    """Measure how well a cluster is used as it grows, and a study of very many trials.
+    """Measure how well a growing cluster is used, and a study of very many trials.
 
     Nodes are processes of this machine and trials sleep, so that the driver, its ledger and Ray
-    are what is measured; how large a cluster one driver could feed is computed from it.
+    are what is measured.
     """
     from study.bench.scaling import Wish
 
@@ -257,6 +258,8 @@ def _print_overhead(found: Overhead) -> None:
     console = make_console()
     console.print(table)
     console.print(f"first report after {found.start_up_s:.1f} s", highlight=False)
+    fed = ", ".join(f"{n} trials of {s} s" for s, n in found.largest_clusters())
+    console.print(f"one driver could feed, to 95 %, {fed} at a time", highlight=False)
 
 
 def _cells(spread: Spread) -> tuple[str, str]:

@@ -28,6 +28,11 @@ def places(nodes: Iterable[Mapping[str, float]], demand: Mapping[str, float]) ->
         >>> places([{"CPU": 8.0, "GPU": 1.0}], {"CPU": 1.0, "GPU": 0.25})
         4
     """
-    steps = in_steps(demand)
-    rooms = [Room(node) for node in nodes]
-    return sum(1 for room in rooms for _ in iter(lambda room=room: room.take(steps), False))
+    return sum(_fill(Room(node), in_steps(demand)) for node in nodes)
+
+
+def _fill(room: Room, demand: Mapping[str, int]) -> int:
+    count = 0
+    while room.take(demand):
+        count += 1
+    return count

@@ -9,7 +9,7 @@ keep one and start the others again once the last search trial has ended and the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 from ray.tune import Callback
@@ -30,9 +30,10 @@ class AllKept(_ObjectCache):
         self._num_cached_objects += 1
         return True
 
-    def flush_cached_objects(self, force_all: bool = False) -> Iterator[Any]:
+    def flush_cached_objects(self, force_all: bool = False) -> Generator[Any, None, None]:
         """Give those that are to be ended: none before the end."""
-        return super().flush_cached_objects(force_all=True) if force_all else iter(())
+        if force_all:
+            yield from super().flush_cached_objects(force_all=True)
 
 
 class PlaceNotes(Callback):

@@ -24,6 +24,7 @@ from study.store.database import DatabaseFile, open_database, require_file, sqli
 from study.store.ends import End, EndState
 from study.store.folder import TrialKey
 from study.store.mirror import Mirror
+from study.store.reading import read_trials
 from study.store.transactions import add_trial, end_trial
 from study.trial_table import PhaseName
 from study.trial_table import TrialState as StateName
@@ -230,9 +231,7 @@ class Ledger:
         ]
 
     def _stored(self, arm: str, phase: str) -> list[FrozenTrial]:
-        study_id = self._study_id(arm, phase)
-        trials = self._storage.get_all_trials(study_id, deepcopy=False)
-        return sorted(trials, key=lambda trial: trial.number)
+        return read_trials(self._storage, self._study_id(arm, phase))
 
     @contextmanager
     def _mirror(self, arm: str, phase: str) -> Iterator[Mirror]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from optuna.distributions import distribution_to_json
 from optuna.storages import RDBStorage
@@ -83,7 +83,7 @@ def end_trial(
     """
     with _create_scoped_session(storage.scoped_session) as session:
         trial = models.TrialModel.find_or_raise_by_id(trial_id, session, for_update=True)
-        storage.check_trial_is_updatable(trial_id, trial.state)
+        storage.check_trial_is_updatable(trial_id, cast("TrialState", trial.state))
         for name, note in notes.items():
             storage._set_trial_attr_without_commit(
                 session, models.TrialUserAttributeModel, trial_id, name, note

@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 
 from trainables.attribution import CaptumLrp
 from trainables.benchmark.families import FAMILIES, Family, fixed_splits, noise_batch
-from trainables.benchmark.machine import Machine, this_machine
+from trainables.benchmark.machine import this_machine
 from trainables.benchmark.operations import count_operations, counted_ratio
-from trainables.benchmark.pairing import LEAST_ROUNDS, Spread, in_turn, ratio
+from trainables.benchmark.pairing import in_turn, ratio
 from trainables.benchmark.passes import passes_of
+from trainables.benchmark.step_report import Clock, LeftOut, StepOptions, StepReport, StepRow
 from trainables.benchmark.zennit_lrp import ZennitLrp, has_zennit
-from trainables.checks import require
 from trainables.config import TrainingConfig, TrialConfig
 from trainables.datasets import Splits
 from trainables.errors import ConfigError
@@ -33,76 +33,6 @@ _MOST_STEPS = 100
 
 # The weights hardly move, so that the last round computes with the numbers of the first.
 _LEARNING_RATE = 1e-6
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepOptions:
-    """What is measured.
-
-    Attributes:
-        families: Names of model families.
-        batch_sizes: Samples of a step.
-        ways: Names of methods, or of Challenger with another library's attribution.
-        rounds: How often each is measured.
-        device: Where.
-    """
-
-    families: tuple[str, ...]
-    batch_sizes: tuple[int, ...]
-    ways: tuple[str, ...]
-    rounds: int = LEAST_ROUNDS
-    device: torch.device = torch.device("cpu")  # noqa: RUF009 (immutable)
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        for size in self.batch_sizes:
-            require(size >= 4, "batch_size", "must be at least 4, of which 2 are challenged", size)
-        require(self.rounds >= 1, "rounds", "must be at least 1", self.rounds)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepRow:
-    """One way to take a step, on one family at one batch size.
-
-    Attributes:
-        family: Name of the model family.
-        batch_size: Samples of the step.
-        way: Name of the method, and of the library if it is not our own attribution.
-        ratio: Time as a multiple of the plain step's, round by round.
-        limit: The same if multiplying in linear layers were all that takes time.
-        above_limit: The ratio's median as a multiple of the limit.
-    """
-
-    family: str
-    batch_size: int
-    way: str
-    ratio: Spread
-    limit: float
-    above_limit: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeftOut:
-    """What was not measured.
-
-    Attributes:
-        family: Name of the model family.
-        way: Name of the method.
-        reason: Why not.
-    """
-
-    family: str
-    way: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepReport:
-    """What was measured, where, and what was not."""
-
-    machine: Machine
-    rows: tuple[StepRow, ...]
-    left_out: tuple[LeftOut, ...]
 
 
 def known_ways() -> Mapping[str, Callable[[], MethodConfig]]:
@@ -135,8 +65,16 @@ def measure_steps(options: StepOptions) -> StepReport:
         for batch_size in options.batch_sizes:
             rows.extend(_measure(family, batch_size, configs, options))
     return StepReport(
-        machine=this_machine(options.device), rows=tuple(rows), left_out=tuple(left_out)
+        machine=this_machine(options.device),
+        clock=clock_of(options.device),
+        rows=tuple(rows),
+        left_out=tuple(left_out),
     )
+
+
+def clock_of(device: torch.device) -> Clock:
+    """Tell which clock measures a training on a device with the threads that torch has now."""
+    return "cpu" if device.type == "cpu" and torch.get_num_threads() == 1 else "wall"
 
 
 def _configs(
@@ -202,13 +140,14 @@ def _of_size(config: TrialConfig, batch_size: int) -> TrialConfig:
 
 def _timed(config: TrialConfig, data: Splits, state: ReplicaState) -> Callable[[], float]:
     device = data.train.targets.device
+    now = time.process_time if clock_of(device) == "cpu" else time.perf_counter
 
     def epoch() -> float:
         _wait_for(device)
-        started = time.perf_counter()
+        started = now()
         run_epoch(config, data, state)
         _wait_for(device)
-        return time.perf_counter() - started
+        return now() - started
 
     return epoch
 

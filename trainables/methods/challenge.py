@@ -70,7 +70,7 @@ def select_features(
     """
     flat = relevance.flatten(1)
     coin = draws.uniform(len(flat), 1)
-    return highest(torch.where(coin < 0.5, flat, -flat), n_features, mask)
+    return highest(flat * torch.where(coin < 0.5, 1.0, -1.0), n_features, mask)
 
 
 def random_features(batch: Batch, n_features: int | float, draws: Draws) -> Features:

@@ -58,6 +58,7 @@ def test_the_overhead_is_printed_with_its_spread_and_nothing_is_left(call, measu
         ["Tune as it comes ÷ study", "20.000", "20.000 – 20.000"],
     ]
     assert "first report after 7.2 s" in ended.out
+    assert "one driver could feed, to 95 %, 28 trials of 10 s, " in ended.out
 
 
 @pytest.mark.usefixtures("measured")
@@ -76,6 +77,7 @@ def test_as_json_the_figures_have_their_documented_names_and_say_where_they_were
         "stock_tune_seconds_per_trial": 5.0,
         "ratio_to_bare": 2.0,
         "ratio_of_stock_tune": 20.0,
+        "largest_cluster": {"10": 28, "60": 231, "600": 2391},
     }
 
 

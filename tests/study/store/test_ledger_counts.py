@@ -15,6 +15,7 @@ from search_spaces import FloatDimension, IntDimension, Space
 from search_spaces.optuna_space import sampler, suggest
 from study.store.ends import End
 from study.store.ledger import Ledger, SamplerSettings, sqlite_url
+from study.store.reading import read_trials
 from tests.study.simulated import empty_database
 
 SPACE = Space(
@@ -133,3 +134,34 @@ def test_a_point_is_what_optuna_itself_would_have_drawn_from_its_database(
         assert (mine.params, mine.distributions) == (twin.params, twin.distributions)
         assert (mine.state, mine.values) == (twin.state, twin.values)
         assert mine.intermediate_values == twin.intermediate_values
+
+
+def test_all_trials_are_read_in_five_statements_and_are_what_optuna_reads(url: str) -> None:
+    ledger = Ledger(url, "tiny", maximise=True)
+    for number in range(6):
+        key = ledger.ask("a", number, SPACE, TPE, 2).key
+        ledger.report(key, 1, float("inf") if number == 4 else 0.1 + number)
+        if number < 4:
+            ledger.tell(key, End(state="COMPLETE", value=0.1 + number, finished_ms=7))
+        elif number == 4:
+            ledger.tell(key, End(state="FAIL", reason="no memory", finished_ms=7))
+    storage = optuna.storages.RDBStorage(url)
+    study_id = storage.get_study_id_from_name("tiny/a/search")
+    with counted() as reading:
+        found = read_trials(storage, study_id)
+    assert (reading.statements, reading.written) == (5, 0)
+    expected = storage.get_all_trials(study_id)
+    assert len(found) == len(expected) == 6
+    for mine, theirs in zip(found, expected, strict=True):
+        for name in (
+            "number",
+            "_trial_id",
+            "state",
+            "values",
+            "params",
+            "distributions",
+            "user_attrs",
+            "intermediate_values",
+        ):
+            assert getattr(mine, name) == getattr(theirs, name), name
+        assert [type(v) for v in mine.params.values()] == [type(v) for v in theirs.params.values()]

@@ -40,6 +40,21 @@ def test_a_share_is_one_of_the_features_that_a_sample_has():
     assert found == [{16, 17, 18, 19}, {8, 9}, {2}]
 
 
+@given(
+    data=st.data(),
+    total=st.integers(1, 40),
+    n_features=st.one_of(st.integers(1, 40), st.floats(0.001, 1.0)),
+)
+def test_exactly_the_highest_of_a_samples_own_features_are_chosen(data, total, n_features):
+    n_features = min(n_features, total) if isinstance(n_features, int) else n_features
+    mask = data.draw(st.lists(st.booleans(), min_size=total, max_size=total))
+    source = torch.Generator().manual_seed(data.draw(st.integers(0, 99)))
+    scores = torch.randn(total, generator=source).tolist()
+    own = sorted((i for i in range(total) if mask[i]), key=lambda i: -scores[i])
+    wanted = n_features if isinstance(n_features, int) else max(1, round(n_features * len(own)))
+    assert chosen([scores], n_features, [mask]) == [set(own[:wanted])]
+
+
 def test_a_sample_of_nothing_but_padding_has_nothing_chosen():
     assert chosen([[1.0, 2.0]], 0.5, [[False, False]]) == [set()]
     assert chosen([[1.0, 2.0]], 1, [[False, False]]) == [set()]
