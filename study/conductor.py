@@ -331,9 +331,10 @@ class Conductor:
         phase.assigned.discard(key.number)
         phase.entries[key.number] = entry = ended(phase.entries[key.number], end)
         self._twins.note(entry)
-        self._do(self._clerk.submit, partial(self._ledger.tell, key, end))
+        # Before it is told: a trial that is told is not looked at again, whoever dies in between.
         for file in self._folder.trial(key).glob("epoch-*.pt"):
             file.unlink()
+        self._do(self._clerk.submit, partial(self._ledger.tell, key, end))
         if key.phase == "search":
             self._settle_groups()
         self._announce(lambda listener: listener.ended(entry, self.reports_of(key)))
