@@ -310,12 +310,14 @@ class Conductor:
     def _repeat(self, key: TrialKey, known: TrialKey) -> None:
         """Give a trial the results of another one that trained the same."""
         logger.info("%s has the settings and seeds of %s, and its results.", key, known)
+        try:
+            # Before its reports: with the last of them it has ended, whoever dies in between.
+            copy_maps(self._folder.trial(known), self._folder.trial(key))
+        except StoreError as error:
+            self.stop(error)
+            return
         for report in self.reports_of(known):
             self.report(key, Report(epoch=report.epoch, metrics=dict(report.metrics)))
-        try:
-            copy_maps(self._folder.trial(known), self._folder.trial(key))
-        except OSError as error:
-            self.stop(self._folder.lost(error))
         self.finish(key)
 
     def _end(self, key: TrialKey, end: End) -> None:

@@ -6,11 +6,10 @@ trial would find is known: it gets the other's results without being trained.
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 
 from study.books import Books
+from study.files import write_whole
 from study.store.ledger import Entry
 from study.trial_table import ParamValue, PhaseName
 from trainables.attribution_maps import FILE_NAME
@@ -45,13 +44,10 @@ def copy_maps(known: Path, folder: Path) -> None:
     """Copy a trial's attribution maps, if it has any, whole or not at all.
 
     Raises:
-        OSError: If the folder cannot be written to.
+        StoreError: If the folder cannot be written to.
     """
-    if not (known / FILE_NAME).exists():
-        return
-    partial = folder / f".{FILE_NAME}.{os.getpid()}.tmp"
-    shutil.copyfile(known / FILE_NAME, partial)
-    partial.replace(folder / FILE_NAME)
+    if (known / FILE_NAME).exists():
+        write_whole(folder / FILE_NAME, (known / FILE_NAME).read_bytes())
 
 
 _Point = tuple[PhaseName, tuple[tuple[str, ParamValue], ...]]

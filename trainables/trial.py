@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,8 @@ from trainables.time_limit import where_it_hung
 from trainables.together import Joining, is_faster_together, obstacle
 from trainables.usage import Meter
 from trainables.watch import Watch
+
+logger = logging.getLogger(__name__)
 
 # Where an epoch is shorter, a stop waits for its end instead of going back to its beginning.
 _LONG_EPOCH_S: Final = 1.0
@@ -165,6 +168,8 @@ class _Attempt:
     def _trains_at_once(self) -> bool:
         place, replicas = self.place, self.replicas
         reason = obstacle(self.config, replicas[0].state.model)
+        if place.joining == "always" and reason is not None:
+            logger.info("the replicas train by turns: %s", reason)
         if place.joining != "auto" or reason is not None:
             return place.joining == "always" and reason is None
         data, states = [r.data for r in replicas], [r.state for r in replicas]

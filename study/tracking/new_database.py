@@ -2,15 +2,14 @@
 
 MLflow makes its tables one by one and then changes them step by step, for seconds. A process that
 is killed meanwhile would leave a file that no MLflow opens again, and two that begin at the same
-moment would stand in each other's way. So the tables are made in a file beside it, which is then
-given its name at once.
+moment would stand in each other's way. So the tables are made in a file beside it, which then gets
+its name at once, by one process at a time.
 """
 
 from __future__ import annotations
 
+import fcntl
 import importlib
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -30,14 +29,15 @@ def make_if_missing(uri: str, artifacts: Path) -> None:
     path = Path(uri.removeprefix(_SQLITE))
     if not uri.startswith(_SQLITE) or path.exists():
         return
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        _make(f"{_SQLITE}{partial}", artifacts)
-        # Unlike a renaming, this leaves alone what another process has made meanwhile.
-        with suppress(FileExistsError):
-            os.link(partial, path)
-    finally:
+    with path.with_name(f".{path.name}.lock").open("a") as lock:
+        # The operating system lets go when a process ends, however it ends.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if path.exists():
+            return
+        partial = path.with_name(f".{path.name}.tmp")
         partial.unlink(missing_ok=True)
+        _make(f"{_SQLITE}{partial}", artifacts)
+        partial.rename(path)
 
 
 def _make(uri: str, artifacts: Path) -> None:

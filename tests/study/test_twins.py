@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from study.conductor import Conductor
+from study.errors import StoreError
 from study.handout import Assignment
 from study.store.folder import TrialKey
 from study.twins import Twins
@@ -121,3 +122,22 @@ def test_a_repetition_that_was_cut_off_is_finished_by_the_next_run(tmp_path, mon
     found = metrics_of(longer.folder)
     same = [name for name, reports in found.items() if reports == found["challenger/search/00000"]]
     assert f"challenger/search/{step.key.number:05d}" in same
+
+
+def test_a_repetition_whose_files_cannot_be_copied_has_not_ended(tmp_path, monkeypatch):
+    train_all(place(tmp_path, trials=1).conductor())
+    longer = place(tmp_path, trials=12)
+    conductor = longer.conductor()
+
+    def full(*_: Path) -> None:
+        raise StoreError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("study.conductor.copy_maps", full)
+        train_all(conductor)
+    assert str(conductor.stop_error) == "no space left"
+    (left,) = [e.key for e in longer.books().entries() if e.state == "RUNNING"]
+    again = longer.conductor()
+    train_all(again)
+    assert again.books.entry(left).state == "COMPLETE"
+    assert (longer.folder.trial(left) / MAPS).exists()

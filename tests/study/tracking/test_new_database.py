@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import sqlite3
+import threading
 import time
 from contextlib import closing
 from pathlib import Path
@@ -28,7 +29,7 @@ def test_a_process_that_is_killed_while_it_makes_the_database_leaves_none(tmp_pa
     process = multiprocessing.get_context("fork").Process(target=connect, args=(tmp_path,))
     process.start()
     # Its tables are being made.
-    while not any(path.stat().st_size for path in tmp_path.glob(".mlflow.db.*.tmp")):
+    while not any(path.stat().st_size for path in tmp_path.glob(".mlflow.db.tmp")):
         assert process.is_alive()
         time.sleep(0.005)
     os.kill(process.pid or 0, signal.SIGKILL)
@@ -37,17 +38,23 @@ def test_a_process_that_is_killed_while_it_makes_the_database_leaves_none(tmp_pa
     assert connect(tmp_path) == connect(tmp_path)
 
 
-def test_what_another_process_has_made_meanwhile_is_left_alone(tmp_path, monkeypatch):
-    make = new_database._make
+def test_of_two_that_begin_at_the_same_moment_one_makes_it(tmp_path, monkeypatch):
+    make, made = new_database._make, []
 
-    def overtaken(uri: str, artifacts: Path) -> None:
+    def noted(uri: str, artifacts: Path) -> None:
+        made.append(uri)
         make(uri, artifacts)
-        (tmp_path / "mlflow.db").write_bytes(b"the other's")
+        time.sleep(0.5)
 
-    monkeypatch.setattr(new_database, "_make", overtaken)
-    make_if_missing(f"sqlite:///{tmp_path}/mlflow.db", tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
-    assert (tmp_path / "mlflow.db").read_bytes() == b"the other's"
+    monkeypatch.setattr(new_database, "_make", noted)
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    threads = [threading.Thread(target=make_if_missing, args=(uri, tmp_path)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made == [f"sqlite:///{tmp_path}/.mlflow.db.tmp"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".mlflow.db.lock", "mlflow.db"]
 
 
 def test_a_database_that_is_there_is_not_touched(tmp_path):
