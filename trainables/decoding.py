@@ -12,6 +12,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, ClassVar, Literal, Protocol, TypeVar, overload
 
 from trainables.errors import ConfigError
@@ -96,7 +97,7 @@ def _decode_record(kind: type, data: object, where: str) -> object:
         if key not in fields:
             path = _join(where, str(key))
             raise ConfigError(f"{path} is not a setting; {suggestion(str(key), fields)}")
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     values = {key: _decode(hints[key], item, _join(where, key)) for key, item in given.items()}
     for key, field in fields.items():
         if key not in values and _is_required(field):
@@ -105,6 +106,12 @@ def _decode_record(kind: type, data: object, where: str) -> object:
         return kind(**values)
     except ConfigError as error:
         raise ConfigError(_join(where, str(error))) from None
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    """Evaluate the annotations of a record, once: a large study decodes one per trial."""
+    return typing.get_type_hints(kind)
 
 
 def _without_name(kind: type, data: Mapping[str, object], where: str) -> dict[str, object]:

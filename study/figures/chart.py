@@ -44,7 +44,7 @@ class Series:
         name: What the legend calls it; one entry per name; empty for none.
         look: Colour, marker and line.
         x: Places along the horizontal axis.
-        y: Places along the vertical axis.
+        y: Places along the vertical axis; a line is broken where it is nan.
         low: Lower ends of the intervals, or empty without intervals.
         high: Upper ends.
         spread: The axis along which the intervals lie.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from search_spaces import CategoricalDimension, Dimension, IntDimension
 from study.figures.chart import Axis, Chart, Panel, Series, in_rows
-from study.figures.style import BEST_LOOK, OTHER_LOOK, PRUNED_LOOK, look
+from study.figures.style import BEST_LOOK, OTHER_LOOK, PRUNED_LOOK, Look, look
 from study.sensitivity import (
     SearchPoint,
     SearchPoints,
@@ -33,8 +34,6 @@ def slices(record: SearchPoints) -> Chart:
 def coordinates(record: SearchPoints) -> Chart:
     """Draw a line per completed trial through its dimensions, the best tenth above the rest."""
     completed = _completed(record)
-    names = list(record.dimensions)
-    ends = _ends([p.value for p in completed if p.value is not None])
     groups = (
         ("other completed trials", OTHER_LOOK, completed[_count_best(completed) :], 0.35),
         ("best tenth", BEST_LOOK, completed[: _count_best(completed)], 0.9),
@@ -47,18 +46,9 @@ def coordinates(record: SearchPoints) -> Chart:
             ticks=((0.0, "low"), (0.5, "middle"), (1.0, "high")),
         ),
         series=tuple(
-            Series(
-                name=name,
-                look=style,
-                x=tuple(float(i) for i, _ in places),
-                y=tuple(place for _, place in places),
-                mark="plain",
-                opacity=opacity,
-                hover=(_hover(record, point),) * len(places),
-            )
+            _lines(record, name, style, points, opacity)
             for name, style, points, opacity in groups
-            for point in reversed(points)
-            for places in [_line(record, point, names, ends)]
+            if points
         ),
     )
     return Chart(rows=((panel,),), caption=coordinates_caption(record), heights=(3.3,))
@@ -117,17 +107,29 @@ def _slice(record: SearchPoints, name: str, axis: Dimension) -> Panel:
     )
 
 
-def _line(
-    record: SearchPoints, point: SearchPoint, names: list[str], ends: tuple[float, float]
-) -> list[tuple[int, float]]:
+def _lines(
+    record: SearchPoints, name: str, style: Look, points: list[SearchPoint], opacity: float
+) -> Series:
+    """Give one series for all trials: with one each, thousands would take minutes to draw."""
+    ends = _ends([p.value for p in _completed(record) if p.value is not None])
     places = [
-        (i, _share(record.dimensions[name], point.params[name]))
-        for i, name in enumerate(names)
-        if name in point.params
-    ]
+        (*place, _hover(record, point))
+        for point in reversed(points)
+        for place in [*_line(record, point, ends), (0.0, math.nan)]
+    ][:-1]
+    x, y, hover = zip(*places, strict=True)
+    return Series(name=name, look=style, x=x, y=y, mark="plain", opacity=opacity, hover=hover)
+
+
+def _line(
+    record: SearchPoints, point: SearchPoint, ends: tuple[float, float]
+) -> Iterator[tuple[float, float]]:
+    for i, (name, axis) in enumerate(record.dimensions.items()):
+        if name in point.params:
+            yield float(i), _share(axis, point.params[name])
     low, high = ends
     value = ((point.value or 0.0) - low) / (high - low) if high > low else 0.5
-    return [*places, (len(names), value)]
+    yield float(len(record.dimensions)), value
 
 
 def _completed(record: SearchPoints) -> list[SearchPoint]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import numpy as np
+from matplotlib import rcParams
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 
 from study.figures.chart import Level, Series, Text
 from study.figures.style import MUTED
@@ -37,7 +41,8 @@ def draw_series(axes: Axes, series: Series) -> dict[str, Artist]:
     """Draw points with their intervals and rings; gives what a legend shows, by name."""
     if series.low:
         (_draw_bars if series.mark == "points" else _draw_band)(axes, series)
-    shown = {series.name: _draw_points(axes, series)} if series.x else {}
+    draw = _draw_lines if any(map(math.isnan, series.y)) else _draw_points
+    shown = {series.name: draw(axes, series)} if series.x else {}
     if series.ringed:
         shown[series.ring_name] = _draw_rings(axes, series)
     return shown
@@ -73,6 +78,22 @@ def _draw_points(axes: Axes, series: Series) -> Artist:
         label=series.name or None,
     )
     return line
+
+
+def _draw_lines(axes: Axes, series: Series) -> Artist:
+    """Draw a line per piece: a single path of many thousand points is more than Agg can fill."""
+    points = np.column_stack((series.x, series.y))
+    gaps = np.flatnonzero(np.isnan(points[:, 1]))
+    lines = LineCollection(
+        [piece[~np.isnan(piece[:, 1])] for piece in np.split(points, gaps)],
+        colors=series.look.colour,
+        linestyles=series.look.line,
+        linewidths=rcParams["lines.linewidth"],
+        alpha=series.opacity,
+        label=series.name or None,
+    )
+    axes.add_collection(lines)
+    return lines
 
 
 def _draw_band(axes: Axes, series: Series) -> None:

@@ -226,9 +226,14 @@ def decode(kind: str, payload: str) -> Entry:
     return _KINDS[kind](**fields)
 
 
-def digest(entry: Entry) -> str:
-    """Hash an entry's content, a file's bytes included; FileNotFoundError if it is absent."""
-    content = hashlib.sha256(encode(entry).encode())
+def digest(entry: Entry, payload: str) -> str:
+    """Hash an entry's content, a file's bytes included; FileNotFoundError if it is absent.
+
+    Args:
+        entry: The entry.
+        payload: What ``encode`` gives for it.
+    """
+    content = hashlib.sha256(payload.encode())
     if isinstance(entry, LogArtifact):
         content.update(Path(entry.path).read_bytes())
     return content.hexdigest()

@@ -263,12 +263,13 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def _row(entry: Entry) -> dict[str, str | int]:
+    payload = encode(entry)
     return {
         "kind": kind(entry),
         "run_key": entry.run_key or "",
         "part": part(entry),
-        "payload": encode(entry),
-        "digest": digest(entry),
+        "payload": payload,
+        "digest": digest(entry, payload),
         "points": len(entry.metrics) if isinstance(entry, LogMetrics) else 0,
     }
 
