@@ -46,7 +46,8 @@ class Guard:
 
 def server_command(host: str, port: int, *, is_guarded: bool = False) -> list[str]:
     """Give the command line of MLflow's server. The database is not in it: it may be secret."""
-    command = [sys.executable, "-P", "-m", "mlflow", "server", "--host", host, "--port", str(port)]
+    command = [sys.executable, "-P", "-m", "cluster.mlflow_program", "server"]
+    command += ["--host", host, "--port", str(port)]
     command += ["--workers", "1", "--uvicorn-opts", "--log-level warning"]
     return [*command, "--app-name", _EXTENSION] if is_guarded else command
 

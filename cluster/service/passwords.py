@@ -39,8 +39,6 @@ def ensure_passwords(folder: ServiceFolder) -> Passwords:
         made = Passwords(admin=secrets.token_urlsafe(24), session_key=secrets.token_hex(32))
         folder.write_private(folder.passwords, json.dumps(asdict(made)))
     folder.write_private(folder.auth_config, _CONFIG.format(users=folder.users, admin=ADMIN))
-    # SQLite would let everybody read it.
-    folder.users.touch(mode=0o600)
     return read_passwords(folder)
 
 

@@ -17,14 +17,18 @@ from trainables.report import mean
 def scheduler_for(spec: StudySpec, conductor: Conductor) -> TrialScheduler:
     """Make the scheduler of a run, its rungs as the stored reports left them.
 
-    Tune forgets a scheduler's state when a study goes on; replaying the reports of the ended
-    trials brings it back. The reports of a trial that goes on are sent again by the trial.
+    Tune forgets a scheduler's state when a study goes on; replaying the stored reports brings it
+    back. A trial that goes on sends all of its reports again: a rung that it has left behind must
+    not judge it a second time, by what others have reached there since. Whether it may leave its
+    last report behind has perhaps not been said, and is asked again.
     """
     arms = {a.name: _asha(spec, a) for a in spec.arms if a.search.scheduler == "asha"}
     for entry in conductor.entries():
         key = entry.key
-        if key.phase == "search" and key.arm in arms and entry.state != "RUNNING":
-            _replay(arms[key.arm], str(key), _objectives(spec, conductor, entry.key))
+        if key.phase == "search" and key.arm in arms:
+            objectives = _objectives(spec, conductor, key)
+            judged = objectives[:-1] if entry.state == "RUNNING" else objectives
+            _replay(arms[key.arm], _Named(str(key)), judged)
     return PerArm(arms)
 
 
@@ -39,7 +43,7 @@ class PerArm(FIFOScheduler):
     def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
         """Enter a trial."""
         if (scheduler := self._of(trial)) is not None:
-            scheduler.on_trial_add(tune_controller, trial)
+            scheduler.on_trial_add(tune_controller, _named(trial))
 
     def on_trial_result(
         self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
@@ -48,14 +52,14 @@ class PerArm(FIFOScheduler):
         scheduler = self._of(trial)
         if scheduler is None:
             return str(TrialScheduler.CONTINUE)
-        return str(scheduler.on_trial_result(tune_controller, trial, result))
+        return str(scheduler.on_trial_result(tune_controller, _named(trial), result))
 
     def on_trial_complete(
         self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
     ) -> None:
         """Note a trial's last result."""
         if (scheduler := self._of(trial)) is not None:
-            scheduler.on_trial_complete(tune_controller, trial, result)
+            scheduler.on_trial_complete(tune_controller, _named(trial), result)
 
     def _of(self, trial: Trial) -> ASHAScheduler | None:
         arm, phase, _ = str(trial.config["key"]).split("/")
@@ -81,16 +85,22 @@ def _objectives(spec: StudySpec, conductor: Conductor, key: TrialKey) -> list[tu
     ]
 
 
-def _replay(scheduler: ASHAScheduler, name: str, objectives: list[tuple[int, float]]) -> None:
-    trial: Any = _Ended(name)
+def _replay(scheduler: ASHAScheduler, trial: Any, objectives: list[tuple[int, float]]) -> None:  # noqa: ANN401 (see _Named)
     no_controller: Any = None
     scheduler.on_trial_add(no_controller, trial)
     for epoch, value in objectives:
         scheduler.on_trial_result(no_controller, trial, {"epoch": epoch, "objective": value})
 
 
-class _Ended:
-    """Stands for a trial of an earlier run: all that ASHA looks at is its id."""
+def _named(trial: Trial) -> Any:  # noqa: ANN401 (see _Named)
+    return _Named(str(trial.config["key"]))
+
+
+class _Named:
+    """Stands for a trial by our name: all that ASHA looks at is an id, and Tune's is new each run.
+
+    ASHA's annotations ask for Tune's own class.
+    """
 
     def __init__(self, trial_id: str) -> None:
         self.trial_id = trial_id

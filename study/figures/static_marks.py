@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import numpy as np
-from matplotlib import rcParams
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
@@ -17,6 +16,7 @@ from study.figures.style import MUTED
 _BAND_ALPHA, _LEVEL_ALPHA = 0.2, 0.10
 _RING_SIZE = 10
 _MOST_CAPPED = 12
+_THIN = 0.8
 _THIN_MARKERS = frozenset("x+|_1234")
 """Markers of strokes alone, which are faint at the width of an outline."""
 
@@ -88,7 +88,7 @@ def _draw_lines(axes: Axes, series: Series) -> Artist:
         [piece[~np.isnan(piece[:, 1])] for piece in np.split(points, gaps)],
         colors=series.look.colour,
         linestyles=series.look.line,
-        linewidths=rcParams["lines.linewidth"],
+        linewidths=_THIN,
         alpha=series.opacity,
         label=series.name or None,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from cluster.new_database import make_if_missing
 from study.errors import TrackingError
 from study.tracking.address import Address, masked
 from study.tracking.entries import (
@@ -22,7 +23,6 @@ from study.tracking.entries import (
     SetNote,
     SetTags,
 )
-from study.tracking.new_database import make_if_missing
 
 RUN_KEY_TAG: Final = "challenger.run_key"
 _PARAMS_PER_CALL: Final = 100  # MLflow's limit for the params or tags of one log_batch
@@ -78,7 +78,7 @@ class ReviewCopy:
         Raises:
             TrackingError: If the experiment was deleted.
         """
-        make_if_missing(self.address.uri, self.artifacts)
+        make_if_missing(self.address.uri, self.artifacts.absolute().as_uri())
         if self._client is None:
             self._client = _mlflow().MlflowClient(tracking_uri=self.address.uri)
         found = self._client.get_experiment_by_name(self.experiment)

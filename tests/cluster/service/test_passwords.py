@@ -24,7 +24,7 @@ def test_they_are_random_private_and_kept(folder: ServiceFolder) -> None:
     assert ensure_passwords(folder) == made == read_passwords(folder)
     assert len(made.admin) == 32
     assert made.admin != made.session_key
-    for file in (folder.passwords, folder.auth_config, folder.users):
+    for file in (folder.passwords, folder.auth_config):
         assert file.stat().st_mode & 0o777 == 0o600
     assert made.admin not in repr(made)
     assert made.session_key not in repr(made)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -203,6 +204,62 @@ def test_asha_stops_trials_as_pruned_and_its_rungs_come_back_from_the_reports(
     assert isinstance(again, PerArm)
     assert rungs(again) == rungs(made[0])
     assert [len(values) for _, values in rungs(again)][-1] == 8
+
+
+class Stored:
+    """What a scheduler is made of: trials and their evaluations."""
+
+    def __init__(self, **trials: tuple[str, dict[int, float]]) -> None:
+        self._trials = list(trials.values())
+
+    def entries(self) -> Iterator[Entry]:
+        for number, (state, _) in enumerate(self._trials):
+            yield Entry(
+                key=TrialKey(arm="challenger", phase="search", number=number),
+                state=state,  # type: ignore[arg-type]
+                params={},
+                value=None,
+                reason=None,
+                started_ms=0,
+                finished_ms=None,
+            )
+
+    def reports_of(self, key: TrialKey) -> tuple[StoredReport, ...]:
+        _, values = self._trials[key.number]
+        return tuple(
+            StoredReport(epoch=epoch, time_ms=0, metrics={"val/accuracy": (value,)})
+            for epoch, value in values.items()
+        )
+
+
+def test_a_trial_that_goes_on_is_not_judged_again_by_who_came_after_it(tmp_path: Path) -> None:
+    place = place_of(tmp_path, arms=study_file(sweep=[])["arms"][2:], epochs=27, scheduler="asha")
+    first = {1: 0.3, 2: 0.4, 3: 0.5, 4: 0.9}
+    second = {1: 0.4, 2: 0.5, 3: 0.6}
+    third = {1: 0.2}
+    stored: Any = Stored(
+        first=("RUNNING", first), second=("RUNNING", second), third=("RUNNING", third)
+    )
+    scheduler = scheduler_for(place.spec, stored)
+    tune: Any = None
+
+    def sent_again(number: int, values: dict[int, float]) -> list[str]:
+        key = f"challenger/search/{number}"
+        trial: Any = SimpleNamespace(config={"key": key}, trial_id=f"tune {number}")
+        scheduler.on_trial_add(tune, trial)
+        return [
+            scheduler.on_trial_result(tune, trial, {"epoch": epoch, "objective": value})
+            for epoch, value in values.items()
+        ]
+
+    # The others reached the first's rungs after it, and with more.
+    assert sent_again(1, second) == ["CONTINUE"] * 3
+    assert sent_again(0, first) == ["CONTINUE"] * 4
+    # Nobody has said whether it may leave its last report behind.
+    assert sent_again(2, third) == ["STOP"]
+    # A rung that it has yet to reach does judge it.
+    assert sent_again(1, {9: 0.95}) == ["CONTINUE"]
+    assert sent_again(0, {9: 0.94}) == ["STOP"]
 
 
 @pytest.mark.slow

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sqlite3
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from cluster import new_database
+from cluster.free_port import free_port
+from cluster.mlflow_server import Guard, server_command, server_environment
+from cluster.new_database import make_if_missing
+from study.tracking.address import Address
+from study.tracking.review_copy import ReviewCopy
+
+# MLflow's own use of what it imports.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def connect(folder: Path) -> str:
+    address = Address.of(f"sqlite:///{folder}/mlflow.db")
+    return ReviewCopy(address=address, experiment="tiny", artifacts=folder / "files").connect()
+
+
+def test_a_process_that_is_killed_while_it_makes_the_database_leaves_none(tmp_path):
+    process = multiprocessing.get_context("fork").Process(target=connect, args=(tmp_path,))
+    process.start()
+    # Its tables are being made.
+    while not any(path.stat().st_size for path in tmp_path.glob(".mlflow.db.tmp")):
+        assert process.is_alive()
+        time.sleep(0.005)
+    os.kill(process.pid or 0, signal.SIGKILL)
+    process.join()
+    assert not (tmp_path / "mlflow.db").exists()
+    assert connect(tmp_path) == connect(tmp_path)
+
+
+def test_of_two_that_begin_at_the_same_moment_one_makes_it(tmp_path, monkeypatch):
+    make, made = new_database._make_store, []
+
+    def noted(uri: str, artifacts: str) -> None:
+        made.append(uri)
+        make(uri, artifacts)
+        time.sleep(0.5)
+
+    monkeypatch.setattr(new_database, "_make_store", noted)
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    threads = [
+        threading.Thread(target=make_if_missing, args=(uri, "file:///files")) for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made == [f"sqlite:///{tmp_path}/.mlflow.db.tmp"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".mlflow.db.lock", "mlflow.db"]
+
+
+def test_a_database_that_is_there_is_not_touched(tmp_path):
+    path = tmp_path / "mlflow.db"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE mine (number INTEGER)")
+    before = path.read_bytes()
+    make_if_missing(f"sqlite:///{path}", "file:///files")
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:5000", "postgresql://db/mlflow"])
+def test_a_server_makes_its_own(uri, monkeypatch):
+    monkeypatch.setattr(new_database, "_make_store", lambda *_: pytest.fail("made"))
+    make_if_missing(uri, "file:///files")
+
+
+def test_a_server_that_is_killed_while_it_makes_its_databases_starts_again(tmp_path):
+    config = tmp_path / "auth.ini"
+    config.write_text(
+        "[mlflow]\ndefault_permission = READ\nadmin_username = admin\nadmin_password = x\n"
+        f"database_uri = sqlite:///{tmp_path}/users.db\n"
+    )
+    port = free_port("MLflow")
+    guard = Guard(
+        config=config, password="sesame-street", session_key="k", hosts=("127.0.0.1",), port=port
+    )
+    environment = os.environ | server_environment(
+        f"sqlite:///{tmp_path}/mlflow.db", tmp_path, guard
+    )
+    command = server_command("127.0.0.1", port, is_guarded=True)
+    for name in ("mlflow.db", "users.db"):
+        with running(command, environment) as server:
+            while not any(path.stat().st_size for path in tmp_path.glob(f".{name}.tmp")):
+                assert server.poll() is None
+                time.sleep(0.005)
+        assert not (tmp_path / name).exists()
+    with running(command, environment) as server:
+        while not is_well(port):
+            assert server.poll() is None
+            time.sleep(0.2)
+    assert (tmp_path / "mlflow.db").exists()
+    # Its owner's alone: passwords' hashes are in it.
+    assert (tmp_path / "users.db").stat().st_mode & 0o777 == 0o600
+
+
+@contextmanager
+def running(
+    command: list[str], environment: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server in a session of its own, which ends by SIGKILL."""
+    server = subprocess.Popen(command, env=environment, start_new_session=True)
+    try:
+        yield server
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def is_well(port: int) -> bool:
+    with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
+        return urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).status == 200
+    return False
