@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import socket
 import subprocess
 import time
 import urllib.error
@@ -13,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from cluster.free_port import free_port
 from cluster.mlflow_server import server_command, server_environment
 from cluster.process_session import kill_session, start_session
 from study.errors import TrackingError
@@ -36,7 +36,7 @@ class MlflowServer:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._environment = environment
-        self._port = _free_port()
+        self._port = free_port("MLflow's server", _HOST)
         self._process: subprocess.Popen[bytes] | None = None
         self.password = secrets.token_urlsafe(16)
 
@@ -93,9 +93,3 @@ class MlflowServer:
         """Kill it and all that it started."""
         if self._process is not None:
             kill_session(self._process)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((_HOST, 0))
-        return int(probe.getsockname()[1])

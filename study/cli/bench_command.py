@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from study.bench.much import Much
     from study.bench.overhead import Overhead
     from study.bench.scaling import Usage, Wish
+    from study.bench.tracking import Tracking
     from trainables.benchmark import Spread
 
 _PASSED_ON = {"ignore_unknown_options": True, "help_option_names": []}
@@ -90,6 +91,28 @@ def _overhead(trials: int, slots: int, folder: Path | None, as_json: bool) -> No
         _print_json(found.as_data())
     else:
         _print_overhead(found)
+
+
+@command.command("tracking")
+@click.option(
+    "--rounds", type=click.IntRange(min=1), default=7, show_default=True, help="Rounds measured."
+)
+@_folder_option
+@_json_option
+def _tracking(rounds: int, folder: Path | None, as_json: bool) -> None:
+    """Measure how fast a backlog reaches MLflow.
+
+    A server of its own takes what waited in an outbox, and the same points from MLflow's client
+    alone, in turn.
+    """
+    from study.bench.tracking import measure_tracking
+
+    with _room(folder) as root:
+        found = measure_tracking(root, rounds, _say)
+    if as_json:
+        _print_json(found.as_data())
+    else:
+        _print_tracking(found)
 
 
 @command.command("scaling")
@@ -260,6 +283,28 @@ def _print_overhead(found: Overhead) -> None:
     console.print(f"first report after {found.start_up_s:.1f} s", highlight=False)
     fed = ", ".join(f"{n} trials of {s} s" for s, n in found.largest_clusters())
     console.print(f"one driver could feed, to 95 %, {fed} at a time", highlight=False)
+
+
+def _print_tracking(found: Tracking) -> None:
+    table = Table(
+        "what",
+        "points per second",
+        "quartiles",
+        title=f"Tracking: {found.points} points at a time, {found.bare.rounds} rounds",
+        title_justify="left",
+    )
+    for name, rate in {
+        "a backlog, its runs opened and closed": found.backlog,
+        "a backlog of reports alone": found.reports_alone,
+        "bare log_batch, 1,000 points in a call": found.bare,
+    }.items():
+        table.add_row(name, f"{rate.median:.0f}", f"{rate.low:.0f} – {rate.high:.0f}")
+    for name, share in {
+        "backlog ÷ bare": found.backlog_to_bare,
+        "reports alone ÷ bare": found.reports_to_bare,
+    }.items():
+        table.add_row(name, *_cells(share))
+    make_console().print(table)
 
 
 def _cells(spread: Spread) -> tuple[str, str]:
