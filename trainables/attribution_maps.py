@@ -10,7 +10,7 @@ import torch
 
 from trainables.attribution import epsilon_lrp
 from trainables.config import TrialConfig
-from trainables.datasets import TensorSamples
+from trainables.datasets import PixelSamples
 from trainables.evaluation import predict
 from trainables.replicas import Replica
 from trainables.storage import removed_in_the_end, writing_to
@@ -28,17 +28,18 @@ def save_attribution_maps(config: TrialConfig, replica: Replica, folder: Path) -
         StorageError: If the folder cannot be written to.
     """
     samples = replica.data.test
-    if config.dataset.info.domain != "image" or not isinstance(samples, TensorSamples):
+    if config.dataset.info.domain != "image" or not isinstance(samples, PixelSamples):
         return
     samples = one_per_class(samples)
-    relevance = epsilon_lrp(replica.state.model, samples.inputs, samples.targets)
+    inputs = samples.inputs
+    relevance = epsilon_lrp(replica.state.model, inputs, samples.targets)
     predicted = predict(replica.state.model, samples).argmax(1)
     partial = folder / f".{FILE_NAME}.{os.getpid()}.tmp"
     with writing_to(folder), removed_in_the_end(partial):
         with partial.open("wb") as file:
             np.savez_compressed(
                 file,
-                inputs=samples.inputs.cpu().numpy(),
+                inputs=inputs.cpu().numpy(),
                 relevance=relevance.cpu().numpy(),
                 target=samples.targets.cpu().numpy(),
                 predicted=predicted.cpu().numpy(),
@@ -46,7 +47,7 @@ def save_attribution_maps(config: TrialConfig, replica: Replica, folder: Path) -
         partial.replace(folder / FILE_NAME)
 
 
-def one_per_class(samples: TensorSamples) -> TensorSamples:
+def one_per_class(samples: PixelSamples) -> PixelSamples:
     """Give the first sample of each class that occurs, by class."""
     labels = torch.unique(samples.targets)
     first = [(samples.targets == label).nonzero()[0, 0] for label in labels]

@@ -26,6 +26,7 @@ from trainables.loop import (
 )
 from trainables.replica_state import ReplicaState
 from trainables.report import Report
+from trainables.shared_data import load_shared
 from trainables.watch import Check, unwatched
 
 
@@ -45,13 +46,21 @@ def start_replicas(
     Raises:
         NonFiniteError: If a Base model was to be trained and its loss became NaN or infinite.
     """
-    return tuple(_start_replica(config, folders, seed, device, check) for seed in config.seeds)
+    loaded = load_shared(config.dataset, folders, config.seeds, device)
+    return tuple(
+        _start_replica(config, folders, seed, data, device, check)
+        for seed, data in zip(config.seeds, loaded, strict=True)
+    )
 
 
 def _start_replica(
-    config: TrialConfig, folders: DataFolders, seed: int, device: torch.device, check: Check
+    config: TrialConfig,
+    folders: DataFolders,
+    seed: int,
+    data: Splits,
+    device: torch.device,
+    check: Check,
 ) -> Replica:
-    data = config.dataset.load(folders, seed).to(device)
     state = start(config, config.dataset.info, seed, device)
     if config.base is not None:
         home = folders.cache / "base"

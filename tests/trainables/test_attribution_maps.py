@@ -8,7 +8,7 @@ import torch
 from tests.trainables.builders import trial
 from trainables.attribution import epsilon_lrp
 from trainables.attribution_maps import FILE_NAME, one_per_class, save_attribution_maps
-from trainables.datasets import TensorSamples
+from trainables.datasets.pixel_samples import PixelSamples, Scale
 from trainables.evaluation import predict
 from trainables.replicas import start_replicas
 
@@ -17,10 +17,11 @@ CPU = torch.device("cpu")
 
 def test_the_first_sample_of_each_class_that_occurs_is_taken_by_class():
     targets = torch.tensor([7, 2, 7, 0, 2, 2])
-    samples = TensorSamples(inputs=torch.arange(6.0).reshape(6, 1, 1), targets=targets)
+    pixels = torch.arange(6, dtype=torch.uint8).reshape(6, 1, 1, 1)
+    samples = PixelSamples(pixels=pixels, targets=targets, scale=Scale.unit())
     found = one_per_class(samples)
     assert found.targets.tolist() == [0, 2, 7]
-    assert found.inputs.flatten().tolist() == [3.0, 1.0, 0.0]
+    assert found.pixels.flatten().tolist() == [3, 1, 0]
 
 
 def test_the_file_holds_inputs_relevance_of_the_true_class_and_prediction(tmp_path, folders):

@@ -100,7 +100,7 @@ def test_another_seed_or_other_code_makes_another(tmp_path, data, epochs_run, mo
 def test_other_samples_under_the_same_settings_make_another(tmp_path, data, epochs_run):
     config = finetuning().base
     base_weights(config, data, 1, tmp_path, CPU)
-    for change in ({"inputs": data.train.inputs + 1}, {"targets": data.train.targets.flip(0)}):
+    for change in ({"pixels": data.train.pixels + 1}, {"targets": data.train.targets.flip(0)}):
         other = replace(data, train=replace(data.train, **change))
         base_weights(config, other, 1, tmp_path, CPU)
     assert epochs_run == [1, 2, 3] * 3

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from tests.trainables.builders import Flat, trial
+from tests.trainables.tensor_samples import TensorSamples
 from trainables.bootstrap import Resampling, bootstrap_interval
-from trainables.datasets import RecordSamples, Splits, TensorSamples
+from trainables.datasets import RecordSamples, Splits
 from trainables.evaluation import evaluate, predict
 from trainables.evaluation_config import EvaluationConfig
 from trainables.final_evaluation import evaluate_final, majority_accuracy

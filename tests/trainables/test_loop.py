@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from tests.trainables.builders import trial
+from tests.trainables.tensor_samples import TensorSamples
 from trainables.batch import Batch
-from trainables.datasets import Splits, TensorSamples
+from trainables.datasets import Splits
 from trainables.errors import NonFiniteError
 from trainables.evaluation import evaluate, filter_metrics
 from trainables.final_evaluation import evaluate_final

@@ -5,9 +5,10 @@ import torch
 from torch import Tensor, nn
 
 from tests.trainables.builders import ConvNet, Flat
+from tests.trainables.tensor_samples import TensorSamples
 from trainables import occlusion
 from trainables.attribution import epsilon_lrp
-from trainables.datasets import RecordSamples, Samples, TensorSamples, TokenSamples
+from trainables.datasets import RecordSamples, Samples, TokenSamples
 from trainables.evaluation import predict
 from trainables.metrics import accuracy, auc
 from trainables.occlusion import hidden, occlusion_metrics, places

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests.trainables.builders import trial
+from tests.trainables.tensor_samples import TensorSamples
 from trainables.errors import NonFiniteError
 from trainables.methods import METHODS
 from trainables.replicas import Replica, start_replicas, train_replicas
@@ -60,6 +61,8 @@ def test_a_metric_that_is_not_finite_names_its_replica(folders):
 def test_a_loss_that_is_not_finite_names_its_replica(folders):
     config = trial(seeds=(4, 7))
     first, second = start_replicas(config, folders, CPU)
-    second.data.train.inputs.fill_(math.nan)
+    inputs = torch.full_like(second.data.train.inputs, math.nan)
+    train = TensorSamples(inputs=inputs, targets=second.data.train.targets)
+    second = replace(second, data=replace(second.data, train=train))
     with pytest.raises(NonFiniteError, match=r"step 1 \(epoch 1\) of the replica with seed 7;"):
         list(train_replicas(config, [first, second]))

@@ -11,10 +11,11 @@ from trainables.datasets.cifar10 import Cifar10
 from trainables.datasets.digits import Digits
 from trainables.datasets.mnist import Mnist
 from trainables.datasets.newsgroups20 import Newsgroups20
+from trainables.datasets.pixel_samples import PixelSamples
 from trainables.datasets.ptbxl import PtbXl
 from trainables.datasets.record_samples import RecordSamples
 from trainables.datasets.reuters import Reuters
-from trainables.datasets.samples import Samples, TensorSamples
+from trainables.datasets.samples import Samples
 from trainables.datasets.splits import DataFolders, DatasetInfo, Splits
 from trainables.datasets.token_samples import TokenSamples
 
@@ -31,11 +32,11 @@ __all__ = [
     "Digits",
     "Mnist",
     "Newsgroups20",
+    "PixelSamples",
     "PtbXl",
     "RecordSamples",
     "Reuters",
     "Samples",
     "Splits",
-    "TensorSamples",
     "TokenSamples",
 ]

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from trainables.checks import require
 from trainables.datasets.data_files import dataset_folder
 from trainables.datasets.image_settings import ImageSettings
-from trainables.datasets.samples import TensorSamples
+from trainables.datasets.pixel_samples import PixelSamples, Scale
 from trainables.datasets.splits import DataFolders, DatasetInfo, Splits
 
 if TYPE_CHECKING:
@@ -88,7 +87,6 @@ class Cifar10(ImageSettings):
         folder = unpacked(home, self.train_batches, folders.cache / self.name)
         pool = read_images(folder, TRAINING[: self.train_batches])
         test = read_images(folder, (TEST,))
-        # Drawn before bytes become real numbers, which all of them would fill 0.6 GB with.
         chosen = self.choose(pool.targets, test.targets, replica_seed)
         return Splits(
             train=self._samples(pool, chosen.train),
@@ -96,9 +94,9 @@ class Cifar10(ImageSettings):
             test=self._samples(test, chosen.test),
         )
 
-    def _samples(self, images: Images, indices: Int[Tensor, " chosen"]) -> TensorSamples:
-        inputs = images.pixels[indices].float().div_(255)
-        if self.normalisation == "standardise":
-            mean, std = (torch.tensor(value)[:, None, None] for value in (_MEAN, _STD))
-            inputs.sub_(mean).div_(std)
-        return TensorSamples(inputs=inputs, targets=images.targets[indices])
+    def _samples(self, images: Images, indices: Int[Tensor, " chosen"]) -> PixelSamples:
+        is_standard = self.normalisation == "standardise"
+        scale = Scale.standard(_MEAN, _STD) if is_standard else Scale.unit()
+        return PixelSamples(
+            pixels=images.pixels[indices], targets=images.targets[indices], scale=scale
+        )

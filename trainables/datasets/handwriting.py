@@ -6,7 +6,7 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from trainables.datasets.image_settings import ImageSettings
-from trainables.datasets.samples import TensorSamples
+from trainables.datasets.pixel_samples import PixelSamples, Scale
 from trainables.datasets.splits import DatasetInfo
 
 # Mean and standard deviation of the 60,000 training images, of pixels in [0, 1].
@@ -25,12 +25,11 @@ def handwriting_samples(
     pixels: UInt8[Tensor, "sample height width"],
     targets: Int[Tensor, " sample"],
     settings: ImageSettings,
-) -> TensorSamples:
-    """Scale pixels as the settings say."""
-    inputs = pixels[:, None].float() / 255
-    if settings.normalisation == "standardise":
-        inputs = (inputs - _MEAN) / _STD
-    return TensorSamples(inputs=inputs, targets=targets)
+) -> PixelSamples:
+    """Keep digits to be scaled as the settings say."""
+    is_standard = settings.normalisation == "standardise"
+    scale = Scale.standard([_MEAN], [_STD]) if is_standard else Scale.unit()
+    return PixelSamples(pixels=pixels[:, None], targets=targets, scale=scale)
 
 
 __all__ = ["handwriting_info", "handwriting_samples"]

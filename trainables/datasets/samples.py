@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -49,35 +48,3 @@ class Samples(Protocol):
         self, indices: Int[Tensor, " chosen"]
     ) -> Bool[Tensor, "view batch first *rest"] | None:
         """Tell which positions of the views hold anything, not padding; None if all do."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TensorSamples:
-    """Normalised inputs, kept as the model sees them."""
-
-    inputs: Float[Tensor, "sample channel *grid"]
-    targets: Labels
-
-    def __len__(self) -> int:
-        """Count the samples."""
-        return len(self.targets)
-
-    def take(self, indices: Int[Tensor, " chosen"]) -> TensorSamples:
-        """Give the samples of some indices."""
-        return TensorSamples(inputs=self.inputs[indices], targets=self.targets[indices])
-
-    def to(self, device: torch.device) -> TensorSamples:
-        """Move to a device."""
-        return TensorSamples(inputs=self.inputs.to(device), targets=self.targets.to(device))
-
-    def draw(self, indices: Int[Tensor, " chosen"], generator: torch.Generator) -> Batch:
-        """Make a batch for training; nothing in it is drawn."""
-        del generator
-        return Batch(inputs=self.inputs[indices], targets=self.targets[indices])
-
-    def views(self, indices: Int[Tensor, " chosen"]) -> Float[Tensor, "view batch channel *grid"]:
-        """Give the samples as they are: one view."""
-        return self.inputs[indices][None]
-
-    def occupied(self, indices: Int[Tensor, " chosen"]) -> None:
-        """Give None: there is no padding."""

@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.datasets import DatasetInfo, Splits, TensorSamples
+from tests.trainables.tensor_samples import TensorSamples
+from trainables.datasets import DatasetInfo, Splits
 from trainables.datasets.splits import per_class, stratified
 from trainables.datasets.subset_settings import complement
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from trainables.datasets import DATASETS, DataFolders, TensorSamples
+from tests.trainables.tensor_samples import TensorSamples
+from trainables.datasets import DATASETS, DataFolders
 from trainables.datasets.subset_settings import SubsetSettings
 from trainables.errors import ConfigError
 

@@ -1,0 +1,44 @@
+"""Samples as simple as they come: what a model sees is what is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from trainables.batch import Batch
+from trainables.labels import Labels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorSamples:
+    """Inputs and targets."""
+
+    inputs: Float[Tensor, "sample channel *grid"]
+    targets: Labels
+
+    def __len__(self) -> int:
+        """Count the samples."""
+        return len(self.targets)
+
+    def take(self, indices: Int[Tensor, " chosen"]) -> TensorSamples:
+        """Give the samples of some indices."""
+        return TensorSamples(inputs=self.inputs[indices], targets=self.targets[indices])
+
+    def to(self, device: torch.device) -> TensorSamples:
+        """Move to a device."""
+        return TensorSamples(inputs=self.inputs.to(device), targets=self.targets.to(device))
+
+    def draw(self, indices: Int[Tensor, " chosen"], generator: torch.Generator) -> Batch:
+        """Make a batch for training; nothing in it is drawn."""
+        del generator
+        return Batch(inputs=self.inputs[indices], targets=self.targets[indices])
+
+    def views(self, indices: Int[Tensor, " chosen"]) -> Float[Tensor, "view batch channel *grid"]:
+        """Give the samples as they are: one view."""
+        return self.inputs[indices][None]
+
+    def occupied(self, indices: Int[Tensor, " chosen"]) -> None:
+        """Give None: there is no padding."""
