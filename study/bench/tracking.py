@@ -83,6 +83,8 @@ def measure_tracking(
         TrackingError: If MLflow's server does not start.
     """
     times: list[tuple[float, float, float]] = []
+    # The delivery's own process is as quiet.
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     with _server(root / "mlflow") as uri:
         address = Address.of(uri)
         client = importlib.import_module("mlflow").MlflowClient(tracking_uri=address.uri)
