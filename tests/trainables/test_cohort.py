@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from tests.trainables.builders import trial
+from tests.trainables.tensor_samples import TensorSamples
 from trainables.batch import joint
 from trainables.cohort import together
 from trainables.config import TrialConfig
@@ -95,7 +96,7 @@ def in_float64(replicas: tuple[Replica, ...]) -> tuple[Replica, ...]:
             data=replace(
                 replica.data,
                 **{
-                    name: replace(samples, inputs=samples.inputs.double())
+                    name: TensorSamples(inputs=samples.inputs.double(), targets=samples.targets)
                     for name in ("train", "val", "test")
                     for samples in [getattr(replica.data, name)]
                 },
@@ -186,8 +187,11 @@ def test_a_trial_may_go_on_by_turns_after_it_was_trained_at_once(folders):
 
 def test_a_loss_that_is_not_finite_is_found_in_its_own_replica(folders):
     config = config_of(METHODS["base"]())
-    replicas = start_replicas(config, folders, CPU)
-    replicas[1].data.train.inputs[:] = torch.nan
+    replicas = list(start_replicas(config, folders, CPU))
+    data = replicas[1].data
+    inputs = torch.full_like(data.train.inputs, torch.nan)
+    train = TensorSamples(inputs=inputs, targets=data.train.targets)
+    replicas[1] = replace(replicas[1], data=replace(data, train=train))
     cohort = together(config, [r.data for r in replicas], [r.state for r in replicas])
     run_joint_epoch(config, cohort)
     assert [int(replica.state.window.first_bad) for replica in replicas] == [-1, 1, -1]
