@@ -21,7 +21,7 @@ from study.bench.largest_cluster import largest_cluster
 from study.errors import TrackingError
 from study.executors import run_on_ray
 from study.store.database import sqlite_url
-from trainables.benchmark import Spread, ratio, spread
+from trainables.benchmark import Spread, named, ratio, spread
 
 BLOCKS: Final = 8
 _REPORTS: Final = 4
@@ -56,7 +56,7 @@ class Overhead:
 
     def as_data(self) -> dict[str, Any]:
         """Give the figures as plain data, medians by the names that are documented."""
-        named = {
+        spreads = {
             "seconds_per_trial": self.study,
             "bare_optuna_seconds_per_trial": self.bare_optuna,
             "stock_tune_seconds_per_trial": self.stock_tune,
@@ -67,8 +67,7 @@ class Overhead:
             "trials": self.trials,
             "slots": self.slots,
             "start_up_seconds": self.start_up_s,
-            **{name: found.median for name, found in named.items()},
-            "quartiles": {name: [found.low, found.high] for name, found in named.items()},
+            **named(spreads),
             "blocks": self.study.rounds,
             "largest_cluster": {str(s): n for s, n in self.largest_clusters()},
         }

@@ -22,7 +22,7 @@ from study.tracking.drain import Drain
 from study.tracking.entries import CloseRun, Entry, LogMetrics, OpenRun
 from study.tracking.outbox import Outbox
 from study.tracking.review_copy import ReviewCopy
-from trainables.benchmark import Spread, ratio, spread
+from trainables.benchmark import Spread, named, ratio, spread
 
 RUNS: Final = 4
 REPORTS: Final = 100
@@ -54,7 +54,7 @@ class Tracking:
 
     def as_data(self) -> dict[str, Any]:
         """Give the figures as plain data."""
-        named = {
+        spreads = {
             "backlog_points_per_second": self.backlog,
             "reports_alone_points_per_second": self.reports_alone,
             "bare_points_per_second": self.bare,
@@ -64,8 +64,7 @@ class Tracking:
         return {
             "points": self.points,
             "rounds": self.bare.rounds,
-            **{name: found.median for name, found in named.items()},
-            "quartiles": {name: [found.low, found.high] for name, found in named.items()},
+            **named(spreads),
         }
 
 

@@ -262,13 +262,8 @@ def _print_json(data: dict[str, Any]) -> None:
 
 
 def _print_overhead(found: Overhead) -> None:
-    table = Table(
-        "what",
-        "seconds per trial",
-        "quartiles",
-        title=f"Overhead: {found.trials} trials, {found.slots} at a time",
-        title_justify="left",
-    )
+    title = f"Overhead: {found.trials} trials, {found.slots} at a time"
+    table = _spread_table(title, "seconds per trial")
     rows = {
         "a study, all of it on": found.study,
         "Optuna alone: ask, 4 reports, tell": found.bare_optuna,
@@ -286,13 +281,8 @@ def _print_overhead(found: Overhead) -> None:
 
 
 def _print_tracking(found: Tracking) -> None:
-    table = Table(
-        "what",
-        "points per second",
-        "quartiles",
-        title=f"Tracking: {found.points} points at a time, {found.bare.rounds} rounds",
-        title_justify="left",
-    )
+    title = f"Tracking: {found.points} points at a time, {found.bare.rounds} rounds"
+    table = _spread_table(title, "points per second")
     for name, rate in {
         "a backlog, its runs opened and closed": found.backlog,
         "a backlog of reports alone": found.reports_alone,
@@ -305,6 +295,10 @@ def _print_tracking(found: Tracking) -> None:
     }.items():
         table.add_row(name, *_cells(share))
     make_console().print(table)
+
+
+def _spread_table(title: str, unit: str) -> Table:
+    return Table("what", unit, "quartiles", title=title, title_justify="left")
 
 
 def _cells(spread: Spread) -> tuple[str, str]:

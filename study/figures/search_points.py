@@ -111,7 +111,7 @@ def _lines(
     record: SearchPoints, name: str, style: Look, points: list[SearchPoint], opacity: float
 ) -> Series:
     """Give one series for all trials: with one each, thousands would take minutes to draw."""
-    ends = _ends([p.value for p in _completed(record) if p.value is not None])
+    ends = _ends(record)
     places = [
         (*place, _hover(record, point))
         for point in reversed(points)
@@ -143,7 +143,9 @@ def _count_best(completed: list[SearchPoint]) -> int:
     return max(1, math.ceil(_BEST_SHARE * len(completed)))
 
 
-def _ends(values: list[float]) -> tuple[float, float]:
+def _ends(record: SearchPoints) -> tuple[float, float]:
+    """Give the lowest and the highest objective of the completed trials."""
+    values = [p.value or 0.0 for p in record.points if p.state == "COMPLETE"]
     return min(values), max(values)
 
 

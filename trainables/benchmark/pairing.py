@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 LEAST_ROUNDS: Final = 7
 
@@ -68,3 +68,14 @@ def spread(values: tuple[float, ...]) -> Spread:
 def ratio(times: tuple[float, ...], to: tuple[float, ...]) -> Spread:
     """Give how many times as long one way took as another, round by round."""
     return spread(tuple(a / b for a, b in zip(times, to, strict=True)))
+
+
+def named(spreads: Mapping[str, Spread]) -> dict[str, Any]:
+    """Give measures as plain data: each median under its name, and all quartiles together.
+
+    Example:
+        >>> named({"ratio": spread((1.0, 2.0, 3.0))})
+        {'ratio': 2.0, 'quartiles': {'ratio': [1.5, 2.5]}}
+    """
+    medians = {name: found.median for name, found in spreads.items()}
+    return {**medians, "quartiles": {name: [s.low, s.high] for name, s in spreads.items()}}
