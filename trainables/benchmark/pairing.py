@@ -71,11 +71,6 @@ def ratio(times: tuple[float, ...], to: tuple[float, ...]) -> Spread:
 
 
 def named(spreads: Mapping[str, Spread]) -> dict[str, Any]:
-    """Give measures as plain data: each median under its name, and all quartiles together.
-
-    Example:
-        >>> named({"ratio": spread((1.0, 2.0, 3.0))})
-        {'ratio': 2.0, 'quartiles': {'ratio': [1.5, 2.5]}}
-    """
+    """Give measures as plain data: each median under its name, and all quartiles together."""
     medians = {name: found.median for name, found in spreads.items()}
     return {**medians, "quartiles": {name: [s.low, s.high] for name, s in spreads.items()}}

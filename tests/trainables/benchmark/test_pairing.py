@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from trainables.benchmark import Spread, in_turn, ratio, spread
+from trainables.benchmark import Spread, in_turn, named, ratio, spread
 
 
 def test_ways_take_turns_and_the_first_round_is_not_counted():
@@ -26,6 +26,15 @@ def test_a_ratio_is_taken_within_each_round():
     # One round on a machine twice as slow: the ratio does not notice.
     found = ratio((2.0, 4.0, 2.0), (1.0, 2.0, 1.0))
     assert found == Spread(median=2.0, low=2.0, high=2.0, rounds=3)
+
+
+def test_measures_as_data_are_medians_by_name_and_their_quartiles():
+    measures = {"gain": spread((1.0, 2.0, 3.0)), "cost": spread((4.0,))}
+    assert named(measures) == {
+        "gain": 2.0,
+        "cost": 4.0,
+        "quartiles": {"gain": [1.5, 2.5], "cost": [4.0, 4.0]},
+    }
 
 
 def test_a_single_round_has_no_spread():
