@@ -80,7 +80,11 @@ def bench_text(**changes: Any) -> str:  # noqa: ANN401 (YAML)
 
 @contextmanager
 def arena(
-    root: Path, text: str, listeners: Sequence[Listener], say: Callable[[str], None]
+    root: Path,
+    text: str,
+    listeners: Sequence[Listener],
+    say: Callable[[str], None],
+    clocked: Callable[[Listener], Listener] = lambda listener: listener,
 ) -> Iterator[Arena]:
     """Begin a study, and end its delivery and its lease, whatever happens.
 
@@ -89,6 +93,7 @@ def arena(
         text: The study file.
         listeners: Are told of trials before the study's own listeners.
         say: Told what a user would be told.
+        clocked: Puts a clock around what queues for MLflow, if that is measured.
     """
     options, spec = Options(storage=Storage(root=root)), parse(text, "study/bench/study.yaml")
     folder = options.storage.study(spec.name)
@@ -102,7 +107,7 @@ def arena(
         try:
             with (folder.logs / "driver.log").open("w", encoding="utf-8") as log:
                 progress = ProgressListener(spec, Console(file=log))
-                told = (*listeners, tracking, courier, progress)
+                told = (*listeners, clocked(tracking), clocked(courier), progress)
                 conductor = Conductor(spec, folder, ledger, told, clerk=Clerk(say))
                 yield Arena(spec=spec, options=options, conductor=conductor, delivery=courier)
         finally:

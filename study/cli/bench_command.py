@@ -13,25 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
-from rich.table import Table
 
-from study.cli.outcome import make_console
+from study.cli import bench_tables as tables
 
 if TYPE_CHECKING:
     from study.bench.much import Much
-    from study.bench.overhead import Overhead
     from study.bench.scaling import Usage, Wish
-    from study.bench.tracking import Tracking
-    from trainables.benchmark import Spread
 
 _PASSED_ON = {"ignore_unknown_options": True, "help_option_names": []}
 
 
 @click.group("bench")
 def command() -> None:
-    """Measure a training step, the overhead of a study, and how far it scales.
+    """Measure a training step, what a study costs and saves beside its trials, and how it scales.
 
-    Every figure is a ratio of things that are measured in turn on this machine.
+    Whatever is compared is measured in turn on this machine.
     """
 
 
@@ -90,7 +86,7 @@ def _overhead(trials: int, slots: int, folder: Path | None, as_json: bool) -> No
     if as_json:
         _print_json(found.as_data())
     else:
-        _print_overhead(found)
+        tables.print_overhead(found)
 
 
 @command.command("tracking")
@@ -100,19 +96,45 @@ def _overhead(trials: int, slots: int, folder: Path | None, as_json: bool) -> No
 @_folder_option
 @_json_option
 def _tracking(rounds: int, folder: Path | None, as_json: bool) -> None:
-    """Measure how fast a backlog reaches MLflow.
+    """Measure how fast a backlog reaches MLflow, and how long a study waits for it.
 
     A server of its own takes what waited in an outbox, and the same points from MLflow's client
-    alone, in turn.
+    alone, in turn. Then the study of 'bench reuse' is run.
     """
     from study.bench.tracking import measure_tracking
+    from study.bench.tracking_share import measure_tracking_share
 
     with _room(folder) as root:
-        found = measure_tracking(root, rounds, _say)
+        (root / "rates").mkdir()
+        found = measure_tracking(root / "rates", rounds, _say)
+        share = measure_tracking_share(root / "study", _say)
+    if as_json:
+        _print_json({**found.as_data(), "study": share.as_data()})
+    else:
+        tables.print_tracking(found)
+        tables.print_tracking_share(share)
+
+
+@command.command("reuse")
+@click.option(
+    "--rounds", type=click.IntRange(min=1), default=7, show_default=True, help="Rounds measured."
+)
+@_folder_option
+@_json_option
+def _reuse(rounds: int, folder: Path | None, as_json: bool) -> None:
+    """Measure what a study saves by not doing twice what it knows.
+
+    A study of 40 trials that fine-tune Base models of digits is run, and one of its trials
+    with and without each saving.
+    """
+    from study.bench.reuse import measure_reuse
+
+    with _room(folder) as root:
+        found = measure_reuse(root, rounds, _say)
     if as_json:
         _print_json(found.as_data())
     else:
-        _print_tracking(found)
+        tables.print_reuse(found)
 
 
 @command.command("scaling")
@@ -175,7 +197,7 @@ def _scaling(
         data = {"usage": [usage.as_data() for usage in usages], "left_out_slots": left_out}
         _print_json({**data, "much": None if found is None else found.as_data()})
     else:
-        _print_scaling(usages, left_out, found)
+        tables.print_scaling(usages, left_out, found)
 
 
 def _bearable(slots: tuple[int, ...]) -> tuple[int, ...]:
@@ -209,29 +231,6 @@ def _much(root: Path, trials: int) -> Much | None:
     return measure_much(root, trials)
 
 
-def _print_scaling(usages: list[Usage], left_out: list[int], much: Much | None) -> None:
-    table = Table("trials at a time", "seconds each", "trials", "ideal s", "actual s", "used")
-    for each in usages:
-        table.add_row(
-            str(each.slots),
-            f"{each.trial_s:g}",
-            str(each.trials),
-            f"{each.ideal_s:.1f}",
-            f"{each.actual_s:.1f}",
-            f"{each.efficiency:.1%}",
-        )
-    console = make_console()
-    console.print(table)
-    if left_out:
-        console.print(f"left out for want of memory: {', '.join(map(str, left_out))} at a time")
-    if much is not None:
-        console.print(
-            f"{much.trials} trials: status {much.status_s:.1f} s, report {much.report_s:.1f} s, "
-            f"driver {much.driver_mib:.0f} MiB, of which {much.driver_own_mib:.0f} for the trials",
-            highlight=False,
-        )
-
-
 def _pass_on(name: str, arguments: tuple[str, ...]) -> None:
     from trainables.benchmark.__main__ import main
 
@@ -259,47 +258,3 @@ def _print_json(data: dict[str, Any]) -> None:
     from study.environment import environment
 
     click.echo(json.dumps({**data, "environment": dict(environment())}, indent=2))
-
-
-def _print_overhead(found: Overhead) -> None:
-    title = f"Overhead: {found.trials} trials, {found.slots} at a time"
-    table = _spread_table(title, "seconds per trial")
-    rows = {
-        "a study, all of it on": found.study,
-        "Optuna alone: ask, 4 reports, tell": found.bare_optuna,
-        "Tune as it comes": found.stock_tune,
-        "study ÷ Optuna alone": found.to_bare_optuna,
-        "Tune as it comes ÷ study": found.to_stock_tune,
-    }
-    for name, spread in rows.items():
-        table.add_row(name, *_cells(spread))
-    console = make_console()
-    console.print(table)
-    console.print(f"first report after {found.start_up_s:.1f} s", highlight=False)
-    fed = ", ".join(f"{n} trials of {s} s" for s, n in found.largest_clusters())
-    console.print(f"one driver could feed, to 95 %, {fed} at a time", highlight=False)
-
-
-def _print_tracking(found: Tracking) -> None:
-    title = f"Tracking: {found.points} points at a time, {found.bare.rounds} rounds"
-    table = _spread_table(title, "points per second")
-    for name, rate in {
-        "a backlog, its runs opened and closed": found.backlog,
-        "a backlog of reports alone": found.reports_alone,
-        "bare log_batch, 1,000 points in a call": found.bare,
-    }.items():
-        table.add_row(name, f"{rate.median:.0f}", f"{rate.low:.0f} – {rate.high:.0f}")
-    for name, share in {
-        "backlog ÷ bare": found.backlog_to_bare,
-        "reports alone ÷ bare": found.reports_to_bare,
-    }.items():
-        table.add_row(name, *_cells(share))
-    make_console().print(table)
-
-
-def _spread_table(title: str, unit: str) -> Table:
-    return Table("what", unit, "quartiles", title=title, title_justify="left")
-
-
-def _cells(spread: Spread) -> tuple[str, str]:
-    return f"{spread.median:.3f}", f"{spread.low:.3f} – {spread.high:.3f}"

@@ -49,16 +49,16 @@ def highest(
     count = count_features(n_features, scores.shape[1])
     if mask is None:
         return Features(indices=scores.topk(count, dim=1, sorted=False).indices, is_chosen=None)
-    own = mask.sum(1, keepdim=True)
+    own = mask.sum(1, keepdim=True, dtype=torch.int32)
     if isinstance(n_features, float):
-        wanted = (n_features * own.double()).round().clamp_min(1)
+        wanted = (n_features * own.double()).round().clamp_min(1).int()
     else:
         wanted = torch.full_like(own, n_features)
     # As many as a sample without padding would have, which needs no answer from the device.
     # Padding takes the places that a sample does not need, so that nothing need be sorted.
-    padding = ~mask
     spare = count - wanted.minimum(own)
-    takes_place = padding & (padding.cumsum(1, dtype=torch.int32) <= spare)
-    placed = scores.masked_fill(padding, -math.inf).masked_fill_(takes_place, math.inf)
-    best = placed.topk(count, dim=1, sorted=False)
+    takes_place = (~mask).cumsum(1, dtype=torch.int32) <= spare
+    best = torch.where(mask, scores, torch.where(takes_place, math.inf, -math.inf)).topk(
+        count, dim=1, sorted=False
+    )
     return Features(indices=best.indices, is_chosen=best.values < math.inf)

@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
-from study.bench import overhead, scaling
+from study.bench import overhead, reuse, scaling, tracking, tracking_share
 from study.bench.overhead import Overhead
+from study.bench.reuse import Reuse, Saving
 from study.bench.scaling import Usage
+from study.bench.tracking import Tracking
+from study.bench.tracking_share import TrackingShare
 from study.cli import bench_command
 from trainables.benchmark import __main__ as benchmark
 from trainables.benchmark import spread
@@ -116,3 +119,44 @@ def test_a_cluster_that_memory_does_not_bear_is_left_out_and_named(call, monkeyp
         }
     ]
     assert (data["left_out_slots"], data["much"]) == ([64], None)
+
+
+def test_what_is_not_done_again_is_printed_with_how_often_and_what_it_saves(call, monkeypatch):
+    each = spread((1.0, 2.0, 3.0))
+    savings = {
+        "base_models": Saving(times=15, each=each),
+        "loaded_data": Saving(times=15, each=each),
+        "twins": Saving(times=4, each=each),
+    }
+    found = Reuse(trials=20, study_s=62.0, savings=savings)
+    monkeypatch.setattr(reuse, "measure_reuse", lambda *_: found)
+    ended = call("bench", "reuse")
+    rows = [line.split("│")[1:6] for line in ended.out.splitlines() if line.startswith("│")]
+    assert [[cell.strip() for cell in row] for row in rows] == [
+        ["Base models, trained once per seed", "15", "2.000", "1.500 – 2.500", "30.0"],
+        ["data, loaded once per process", "15", "2.000", "1.500 – 2.500", "30.0"],
+        ["trials that would repeat another", "4", "2.000", "1.500 – 2.500", "8.0"],
+    ]
+    assert "took 62 CPU s; without any of it, 100 s at least, 1.6 times as long" in ended.out
+    data = json.loads(call("bench", "reuse", "--json").out)
+    assert data["saved_cpu_seconds"] == {"base_models": 30, "loaded_data": 30, "twins": 8}
+
+
+def test_tracking_is_told_with_the_share_of_a_study_that_waits_for_it(call, monkeypatch):
+    rate = spread((900.0, 1000.0))
+    found = Tracking(
+        points=16_000,
+        backlog=rate,
+        reports_alone=rate,
+        bare=rate,
+        backlog_to_bare=spread((0.9,)),
+        reports_to_bare=spread((0.95,)),
+    )
+    share = TrackingShare(trials=41, study_s=100.0, queued_s=0.25, last_s=1.25, delivery_cpu_s=8.0)
+    monkeypatch.setattr(tracking, "measure_tracking", lambda *_: found)
+    monkeypatch.setattr(tracking_share, "measure_tracking_share", lambda *_: share)
+    ended = call("bench", "tracking")
+    assert "a study of 41 trials and 100 s waits 0.25 s for the queue" in ended.out
+    assert "1.5% of its time" in ended.out.replace("\n", " ")
+    data = json.loads(call("bench", "tracking", "--json").out)
+    assert data["study"]["waited"] == 0.015
