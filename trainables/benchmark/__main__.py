@@ -33,9 +33,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     options = _parser().parse_args(argv)
     subcommand = SUBCOMMANDS[options.subcommand]
-    record = subcommand.measure(options)
+    record = subcommand.measure(options, _say)
     lines = [json.dumps(asdict(record), indent=2)] if options.json else subcommand.lines(record)
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _say(text: str) -> None:
+    # Results alone go to stdout.
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def _parser() -> argparse.ArgumentParser:

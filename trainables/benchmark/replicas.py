@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,8 +85,14 @@ class ReplicasReport:
     rows: tuple[ReplicasRow, ...]
 
 
-def measure_replicas(options: ReplicasOptions) -> ReplicasReport:
+def measure_replicas(
+    options: ReplicasOptions, say: Callable[[str], None] = lambda _: None
+) -> ReplicasReport:
     """Measure each method with each number of replicas.
+
+    Args:
+        options: What is measured.
+        say: Told what is going on.
 
     Raises:
         ConfigError: If the replicas of a method cannot be trained as one computation.
@@ -94,7 +100,7 @@ def measure_replicas(options: ReplicasOptions) -> ReplicasReport:
     """
     with tempfile.TemporaryDirectory() as cache:
         folders = DataFolders(root=None, cache=Path(cache))
-        rows = tuple(_measure(options, folders))
+        rows = tuple(_measure(options, folders, say))
     return ReplicasReport(
         machine=this_machine(options.device),
         width=options.width,
@@ -103,9 +109,12 @@ def measure_replicas(options: ReplicasOptions) -> ReplicasReport:
     )
 
 
-def _measure(options: ReplicasOptions, folders: DataFolders) -> Iterator[ReplicasRow]:
+def _measure(
+    options: ReplicasOptions, folders: DataFolders, say: Callable[[str], None]
+) -> Iterator[ReplicasRow]:
     for method in options.methods:
         for count in options.replicas:
+            say(f"{method}, {count} replicas in {options.rounds} rounds")
             config = _config(options, method, count)
             yield _row(config, start_replicas(config, folders, options.device), options.rounds)
 

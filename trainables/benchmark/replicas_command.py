@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 
 from trainables.benchmark.machine_options import add_machine_options, take_device
 from trainables.benchmark.replicas import (
@@ -37,7 +38,7 @@ def _add_options(parser: ArgumentParser) -> None:
     add_machine_options(parser)
 
 
-def _measure(options: Namespace) -> ReplicasReport:
+def _measure(options: Namespace, say: Callable[[str], None]) -> ReplicasReport:
     return measure_replicas(
         ReplicasOptions(
             methods=tuple(options.method or _METHODS),
@@ -46,7 +47,8 @@ def _measure(options: Namespace) -> ReplicasReport:
             batch_size=options.batch_size,
             rounds=options.rounds,
             device=take_device(options),
-        )
+        ),
+        say,
     )
 
 

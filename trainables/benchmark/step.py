@@ -48,11 +48,12 @@ def known_ways() -> Mapping[str, Callable[[], MethodConfig]]:
     }
 
 
-def measure_steps(options: StepOptions) -> StepReport:
+def measure_steps(options: StepOptions, say: Callable[[str], None] = lambda _: None) -> StepReport:
     """Measure the ways on each family at each batch size, one after the other in every round.
 
     Args:
         options: What is measured.
+        say: Told what is going on.
 
     Raises:
         NonFiniteError: If a loss was NaN or infinite, whose times would say little.
@@ -63,6 +64,8 @@ def measure_steps(options: StepOptions) -> StepReport:
         configs, refused = _configs(family, options.ways)
         left_out.extend(refused)
         for batch_size in options.batch_sizes:
+            n_ways, rounds = len(configs), options.rounds
+            say(f"{family}, batches of {batch_size}: {n_ways} ways in {rounds} rounds")
             rows.extend(_measure(family, batch_size, configs, options))
     return StepReport(
         machine=this_machine(options.device),

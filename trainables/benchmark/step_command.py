@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 
 from trainables.benchmark.families import FAMILIES
 from trainables.benchmark.machine_options import add_machine_options, take_device
@@ -29,7 +30,7 @@ def _add_options(parser: ArgumentParser) -> None:
     add_machine_options(parser)
 
 
-def _measure(options: Namespace) -> StepReport:
+def _measure(options: Namespace, say: Callable[[str], None]) -> StepReport:
     return measure_steps(
         StepOptions(
             families=tuple(options.family or sorted(FAMILIES)),
@@ -37,7 +38,8 @@ def _measure(options: Namespace) -> StepReport:
             ways=tuple(options.method or known_ways()),
             rounds=options.rounds,
             device=take_device(options),
-        )
+        ),
+        say,
     )
 
 

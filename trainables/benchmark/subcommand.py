@@ -15,11 +15,12 @@ class Subcommand:
     Attributes:
         summary: What it measures, in a line.
         add_options: Adds its options to a parser.
-        measure: Gives a record for the parsed options, which JSON shows as it is.
+        measure: Gives a record for the parsed options, which JSON shows as it is, and says
+            meanwhile what it is at.
         lines: Writes that record for people, in lines of text.
     """
 
     summary: str
     add_options: Callable[[ArgumentParser], None]
-    measure: Callable[[Namespace], Any]
+    measure: Callable[[Namespace, Callable[[str], None]], Any]
     lines: Callable[[Any], list[str]]

@@ -155,7 +155,9 @@ def test_a_table_names_what_was_not_measured(capsys):
 
 def test_json_holds_the_same(capsys):
     main([*SMALL, "--json", "--threads", "1"])
-    found = json.loads(capsys.readouterr().out)
+    said = capsys.readouterr()
+    assert said.err == "vgg11, batches of 8: 1 ways in 1 rounds\n"
+    found = json.loads(said.out)
     assert found["machine"]["threads"] == 1
     assert found["clock"] == "cpu"
     assert found["left_out"] == []
