@@ -190,6 +190,8 @@ def test_a_gpu_that_is_not_there_is_refused():
 
 
 def test_as_a_program_it_ends_with_one_line_and_a_code(monkeypatch, capsys):
+    # What jaxtyping makes of the module would be kept as its bytecode, and run by everybody.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.delitem(sys.modules, "trainables.benchmark.__main__")
     monkeypatch.setattr(sys, "argv", ["benchmark", "step", "--threads", "0"])
     with pytest.raises(SystemExit) as caught:
