@@ -1,8 +1,10 @@
 """How well a cluster is used as it grows: trials that sleep, on nodes that are processes here.
 
 A place is idle while its trial's report waits for the driver, and while its next trial is asked
-for. All places begin at the same moment, once every process has started; what is measured is the
-driver, its ledger and Ray, on a machine that bears all of them and the nodes too.
+for. Places begin once every process has started: one after the other over the length of a trial,
+as they stand in the middle of a study, or all at the same moment, so that their reports come in
+bursts. What is measured is the driver, its ledger and Ray, on a machine that bears all of them and
+the nodes too.
 """
 
 from __future__ import annotations
@@ -37,8 +39,8 @@ class Usage:
         slots: Trials at a time.
         trial_s: How long a trial sleeps.
         trials: How many there were.
-        ideal_s: How long they would have taken without any driver.
-        actual_s: How long they took.
+        ideal_s: How long a place slept for its trials, on average.
+        actual_s: How long it took from its first trial's begin to its last trial's end.
     """
 
     slots: int
@@ -72,11 +74,13 @@ class Wish:
         slots: Numbers of trials at a time.
         trial_s: Durations of a trial, in whole seconds.
         rounds: Trials per place.
+        at_once: Whether all places begin at the same moment.
     """
 
     slots: tuple[int, ...]
     trial_s: tuple[int, ...]
     rounds: int
+    at_once: bool = False
 
 
 def available_bytes() -> int:
@@ -128,31 +132,28 @@ def measure_scaling(
         for trial_s in wish.trial_s:
             say(f"{slots} at a time, {trial_s} s each, {wish.rounds} per place")
             place = root / f"{slots}-{trial_s}"
-            yield _measure(place, slots, trial_s, wish.rounds, address)
+            gate = _Gate(
+                slots=slots,
+                trials=slots * wish.rounds,
+                spread_s=0.0 if wish.at_once else float(trial_s),
+            )
+            _measure(place, trial_s, gate, address)
+            yield gate.usage(trial_s)
 
 
-def _measure(root: Path, slots: int, trial_s: int, rounds: int, address: str) -> Usage:
+def _measure(root: Path, trial_s: int, gate: _Gate, address: str) -> None:
     epochs = round(trial_s / _EPOCH_S)
-    trials = slots * rounds
     text = bench_text(
-        search={"trials": trials},
+        search={"trials": gate.trials},
         training={"epochs": epochs, "eval_every": max(1, epochs // _REPORTS)},
-        resources={"max_concurrent": slots},
+        resources={"max_concurrent": gate.slots},
     )
-    gate = _Gate(slots=slots, trials=trials)
     with arena(root, text, [gate], lambda _: None) as built:
         gate.folder = built.folder
         gate.stop = built.conductor.stop
         run_on_ray(built.conductor, built.surroundings(address), _sleeping)
         if built.conductor.stop_error is not None:
             raise built.conductor.stop_error
-    return Usage(
-        slots=slots,
-        trial_s=trial_s,
-        trials=trials,
-        ideal_s=float(trial_s * rounds),
-        actual_s=gate.ended_s - gate.opened_s,
-    )
 
 
 def _sleeping() -> type[Any]:
@@ -162,25 +163,40 @@ def _sleeping() -> type[Any]:
 
 
 @dataclass(slots=True, kw_only=True)
+class _Place:
+    """A process that trains one trial after the other; mutable as they end.
+
+    Attributes:
+        began_s: When its first trial began to sleep.
+        ended_s: When its latest trial ended.
+        n_ended: How many have ended.
+    """
+
+    began_s: float
+    ended_s: float = 0.0
+    n_ended: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
 class _Gate:
-    """A listener that lets all places begin together; mutable as trials report and end.
+    """A listener that lets the places begin; mutable as trials report and end.
 
     Attributes:
         slots: Places.
         trials: Search trials, with the last of which the measurement ends.
+        spread_s: How long it takes from the first place's begin to the last one's.
         folder: The study's folder, once it is there.
         stop: Ends the study.
-        opened_s: When all places were taken.
-        ended_s: When the latest trial ended.
     """
 
     slots: int
     trials: int
+    spread_s: float
     folder: StudyFolder | None = None
     stop: Callable[[], None] = lambda: None
-    opened_s: float = 0.0
-    ended_s: float = 0.0
-    _ready: set[int] = field(default_factory=set)
+    _places: dict[float, _Place] = field(default_factory=dict)
+    _waiting: dict[int, float] = field(default_factory=dict)
+    _place_of: dict[int, float] = field(default_factory=dict)
     _n_ended: int = 0
 
     def began(self, entry: Entry, config: TrialConfig) -> None:
@@ -188,18 +204,43 @@ class _Gate:
 
     def reported(self, key: TrialKey, report: StoredReport) -> None:
         """Open the gate once a trial in every place waits before it."""
-        if report.epoch == 0 and not self.opened_s:
-            self._ready.add(key.number)
-            if len(self._ready) == self.slots:
-                from study.bench.sleeping_trial import go_file
-
-                assert self.folder is not None
-                go_file(self.folder.stop).touch()
-                self.opened_s = time.monotonic()
+        place = self._place_of[key.number] = report.usage["place"]
+        if not self._places:
+            self._waiting[key.number] = place
+            if len(self._waiting) == self.slots:
+                self._open()
 
     def ended(self, entry: Entry, reports: Sequence[StoredReport]) -> None:  # noqa: ARG002
         """Note the time, and end the study with its last search trial."""
+        place = self._places[self._place_of[entry.key.number]]
+        place.ended_s = time.monotonic()
+        place.n_ended += 1
         self._n_ended += 1
-        self.ended_s = time.monotonic()
         if self._n_ended == self.trials:
             self.stop()
+
+    def usage(self, trial_s: float) -> Usage:
+        """Say how well the places were used, once the study has ended."""
+        used = [place for place in self._places.values() if place.n_ended]
+        return Usage(
+            slots=self.slots,
+            trial_s=trial_s,
+            trials=self._n_ended,
+            ideal_s=trial_s * self._n_ended / len(used),
+            actual_s=sum(place.ended_s - place.began_s for place in used) / len(used),
+        )
+
+    def _open(self) -> None:
+        from study.bench.sleeping_trial import open_gate
+
+        assert self.folder is not None
+        delays_s = {
+            number: self.spread_s * order / self.slots
+            for order, number in enumerate(sorted(self._waiting))
+        }
+        open_gate(self.folder.stop, delays_s)
+        now = time.monotonic()
+        self._places = {
+            place: _Place(began_s=now + delays_s[number])
+            for number, place in self._waiting.items()
+        }

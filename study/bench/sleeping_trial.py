@@ -7,12 +7,15 @@ them; nothing of that concerns the driver.
 from __future__ import annotations
 
 import json
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from ray import tune
+
+from study.files import write_whole
 
 EPOCH_S: Final = 0.25
 _LOOK_S: Final = 0.02
@@ -21,15 +24,17 @@ _LOOK_S: Final = 0.02
 class SleepingTrainable(tune.Trainable):
     """Speaks as :class:`trainables.ray_trainable.ChallengerTrainable` does.
 
-    It says epoch 0 at once and then waits until the file of :func:`go_file` is there, so that all
-    places of a cluster are taken before any of their trials begins.
+    It says epoch 0 at once. The first of a process then waits until the file of :func:`go_file`
+    is there, so that all places of a cluster are taken before any of their trials begins.
     """
 
     _results: Iterator[dict[str, Any]]
+    _is_first = True
 
     def setup(self, config: dict[str, Any]) -> None:
         """Take a trial."""
-        self._results = results(config)
+        self._results = results(config, is_first=self._is_first)
+        self._is_first = False
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next trial in the same process."""
@@ -46,16 +51,40 @@ def go_file(stop_file: Path) -> Path:
     return stop_file.with_name("go")
 
 
-def results(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Give a trial's results: epoch 0, and one after every ``eval_every`` epochs of sleep."""
-    training, go = config["trial"]["training"], go_file(Path(config["stop_file"]))
+def open_gate(stop_file: Path, delays_s: Mapping[int, float]) -> None:
+    """Let the first trials begin, each after its own delay.
+
+    Args:
+        stop_file: The study's stop file.
+        delays_s: Seconds by the trial's number.
+    """
+    content = {str(number): seconds for number, seconds in delays_s.items()}
+    write_whole(go_file(stop_file), json.dumps(content))
+
+
+def results(config: dict[str, Any], *, is_first: bool) -> Iterator[dict[str, Any]]:
+    """Give a trial's results: epoch 0, and one after every ``eval_every`` epochs of sleep.
+
+    Args:
+        config: The trial, as Tune hands it over.
+        is_first: Whether it is the first in its place, which waits for the gate.
+    """
+    training = config["trial"]["training"]
     yield _result(config, 0, is_last=False)
-    while not go.exists():
-        time.sleep(_LOOK_S)
+    if is_first:
+        time.sleep(_delay_s(config))
     every, epochs = training["eval_every"], training["epochs"]
     for epoch in range(every, epochs + 1, every):
         time.sleep(EPOCH_S * every)
         yield _result(config, epoch, is_last=epoch == epochs)
+
+
+def _delay_s(config: dict[str, Any]) -> float:
+    go, number = go_file(Path(config["stop_file"])), config["key"].rpartition("/")[2]
+    while not go.exists():
+        time.sleep(_LOOK_S)
+    delays: dict[str, float] = json.loads(go.read_text(encoding="utf-8"))
+    return delays[number]
 
 
 def _result(config: dict[str, Any], epoch: int, *, is_last: bool) -> dict[str, Any]:
@@ -64,7 +93,7 @@ def _result(config: dict[str, Any], epoch: int, *, is_last: bool) -> dict[str, A
     return {
         "epoch": epoch,
         "metrics": json.dumps(metrics),
-        "usage": "{}",
+        "usage": json.dumps({"place": float(os.getpid())}),
         "done": is_last,
         **({"objective": value} if epoch else {}),
     }

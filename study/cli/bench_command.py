@@ -165,6 +165,12 @@ def _reuse(rounds: int, folder: Path | None, as_json: bool) -> None:
     help="Trials that each place gets.",
 )
 @click.option(
+    "--at-once",
+    is_flag=True,
+    help="Let all places begin at the same moment, so that their reports come in bursts. "
+    "Default: one after the other, over the length of a trial.",
+)
+@click.option(
     "--much",
     type=click.IntRange(min=0),
     default=10_000,
@@ -175,11 +181,10 @@ def _reuse(rounds: int, folder: Path | None, as_json: bool) -> None:
 @_json_option
 def _scaling(
     slots: tuple[int, ...],
-    trial_s: tuple[int, ...],
-    rounds: int,
     much: int,
     folder: Path | None,
     as_json: bool,
+    **wished: Any,  # noqa: ANN401 (what a Wish is made of)
 ) -> None:
     """Measure how well a growing cluster is used, and a study of very many trials.
 
@@ -188,7 +193,7 @@ def _scaling(
     """
     from study.bench.scaling import Wish
 
-    wish = Wish(slots=_bearable(slots), trial_s=trial_s, rounds=rounds)
+    wish = Wish(slots=_bearable(slots), **wished)
     with _room(folder) as root:
         usages = _usages(root, wish)
         found = _much(root / "much", much)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from study.bench.scaling import Wish, measure_scaling
-from study.bench.sleeping_trial import go_file, results
+from study.bench.sleeping_trial import open_gate, results
 
 CONFIG = {
     "trial": {
@@ -17,6 +17,7 @@ CONFIG = {
         "seeds": [0, 1],
     },
     "objective": "val/accuracy",
+    "key": "challenger/search/7",
 }
 
 
@@ -28,26 +29,31 @@ def test_a_sleeping_trial_says_epoch_0_and_waits_until_all_others_have(
 
     def sleep(seconds: float) -> None:
         slept.append(seconds)
-        go_file(stop_file).touch()
+        if len(slept) == 1:
+            open_gate(stop_file, {7: 1.5})
 
     monkeypatch.setattr("time.sleep", sleep)
-    said = list(results({**CONFIG, "stop_file": str(stop_file)}))
+    config = {**CONFIG, "stop_file": str(stop_file)}
+    said = list(results(config, is_first=True))
     assert [(each["epoch"], each["done"]) for each in said] == [(0, False), (2, False), (4, True)]
     assert [json.loads(each["metrics"]) for each in said] == [
         {},
         {"val/accuracy": [0.9, 0.9]},
         {"val/accuracy": [0.9, 0.9]},
     ]
-    # Once before the gate, and then for two epochs at a time.
-    assert slept == [0.02, 0.5, 0.5]
+    # Once before the gate, for its own delay, and then for two epochs at a time.
+    assert slept == [0.02, 1.5, 0.5, 0.5]
+    assert list(results({**config, "stop_file": "/nowhere"}, is_first=False)) == said
+    assert slept[4:] == [0.5, 0.5]
 
 
 @pytest.mark.ray
 @pytest.mark.slow
+@pytest.mark.parametrize("at_once", [False, True])
 def test_places_are_used_for_no_more_than_all_of_their_time(
-    tmp_path: Path, ray_address: str
+    tmp_path: Path, ray_address: str, at_once: bool
 ) -> None:
-    wish = Wish(slots=(1, 2), trial_s=(1,), rounds=2)
+    wish = Wish(slots=(1, 2), trial_s=(1,), rounds=2, at_once=at_once)
     usages = list(measure_scaling(tmp_path, wish, ray_address, lambda _: None))
     assert [(each.slots, each.trials, each.ideal_s) for each in usages] == [(1, 2, 2), (2, 4, 2)]
     assert all(0 < each.efficiency <= 1 for each in usages)
