@@ -36,6 +36,8 @@ ENVIRONMENT = {
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # What Ray's processes say stays in their log files: it would stand among results on stdout.
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
 }
 
 

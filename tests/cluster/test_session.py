@@ -28,10 +28,13 @@ for name in ("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "RAY_USAGE_STATS_ENABLED", "RAY_AU
 import ray
 from ray._private import ray_constants
 print(ray_constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV)
+from ray._private.worker import print_to_stdstream
+said = {"lines": ["WARNING: 8 worker processes"], "pid": "raylet", "is_err": False}
+print_to_stdstream(said, ignore_prefix=False)
 """
 
 
-def test_the_environment_is_set_before_ray_is_imported() -> None:
+def test_the_environment_is_set_before_ray_is_imported_and_its_processes_are_quiet() -> None:
     clean = {
         name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "TUNE_"))
     }
