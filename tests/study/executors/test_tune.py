@@ -89,8 +89,26 @@ class Killer:
         """Do nothing."""
 
 
+@dataclass(slots=True, kw_only=True)
+class Census:
+    """A listener that counts the processes that train, at every report."""
+
+    home: Path
+    seen: set[int] = field(default_factory=set)
+
+    def began(self, entry: Entry, config: TrialConfig) -> None:
+        """Do nothing."""
+
+    def reported(self, key: TrialKey, report: StoredReport) -> None:  # noqa: ARG002
+        """Count."""
+        self.seen.update(trainable_processes(self.home))
+
+    def ended(self, entry: Entry, reports: Sequence[StoredReport]) -> None:
+        """Do nothing."""
+
+
 def test_a_study_on_ray_gives_the_numbers_of_one_without_it_to_the_last_bit(
-    tmp_path: Path, ray_address: str
+    tmp_path: Path, ray_address: str, ray_home: Path
 ) -> None:
     # Trials at the same time see one another's points in another order than inline.
     changes = {"resources": {"max_concurrent": 1}}
@@ -98,13 +116,15 @@ def test_a_study_on_ray_gives_the_numbers_of_one_without_it_to_the_last_bit(
     with_ray = place_of(tmp_path / "ray", **changes)
     expected = states(inline(without))
     assert set(expected.values()) == {"COMPLETE"}
-    recorder = Recorder()
-    conductor = on_ray(with_ray, ray_address, [recorder])
+    recorder, census = Recorder(), Census(home=ray_home)
+    conductor = on_ray(with_ray, ray_address, [recorder, census])
     assert isinstance(conductor.next(), Done)
     assert states(conductor) == expected
     assert metrics_of(with_ray.folder) == metrics_of(without.folder)
     assert len(recorder.reports) == len(set(recorder.reports)) == 4 * len(expected)
     assert list(with_ray.folder.path.rglob("*.pt")) == []
+    # One process trained all of them, so that torch was imported once.
+    assert len(census.seen) == 1
 
 
 def test_a_killed_trial_continues_from_its_checkpoint_bit_for_bit(
