@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import torch
 
@@ -51,6 +51,7 @@ class FromBase:
 
 
 StartConfig: TypeAlias = Scratch | FromBase
+Precision: TypeAlias = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,9 @@ class TrainingConfig:
         optimiser: Optimiser and its settings.
         schedule: How the learning rate changes over the steps; constant in the paper.
         start_from: ``scratch``, or ``base`` to fine-tune a trained Base model.
+        precision: In what the passes of a step are computed; ``bfloat16`` is torch's automatic
+            mixed precision. Weights, losses, attributions and evaluations are ``float32`` in
+            either: what a method chooses follows from the weights alone.
         eval_every: Epochs between two evaluations; there is one after the last epoch too.
         checkpoint_every_s: Seconds between two checkpoints; 0 for one per epoch. None is written
             after the last epoch, whose report ends the trial.
@@ -73,6 +77,7 @@ class TrainingConfig:
     optimiser: OptimiserConfig = Adam()  # noqa: RUF009 (frozen)
     schedule: ScheduleConfig = Constant()  # noqa: RUF009
     start_from: StartConfig = Scratch()
+    precision: Precision = "float32"
     eval_every: int = 10
     checkpoint_every_s: float = 60.0
 
@@ -172,5 +177,9 @@ class TrialConfig:
 
     def hash(self) -> str:
         """Identify the configuration: 16 hexadecimal digits of its sorted JSON."""
-        text = json.dumps(encode(self), sort_keys=True)
+        data = encode(self)
+        if self.training.precision == "float32":
+            # As before there was another: what was begun then goes on.
+            del data["training"]["precision"]
+        text = json.dumps(data, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from trainables.batch import Batch, joint
 from trainables.cohort import Cohort, alone, has_dropout
-from trainables.config import TrainingConfig, TrialConfig
+from trainables.config import Precision, TrainingConfig, TrialConfig
 from trainables.datasets import DatasetInfo, Splits
 from trainables.decoding import encode
 from trainables.draws import Draws
@@ -116,7 +116,8 @@ def joint_steps(config: TrialConfig, cohort: Cohort, check: Check = unwatched) -
                 ]
             )
             batch = config.method.perturb(cohort.model, sample, challenge)
-            losses = _losses(cohort.model, batch, per_label=per_label)
+            with _passes_in(training.precision, cohort.device):
+                losses = _losses(cohort.model, batch, per_label=per_label)
             set_learning_rate(cohort.optimiser, _learning_rate(training, step, n_steps))
             cohort.optimiser.zero_grad(set_to_none=True)
             losses.sum().backward()
@@ -146,9 +147,17 @@ def _learning_rate(training: TrainingConfig, step: int, n_steps: int) -> float:
     return training.optimiser.lr * training.schedule.factor(step / max(1, n_steps - 1))
 
 
+def _passes_in(precision: Precision, device: torch.device) -> AbstractContextManager[None]:
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
 def _losses(model: nn.Module, batch: Batch, *, per_label: bool) -> Float[Tensor, " replica"]:
     # The data say which: a method that mixes samples gives numbers per class for either.
     logits = model(batch.inputs)
+    if logits.dtype == torch.bfloat16:
+        logits = logits.float()
     if per_label:
         loss = functional.binary_cross_entropy_with_logits(
             logits, batch.targets, reduction="none"

@@ -142,6 +142,7 @@ def _shape(config: TrialConfig, device: torch.device) -> str:
         **{name: parts[name] for name in ("dataset", "model")},
         "batch_size": config.training.batch_size,
         "optimiser": config.training.optimiser.name,
+        "precision": config.training.precision,
         "method": config.method.name,
         "replicas": len(config.seeds),
         "device": torch.cuda.get_device_name(device),

@@ -135,6 +135,20 @@ def test_a_trial_gives_the_same_reports_to_rounding(name, optimiser, folders):
             torch.testing.assert_close(weights(one)[key], value, rtol=1e-6, atol=1e-6)
 
 
+def test_in_bfloat16_replicas_train_at_once_as_they_do_alone(folders):
+    config = config_of()
+    config = replace(config, training=replace(config.training, precision="bfloat16", epochs=1))
+    losses = [
+        [report.metrics["train/loss"] for report in found if report is not None and report.epoch]
+        for found in (
+            train_replicas(config, start_replicas(config, folders, CPU), at_once=at_once)
+            for at_once in (False, True)
+        )
+    ]
+    assert len(losses[0][0]) == len(SEEDS)
+    assert losses[1][0] == pytest.approx(losses[0][0], rel=0.02)
+
+
 def test_a_step_is_one_forward_pass_of_all_replicas(folders):
     config = config_of(METHODS["base"]())
     replicas = start_replicas(config, folders, CPU)

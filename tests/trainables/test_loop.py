@@ -141,6 +141,25 @@ def test_a_step_is_ordinary_gradient_descent_on_the_cross_entropy(data):
         torch.testing.assert_close(stepped.detach(), expected, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("method", ["challenger", "saliency_guided"])
+def test_in_bfloat16_the_passes_of_a_step_are_and_nothing_else(data, method):
+    config = trial(method)
+    training = replace(config.training, precision="bfloat16", epochs=1)
+    config = replace(config, training=training)
+    kinds: dict[bool, set[torch.dtype]] = {True: set(), False: set()}
+    state = begin(config)
+    first = next(layer for layer in state.model.modules() if isinstance(layer, nn.Conv2d))
+    # Attributions and evaluations look at the model in eval mode.
+    first.register_forward_hook(lambda layer, _, out: kinds[layer.training].add(out.dtype))
+    *_, last = train(config, data, state)
+    assert kinds == {True: {torch.bfloat16}, False: {torch.float32}}
+    assert {weight.dtype for weight in state.model.parameters()} == {torch.float32}
+    exact = replace(config, training=replace(training, precision="float32"))
+    *_, expected = train(exact, data, begin(exact))
+    assert last.metrics["train/loss"] == pytest.approx(expected.metrics["train/loss"], rel=0.05)
+    assert last.metrics["train/loss"] != expected.metrics["train/loss"]
+
+
 def test_training_is_in_train_mode_and_dropout_follows_the_seed_alone(data):
     config = trial()
     torch.manual_seed(1)

@@ -112,9 +112,10 @@ def test_mixup_mixes_the_labels_of_two_records_label_by_label():
     assert float(mixed.targets.sum(1).max()) > 1
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("name", ["base", "mixup"])
-def test_training_on_several_labels_learns_them(name):
-    settings = config(METHODS[name](), epochs=30, eval_every=30, batch_size=8)
+def test_training_on_several_labels_learns_them(name, precision):
+    settings = config(METHODS[name](), epochs=30, eval_every=30, batch_size=8, precision=precision)
     data = splits()
     # A label is there where the mean of its lead is high.
     for part in (data.train, data.val, data.test):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -17,7 +17,7 @@ from trainables.benchmark.pairing import in_turn, ratio
 from trainables.benchmark.passes import passes_of
 from trainables.benchmark.step_report import Clock, LeftOut, StepOptions, StepReport, StepRow
 from trainables.benchmark.zennit_lrp import ZennitLrp, has_zennit
-from trainables.config import TrainingConfig, TrialConfig
+from trainables.config import Precision, TrainingConfig, TrialConfig
 from trainables.datasets import Splits
 from trainables.errors import ConfigError
 from trainables.loop import require_finite, run_epoch, start
@@ -35,16 +35,31 @@ _MOST_STEPS = 100
 _LEARNING_RATE = 1e-6
 
 
-def known_ways() -> Mapping[str, Callable[[], MethodConfig]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """A way to take a step.
+
+    Attributes:
+        method: Makes the settings of its method.
+        precision: In what the step's passes are computed.
+    """
+
+    method: Callable[[], MethodConfig]
+    precision: Precision = "float32"
+
+
+def known_ways() -> Mapping[str, Way]:
     """Give every way to take a step that is not the plain one, by name.
 
     ``base_finetune`` takes plain steps, and has no row of its own.
     """
     others = [name for name in METHODS if name not in (PLAIN, "base_finetune")]
     return {
-        **{name: METHODS[name] for name in others},
-        "challenger/captum_lrp": lambda: Challenger(attribution=CaptumLrp()),
-        "challenger/zennit": lambda: Challenger(attribution=ZennitLrp()),
+        **{name: Way(method=METHODS[name]) for name in others},
+        "challenger/captum_lrp": Way(method=lambda: Challenger(attribution=CaptumLrp())),
+        "challenger/zennit": Way(method=lambda: Challenger(attribution=ZennitLrp())),
+        "base/bfloat16": Way(method=Base, precision="bfloat16"),
+        "challenger/bfloat16": Way(method=Challenger, precision="bfloat16"),
     }
 
 
@@ -90,7 +105,7 @@ def _configs(
             left_out.append(LeftOut(family=family, way=way, reason="zennit is not installed"))
             continue
         try:
-            config = _config(FAMILIES[family], known_ways()[way]())
+            config = _config(FAMILIES[family], known_ways()[way])
             config.check_model()
         except ConfigError as error:
             left_out.append(LeftOut(family=family, way=way, reason=str(error)))
@@ -99,17 +114,21 @@ def _configs(
     return configs, tuple(left_out)
 
 
-def _config(family: Family, method: MethodConfig) -> TrialConfig:
-    training = TrainingConfig(optimiser=Adam(lr=_LEARNING_RATE))
+def _config(family: Family, way: Way) -> TrialConfig:
+    training = TrainingConfig(optimiser=Adam(lr=_LEARNING_RATE), precision=way.precision)
     return TrialConfig(
-        dataset=family.dataset, model=family.model, method=method, training=training, seeds=(1,)
+        dataset=family.dataset,
+        model=family.model,
+        method=way.method(),
+        training=training,
+        seeds=(1,),
     )
 
 
 def _measure(
     family: str, batch_size: int, configs: Mapping[str, TrialConfig], options: StepOptions
 ) -> Iterator[StepRow]:
-    plain = _config(FAMILIES[family], Base())
+    plain = _config(FAMILIES[family], Way(method=Base))
     info = plain.dataset.info
     # One model for all ways: its weights do not change what a step computes.
     state = start(plain, info, 1, options.device)

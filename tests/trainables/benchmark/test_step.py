@@ -42,8 +42,9 @@ def options(**changes: object) -> StepOptions:
     return StepOptions(**{**plain, **changes})
 
 
-def test_every_method_but_the_plain_ones_and_both_libraries_are_known_ways():
-    expected = {*METHODS, "challenger/captum_lrp", "challenger/zennit"}
+def test_every_method_but_the_plain_ones_both_libraries_and_mixed_precision_are_known_ways():
+    libraries = {"challenger/captum_lrp", "challenger/zennit"}
+    expected = {*METHODS, *libraries, "base/bfloat16", "challenger/bfloat16"}
     assert set(known_ways()) == expected - {"base", "base_finetune"}
 
 
