@@ -256,7 +256,7 @@ REFUSALS = {
     ),
     arm("training: {lr: 1}"): (
         "arms[0].training.lr is not a setting; known: batch_size, checkpoint_every_s, epochs, "
-        "eval_every, optimiser, schedule, start_from."
+        "eval_every, optimiser, precision, schedule, start_from."
     ),
     arm("training: {optimiser: {name: adam, momentum: 1}}"): (
         "arms[0].training.optimiser.momentum is not a setting; known: lr, weight_decay."
