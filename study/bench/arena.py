@@ -84,7 +84,9 @@ def arena(
     text: str,
     listeners: Sequence[Listener],
     say: Callable[[str], None],
+    *,
     clocked: Callable[[Listener], Listener] = lambda listener: listener,
+    database: str | None = None,
 ) -> Iterator[Arena]:
     """Begin a study, and end its delivery and its lease, whatever happens.
 
@@ -94,8 +96,10 @@ def arena(
         listeners: Are told of trials before the study's own listeners.
         say: Told what a user would be told.
         clocked: Puts a clock around what queues for MLflow, if that is measured.
+        database: URL of its database; None for a file in the storage root.
     """
-    options, spec = Options(storage=Storage(root=root)), parse(text, "study/bench/study.yaml")
+    options = Options(storage=Storage(root=root), database=database)
+    spec = parse(text, "study/bench/study.yaml")
     folder = options.storage.study(spec.name)
     options.storage.prepare()
     with lease(folder, options.database_url, say, say):

@@ -1,6 +1,6 @@
 """What a study costs per trial beside the trials, beside bare Optuna and stock Tune.
 
-The study is a real one, on a Ray of its own, with its ledger in SQLite, result files,
+The study is a real one, on a Ray of its own, with its ledger in a database, result files,
 checkpoints, outbox and delivery; its trials alone cost nothing. It stands still after every block
 of trials, while as many are asked and told by Optuna alone, on a database of the same kind in the
 same folder, and some are run by Tune as it comes, on the same Ray.
@@ -16,11 +16,11 @@ from typing import Any, Final
 
 from study.bench.arena import Arena, arena, bench_text
 from study.bench.bare_optuna import BareOptuna
+from study.bench.databases import Databases, Kind, databases
 from study.bench.interludes import Interludes
 from study.bench.largest_cluster import largest_cluster
 from study.errors import TrackingError
 from study.executors import run_on_ray
-from study.store.database import sqlite_url
 from trainables.benchmark import Spread, named, ratio, spread
 
 BLOCKS: Final = 8
@@ -79,7 +79,11 @@ class Overhead:
 
 
 def measure_overhead(
-    root: Path, trials: int, slots: int, say: Callable[[str], None] = lambda _: None
+    root: Path,
+    trials: int,
+    slots: int,
+    say: Callable[[str], None] = lambda _: None,
+    kind: Kind = "sqlite",
 ) -> Overhead:
     """Run a study of trials that cost nothing, and the others in between.
 
@@ -88,21 +92,26 @@ def measure_overhead(
         trials: Trials that are measured, in eight blocks; a block before is not counted.
         slots: Trials at a time.
         say: Told what is going on.
+        kind: Kind of the study's database, and of that of Optuna alone.
 
     Raises:
-        ClusterError: If no Ray starts.
+        ClusterError: If no Ray starts, or no PostgreSQL.
         StudyError: If the study cannot go on.
     """
     every = max(1, trials // BLOCKS)
     search = {"trials": every * (BLOCKS + 1) + 1}
-    others = _Others(root=root, every=every, slots=slots, say=say)
-    interludes = Interludes(every=every, play=others.play)
-    with arena(root / "study", bench_text(search=search), [interludes], say) as built:
-        others.arena = built
-        began = time.monotonic()
-        run_on_ray(built.conductor, built.surroundings(), _idle, cpus=slots)
-        if built.conductor.stop_error is not None:
-            raise built.conductor.stop_error
+    with databases(kind, root) as found:
+        others = _Others(root=root, databases=found, every=every, slots=slots, say=say)
+        interludes = Interludes(every=every, play=others.play)
+        study = arena(
+            root / "study", bench_text(search=search), [interludes], say, database=found.study
+        )
+        with study as built:
+            others.arena = built
+            began = time.monotonic()
+            run_on_ray(built.conductor, built.surroundings(), _idle, cpus=slots)
+            if built.conductor.stop_error is not None:
+                raise built.conductor.stop_error
     assert interludes.first_report_s is not None
     start_up_s = interludes.first_report_s - began - others.seconds[0]
     return _overhead(interludes, others, start_up_s)
@@ -114,6 +123,7 @@ class _Others:
 
     Attributes:
         root: Where it writes.
+        databases: The study's, and Optuna's.
         every: Trials of Optuna's per block.
         slots: Trials of Tune's at a time.
         say: Told what is going on.
@@ -124,6 +134,7 @@ class _Others:
     """
 
     root: Path
+    databases: Databases
     every: int
     slots: int
     say: Callable[[str], None]
@@ -154,7 +165,7 @@ class _Others:
             assert self.arena is not None
             (arm,) = self.arena.spec.arms
             self._optuna = BareOptuna(
-                sqlite_url(self.arena.folder.path / "bare.db"),
+                self.databases.bare,
                 arm.space,
                 startup_trials=arm.search.startup_trials,
                 reports=_REPORTS,

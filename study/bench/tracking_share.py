@@ -76,7 +76,7 @@ def measure_tracking_share(
     """
     clock = _Clock()
     others_s = _cpu_s_of_children()
-    with arena(root, text or stated_study(), (), say, clock.around) as built:
+    with arena(root, text or stated_study(), (), say, clocked=clock.around) as built:
         began = time.monotonic()
         run_inline(built.conductor, built.surroundings())
         if built.conductor.stop_error is not None:

@@ -17,6 +17,7 @@ from rich.console import Console
 from study.cli import bench_tables as tables
 
 if TYPE_CHECKING:
+    from study.bench.databases import Kind
     from study.bench.much import Much
     from study.bench.scaling import Usage, Wish
 
@@ -69,20 +70,27 @@ def _json_option(called: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--slots", type=click.IntRange(min=1), default=2, show_default=True, help="Trials at a time."
 )
+@click.option(
+    "--database",
+    type=click.Choice(["sqlite", "postgresql"]),
+    default="sqlite",
+    show_default=True,
+    help="Optuna database; PostgreSQL must be installed, and is started for this alone.",
+)
 @_folder_option
 @_json_option
-def _overhead(trials: int, slots: int, folder: Path | None, as_json: bool) -> None:
+def _overhead(trials: int, slots: int, database: Kind, folder: Path | None, as_json: bool) -> None:
     """Measure what a trial costs beside its training.
 
     A real study, whose trials alone cost nothing: TPE over five dimensions, four reports each,
-    with result files, checkpoints, SQLite and MLflow. It is compared with Optuna alone and with
-    Tune as it comes, block by block. How many trials at a time one driver could feed is computed
-    from it.
+    with result files, checkpoints, a database and MLflow. It is compared with Optuna alone, on a
+    database of the same kind, and with Tune as it comes, block by block. How many trials at a
+    time one driver could feed is computed from it.
     """
     from study.bench.overhead import measure_overhead
 
     with _room(folder) as root:
-        found = measure_overhead(root, trials, slots, _say)
+        found = measure_overhead(root, trials, slots, _say, database)
     if as_json:
         _print_json(found.as_data())
     else:

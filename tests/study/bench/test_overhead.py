@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from study.bench.databases import Kind
 from study.bench.overhead import BLOCKS, measure_overhead
 from study.store.folder import Storage
-from study.store.ledger import Ledger
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
 @pytest.mark.usefixtures("ray_home")
-def test_a_measured_study_is_a_whole_one_and_every_figure_is_there(tmp_path: Path) -> None:
-    found = measure_overhead(tmp_path, trials=16, slots=2)
+@pytest.mark.parametrize(
+    "kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+)
+def test_a_measured_study_is_a_whole_one_and_every_figure_is_there(kind: Kind) -> None:
+    # PostgreSQL's own user must be able to pass, whom pytest's folder shuts out.
+    with tempfile.TemporaryDirectory(prefix="bench-", dir="/tmp") as folder:
+        look_at(Path(folder), kind)
+
+
+def look_at(root: Path, kind: Kind) -> None:
+    found = measure_overhead(root, trials=16, slots=2, kind=kind)
     assert (found.trials, found.slots, found.study.rounds) == (16, 2, BLOCKS)
     data = found.as_data()
     assert json.loads(json.dumps(data)) == data
@@ -29,17 +39,20 @@ def test_a_measured_study_is_a_whole_one_and_every_figure_is_there(tmp_path: Pat
         "start_up_seconds",
     ):
         assert data[name] > 0
-    storage = Storage(root=tmp_path / "study")
-    ledger = Ledger(storage.database_url, "bench", maximise=True, must_exist=True)
-    entries = ledger.entries("challenger", "search")
-    complete = [entry for entry in entries if entry.state == "COMPLETE"]
-    assert len(complete) >= 16 + 2
-    folder = storage.study("bench")
-    for entry in complete:
-        lines = folder.reports(entry.key).read_text(encoding="utf-8").splitlines()
+    folder = Storage(root=root / "study").study("bench")
+    ends = [
+        path.parent
+        for path in folder.path.glob("trials/challenger/search/*/end.json")
+        if json.loads(path.read_text(encoding="utf-8"))["state"] == "COMPLETE"
+    ]
+    assert len(ends) >= 16 + 2
+    for trial in ends:
+        lines = (trial / "reports.jsonl").read_text(encoding="utf-8").splitlines()
         assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3, 4]
-        attempts = (folder.trial(entry.key) / "attempts.jsonl").read_text(encoding="utf-8")
+        attempts = (trial / "attempts.jsonl").read_text(encoding="utf-8")
         assert len(attempts.splitlines()) == 1
         # Its checkpoints were written, and deleted when it ended.
-        assert not list(folder.trial(entry.key).glob("*.pt"))
+        assert not list(trial.glob("*.pt"))
     assert folder.outbox.exists()
+    in_file = (root / "study" / "optuna.db").exists()
+    assert in_file == (kind == "sqlite")

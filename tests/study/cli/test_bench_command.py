@@ -35,7 +35,8 @@ FOUND = Overhead(
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, int, int]]:
     asked = []
 
-    def measure(root: Path, trials: int, slots: int, say: Any) -> Overhead:  # noqa: ANN401
+    def measure(root: Path, trials: int, slots: int, say: Any, kind: str) -> Overhead:  # noqa: ANN401
+        assert kind == "sqlite"
         (root / "file").write_text("x")
         say("block 1 of 8")
         asked.append((root, trials, slots))
