@@ -3,7 +3,7 @@
 The study is a real one, on a Ray of its own, with its ledger in a database, result files,
 checkpoints, outbox and delivery; its trials alone cost nothing. It stands still after every block
 of trials, while as many are asked and told by Optuna alone, on a database of the same kind in the
-same folder, and some are run by Tune as it comes, on the same Ray.
+same disk, and some are run by Tune as it comes, on the same Ray.
 """
 
 from __future__ import annotations
