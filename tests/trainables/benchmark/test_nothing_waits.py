@@ -132,6 +132,12 @@ def test_no_optimiser_waits(optimiser):
     assert watch.waited == []
 
 
+@pytest.mark.parametrize("method", ["base", "challenger"])
+def test_mixed_precision_waits_for_nothing(method):
+    watch = watched_epoch(configured("vgg11", METHODS[method](), precision="bfloat16"))
+    assert watch.waited == []
+
+
 def test_no_state_dict_is_asked_for_in_an_epoch(monkeypatch):
     config = configured("fcn_wang", METHODS["challenger"]())
     state = begin(config)
