@@ -239,7 +239,7 @@ class Nothing:
             TrainingConfig,
             {"name": "x"},
             "t.name is not a setting; known: batch_size, checkpoint_every_s, epochs, "
-            "eval_every, optimiser, schedule, start_from.",
+            "eval_every, optimiser, precision, schedule, start_from.",
         ),
         (Titled, {"name": "a"}, "t.values is missing; give it a value."),
         (Adam, [1], "t must be a mapping of settings, got [1]."),
