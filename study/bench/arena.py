@@ -19,6 +19,7 @@ from study.handout import Listener
 from study.options import Options
 from study.progress import ProgressListener
 from study.review import start_delivery
+from study.rows import trial_table
 from study.spec import StudySpec, parse
 from study.store.clerk import Clerk
 from study.store.folder import Storage, StudyFolder
@@ -29,6 +30,7 @@ from study.tracking.context import review_of
 from study.tracking.delivery import Delivery
 from study.tracking.listener import TrackingListener
 from study.tracking.outbox import Outbox
+from study.trial_table import TrialTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,19 @@ class Arena:
     def folder(self) -> StudyFolder:
         """The study's folder."""
         return self.options.storage.study(self.spec.name)
+
+    def require_whole(self) -> None:
+        """Raise what ended its training before its end, if anything did.
+
+        Raises:
+            StudyError: If its storage failed, or another process took it over.
+        """
+        if self.conductor.stop_error is not None:
+            raise self.conductor.stop_error
+
+    def table(self) -> TrialTable:
+        """Give all its trials."""
+        return trial_table(self.spec, self.folder, self.conductor.books)
 
     def surroundings(self, address: str | None = None) -> Surroundings:
         """Say where its trials run: on a Ray of its own, or at an address."""
@@ -99,7 +114,7 @@ def arena(
         database: URL of its database; None for a file in the storage root.
     """
     options = Options(storage=Storage(root=root), database=database)
-    spec = parse(text, "study/bench/study.yaml")
+    spec = parse(text, "study/bench")
     folder = options.storage.study(spec.name)
     options.storage.prepare()
     with lease(folder, options.database_url, say, say):

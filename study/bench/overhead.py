@@ -2,7 +2,7 @@
 
 The study is a real one, on a Ray of its own, with its ledger in a database, result files,
 checkpoints, outbox and delivery; its trials alone cost nothing. It stands still after every block
-of trials, while as many are asked and told by Optuna alone, on a database of the same kind in the
+of trials, while as many are asked and told by Optuna alone, on a database of the same kind on the
 same disk, and some are run by Tune as it comes, on the same Ray.
 """
 
@@ -110,8 +110,7 @@ def measure_overhead(
             others.arena = built
             began = time.monotonic()
             run_on_ray(built.conductor, built.surroundings(), _idle, cpus=slots)
-            if built.conductor.stop_error is not None:
-                raise built.conductor.stop_error
+            built.require_whole()
     assert interludes.first_report_s is not None
     start_up_s = interludes.first_report_s - began - others.seconds[0]
     return _overhead(interludes, others, start_up_s)

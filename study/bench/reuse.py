@@ -19,7 +19,6 @@ import torch
 
 from study.bench.arena import arena
 from study.executors import run_inline
-from study.rows import trial_table
 from study.trial_table import TrialRow
 from trainables.benchmark import Spread, in_turn, named, spread
 from trainables.config import TrialConfig
@@ -101,7 +100,7 @@ def measure_reuse(
     say: Callable[[str], None] = lambda _: None,
     text: str | None = None,
 ) -> Reuse:
-    """Run the study, and its first trial with and without each saving.
+    """Run the study, and its first trial with and without each saving, on the same threads.
 
     Args:
         root: An empty folder on the disk that is meant.
@@ -113,14 +112,11 @@ def measure_reuse(
     Raises:
         StudyError: If the study cannot go on.
     """
-    torch.set_num_threads(1)
     with arena(root / "study", text or stated_study(), (), say) as built:
         say(f"a study of {built.spec.arms[0].search_budget} trials")
         run_inline(built.conductor, built.surroundings())
-        if built.conductor.stop_error is not None:
-            raise built.conductor.stop_error
-        table = trial_table(built.spec, built.folder, built.conductor.books)
-        rows = [row for row in table.rows if row.phase == "search"]
+        built.require_whole()
+        rows = [row for row in built.table().rows if row.phase == "search"]
         config = built.conductor.config(next(built.conductor.entries()))
     say(f"a trial of it in {rounds} rounds")
     times = in_turn(dict(ways(root / "trials", config)), rounds)

@@ -152,8 +152,7 @@ def _measure(root: Path, trial_s: int, gate: _Gate, address: str) -> None:
         gate.folder = built.folder
         gate.stop = built.conductor.stop
         run_on_ray(built.conductor, built.surroundings(address), _sleeping)
-        if built.conductor.stop_error is not None:
-            raise built.conductor.stop_error
+        built.require_whole()
 
 
 def _sleeping() -> type[Any]:
@@ -221,13 +220,13 @@ class _Gate:
 
     def usage(self, trial_s: float) -> Usage:
         """Say how well the places were used, once the study has ended."""
-        used = [place for place in self._places.values() if place.n_ended]
+        places = self._places.values()
         return Usage(
             slots=self.slots,
             trial_s=trial_s,
             trials=self._n_ended,
-            ideal_s=trial_s * self._n_ended / len(used),
-            actual_s=sum(place.ended_s - place.began_s for place in used) / len(used),
+            ideal_s=trial_s * self._n_ended / len(places),
+            actual_s=sum(place.ended_s - place.began_s for place in places) / len(places),
         )
 
     def _open(self) -> None:

@@ -18,7 +18,6 @@ from study.bench.reuse import stated_study
 from study.executors import run_inline
 from study.handout import Listener
 from study.review import DELIVERY_PATIENCE_S, publish
-from study.rows import trial_table
 from study.store.folder import TrialKey
 from study.store.ledger import Entry
 from study.tracking.context import review_of
@@ -79,9 +78,8 @@ def measure_tracking_share(
     with arena(root, text or stated_study(), (), say, clocked=clock.around) as built:
         began = time.monotonic()
         run_inline(built.conductor, built.surroundings())
-        if built.conductor.stop_error is not None:
-            raise built.conductor.stop_error
-        table = trial_table(built.spec, built.folder, built.conductor.books)
+        built.require_whole()
+        table = built.table()
         publish(table, built.folder, built.delivery.outbox, review_of(built.spec))
         left = time.monotonic()
         built.delivery.finish(DELIVERY_PATIENCE_S, lambda _: None)

@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 
 from study.cli import bench_tables as tables
+from study.cli.options import database_kind_option
 
 if TYPE_CHECKING:
     from study.bench.databases import Kind
@@ -55,6 +56,16 @@ def _folder_option(called: Callable[..., Any]) -> Callable[..., Any]:
     )(called)
 
 
+def _rounds_option(called: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--rounds",
+        type=click.IntRange(min=1),
+        default=7,
+        show_default=True,
+        help="Rounds measured.",
+    )(called)
+
+
 def _json_option(called: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(called)
 
@@ -70,13 +81,7 @@ def _json_option(called: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--slots", type=click.IntRange(min=1), default=2, show_default=True, help="Trials at a time."
 )
-@click.option(
-    "--database",
-    type=click.Choice(["sqlite", "postgresql"]),
-    default="sqlite",
-    show_default=True,
-    help="Optuna database; PostgreSQL must be installed, and is started for this alone.",
-)
+@database_kind_option
 @_folder_option
 @_json_option
 def _overhead(trials: int, slots: int, database: Kind, folder: Path | None, as_json: bool) -> None:
@@ -98,9 +103,7 @@ def _overhead(trials: int, slots: int, database: Kind, folder: Path | None, as_j
 
 
 @command.command("tracking")
-@click.option(
-    "--rounds", type=click.IntRange(min=1), default=7, show_default=True, help="Rounds measured."
-)
+@_rounds_option
 @_folder_option
 @_json_option
 def _tracking(rounds: int, folder: Path | None, as_json: bool) -> None:
@@ -124,9 +127,7 @@ def _tracking(rounds: int, folder: Path | None, as_json: bool) -> None:
 
 
 @command.command("reuse")
-@click.option(
-    "--rounds", type=click.IntRange(min=1), default=7, show_default=True, help="Rounds measured."
-)
+@_rounds_option
 @_folder_option
 @_json_option
 def _reuse(rounds: int, folder: Path | None, as_json: bool) -> None:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from study.cli.options import database_kind_option
 from study.cli.outcome import make_console
 
 if TYPE_CHECKING:
@@ -33,13 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Chooses what is struck when."
 )
-@click.option(
-    "--database",
-    type=click.Choice(["sqlite", "postgresql"]),
-    default="sqlite",
-    show_default=True,
-    help="Optuna database; PostgreSQL must be installed, and is started for this alone.",
-)
+@database_kind_option
 @click.option(
     "--folder",
     type=click.Path(path_type=Path, file_okay=False),

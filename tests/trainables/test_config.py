@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.trainables.builders import trial
+from trainables.config import TrainingConfig
+from trainables.errors import ConfigError
+from trainables.evaluation_config import EvaluationConfig
+from trainables.methods import Challenger
+from trainables.optimisers import Adam, Sgd
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Adam(lr=0.0), "lr must be above 0, got 0.0."),
+        (lambda: Adam(weight_decay=-1.0), "weight_decay must be 0 or more, got -1.0."),
+        (lambda: Sgd(lr=-1.0), "lr must be above 0, got -1.0."),
+        (lambda: Sgd(momentum=1.0), "momentum must lie in [0, 1), got 1.0."),
+        (lambda: Sgd(weight_decay=-1.0), "weight_decay must be 0 or more, got -1.0."),
+        (lambda: TrainingConfig(epochs=0), "epochs must be at least 1, got 0."),
+        (lambda: TrainingConfig(batch_size=0), "batch_size must be at least 1, got 0."),
+        (lambda: TrainingConfig(eval_every=0), "eval_every must be at least 1, got 0."),
+        (
+            lambda: TrainingConfig(checkpoint_every_s=-1.0),
+            "checkpoint_every_s must be 0 or more, got -1.0.",
+        ),
+        (
+            lambda: EvaluationConfig(occlusion=(0.5, 1.1)),
+            "occlusion must hold shares in (0, 1], got [0.5, 1.1].",
+        ),
+        (
+            lambda: EvaluationConfig(occlusion=(0.0, 0.5)),
+            "occlusion must hold shares in (0, 1], got [0.0, 0.5].",
+        ),
+        (
+            lambda: EvaluationConfig(occlusion=(0.5, 0.25)),
+            "occlusion must increase from share to share, got [0.5, 0.25].",
+        ),
+        (
+            lambda: EvaluationConfig(occlusion=(0.5, 0.5)),
+            "occlusion must increase from share to share, got [0.5, 0.5].",
+        ),
+        (
+            lambda: EvaluationConfig(bootstrap_draws=-1),
+            "bootstrap_draws must be 0 or more, got -1.",
+        ),
+        (lambda: trial(seeds=()), "seeds must name at least one replica, got ()."),
+        (
+            lambda: trial(seeds=(1, 2, 1)),
+            "seeds must differ from replica to replica, got (1, 2, 1).",
+        ),
+        (
+            lambda: replace(trial(), method=Challenger(top_k=11)),
+            "method.top_k must not exceed the 10 classes, got 11.",
+        ),
+        (
+            lambda: replace(trial(), method=Challenger(n_features=785)),
+            "method.n_features must not exceed the 784 input features, got 785.",
+        ),
+    ],
+)
+def test_settings_out_of_range_are_refused(build, message):
+    with pytest.raises(ConfigError) as caught:
+        build()
+    assert str(caught.value) == message
+
+
+def test_the_optimisers_get_their_settings():
+    parameters = [torch.nn.Parameter(torch.zeros(2))]
+    adam = Adam(lr=0.5, weight_decay=0.25).build(parameters)
+    assert isinstance(adam, torch.optim.Adam)
+    assert (adam.defaults["lr"], adam.defaults["weight_decay"]) == (0.5, 0.25)
+    sgd = Sgd(lr=0.5, momentum=0.25, weight_decay=0.125).build(parameters)
+    assert isinstance(sgd, torch.optim.SGD)
+    kept = [sgd.defaults[key] for key in ("lr", "momentum", "weight_decay")]
+    assert kept == [0.5, 0.25, 0.125]
+
+
+def test_the_hash_is_of_every_setting():
+    config = trial("challenger")
+    assert len(config.hash()) == 16
+    assert config.hash() == trial("challenger").hash()
+    others = [
+        replace(config, seeds=(2, 1)),
+        replace(config, is_final=True),
+        replace(config, method=replace(config.method, alpha=0.25)),
+        replace(config, model=replace(config.model, dropout=0.0)),
+        replace(config, dataset=replace(config.dataset, subset_seed=1)),
+        replace(config, training=replace(config.training, optimiser=Adam(lr=2e-3))),
+        replace(config, training=replace(config.training, precision="bfloat16")),
+        replace(config, evaluation=EvaluationConfig(bootstrap_draws=1)),
+    ]
+    assert len({config.hash(), *(other.hash() for other in others)}) == 9
+
+
+def test_a_trial_in_float32_has_the_hash_that_it_had_before_there_was_a_precision():
+    # Checkpoints of trials that were begun then are found by it.
+    assert trial("challenger").hash() == "550b757924109111"
