@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from study.sqlite_file import sqlite_url
 from study.store.folder import Storage
-from study.store.ledger import sqlite_url
 from trainables.datasets import DataFolders
 
 

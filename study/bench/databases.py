@@ -12,7 +12,7 @@ import psycopg
 
 from cluster.postgres import PostgresServer
 from cluster.postgres_folder import create_postgres
-from study.store.database import sqlite_url
+from study.sqlite_file import sqlite_url
 
 Kind: TypeAlias = Literal["sqlite", "postgresql"]
 

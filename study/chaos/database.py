@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from cluster.postgres import PostgresServer
 from cluster.postgres_folder import create_postgres, read_login
-from study.store.ledger import sqlite_url
+from study.sqlite_file import sqlite_url
 
 # Ends with our end of the pipe, so that the file is never locked for longer than we live.
 _LOCK: Final = """

@@ -16,7 +16,7 @@ from cluster.free_port import free_port
 from cluster.mlflow_server import server_command, server_environment
 from cluster.process_session import kill_session, start_session
 from study.errors import TrackingError
-from study.store.ledger import sqlite_url
+from study.sqlite_file import sqlite_url
 
 _HOST: Final = "127.0.0.1"
 # A fresh database takes 22 s on two busy cores.

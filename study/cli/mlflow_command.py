@@ -27,7 +27,7 @@ def command(ctx: click.Context, /, port: int, **given: Any) -> int:  # noqa: ANN
     """
     if ctx.invoked_subcommand is not None:
         return 0
-    from study.store.ledger import sqlite_url
+    from study.sqlite_file import sqlite_url
     from study.tracking.server import serve
 
     storage = storage_of(given["storage"])

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,10 +11,10 @@ from typing import Any, Final
 from optuna.storages import RDBStorage
 
 from study.errors import StoreError
+from study.sqlite_file import sqlite_path, use_write_ahead_log
 from study.store.connection import connection_options
-from study.tracking.address import masked
+from study.store.outage import unusable
 
-_BUSY_TIMEOUT_S: Final = 60
 _MADE_MEANWHILE: Final = (
     "already exists",
     "UNIQUE constraint failed",
@@ -41,7 +39,7 @@ class DatabaseFile:
     @classmethod
     def of(cls, url: str) -> DatabaseFile:
         """Note which file a URL names now."""
-        path = _file_of(url)
+        path = sqlite_path(url)
         return cls(path, None if path is None else _identity(path))
 
     def require_unchanged(self) -> None:
@@ -63,17 +61,12 @@ def require_file(url: str) -> None:
     Raises:
         StoreError: If it is not.
     """
-    path = _file_of(url)
+    path = sqlite_path(url)
     if path is not None and not path.exists():
         raise StoreError(
             f"there is no Optuna database {path}; name the one that the study was run with, by "
             "--database or CHALLENGER_DATABASE."
         )
-
-
-def sqlite_url(path: Path) -> str:
-    """Give the URL of an SQLite file."""
-    return f"sqlite:///{path}"
 
 
 def open_database(url: str) -> RDBStorage:
@@ -83,20 +76,13 @@ def open_database(url: str) -> RDBStorage:
         StoreError: If it cannot be opened.
     """
     options = {"connect_args": connection_options(url), "pool_pre_ping": True}
-    if (path := _file_of(url)) is not None:
-        _use_write_ahead_log(path)
     try:
+        if (path := sqlite_path(url)) is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            use_write_ahead_log(path)
         return _made(url, options)
     except Exception as error:
-        reason = " ".join(str(error).split())[:300]
-        raise StoreError(
-            f"the Optuna database {masked(url)} cannot be opened: "
-            f"{masked(reason)}; name another with --database."
-        ) from None
-
-
-def _file_of(url: str) -> Path | None:
-    return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+        raise unusable(url, error) from None
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -118,16 +104,3 @@ def _made(url: str, options: Mapping[str, Any]) -> RDBStorage:
                 raise
         time.sleep(_PAUSE_S)
     return RDBStorage(url, engine_kwargs=dict(options))
-
-
-def _use_write_ahead_log(path: Path) -> None:
-    # Kept by the file: readers such as `status` then never wait for the writer.
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S)) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
-    except (sqlite3.Error, OSError) as error:
-        raise StoreError(
-            f"the Optuna database {path} cannot be opened: {error}; restore it, or name another "
-            "with --database."
-        ) from None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from study.errors import StoreError
+from study.sqlite_file import sqlite_url
 from study.trial_table import PhaseName
 
 
@@ -56,7 +57,7 @@ class Storage:
     @property
     def database_url(self) -> str:
         """URL of the Optuna database, unless another one is named."""
-        return f"sqlite:///{self.database}"
+        return sqlite_url(self.database)
 
     @property
     def tracking_database(self) -> Path:

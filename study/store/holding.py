@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +27,9 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.schema import CreateTable
 
-from study.store.lease_engine import lease_engine, sqlite_file, unusable, use_write_ahead_log
+from study.sqlite_file import sqlite_path, use_write_ahead_log
+from study.store.lease_engine import lease_engine
+from study.store.outage import unusable
 from study.store.owner import Owner, is_alive, this_process
 
 _ROWS: Final = Table(
@@ -129,9 +132,11 @@ def open_row(url: str, study: str) -> Iterator[HolderRow]:
     """
     with lease_engine(url) as engine:
         try:
-            use_write_ahead_log(engine)
+            if (path := sqlite_path(url)) is not None:
+                # Before the first beat: one at the wrong moment would keep others from doing it.
+                use_write_ahead_log(path)
             _make_table(engine)
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, sqlite3.Error) as error:
             raise unusable(url, error) from None
         yield HolderRow(engine=engine, study=study)
 
@@ -150,7 +155,7 @@ def holder(url: str, study: str) -> Holder | None:
     Raises:
         StoreError: If the database cannot be opened.
     """
-    path = sqlite_file(url)
+    path = sqlite_path(url)
     if path is not None and not path.exists():
         return None
     with lease_engine(url) as engine:

@@ -23,7 +23,7 @@ from study.store.claim import busy, claim
 from study.store.folder import StudyFolder
 from study.store.heartbeat import PACE, Heartbeat, Pace
 from study.store.holding import open_row
-from study.store.lease_engine import unusable
+from study.store.outage import unusable
 from study.store.owner import Owner, this_process
 
 _ATTEMPTS: Final = 5

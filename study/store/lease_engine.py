@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Final
 
 from sqlalchemy import Engine, create_engine
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
-from study.errors import StoreError
+from study.sqlite_file import sqlite_path
 from study.store.connection import connection_options
-from study.store.outage import reason
-from study.tracking.address import masked
-
-_BUSY_TIMEOUT_S: Final = 30
+from study.store.outage import unusable
 
 
 @contextmanager
@@ -30,7 +24,7 @@ def lease_engine(url: str) -> Iterator[Engine]:
         StoreError: If the URL leads nowhere.
     """
     try:
-        path = sqlite_file(url)
+        path = sqlite_path(url)
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(
@@ -49,39 +43,3 @@ def lease_engine(url: str) -> Iterator[Engine]:
         yield engine
     finally:
         engine.dispose()
-
-
-def use_write_ahead_log(engine: Engine) -> None:
-    """Have an SQLite file log ahead of its writes, as the ledger does; a server always does.
-
-    Done before the first beat: a beat at the wrong moment would keep the ledger from doing it.
-    """
-    if engine.dialect.name != "sqlite":
-        return
-    end = time.monotonic() + _BUSY_TIMEOUT_S
-    while True:
-        try:
-            with engine.connect() as connection:
-                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-            return
-        except OperationalError as error:
-            # While another process writes to the file, SQLite refuses instead of waiting.
-            if "locked" not in str(error.orig) or time.monotonic() > end:
-                raise
-            time.sleep(0.05)
-
-
-def unusable(url: str, error: Exception) -> StoreError:
-    """Say for people that a database cannot be opened, without passwords."""
-    path = sqlite_file(url)
-    place, remedy = (masked(url), "") if path is None else (path, "restore it, or ")
-    return StoreError(
-        f"the Optuna database {place} cannot be opened: {reason(error)}; {remedy}name another "
-        "with --database."
-    )
-
-
-def sqlite_file(url: str) -> Path | None:
-    """Give the file of an SQLite URL, or None for a server's."""
-    prefix = "sqlite:///"
-    return Path(url.removeprefix(prefix)) if url.startswith(prefix) else None

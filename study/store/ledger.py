@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces import Design, ParamValue, Space
 from search_spaces.optuna_space import DesignSampler, SamplerName, point, sampler, suggest
-from study.store.database import DatabaseFile, open_database, require_file, sqlite_url
+from study.store.database import DatabaseFile, open_database, require_file
 from study.store.ends import End, EndState
 from study.store.folder import TrialKey
 from study.store.mirror import Mirror
@@ -39,7 +39,6 @@ __all__ = [
     "ProposerSettings",
     "SamplerSettings",
     "require_file",
-    "sqlite_url",
 ]
 
 

@@ -10,10 +10,9 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, Operationa
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from study.errors import StoreError
+from study.sqlite_file import is_busy, sqlite_path
 from study.tracking.address import masked
 
-# What passes of a file; a full disk, a file that is gone or damaged, do not by themselves.
-_PASSING: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _LENGTH: Final = 300
 
 
@@ -33,8 +32,8 @@ def is_away(error: BaseException) -> bool:
     if not isinstance(cause, DBAPIError):
         return False
     if isinstance(cause.orig, sqlite3.Error):
-        # The low byte is the kind, the rest its details.
-        return getattr(cause.orig, "sqlite_errorcode", 0) & 0xFF in _PASSING
+        # A full disk, a file that is gone or damaged, do not pass by themselves.
+        return is_busy(cause.orig)
     is_passing = isinstance(cause, (OperationalError, InterfaceError, InternalError))
     return is_passing or cause.connection_invalidated
 
@@ -49,6 +48,16 @@ def as_store_error(error: BaseException) -> StoreError | None:
     return StoreError(
         f"the Optuna database must be writable while its study runs, but: {reason(cause)}; free "
         "some space, or restore the file and its permissions."
+    )
+
+
+def unusable(url: str, error: BaseException) -> StoreError:
+    """Say for people that a database cannot be opened, without passwords."""
+    path = sqlite_path(url)
+    place, remedy = (masked(url), "") if path is None else (path, "restore it, or ")
+    return StoreError(
+        f"the Optuna database {place} cannot be opened: {reason(error)}; {remedy}name another "
+        "with --database."
     )
 
 

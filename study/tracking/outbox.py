@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from study.errors import StoreError
+from study.sqlite_file import use_write_ahead_log
 from study.tracking.entries import Entry, LogMetrics, OpenRun, decode, digest, encode, kind, part
 
 _SCHEMA: Final = """
@@ -254,9 +255,9 @@ class Outbox:
 
 def _opened(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
+    use_write_ahead_log(path)
     # The lock of Outbox serialises the threads.
     connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.executescript(_SCHEMA)
     return connection

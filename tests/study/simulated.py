@@ -21,9 +21,10 @@ from study.conductor import Conductor
 from study.executors import Surroundings
 from study.handout import Assignment, Listener
 from study.spec import StudySpec, parse
+from study.sqlite_file import sqlite_url
 from study.store.clerk import Clerk
 from study.store.folder import Storage, StudyFolder, TrialKey
-from study.store.ledger import Entry, Ledger, sqlite_url
+from study.store.ledger import Entry, Ledger
 from study.trial_table import StoredReport
 from trainables.config import TrialConfig
 from trainables.datasets import DataFolders

@@ -141,10 +141,13 @@ def command_line(number: int) -> str:
 
 def listening(numbers: Sequence[int]) -> list[tuple[str, str]]:
     """List address and process of all sockets that processes listen at."""
+    names = {each.pid: each.info["name"] for each in psutil.process_iter(["name"])}
     return [
-        (f"{connection.laddr.ip}:{connection.laddr.port}", psutil.Process(connection.pid).name())
+        (f"{connection.laddr.ip}:{connection.laddr.port}", names[connection.pid])
         for connection in psutil.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN and connection.pid in numbers
+        if connection.status == psutil.CONN_LISTEN
+        and connection.pid in numbers
+        and connection.pid in names
     ]
 
 

@@ -14,8 +14,9 @@ from sqlalchemy.exc import OperationalError
 
 from search_spaces import FloatDimension, Space
 from study.errors import StoreError
+from study.sqlite_file import sqlite_url
 from study.store.clerk import Clerk
-from study.store.ledger import SamplerSettings, sqlite_url
+from study.store.ledger import SamplerSettings
 from study.store.outage import as_store_error, is_away, reason
 from tests.disk import Disk
 from tests.study.by_hand import HandLedger

@@ -16,8 +16,8 @@ import pytest
 from sqlalchemy import inspect
 
 from study.errors import StoreError
+from study.sqlite_file import sqlite_url
 from study.store.holding import Holder, HolderRow, holder, open_row
-from study.store.ledger import sqlite_url
 from study.store.owner import this_process
 
 HERE = this_process()

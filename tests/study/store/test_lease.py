@@ -23,12 +23,12 @@ import pytest
 
 from cluster.postgres import PostgresServer
 from study.errors import BusyError, StoreError
+from study.sqlite_file import sqlite_url
 from study.store import heartbeat
 from study.store.folder import StudyFolder
 from study.store.heartbeat import Pace
 from study.store.holding import Holder, HolderRow, holder, open_row
 from study.store.lease import is_running, lease
-from study.store.ledger import sqlite_url
 from study.store.owner import this_process
 from tests.study.store.starters import PACE, PATIENT, Starter
 

@@ -19,10 +19,11 @@ import pytest
 from search_spaces import FloatDimension, IntDimension, Saltelli, Sobol, Space, design_points
 from search_spaces.optuna_space import suggest
 from study.errors import StoreError
+from study.sqlite_file import sqlite_url
 from study.store import ledger as ledger_module
 from study.store.ends import End
 from study.store.folder import TrialKey
-from study.store.ledger import DesignSettings, Entry, SamplerSettings, sqlite_url
+from study.store.ledger import DesignSettings, Entry, SamplerSettings
 from tests.study.by_hand import HandLedger
 from tests.study.simulated import empty_database
 

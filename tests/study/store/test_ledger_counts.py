@@ -13,8 +13,9 @@ from sqlalchemy import Connection, Engine, event
 
 from search_spaces import FloatDimension, IntDimension, Space
 from search_spaces.optuna_space import sampler, suggest
+from study.sqlite_file import sqlite_url
 from study.store.ends import End
-from study.store.ledger import Ledger, SamplerSettings, sqlite_url
+from study.store.ledger import Ledger, SamplerSettings
 from study.store.reading import read_trials
 from tests.study.simulated import empty_database
 
