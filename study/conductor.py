@@ -27,7 +27,7 @@ from study.spec import Arm, StudySpec
 from study.store.clerk import Clerk
 from study.store.ends import End, read_end, write_end
 from study.store.folder import StudyFolder, TrialKey
-from study.store.ledger import Entry, Ledger
+from study.store.ledger import Entry, IntermediateValue, Ledger
 from study.store.outage import as_store_error
 from study.store.results import append_report
 from study.trial_table import StoredReport
@@ -336,7 +336,7 @@ class Conductor:
         # Before it is told: a trial that is told is not looked at again, whoever dies in between.
         for file in self._folder.trial(key).glob("epoch-*.pt"):
             file.unlink()
-        self._do(self._clerk.submit, partial(self._ledger.tell, key, end))
+        self._tell_end(key, end)
         if key.phase == "search":
             self._settle_groups()
         self._announce(lambda listener: listener.ended(entry, self.reports_of(key)))
@@ -344,19 +344,23 @@ class Conductor:
     def _tell(self, key: TrialKey, report: StoredReport) -> None:
         if self._spec.metric in report.metrics:
             value = mean(report.metrics[self._spec.metric])
+            reached = IntermediateValue(key=key, epoch=report.epoch, value=value)
             # Nobody waits for it: whoever asks or ends a trial next does.
-            self._do(self._clerk.post, partial(self._ledger.report, key, report.epoch, value))
+            self._do(partial(self._clerk.post, self._ledger.report, reached))
+
+    def _tell_end(self, key: TrialKey, end: End) -> None:
+        self._do(partial(self._clerk.submit, partial(self._ledger.tell, key, end)))
 
     def _settle_groups(self) -> None:
         for group in self._books.groups.values():
             for key, end in list(group.settled(self._books.search_trial, _now_ms())):
-                self._do(self._clerk.submit, partial(self._ledger.tell, key, end))
+                self._tell_end(key, end)
                 group.entries[key.number] = ended(group.entries[key.number], end)
 
-    def _do(self, give: Callable[[Callable[[], None]], object], job: Callable[[], None]) -> None:
+    def _do(self, give: Callable[[], object]) -> None:
         """Give the clerk something to tell the ledger; if he cannot, the run stops."""
         try:
-            give(job)
+            give()
         except Exception as error:
             self._refused(error)
 

@@ -2,8 +2,9 @@
 
 Trials run in processes of their own and need no database. So that neither a restart of the
 database nor a slow one holds up the loop that they report to, the ledger is written in a thread
-beside it. Nobody waits for a report to be told; in ordinary times whoever asks for a trial, or
-ends one, waits for that and for all that was told before, and once that is late he goes on
+beside it. Nobody waits for a report to be told, so that reports which come soon after one another
+are told together: each transaction waits for the disk. In ordinary times whoever asks for a trial,
+or ends one, waits for that and for all that was told before, and once that is late he goes on
 without. What is not told when the driver dies is told from the result files at the next start.
 """
 
@@ -14,20 +15,42 @@ import queue
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
 
 from study.store.outage import is_away, reason
 
 _FIRST_PAUSE_S: Final = 0.25
 _LONGEST_PAUSE_S: Final = 5.0
+# How long a report may wait for others.
+_GATHER_S: Final = 0.2
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
-_Job: TypeAlias = tuple[Callable[[], Any], Future[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Submitted:
+    """Something to be done by itself, and where its result goes."""
+
+    job: Callable[[], Any]
+    future: Future[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Posted:
+    """Something to be taken together with others, and whom to say that it was."""
+
+    take: Callable[[list[Any]], object]
+    item: Any
+    future: Future[None]
+
+
+_Job: TypeAlias = _Submitted | _Posted
 
 
 def _log_notice(text: str) -> None:
@@ -54,34 +77,47 @@ class Clerk:
         # The thread does not know the clerk, and ends when nobody else does either.
         weakref.finalize(self, self._desk.jobs.put, None)
 
-    def post(self, job: Callable[[], _T]) -> Future[_T]:
-        """Have a job done after all that were given before, without waiting for it.
+    def post(self, take: Callable[[list[_T]], object], item: _T) -> Future[None]:
+        """Have something taken after all that was given before, without waiting for it.
 
-        It must be one that may be repeated: it is, if the database goes away while it is done.
+        It waits for the next job that is submitted, for 0.2 s at most, and is taken together with
+        all that is posted until then for the same taker.
+
+        Args:
+            take: Who takes it and its like, in order. It must be able to do so repeatedly: it
+                does, if the database goes away meanwhile.
+            item: What is taken.
 
         Raises:
             Exception: What an earlier job raised, if it was no outage.
         """
-        self.raise_failure()
-        if not self._thread.is_alive():
-            self._thread.start()
-        future: Future[_T] = Future()
-        self._last = future
-        self._desk.jobs.put((job, future))
+        future: Future[None] = Future()
+        self._give(_Posted(take, item, future))
         return future
 
     def submit(self, job: Callable[[], _T]) -> Future[_T]:
-        """Have a job done as :meth:`post` does, and wait for it, unless an earlier one is late.
+        """Have a job done after all that was given before; wait, unless an earlier one is late.
+
+        Args:
+            job: What is done. It must be able to be repeated, as for :meth:`post`.
 
         Raises:
             Exception: What this job or an earlier one raised, if it was no outage.
         """
-        future = self.post(job)
+        future: Future[_T] = Future()
+        self._give(_Submitted(job, future))
         if self._late is None or self._late.done():
             _wait(future, self._patience_s)
             self._late = None if future.done() else future
             self.raise_failure()
         return future
+
+    def _give(self, job: _Job) -> None:
+        self.raise_failure()
+        if not self._thread.is_alive():
+            self._thread.start()
+        self._last = job.future
+        self._desk.jobs.put(job)
 
     @property
     def is_idle(self) -> bool:
@@ -118,21 +154,54 @@ class _Desk:
         jobs: What is to be done, each with where its result goes; None to end.
         failure: What the first job raised that was no outage.
         away_since: When the database was first missed, or None while it answers.
+        held: What was posted and waits for others.
+        held_until: How long it does, on the monotonic clock.
     """
 
     notify: Callable[[str], None]
     jobs: queue.SimpleQueue[_Job | None] = field(default_factory=queue.SimpleQueue)
     failure: BaseException | None = None
     away_since: float | None = None
+    held: list[_Posted] = field(default_factory=list)
+    held_until: float = 0.0
 
     def work(self) -> None:
         """Do what comes until None does."""
-        while (job := self.jobs.get()) is not None:
-            self._carry_out(*job)
+        while (job := self._next()) is not None:
+            if isinstance(job, _Posted):
+                self._hold(job)
+            else:
+                self._take_held()
+                self._carry_out(job.job, [job.future])
             # What was done holds a connection to the database.
             del job
+        self._take_held()
 
-    def _carry_out(self, job: Callable[[], Any], future: Future[Any]) -> None:
+    def _next(self) -> _Job | None:
+        """Wait for the next job; what is held is taken once its time is up."""
+        if self.held:
+            left_s = self.held_until - time.monotonic()
+            if left_s > 0:
+                with suppress(queue.Empty):
+                    return self.jobs.get(timeout=left_s)
+            self._take_held()
+        return self.jobs.get()
+
+    def _hold(self, job: _Posted) -> None:
+        if self.held and self.held[0].take != job.take:
+            self._take_held()
+        if not self.held:
+            self.held_until = time.monotonic() + _GATHER_S
+        self.held.append(job)
+
+    def _take_held(self) -> None:
+        if self.held:
+            items = [job.item for job in self.held]
+            futures = [job.future for job in self.held]
+            self._carry_out(partial(self.held[0].take, items), futures)
+            self.held.clear()
+
+    def _carry_out(self, job: Callable[[], Any], futures: Sequence[Future[Any]]) -> None:
         pause_s = _FIRST_PAUSE_S
         while True:
             try:
@@ -141,14 +210,16 @@ class _Desk:
                 # The border of the thread: what is no outage is raised where the job came from.
                 if not is_away(error):
                     self.failure = self.failure or error
-                    future.set_exception(error)
+                    for future in futures:
+                        future.set_exception(error)
                     return
                 self._note_outage(error)
                 time.sleep(pause_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             else:
                 self._note_return()
-                future.set_result(result)
+                for future in futures:
+                    future.set_result(result)
                 return
 
     def _note_outage(self, error: BaseException) -> None:

@@ -8,8 +8,8 @@ again needs nothing but this database and the trials' folders.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias
@@ -25,7 +25,7 @@ from study.store.ends import End, EndState
 from study.store.folder import TrialKey
 from study.store.mirror import Mirror
 from study.store.reading import read_trials
-from study.store.transactions import add_trial, end_trial
+from study.store.transactions import add_intermediate_values, add_trial, end_trial
 from study.trial_table import PhaseName
 from study.trial_table import TrialState as StateName
 
@@ -35,6 +35,7 @@ logging.getLogger("optuna").setLevel(logging.WARNING)
 __all__ = [
     "DesignSettings",
     "Entry",
+    "IntermediateValue",
     "Ledger",
     "ProposerSettings",
     "SamplerSettings",
@@ -65,6 +66,21 @@ class Entry:
     started_ms: int
     finished_ms: int | None
     replicas: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntermediateValue:
+    """What a running trial reached.
+
+    Attributes:
+        key: The trial.
+        epoch: The epoch of it that has ended, from 1.
+        value: Its objective then.
+    """
+
+    key: TrialKey
+    epoch: int
+    value: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,16 +208,27 @@ class Ledger:
             mirror.stored(key.number, add_trial(self._storage, study_id, entered))
         return _entry(key, entered)
 
-    def report(self, key: TrialKey, epoch: int, value: float) -> None:
-        """Store an intermediate objective; the same epoch again changes nothing.
+    def report(self, reports: Sequence[IntermediateValue]) -> None:
+        """Store intermediate objectives in one transaction; an epoch's again changes nothing.
+
+        Args:
+            reports: Those of any trials that have not ended, in order.
 
         Raises:
             StoreError: If the database's file was deleted or replaced meanwhile.
         """
         self._file.require_unchanged()
-        with self._mirror(key.arm, key.phase) as mirror:
-            self._storage.set_trial_intermediate_value(mirror.trial_id(key.number), epoch, value)
-            mirror.report(key.number, epoch, value)
+        with ExitStack() as mirrors:
+            arms = sorted({(report.key.arm, report.key.phase) for report in reports})
+            known = {arm: mirrors.enter_context(self._mirror(*arm)) for arm in arms}
+            placed = [(known[report.key.arm, report.key.phase], report) for report in reports]
+            values = {
+                (mirror.trial_id(report.key.number), report.epoch): report.value
+                for mirror, report in placed
+            }
+            add_intermediate_values(self._storage, values)
+            for mirror, report in placed:
+                mirror.report(report.key.number, report.epoch, report.value)
 
     def tell(self, key: TrialKey, end: End) -> None:
         """Tell how a trial ended; the first end of a trial is kept.

@@ -62,6 +62,32 @@ def add_trial(storage: RDBStorage, study_id: int, trial: FrozenTrial) -> int:
     return trial_id
 
 
+def add_intermediate_values(storage: RDBStorage, values: Mapping[tuple[int, int], float]) -> None:
+    """Store what running trials reached; a step that is stored keeps its value.
+
+    Args:
+        storage: The database.
+        values: The objective by a trial's id in the database and its step.
+
+    Raises:
+        UpdateFinishedTrialError: If one of the trials has ended.
+    """
+    model = models.TrialIntermediateValueModel
+    trials = {trial_id for trial_id, _ in values}
+    # If another process stores the same at this moment, it took the study over and has it all.
+    with _create_scoped_session(storage.scoped_session, True) as session:
+        trial = models.TrialModel
+        states = select(trial.trial_id, trial.state).where(trial.trial_id.in_(trials))
+        for trial_id, state in session.execute(states):
+            storage.check_trial_is_updatable(trial_id, state)
+        stored = select(model.trial_id, model.step).where(model.trial_id.in_(trials))
+        missing = values.keys() - {(trial_id, step) for trial_id, step in session.execute(stored)}
+        if missing:
+            session.execute(
+                insert(model), [_reached(*each, values[each]) for each in sorted(missing)]
+            )
+
+
 def end_trial(
     storage: RDBStorage,
     trial_id: int,
@@ -93,6 +119,17 @@ def end_trial(
         trial.state = state
         # Optuna's own, for those who look with its tools.
         trial.datetime_complete = datetime.now()
+
+
+def _reached(trial_id: int, step: int, value: float) -> dict[str, Any]:
+    model = models.TrialIntermediateValueModel
+    stored, kind = model.intermediate_value_to_stored_repr(value)
+    return {
+        "trial_id": trial_id,
+        "step": step,
+        "intermediate_value": stored,
+        "intermediate_value_type": kind,
+    }
 
 
 def _params(trial: FrozenTrial, trial_id: int) -> Iterator[dict[str, Any]]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from search_spaces import ParamValue, Space
 from study.store.ends import End, EndState
 from study.store.folder import TrialKey
-from study.store.ledger import Entry, Ledger, SamplerSettings
+from study.store.ledger import Entry, IntermediateValue, Ledger, SamplerSettings
 from study.trial_table import PhaseName
 
 
@@ -33,6 +33,10 @@ class HandLedger(Ledger):
     def entry(self, key: TrialKey) -> Entry:
         """Read one trial."""
         return self.entries(key.arm, key.phase)[key.number]
+
+    def report_one(self, key: TrialKey, epoch: int, value: float) -> None:
+        """Report by itself what a trial reached."""
+        self.report([IntermediateValue(key=key, epoch=epoch, value=value)])
 
     def complete(self, key: TrialKey, value: float) -> None:
         """Tell a value."""

@@ -90,26 +90,93 @@ def test_nobody_waits_for_what_is_posted_and_whoever_submits_waits_for_all_of_it
     gate, done = threading.Event(), []
     clerk = Clerk(patience_s=PATIENT_S)
 
-    def slow(number: int) -> None:
+    def slow(numbers: list[int]) -> None:
         gate.wait()
-        done.append(number)
+        done.extend(numbers)
 
-    posted = [clerk.post(lambda number=number: slow(number)) for number in range(3)]
+    posted = [clerk.post(slow, number) for number in range(3)]
     assert not any(future.done() for future in posted)
     gate.set()
-    # Posted jobs alone do not make the thread late.
+    # What is posted does not by itself make the thread late.
     assert clerk.submit(lambda: list(done)).result() == [0, 1, 2]
+    assert [future.result() for future in posted] == [None] * 3
 
 
-def test_an_error_of_a_posted_job_is_raised_to_whoever_comes_next() -> None:
-    def wrong() -> None:
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("study.store.clerk._GATHER_S", PATIENT_S)
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_what_is_posted_is_taken_together_until_something_is_submitted() -> None:
+    taken: list[object] = []
+    clerk = Clerk(patience_s=PATIENT_S)
+    for number in range(5):
+        clerk.post(taken.append, number)
+    clerk.submit(lambda: taken.append("first"))
+    clerk.submit(lambda: taken.append("second"))
+    clerk.post(taken.append, 5)
+    clerk.submit(lambda: taken.append("third"))
+    assert taken == [[0, 1, 2, 3, 4], "first", "second", [5], "third"]
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_each_taker_gets_its_own_in_order() -> None:
+    taken: list[object] = []
+    clerk = Clerk(patience_s=PATIENT_S)
+    for number in range(4):
+        clerk.post(taken.append if number < 3 else taken.extend, number)
+    clerk.submit(lambda: None)
+    assert taken == [[0, 1, 2], 3]
+
+
+def test_what_is_posted_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("study.store.clerk._GATHER_S", 0.01)
+    taken: list[list[int]] = []
+    clerk = Clerk(patience_s=PATIENT_S)
+    for number in range(3):
+        clerk.post(taken.append, number).result(PATIENT_S)
+    assert taken == [[0], [1], [2]]
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_what_is_posted_last_is_taken_before_the_thread_ends() -> None:
+    taken: list[list[int]] = []
+    clerk = Clerk(patience_s=PATIENT_S)
+    clerk.post(taken.append, 0)
+    thread = clerk._thread
+    del clerk
+    thread.join(PATIENT_S)
+    assert taken == [[0]]
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_what_a_database_did_not_live_to_take_is_taken_when_it_is_back() -> None:
+    clerk, database = Clerk(patience_s=0.0), Away(4)
+    taken: list[list[int]] = []
+
+    def take(numbers: list[int]) -> None:
+        database.job(numbers[0])()
+        taken.append(numbers)
+
+    for number in range(3):
+        clerk.post(take, number)
+    clerk.submit(database.job(7))
+    assert clerk.settle()
+    assert taken == [[0, 1, 2]]
+    assert database.done == [0, 7]
+
+
+def test_an_error_of_what_was_posted_is_raised_to_whoever_comes_next() -> None:
+    def wrong(_: list[int]) -> None:
         raise ValueError("a mistake of ours")
 
     clerk = Clerk(patience_s=PATIENT_S)
-    clerk.post(wrong).exception(PATIENT_S)
-    for give in (clerk.post, clerk.submit):
-        with pytest.raises(ValueError, match="a mistake of ours"):
-            give(lambda: None)
+    clerk.post(wrong, 1).exception(PATIENT_S)
+    with pytest.raises(ValueError, match="a mistake of ours"):
+        clerk.post(wrong, 2)
+    with pytest.raises(ValueError, match="a mistake of ours"):
+        clerk.submit(lambda: None)
 
 
 def test_an_error_that_is_no_outage_is_raised_to_whoever_asks_and_to_all_after_him() -> None:
@@ -142,7 +209,7 @@ def test_a_postgresql_that_is_killed_and_started_again_is_told_everything_once(
     first = clerk.submit(lambda: ledger.ask("a", 0, SPACE, RANDOM)).result(PATIENT_S)
     postgres.kill()
     try:
-        clerk.submit(lambda: ledger.report(first.key, 1, 0.5))
+        clerk.submit(lambda: ledger.report_one(first.key, 1, 0.5))
         second = clerk.submit(lambda: ledger.ask("a", 1, SPACE, RANDOM))
         clerk.submit(lambda: ledger.complete(first.key, 0.75))
         assert away.wait(PATIENT_S)
@@ -205,7 +272,7 @@ def test_a_slow_database_holds_up_nobody_but_the_first(tmp_path: Path) -> None:
 
     def report(epoch: int) -> None:
         slow.wait(PATIENT_S)
-        ledger.report(key, epoch, float(epoch))
+        ledger.report_one(key, epoch, float(epoch))
         calls.append(epoch)
 
     clerk = Clerk(patience_s=0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import sqlite3
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.exceptions import UpdateFinishedTrialError
 
 from search_spaces import FloatDimension, IntDimension, Saltelli, Sobol, Space, design_points
 from search_spaces.optuna_space import suggest
@@ -23,7 +25,7 @@ from study.sqlite_file import sqlite_url
 from study.store import ledger as ledger_module
 from study.store.ends import End
 from study.store.folder import TrialKey
-from study.store.ledger import DesignSettings, Entry, SamplerSettings
+from study.store.ledger import DesignSettings, Entry, IntermediateValue, SamplerSettings
 from tests.study.by_hand import HandLedger
 from tests.study.simulated import empty_database
 
@@ -148,7 +150,7 @@ def test_the_first_end_of_a_trial_is_kept_whatever_is_told_later(
 ) -> None:
     ledger = open_ledger(url)
     key = ledger.ask_next("a", SPACE, TPE).key
-    ledger.report(key, 1, 0.5)
+    ledger.report_one(key, 1, 0.5)
     told(ledger, key)
     first = ledger.entry(key)
     assert (first.state, first.value, first.reason) == (state, value, reason)
@@ -164,17 +166,41 @@ def test_a_repeated_report_changes_nothing(url: str) -> None:
     ledger = open_ledger(url)
     key = ledger.ask_next("a", SPACE, TPE).key
     for epoch, value in ((2, 0.5), (1, 0.25), (2, 0.5), (1, 0.25)):
-        ledger.report(key, epoch, value)
+        ledger.report_one(key, epoch, value)
     study = optuna.load_study(study_name="tiny/a/search", storage=url)
     assert study.trials[0].intermediate_values == {1: 0.25, 2: 0.5}
     assert len(study.trials) == 1
 
 
+def test_reports_of_several_trials_are_stored_together_or_not_at_all(url: str) -> None:
+    ledger = open_ledger(url)
+    keys = [ledger.ask_next(arm, SPACE, TPE).key for arm in ("a", "a", "b")]
+    reports = [
+        IntermediateValue(key=key, epoch=epoch, value=value)
+        for key in keys
+        for epoch, value in ((1, 0.5), (2, math.inf), (3, math.nan))
+    ]
+    ledger.report(reports[:4])
+    ledger.report(reports)
+    for study, number in (("tiny/a/search", 0), ("tiny/a/search", 1), ("tiny/b/search", 0)):
+        trial = optuna.load_study(study_name=study, storage=url).trials[number]
+        assert str(trial.intermediate_values) == "{1: 0.5, 2: inf, 3: nan}"
+
+    other = open_ledger(url)
+    other.fail(keys[2], "ended elsewhere")
+    later = [IntermediateValue(key=key, epoch=4, value=0.5) for key in keys]
+    with pytest.raises(UpdateFinishedTrialError):
+        ledger.report(later)
+    ledger.report(later[:1])
+    trials = optuna.load_study(study_name="tiny/a/search", storage=url).trials
+    assert [4 in trial.intermediate_values for trial in trials] == [True, False]
+
+
 def test_a_pruned_trial_shows_optuna_its_last_value_and_us_none(url: str) -> None:
     ledger = open_ledger(url)
     key = ledger.ask_next("a", SPACE, TPE).key
-    ledger.report(key, 1, 0.25)
-    ledger.report(key, 2, 0.5)
+    ledger.report_one(key, 1, 0.25)
+    ledger.report_one(key, 2, 0.5)
     ledger.prune(key)
     (trial,) = optuna.load_study(study_name="tiny/a/search", storage=url).trials
     assert trial.state == optuna.trial.TrialState.PRUNED
@@ -436,7 +462,7 @@ def test_a_file_that_is_taken_away_while_it_is_open_takes_nothing_more(
     for write in (
         lambda: ledger.ask("challenger", 1, SPACE, RANDOM),
         lambda: ledger.ask_point(dataclasses.replace(entry.key, phase="final"), POINT, SPACE),
-        lambda: ledger.report(entry.key, 1, 0.5),
+        lambda: ledger.report_one(entry.key, 1, 0.5),
         lambda: ledger.tell(entry.key, end),
     ):
         with pytest.raises(StoreError) as refused:

@@ -15,8 +15,9 @@ from search_spaces import FloatDimension, IntDimension, Space
 from search_spaces.optuna_space import sampler, suggest
 from study.sqlite_file import sqlite_url
 from study.store.ends import End
-from study.store.ledger import Ledger, SamplerSettings
+from study.store.ledger import IntermediateValue, SamplerSettings
 from study.store.reading import read_trials
+from tests.study.by_hand import HandLedger
 from tests.study.simulated import empty_database
 
 SPACE = Space(
@@ -66,15 +67,17 @@ def url(tmp_path: Path) -> str:
     return sqlite_url(path)
 
 
-def test_a_trial_is_asked_for_in_one_transaction_and_told_in_one_however_many_there_were(
+def test_a_trial_is_asked_for_reported_and_told_in_a_transaction_each_however_many_there_were(
     url: str,
 ) -> None:
-    ledger = Ledger(url, "tiny", maximise=True)
+    ledger = HandLedger(url, "tiny", maximise=True)
     for number in range(12):
         with counted() as asking:
             key = ledger.ask("a", number, SPACE, TPE, 1).key
         with counted() as reporting:
-            ledger.report(key, 1, 0.5)
+            ledger.report(
+                [IntermediateValue(key=key, epoch=epoch, value=0.5) for epoch in range(1, 5)]
+            )
         with counted() as telling:
             ledger.tell(key, End(state="COMPLETE", value=float(number), finished_ms=7))
         # The first question also makes the study.
@@ -85,7 +88,7 @@ def test_a_trial_is_asked_for_in_one_transaction_and_told_in_one_however_many_th
 
 
 def test_nothing_of_a_search_is_read_again_while_it_goes_on(url: str) -> None:
-    ledger = Ledger(url, "tiny", maximise=True)
+    ledger = HandLedger(url, "tiny", maximise=True)
     ledger.ask("a", 0, SPACE, TPE)
     read: list[str] = []
 
@@ -109,7 +112,7 @@ def test_a_point_is_what_optuna_itself_would_have_drawn_from_its_database(
     url: str, name: str
 ) -> None:
     settings = SamplerSettings(name=name, seed=3, startup_trials=4)  # type: ignore[arg-type]
-    ledger = Ledger(url, "tiny", maximise=True)
+    ledger = HandLedger(url, "tiny", maximise=True)
     study = optuna.create_study(storage=url, study_name="twin", direction="maximize")
     for number in range(12):
         study.sampler = sampler(settings.name, settings.seed + number, settings.startup_trials)
@@ -122,7 +125,7 @@ def test_a_point_is_what_optuna_itself_would_have_drawn_from_its_database(
             continue
         for step in (1, 2):
             trial.report(step * float(trial.params["alpha"]), step)
-            ledger.report(entry.key, step, step * float(entry.params["alpha"]))
+            ledger.report_one(entry.key, step, step * float(entry.params["alpha"]))
         if number % 4 == 2:
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
             ledger.tell(entry.key, End(state="PRUNED", finished_ms=7))
@@ -138,10 +141,10 @@ def test_a_point_is_what_optuna_itself_would_have_drawn_from_its_database(
 
 
 def test_all_trials_are_read_in_five_statements_and_are_what_optuna_reads(url: str) -> None:
-    ledger = Ledger(url, "tiny", maximise=True)
+    ledger = HandLedger(url, "tiny", maximise=True)
     for number in range(6):
         key = ledger.ask("a", number, SPACE, TPE, 2).key
-        ledger.report(key, 1, float("inf") if number == 4 else 0.1 + number)
+        ledger.report_one(key, 1, float("inf") if number == 4 else 0.1 + number)
         if number < 4:
             ledger.tell(key, End(state="COMPLETE", value=0.1 + number, finished_ms=7))
         elif number == 4:
