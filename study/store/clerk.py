@@ -33,26 +33,6 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
-class _Submitted:
-    """Something to be done by itself, and where its result goes."""
-
-    job: Callable[[], Any]
-    future: Future[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class _Posted:
-    """Something to be taken together with others, and whom to say that it was."""
-
-    take: Callable[[list[Any]], object]
-    item: Any
-    future: Future[None]
-
-
-_Job: TypeAlias = _Submitted | _Posted
-
-
 def _log_notice(text: str) -> None:
     _log.warning("%s", text)
 
@@ -143,6 +123,26 @@ class Clerk:
                 break
         self.raise_failure()
         return self.is_idle
+
+
+@dataclass(frozen=True, slots=True)
+class _Submitted:
+    """Something to be done by itself, and where its result goes."""
+
+    job: Callable[[], Any]
+    future: Future[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Posted:
+    """Something to be taken together with others, and whom to say that it was."""
+
+    take: Callable[[list[Any]], object]
+    item: Any
+    future: Future[None]
+
+
+_Job: TypeAlias = _Submitted | _Posted
 
 
 @dataclass(slots=True, kw_only=True)
