@@ -124,15 +124,22 @@ def postgres_url(postgres: PostgresServer) -> Iterator[str]:
     address = postgres.url.replace("+psycopg", "")
     with psycopg.connect(address, autocommit=True) as control:
         control.execute(f"CREATE DATABASE {name}")
-    with closed_in_the_end():
+    with _closed_in_the_end():
         yield postgres.url_of(name)
     # A new connection: a test may have killed the server and started it again.
     with psycopg.connect(address, autocommit=True) as control:
         control.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.fixture
+def closed_pools() -> Iterator[None]:
+    """Close the connections to PostgreSQL that a test's own pools open."""
+    with _closed_in_the_end():
+        yield
+
+
 @contextmanager
-def closed_in_the_end() -> Iterator[None]:
+def _closed_in_the_end() -> Iterator[None]:
     """Close the connections to PostgreSQL that SQLAlchemy's pools open meanwhile.
 
     Optuna never does, and psycopg warns of each that is thrown away while it is open.

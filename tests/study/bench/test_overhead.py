@@ -15,7 +15,7 @@ from study.store.folder import Storage
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
-@pytest.mark.usefixtures("ray_home")
+@pytest.mark.usefixtures("ray_home", "closed_pools")
 @pytest.mark.parametrize(
     "kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 )
