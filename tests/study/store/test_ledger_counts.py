@@ -13,12 +13,14 @@ from sqlalchemy import Connection, Engine, event
 
 from search_spaces import FloatDimension, IntDimension, Space
 from search_spaces.optuna_space import sampler, suggest
+from study.bench.bare_optuna import BareOptuna
+from study.conductor import Assignment
 from study.sqlite_file import sqlite_url
 from study.store.ends import End
 from study.store.ledger import IntermediateValue, SamplerSettings
 from study.store.reading import read_trials
 from tests.study.by_hand import HandLedger
-from tests.study.simulated import empty_database
+from tests.study.simulated import Place, empty_database, simulated_reports, study_text
 
 SPACE = Space(
     dimensions={
@@ -85,6 +87,44 @@ def test_a_trial_is_asked_for_reported_and_told_in_a_transaction_each_however_ma
             assert (asking.statements, asking.written) == (5, 1)
         assert (reporting.statements, reporting.written) == (3, 1)
         assert (telling.statements, telling.written) == (6, 1)
+
+
+@pytest.mark.parametrize(
+    ("gathered_s", "expected"),
+    [pytest.param(300.0, (14, 3), id="together"), pytest.param(0.0, (23, 6), id="one-by-one")],
+)
+def test_a_trial_of_a_study_takes_as_many_statements_and_transactions_as_readme_says(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    gathered_s: float,
+    expected: tuple[int, int],
+) -> None:
+    monkeypatch.setattr("study.store.clerk._GATHER_S", gathered_s)
+    conductor = Place.of(tmp_path, study_text(trials=4, epochs=4)).conductor()
+    found = []
+    while True:
+        with counted() as trial:
+            if not isinstance(assignment := conductor.next(), Assignment):
+                break
+            reports = simulated_reports(assignment.config)
+            for report in reports:
+                conductor.report(assignment.key, report)
+            conductor.finish(assignment.key)
+        # The first trial also makes its arm's Optuna study.
+        if assignment.key.phase == "search" and assignment.key.number > 0:
+            found.append((trial.statements, trial.written))
+    # Before the first epoch there is no objective.
+    assert len(reports) == 1 + 4
+    assert found == [expected] * 6
+
+
+def test_optuna_alone_takes_as_many_as_readme_says(url: str) -> None:
+    bare = BareOptuna(url, SPACE, startup_trials=1, reports=4)
+    bare.run(2)
+    for _ in range(3):
+        with counted() as trial:
+            bare.run(1)
+        assert (trial.statements, trial.written) == (71, 12)
 
 
 def test_nothing_of_a_search_is_read_again_while_it_goes_on(url: str) -> None:
