@@ -17,9 +17,9 @@ from typing import Final
 
 from cluster.errors import ClusterError
 
-_MODE: Final = "RAY_AUTH_MODE"
-_TEXT: Final = "RAY_AUTH_TOKEN"
-_PATH: Final = "RAY_AUTH_TOKEN_PATH"
+_MODE_VARIABLE: Final = "RAY_AUTH_MODE"
+_TOKEN_VARIABLE: Final = "RAY_AUTH_TOKEN"
+_PATH_VARIABLE: Final = "RAY_AUTH_TOKEN_PATH"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,13 +40,15 @@ class Token:
 
     def environment(self) -> Mapping[str, str]:
         """Give the variables of a process of Ray's; they say where the token is, if it can be."""
-        where = {_TEXT: self.text} if self.file is None else {_PATH: str(self.file)}
-        return {_MODE: "token", **where}
+        where = (
+            {_TOKEN_VARIABLE: self.text} if self.file is None else {_PATH_VARIABLE: str(self.file)}
+        )
+        return {_MODE_VARIABLE: "token", **where}
 
 
 def token_file() -> Path:
     """Give the file in which Ray looks for the token, unless that is in ``RAY_AUTH_TOKEN``."""
-    named = os.environ.get(_PATH)
+    named = os.environ.get(_PATH_VARIABLE)
     return Path(named).absolute() if named else Path.home() / ".ray" / "auth_token"
 
 
@@ -56,7 +58,7 @@ def find_token() -> Token | None:
     Raises:
         ClusterError: If the file that should hold it holds nothing, or cannot be read.
     """
-    if text := os.environ.get(_TEXT):
+    if text := os.environ.get(_TOKEN_VARIABLE):
         return Token(text=text, file=None)
     file = token_file()
     try:
@@ -66,12 +68,12 @@ def find_token() -> Token | None:
     except (OSError, UnicodeDecodeError) as error:
         raise ClusterError(
             f"{file} must hold Ray's token, but cannot be read ({_reason(error)}); mend it, or "
-            f"name another file by {_PATH}."
+            f"name another file by {_PATH_VARIABLE}."
         ) from None
     if not text:
         raise ClusterError(
             f"{file} must hold Ray's token, but is empty; delete it to have one made, or name "
-            f"another file by {_PATH}."
+            f"another file by {_PATH_VARIABLE}."
         )
     return Token(text=text, file=file)
 
@@ -87,7 +89,7 @@ def require_token() -> Token:
         return token
     raise ClusterError(
         f"Ray's token must be in {token_file()}, but is not; copy that file from the machine of "
-        f"the cluster's head, or name where it is by {_PATH}."
+        f"the cluster's head, or name where it is by {_PATH_VARIABLE}."
     )
 
 
@@ -102,7 +104,7 @@ def ensure_token() -> Token:
     require_token_mode()
     found = find_token()
     if found is None:
-        _make(token_file())
+        _create(token_file())
         found = find_token()
     if found is None:
         raise ClusterError(f"{token_file()} must hold Ray's token, but was deleted meanwhile.")
@@ -116,15 +118,15 @@ def require_token_mode() -> None:
     Raises:
         ClusterError: If ``RAY_AUTH_MODE`` is set to something else than ``token``.
     """
-    mode = os.environ.get(_MODE, "token")
+    mode = os.environ.get(_MODE_VARIABLE, "token")
     if mode.lower() != "token":
         raise ClusterError(
-            f"{_MODE} must be 'token', so that not everybody may run code on the cluster, but is "
+            f"{_MODE_VARIABLE} must be 'token', so that not everybody may run code on the cluster, but is "
             f"{mode!r}; leave it out."
         )
 
 
-def _make(file: Path) -> None:
+def _create(file: Path) -> None:
     """Put a whole new token in place at once, unless another process was quicker."""
     temporary = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
     try:
@@ -142,7 +144,7 @@ def _make(file: Path) -> None:
     except OSError as error:
         raise ClusterError(
             f"{file} must be writable, for Ray's token is made there, but is not "
-            f"({_reason(error)}); name another file by {_PATH}."
+            f"({_reason(error)}); name another file by {_PATH_VARIABLE}."
         ) from None
 
 

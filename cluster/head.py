@@ -15,27 +15,27 @@ from typing import Final
 from cluster.errors import ClusterError
 
 # What Ray reads, and its default in seconds.
-_RAYS_PATIENCE: Final = ("RAY_gcs_rpc_server_reconnect_timeout_s", "60")
-_SHARE: Final = 0.5
-_PAUSE_S: Final = 1.0
-_ANSWER_S: Final = 2.0
+_RECONNECT_TIMEOUT: Final = ("RAY_gcs_rpc_server_reconnect_timeout_s", "60")
+_FRACTION: Final = 0.5
+_CHECK_INTERVAL_S: Final = 1.0
+_CONNECT_TIMEOUT_S: Final = 2.0
 
 
 @dataclass(slots=True)
-class HeadWatch:
+class HeadMonitor:
     """Looks once a second whether the head's port is open; mutable as time goes by.
 
     Attributes:
         address: Host and port of the head.
-        patience_s: How long it may be away; a head that keeps its state elsewhere comes back.
+        timeout_s: How long it may be away; a head that keeps its state elsewhere comes back.
         is_lost: Whether nobody waits for it any more.
     """
 
     address: str
-    patience_s: float
+    timeout_s: float
     is_lost: bool = False
-    _looked_at: float = 0.0
-    _away_since: float | None = None
+    _checked_at: float = 0.0
+    _unreachable_since: float | None = None
 
     def check(self) -> None:
         """Look, if it is time.
@@ -43,43 +43,43 @@ class HeadWatch:
         Raises:
             ClusterError: If the head is lost.
         """
-        if time.monotonic() - self._looked_at < _PAUSE_S:
+        if time.monotonic() - self._checked_at < _CHECK_INTERVAL_S:
             return
-        self._looked_at = time.monotonic()
-        error = refusal(self.address, _ANSWER_S)
+        self._checked_at = time.monotonic()
+        error = connection_error(self.address, _CONNECT_TIMEOUT_S)
         if error is None:
-            self._away_since = None
+            self._unreachable_since = None
             return
-        if self._away_since is None:
-            self._away_since = self._looked_at
-        away_s = time.monotonic() - self._away_since
-        if away_s < self.patience_s:
+        if self._unreachable_since is None:
+            self._unreachable_since = self._checked_at
+        unreachable_s = time.monotonic() - self._unreachable_since
+        if unreachable_s < self.timeout_s:
             return
-        self.give_up()
+        self.mark_lost()
         raise ClusterError(
             f"the head of the Ray cluster, {self.address}, must answer while a study runs, but "
-            f"has not for {away_s:.0f} s ({_reason(error)}); start Ray again, there or elsewhere."
+            f"has not for {unreachable_s:.0f} s ({_reason(error)}); start Ray again, there or elsewhere."
         )
 
-    def give_up(self) -> None:
+    def mark_lost(self) -> None:
         """Take it as lost: a call to it may not return."""
         self.is_lost = True
 
 
-def rays_patience_s() -> float:
+def head_timeout_s() -> float:
     """Give how long a lost head is waited for, in seconds.
 
     It is half of what Ray waits: time is needed to leave everything in order.
 
     Example:
-        >>> rays_patience_s()
+        >>> head_timeout_s()
         30.0
     """
-    name, default = _RAYS_PATIENCE
-    return _SHARE * float(os.environ.get(name, default))
+    name, default = _RECONNECT_TIMEOUT
+    return _FRACTION * float(os.environ.get(name, default))
 
 
-def refusal(address: str, timeout_s: float) -> OSError | OverflowError | None:
+def connection_error(address: str, timeout_s: float) -> OSError | OverflowError | None:
     """Try to connect to ``host:port``; gives why that was not possible, or None if it was."""
     host, _, port = address.rpartition(":")
     try:

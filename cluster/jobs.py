@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient
 
 # Ray prefers these to the address that it is given.
-_ADDRESSES: Final = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
+_ADDRESS_VARIABLES: Final = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
 _ENDED: Final = frozenset({"SUCCEEDED", "FAILED", "STOPPED"})
-_PAUSE_S: Final = 1.0
+_POLL_INTERVAL_S: Final = 1.0
 # A stopped driver is killed after three seconds by default; it needs ten to leave in order.
-_STOP_S: Final = 30
-_CHATTERERS: Final = (
+_STOP_TIMEOUT_S: Final = 30
+_NOISY_LOGGERS: Final = (
     "ray.dashboard.modules.dashboard_sdk",
     "ray.dashboard.modules.job.sdk",
     "ray._private.runtime_env.packaging",
 )
 # A head that has just started answers before it can run anything.
 _NO_AGENT: Final = "No available agent"
-_AGENT_S: Final = 60.0
+_AGENT_TIMEOUT_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,16 +41,16 @@ class Job:
     Attributes:
         name: Its submission's name, unique on the cluster.
         state: ``PENDING``, ``RUNNING``, ``SUCCEEDED``, ``FAILED`` or ``STOPPED``.
-        tags: What was said of it when it was submitted.
-        began_ms: When it was taken up, in ms since 1970, by the head's clock.
+        metadata: What was said of it when it was submitted.
+        start_time_ms: When it was taken up, in ms since 1970, by the head's clock.
         exit_code: Its program's, or None if it has not ended or Ray ended it.
         message: What Ray says of its state.
     """
 
     name: str
     state: str
-    tags: Mapping[str, str]
-    began_ms: int
+    metadata: Mapping[str, str]
+    start_time_ms: int
     exit_code: int | None
     message: str
 
@@ -61,27 +61,27 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobPlan:
+class JobSpec:
     """A driver to be.
 
     Attributes:
         command: What a shell on the head runs.
-        tags: Said of it wherever it is listed, to everybody: no secrets.
-        packages: Folders of Python packages that it and its workers import.
+        metadata: Said of it wherever it is listed, to everybody: no secrets.
+        py_modules: Folders of Python packages that it and its workers import.
         folder: Folder that it finds as its current one, or None.
         environment: Variables of it and its workers; listed like tags.
         name: A name that no job of the cluster ever had, or None for any.
     """
 
     command: str
-    tags: Mapping[str, str]
-    packages: Sequence[Path]
+    metadata: Mapping[str, str]
+    py_modules: Sequence[Path]
     folder: Path | None = None
     environment: Mapping[str, str]
     name: str | None = None
 
 
-class Jobs:
+class JobClient:
     """The jobs of one cluster."""
 
     def __init__(self, address: str) -> None:
@@ -93,58 +93,58 @@ class Jobs:
         Raises:
             ClusterError: If the address is none, nobody answers there, or the token is refused.
         """
-        self._address = _checked(address)
+        self._address = _checked_address(address)
         prepare_environment()
-        for variable in _ADDRESSES:
+        for variable in _ADDRESS_VARIABLES:
             os.environ.pop(variable, None)
         from ray.job_submission import JobSubmissionClient
 
         # What is uploaded is of no interest, and what goes wrong is said by us.
-        for source in _CHATTERERS:
+        for source in _NOISY_LOGGERS:
             logging.getLogger(source).setLevel(logging.ERROR)
         self._client: JobSubmissionClient = self._call(JobSubmissionClient, self._address)
 
-    def submit(self, plan: JobPlan) -> str:
+    def submit(self, spec: JobSpec) -> str:
         """Start a driver; gives its name.
 
         Raises:
             ClusterError: If the cluster does not take it.
         """
-        environment = {"RAY_JOB_STOP_WAIT_TIME_S": str(_STOP_S), **plan.environment}
+        environment = {"RAY_JOB_STOP_WAIT_TIME_S": str(_STOP_TIMEOUT_S), **spec.environment}
         runtime: dict[str, Any] = {
-            "py_modules": [str(path) for path in plan.packages],
+            "py_modules": [str(path) for path in spec.py_modules],
             "env_vars": environment,
             "excludes": ["__pycache__"],
         }
-        if plan.folder is not None:
-            runtime["working_dir"] = str(plan.folder)
-        end = time.monotonic() + _AGENT_S
+        if spec.folder is not None:
+            runtime["working_dir"] = str(spec.folder)
+        deadline = time.monotonic() + _AGENT_TIMEOUT_S
         while True:
             try:
                 name: str = self._call(
                     self._client.submit_job,
-                    entrypoint=plan.command,
-                    submission_id=plan.name,
+                    entrypoint=spec.command,
+                    submission_id=spec.name,
                     runtime_env=runtime,
-                    metadata=dict(plan.tags),
+                    metadata=dict(spec.metadata),
                 )
             except ClusterError as error:
-                if _NO_AGENT not in str(error) or time.monotonic() > end:
+                if _NO_AGENT not in str(error) or time.monotonic() > deadline:
                     raise
-                time.sleep(_PAUSE_S)
+                time.sleep(_POLL_INTERVAL_S)
             else:
                 return name
 
-    def listed(self) -> tuple[Job, ...]:
+    def list_jobs(self) -> tuple[Job, ...]:
         """List all jobs that were submitted to the cluster since its head started, oldest first.
 
         Raises:
             ClusterError: If the cluster does not answer.
         """
         found = [_job(each) for each in self._call(self._client.list_jobs) if each.submission_id]
-        return tuple(sorted(found, key=lambda job: job.began_ms))
+        return tuple(sorted(found, key=lambda job: job.start_time_ms))
 
-    def job(self, name: str) -> Job:
+    def get_job(self, name: str) -> Job:
         """Look at a job.
 
         Raises:
@@ -152,23 +152,23 @@ class Jobs:
         """
         return _job(self._call(self._client.get_job_info, name))
 
-    def said(self, name: str) -> str:
+    def get_logs(self, name: str) -> str:
         """Give all that a job has written so far.
 
         Raises:
-            ClusterError: As for :meth:`job`.
+            ClusterError: As for :meth:`get_job`.
         """
         return str(self._call(self._client.get_job_logs, name))
 
-    def follow(self, name: str, say: Callable[[str], None]) -> Job:
+    def follow(self, name: str, write: Callable[[str], None]) -> Job:
         """Pass on what a job has written and writes until it ends; gives the ended job.
 
         Args:
             name: The job's.
-            say: Told each piece of text.
+            write: Told each piece of text.
 
         Raises:
-            ClusterError: As for :meth:`job`.
+            ClusterError: As for :meth:`get_job`.
         """
         shown = 0
 
@@ -180,40 +180,40 @@ class Jobs:
                 fresh = piece[max(0, shown - heard) :]
                 heard += len(piece)
                 if fresh:
-                    say(fresh)
+                    write(fresh)
                     shown = heard
 
-        while not self.job(name).has_ended:
+        while not self.get_job(name).has_ended:
             self._call(asyncio.run, listen())
-            time.sleep(_PAUSE_S)
-        if rest := self.said(name)[shown:]:
-            say(rest)
-        return self.job(name)
+            time.sleep(_POLL_INTERVAL_S)
+        if rest := self.get_logs(name)[shown:]:
+            write(rest)
+        return self.get_job(name)
 
-    def wait(self, name: str, patience_s: float) -> Job:
+    def wait(self, name: str, timeout_s: float) -> Job:
         """Wait for a job's end; gives it as it stands then, or when patience ends.
 
         Raises:
-            ClusterError: As for :meth:`job`.
+            ClusterError: As for :meth:`get_job`.
         """
-        end = time.monotonic() + patience_s
-        while not (job := self.job(name)).has_ended and time.monotonic() < end:
-            time.sleep(_PAUSE_S / 4)
+        deadline = time.monotonic() + timeout_s
+        while not (job := self.get_job(name)).has_ended and time.monotonic() < deadline:
+            time.sleep(_POLL_INTERVAL_S / 4)
         return job
 
     def stop(self, name: str) -> None:
         """Ask a job to stop in order, by SIGTERM.
 
         Raises:
-            ClusterError: As for :meth:`job`.
+            ClusterError: As for :meth:`get_job`.
         """
         self._call(self._client.stop_job, name)
 
-    def forget(self, name: str) -> None:
+    def delete(self, name: str) -> None:
         """Take a job that has ended off the list.
 
         Raises:
-            ClusterError: As for :meth:`job`.
+            ClusterError: As for :meth:`get_job`.
         """
         self._call(self._client.delete_job, name)
 
@@ -226,7 +226,7 @@ class Jobs:
         try:
             return function(*arguments, **named)
         except AuthenticationError:
-            _refuse_token(self._address)
+            _raise_token_error(self._address)
         except (RuntimeError, OSError, requests.RequestException, aiohttp.ClientError) as error:
             raise ClusterError(
                 f"the Ray cluster at {self._address} must answer, but: "
@@ -234,14 +234,14 @@ class Jobs:
             ) from None
 
 
-def _refuse_token(address: str) -> NoReturn:
+def _raise_token_error(address: str) -> NoReturn:
     raise ClusterError(
         f"the Ray cluster at {address} asks for its token, but none that it takes is in "
         f"{token_file()}; copy the head's there, readable by you alone (chmod 600)."
     )
 
 
-def _checked(address: str) -> str:
+def _checked_address(address: str) -> str:
     if not address.startswith(("http://", "https://")):
         raise ClusterError(
             f"--address must be that of the cluster's dashboard, such as http://10.0.0.1:8265, "
@@ -254,8 +254,8 @@ def _job(details: JobDetails) -> Job:
     return Job(
         name=str(details.submission_id),
         state=str(details.status.value),
-        tags=details.metadata or {},
-        began_ms=details.start_time or 0,
+        metadata=details.metadata or {},
+        start_time_ms=details.start_time or 0,
         exit_code=details.driver_exit_code,
         message=details.message or "",
     )

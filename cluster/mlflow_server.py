@@ -1,17 +1,28 @@
-"""How MLflow's server is started: its command line, and its settings with or without passwords."""
+"""MLflow's server: its command line and environment, its databases, and its entry point.
+
+MLflow creates its SQLite tables one by one. A process that is killed meanwhile would leave a
+file that no MLflow opens again, so each database is created in a temporary file, under a lock,
+and renamed when it is complete. ``python -m cluster.mlflow_server server --port 5000`` does so
+and then becomes ``mlflow``.
+"""
 
 from __future__ import annotations
 
+import configparser
+import fcntl
+import importlib
+import os
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-_EXTENSION: Final = "basic-auth"
+_AUTH_APP: Final = "basic-auth"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Guard:
+class BasicAuth:
     """What a server needs that asks everybody for user and password.
 
     Attributes:
@@ -44,16 +55,16 @@ class Guard:
         }
 
 
-def server_command(host: str, port: int, *, is_guarded: bool = False) -> list[str]:
+def server_command(host: str, port: int, *, requires_auth: bool = False) -> list[str]:
     """Give the command line of MLflow's server. The database is not in it: it may be secret."""
-    command = [sys.executable, "-P", "-m", "cluster.mlflow_program", "server"]
+    command = [sys.executable, "-P", "-m", "cluster.mlflow_server", "server"]
     command += ["--host", host, "--port", str(port)]
     command += ["--workers", "1", "--uvicorn-opts", "--log-level warning"]
-    return [*command, "--app-name", _EXTENSION] if is_guarded else command
+    return [*command, "--app-name", _AUTH_APP] if requires_auth else command
 
 
 def server_environment(
-    storage_uri: str, artifacts: Path, guard: Guard | None = None
+    storage_uri: str, artifacts: Path, auth: BasicAuth | None = None
 ) -> dict[str, str]:
     """Give the settings of MLflow's server as environment variables."""
     return {
@@ -63,5 +74,82 @@ def server_environment(
         "MLFLOW_BACKEND_STORE_URI": storage_uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        **(guard.environment() if guard is not None else {}),
+        **(auth.environment() if auth is not None else {}),
     }
+
+
+_SQLITE: Final = "sqlite:///"
+
+
+def create_store_if_missing(uri: str, artifacts: str) -> None:
+    """Make the tracking store of an address, if that is a file which is not there.
+
+    Args:
+        uri: Address of the tracking store; that of a server or another database is let be.
+        artifacts: Address of the artifacts of MLflow's own first experiment.
+
+    Raises:
+        OSError: If the folder cannot be written to.
+    """
+    _create_atomically(uri, lambda new: _create_store(new, artifacts), mode=0o666)
+
+
+def create_users_if_missing(uri: str) -> None:
+    """Make the database in which a guarded server keeps its users, if that file is not there.
+
+    Nobody but its owner may read it.
+
+    Raises:
+        OSError: If the folder cannot be written to.
+    """
+    _create_atomically(uri, _create_users, mode=0o600)
+
+
+def _create_atomically(uri: str, create: Callable[[str], None], *, mode: int) -> None:
+    path = Path(uri.removeprefix(_SQLITE))
+    if not uri.startswith(_SQLITE) or path.exists():
+        return
+    with path.with_name(f".{path.name}.lock").open("a") as lock:
+        # The operating system lets go when a process ends, however it ends.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if path.exists():
+            return
+        partial = path.with_name(f".{path.name}.tmp")
+        partial.unlink(missing_ok=True)
+        partial.touch(mode)
+        create(f"{_SQLITE}{partial}")
+        partial.rename(path)
+
+
+# MLflow takes seconds to import, and most of the time both are there.
+
+
+def _create_store(uri: str, artifacts: str) -> None:
+    store = importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
+    store.SqlAlchemyStore(uri, artifacts).engine.dispose()
+
+
+def _create_users(uri: str) -> None:
+    users = importlib.import_module("mlflow.server.auth.sqlalchemy_store").SqlAlchemyStore()
+    users.init_db(uri)
+    users.engine.dispose()
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Make what is missing, and become MLflow.
+
+    Raises:
+        OSError: If a database cannot be written to.
+    """
+    # What the server gives out as the address of artifacts that it keeps itself.
+    create_store_if_missing(os.environ["MLFLOW_BACKEND_STORE_URI"], "mlflow-artifacts:/")
+    config = os.environ.get("MLFLOW_AUTH_CONFIG_PATH")
+    if config is not None:
+        settings = configparser.ConfigParser(interpolation=None)
+        settings.read_string(Path(config).read_text(encoding="utf-8"))
+        create_users_if_missing(settings["mlflow"]["database_uri"])
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "mlflow", *arguments])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

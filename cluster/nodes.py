@@ -1,116 +1,320 @@
-"""Whether every node of a cluster could train a trial, asked of each node before the first one."""
+"""Checks of a cluster's nodes before the first trial.
+
+Whether any node can hold a trial's resources, and whether every node has the same versions,
+sees the shared storage and can read the data.
+"""
 
 from __future__ import annotations
 
+import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
 from cluster.errors import ClusterError
-from cluster.node_facts import Needs, NodeFacts, complaints_of, facts_here
+
+_GIB: Final = 2**30
+# Where the study file says each.
+_STUDY_KEYS: Final = {"CPU": "cpus", "GPU": "gpus", "memory": "memory_gib"}
+
+
+def require_schedulable(
+    nodes: Sequence[tuple[str, Mapping[str, float]]], demand: Mapping[str, float]
+) -> None:
+    """Make sure that a trial could be placed if the cluster were empty.
+
+    Args:
+        nodes: The name of each node, and what it holds in all by Ray's names. A machine may have
+            several nodes, with one name.
+        demand: What a trial reserves, by Ray's names.
+
+    Raises:
+        ClusterError: If no node has it all, with what the nearest lacks.
+    """
+    missing_by_node = [(_missing(total, demand), name, total) for name, total in nodes]
+    if any(not missing for missing, _, _ in missing_by_node):
+        return
+    asked = f"resources ask for {format_resources(demand)} per trial, but "
+    if not missing_by_node:
+        raise ClusterError(f"{asked}no node is there; start one.")
+    nearest = min(
+        missing_by_node, key=lambda node: (len(node[0]), -_fraction(node[2], demand), node[1])
+    )
+    missing, name, total = nearest
+    has = format_resources({resource: total.get(resource, 0.0) for resource in missing})
+    keys = " or ".join(dict.fromkeys(_key(resource) for resource in missing))
+    raise ClusterError(
+        f"{asked}no node has all of it: the nearest, {name}, has {has}; lower {keys}, or "
+        "connect to another cluster."
+    )
+
+
+def format_resources(resources: Mapping[str, float]) -> str:
+    """Say amounts for people.
+
+    Example:
+        >>> format_resources({"CPU": 2.0, "GPU": 0.5, "memory": 3 * 2**30, "rtx4090": 1.0})
+        '2 CPUs, 0.5 GPUs, 3 GiB of memory and 1 rtx4090'
+    """
+    parts = [_format_amount(name, amount) for name, amount in resources.items()]
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
+
+
+def _format_amount(name: str, amount: float) -> str:
+    if name == "memory":
+        return f"{amount / _GIB:.3g} GiB of memory"
+    is_counted = name in ("CPU", "GPU")
+    return f"{amount:g} {name}{'s' if is_counted and amount != 1 else ''}"
+
+
+def _key(resource: str) -> str:
+    return f"resources.{_STUDY_KEYS.get(resource, 'custom')}"
+
+
+def _missing(total: Mapping[str, float], demand: Mapping[str, float]) -> Sequence[str]:
+    return [name for name, amount in demand.items() if total.get(name, 0.0) < amount]
+
+
+def _fraction(total: Mapping[str, float], demand: Mapping[str, float]) -> float:
+    """Give how much of what is asked for a node has, on average over the resources."""
+    fractions = [
+        min(total.get(name, 0.0) / amount, 1.0) for name, amount in demand.items() if amount
+    ]
+    return sum(fractions) / len(fractions) if fractions else 1.0
+
+
+# What must be the same everywhere: pickles, checkpoints and results depend on them.
+_PACKAGES: Final = ("ray", "torch", "torchvision", "numpy")
+_ABSENT: Final = "missing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRequirements:
+    """What trials need of a node.
+
+    Attributes:
+        storage: Folder that all nodes share, in which trials keep their checkpoints.
+        code: Identifies the code that trains; every node must be able to import it.
+        readable: Folders that trials read, such as the data root.
+    """
+
+    storage: Path
+    code: Callable[[], str]
+    readable: Sequence[Path] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeReport:
+    """What was found on a node.
+
+    Attributes:
+        address: The node's.
+        versions: Of Python and of packages, or ``missing``.
+        marker: What the driver's mark in the storage reads there, or why it cannot be read.
+        write_error: Why nothing can be written beside the mark; empty if it can.
+        unreadable: Folders that are not there or cannot be listed, with the reason.
+    """
+
+    address: str
+    versions: Mapping[str, str]
+    marker: str
+    write_error: str
+    unreadable: Sequence[str]
+
+
+def check_node(address: str, marker: Path, requirements: NodeRequirements) -> NodeReport:
+    """Look around on the machine that this runs on."""
+    try:
+        text = marker.read_text(encoding="utf-8")
+    except OSError as error:
+        text = error.strerror or str(error)
+    return NodeReport(
+        address=address,
+        versions=local_versions(requirements.code),
+        marker=text,
+        write_error=_write_error(marker),
+        unreadable=tuple(filter(None, map(_read_error, requirements.readable))),
+    )
+
+
+def local_versions(code: Callable[[], str]) -> Mapping[str, str]:
+    """Give the versions that must agree, without importing what they are of."""
+    packages = {name: _version(name) for name in _PACKAGES}
+    return {"Python": platform.python_version(), **packages, "this program's code": code()[:12]}
+
+
+def problems_of(
+    report: NodeReport, marker: str, requirements: NodeRequirements
+) -> tuple[str, ...]:
+    """Say in sentences what keeps a node from training; none if nothing does.
+
+    Args:
+        report: What was found there.
+        marker: What the mark must read.
+        requirements: What was asked for.
+    """
+    where = f"node {report.address}"
+    ours = local_versions(requirements.code)
+    problems = [
+        f"{where} has {name} {report.versions.get(name, _ABSENT)}, but the study's driver {here}; "
+        "install the same version on all machines."
+        for name, here in ours.items()
+        if report.versions.get(name) != here
+    ]
+    if report.marker != marker:
+        problems.append(
+            f"{where} must see the storage {requirements.storage}, which all nodes share, but: "
+            f"{report.marker}; mount the same folder there, or name a shared one with --storage."
+        )
+    elif report.write_error:
+        problems.append(
+            f"{where} must be able to write to {requirements.storage}, but: {report.write_error}; let "
+            "the account that Ray runs under write there."
+        )
+    problems += [
+        f"{where} must see the same data, but: {text}; mount it." for text in report.unreadable
+    ]
+    return tuple(problems)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return _ABSENT
+
+
+def _write_error(marker: Path) -> str:
+    probe = marker.with_name(f"{marker.name}-{uuid4().hex}")
+    try:
+        probe.write_text("", encoding="utf-8")
+        probe.unlink()
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def _read_error(folder: Path) -> str:
+    try:
+        next(folder.iterdir(), None)
+    except OSError as error:
+        return f"{folder}: {error.strerror or error}"
+    return ""
+
 
 # A node's first process takes some seconds, on a busy one half a minute.
-_PATIENCE_S: Final = 120.0
+_REPORT_TIMEOUT_S: Final = 120.0
 # Ray notices within half a minute that a node was lost.
-_LOSS_S: Final = 40.0
-_PAUSE_S: Final = 0.5
+_NODE_LOSS_S: Final = 40.0
+_POLL_INTERVAL_S: Final = 0.5
 
 
-def require_nodes(needs: Needs, is_stopping: Callable[[], bool] = lambda: False) -> int:
+def require_nodes(
+    requirements: NodeRequirements, is_stopping: Callable[[], bool] = lambda: False
+) -> int:
     """Make sure that every node of the connected cluster could train; gives their number.
 
     A process is started on each node for it, which takes a few seconds.
 
     Args:
-        needs: What trials need.
+        requirements: What trials need.
         is_stopping: Whether nobody wants to know any more; looked at twice a second.
 
     Raises:
         ClusterError: If versions differ from the driver's, or a node does not see the storage or
             a folder, or does not answer; names the nodes and what to do.
     """
-    mark = needs.storage / f".nodes-{uuid4().hex}"
-    mark.write_text(mark.name, encoding="utf-8")
+    marker = requirements.storage / f".nodes-{uuid4().hex}"
+    marker.write_text(marker.name, encoding="utf-8")
     try:
-        found = _answers(_asked(mark, needs), is_stopping)
+        found = _collect_reports(_request_reports(marker, requirements), is_stopping)
     finally:
-        mark.unlink(missing_ok=True)
-    complaints = [text for facts in found for text in complaints_of(facts, mark.name, needs)]
-    if complaints:
-        raise ClusterError(" ".join(complaints))
+        marker.unlink(missing_ok=True)
+    problems = [
+        text for report in found for text in problems_of(report, marker.name, requirements)
+    ]
+    if problems:
+        raise ClusterError(" ".join(problems))
     return len(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Call:
+class _PendingReport:
     """A question to a node: its number in Ray, its address, and Ray's reference of the answer."""
 
     node: str
     address: str
-    answer: Any
+    reference: Any
 
 
-def _asked(mark: Path, needs: Needs) -> list[_Call]:
+def _request_reports(marker: Path, requirements: NodeRequirements) -> list[_PendingReport]:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    ask = ray.remote(num_cpus=0, max_retries=0)(facts_here)
-    calls = []
+    check = ray.remote(num_cpus=0, max_retries=0)(check_node)
+    all_pending = []
     for node in ray.nodes():  # type: ignore[no-untyped-call]
         if node["Alive"]:
-            number, address = node["NodeID"], str(node["NodeManagerAddress"])
-            there = NodeAffinitySchedulingStrategy(number, soft=False)
-            answer = ask.options(scheduling_strategy=there).remote(address, mark, needs)
-            calls.append(_Call(node=number, address=address, answer=answer))
-    return calls
+            node_id, address = node["NodeID"], str(node["NodeManagerAddress"])
+            there = NodeAffinitySchedulingStrategy(node_id, soft=False)
+            reference = check.options(scheduling_strategy=there).remote(
+                address, marker, requirements
+            )
+            all_pending.append(_PendingReport(node=node_id, address=address, reference=reference))
+    return all_pending
 
 
-def _answers(calls: Sequence[_Call], is_stopping: Callable[[], bool]) -> list[NodeFacts]:
+def _collect_reports(
+    all_pending: Sequence[_PendingReport], is_stopping: Callable[[], bool]
+) -> list[NodeReport]:
     import ray
 
-    end = time.monotonic() + _PATIENCE_S
-    waiting = [call.answer for call in calls]
+    deadline = time.monotonic() + _REPORT_TIMEOUT_S
+    waiting = [pending.reference for pending in all_pending]
     while waiting and not is_stopping():
-        if time.monotonic() > end:
-            late = ", ".join(call.address for call in calls if call.answer in waiting)
+        if time.monotonic() > deadline:
+            late = ", ".join(
+                pending.address for pending in all_pending if pending.reference in waiting
+            )
             raise ClusterError(
-                f"every node must start a process within {_PATIENCE_S:.0f} s, but {late} did "
+                f"every node must start a process within {_REPORT_TIMEOUT_S:.0f} s, but {late} did "
                 "not; look at the logs there, or take it off the cluster."
             )
-        _, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=_PAUSE_S)
-    done = [call for call in calls if call.answer not in waiting]
-    return [facts for call in done if (facts := _answer(call)) is not None]
+        _, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=_POLL_INTERVAL_S)
+    done = [pending for pending in all_pending if pending.reference not in waiting]
+    return [report for pending in done if (report := _get_report(pending)) is not None]
 
 
-def _answer(call: _Call) -> NodeFacts | None:
+def _get_report(pending: _PendingReport) -> NodeReport | None:
     """Give what a node said, or None if it is none of the cluster's any more."""
     import ray
     from ray.exceptions import RayError, RayTaskError
 
     try:
-        facts: NodeFacts = ray.get(call.answer)
+        report: NodeReport = ray.get(pending.reference)
     except RayError as error:
         # A node that was lost just now is still listed for a while.
-        if not isinstance(error, RayTaskError) and _is_gone(call.node):
+        if not isinstance(error, RayTaskError) and _is_dead(pending.node):
             return None
         raise ClusterError(
-            f"node {call.address} must be able to run this program, but: "
+            f"node {pending.address} must be able to run this program, but: "
             f"{' '.join(str(error).split())[-400:]}; install the same version of it there, or "
             "start the study with 'submit', which brings it along."
         ) from None
-    return facts
+    return report
 
 
-def _is_gone(node: str) -> bool:
+def _is_dead(node: str) -> bool:
     import ray
 
-    end = time.monotonic() + _LOSS_S
-    while time.monotonic() < end:
+    deadline = time.monotonic() + _NODE_LOSS_S
+    while time.monotonic() < deadline:
         nodes = ray.nodes()  # type: ignore[no-untyped-call]
         if not any(each["Alive"] and each["NodeID"] == node for each in nodes):
             return True
-        time.sleep(_PAUSE_S)
+        time.sleep(_POLL_INTERVAL_S)
     return False

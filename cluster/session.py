@@ -9,16 +9,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from cluster.errors import ClusterError
-from cluster.fitting import require_fit
-from cluster.head import HeadWatch, rays_patience_s, refusal
+from cluster.head import HeadMonitor, connection_error, head_timeout_s
+from cluster.nodes import require_schedulable
 
-_PATIENCE_S = 10.0
+_CONNECT_TIMEOUT_S = 10.0
 _TRIES = 3
 # What Ray says that was too slow for itself.
-LATE = "timed out during startup"
+STARTUP_TIMEOUT = "timed out during startup"
 
 # Read by Ray when it is imported or when it starts workers, so they are set before either.
-ENVIRONMENT = {
+RAY_ENVIRONMENT = {
     # Under `uv run`, Ray would start every worker through `uv run` again, in this folder.
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -43,11 +43,11 @@ ENVIRONMENT = {
 
 def prepare_environment() -> None:
     """Set what Ray reads from the environment, as far as the user has not; before its import."""
-    for name, value in ENVIRONMENT.items():
+    for name, value in RAY_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
 
 
-def require_answer(address: str) -> None:
+def require_reachable(address: str) -> None:
     """Make sure that something listens at an address; Ray itself would try for 15 minutes.
 
     Args:
@@ -56,16 +56,16 @@ def require_answer(address: str) -> None:
     Raises:
         ClusterError: If nothing listens there.
     """
-    place = address.removeprefix("ray://")
-    if not place.rpartition(":")[2].isdigit():
+    endpoint = address.removeprefix("ray://")
+    if not endpoint.rpartition(":")[2].isdigit():
         return
-    error = refusal(place, _PATIENCE_S)
+    error = connection_error(endpoint, _CONNECT_TIMEOUT_S)
     if error is not None:
-        raise ClusterError(_no_answer(address, error))
+        raise ClusterError(_unreachable(address, error))
 
 
 @contextmanager
-def ray_session(address: str | None, cpus: int | None = None) -> Iterator[HeadWatch]:
+def ray_session(address: str | None, cpus: int | None = None) -> Iterator[HeadMonitor]:
     """Hold a Ray for a while.
 
     Args:
@@ -81,7 +81,7 @@ def ray_session(address: str | None, cpus: int | None = None) -> Iterator[HeadWa
     """
     prepare_environment()
     if address is not None:
-        require_answer(address)
+        require_reachable(address)
     on_sigterm = signal.getsignal(signal.SIGTERM)
     import ray
 
@@ -90,7 +90,7 @@ def ray_session(address: str | None, cpus: int | None = None) -> Iterator[HeadWa
     _connect(address, cpus)
     # Ray puts handlers of its own in place, whose last abort the process.
     signal.signal(signal.SIGTERM, on_sigterm)
-    head = HeadWatch(ray.get_runtime_context().gcs_address, rays_patience_s())
+    head = HeadMonitor(ray.get_runtime_context().gcs_address, head_timeout_s())
     try:
         yield head
     finally:
@@ -112,10 +112,10 @@ def _connect(address: str | None, cpus: int | None) -> None:
                 logging_level=logging.ERROR,
             )
         except (ConnectionError, RuntimeError, ValueError) as error:
-            raise ClusterError(_no_answer(address or "this machine", error)) from None
+            raise ClusterError(_unreachable(address or "this machine", error)) from None
         except Exception as error:
             # Ray raises no narrower class, after 30 s that nothing can lengthen.
-            if LATE not in str(error):
+            if STARTUP_TIMEOUT not in str(error):
                 raise
         else:
             return
@@ -126,7 +126,7 @@ def _connect(address: str | None, cpus: int | None) -> None:
     )
 
 
-def _no_answer(address: str, error: Exception) -> str:
+def _unreachable(address: str, error: Exception) -> str:
     reason = " ".join(str(error).split())[:300]
     return (
         f"no Ray answered at {address}: {reason}; check the address, or leave --address out to "
@@ -146,4 +146,6 @@ def require_resources(demand: Mapping[str, float]) -> None:
     import ray
 
     nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    require_fit([(node["NodeManagerAddress"], node["Resources"]) for node in nodes], demand)
+    require_schedulable(
+        [(node["NodeManagerAddress"], node["Resources"]) for node in nodes], demand
+    )

@@ -1,6 +1,6 @@
 """What varies in a study: dimensions, named spaces and designs.
 
-One file per named space and one line in ``SPACES``. Only :mod:`search_spaces.optuna_space`
+One file per named space and one line in ``SPACES``. Only :mod:`search_spaces.optuna_sampler`
 knows Optuna.
 """
 
@@ -14,11 +14,13 @@ from search_spaces.cutmix import cutmix_rules
 from search_spaces.designs import (
     DESIGNS,
     Design,
+    Saltelli,
+    Sobol,
     check_design,
     design_point,
     design_points,
-    distinct,
     sweep,
+    unique,
 )
 from search_spaces.dimensions import (
     CategoricalDimension,
@@ -26,8 +28,8 @@ from search_spaces.dimensions import (
     FloatDimension,
     IntDimension,
     ParamValue,
+    SpaceError,
 )
-from search_spaces.errors import SpaceError
 from search_spaces.fgsm import SEARCHED as FGSM_SEARCHED
 from search_spaces.fgsm import attack_rules
 from search_spaces.mixup import SEARCHED as MIXUP_SEARCHED
@@ -44,8 +46,6 @@ from search_spaces.reldrop import reldrop_rules
 from search_spaces.rules import Condition, Limits, Rule
 from search_spaces.saliency_guided import SEARCHED as SALIENCY_GUIDED_SEARCHED
 from search_spaces.saliency_guided import saliency_guided_rules
-from search_spaces.saltelli import Saltelli
-from search_spaces.sobol import Sobol
 from search_spaces.space import Space, check_values, resolve
 
 
@@ -100,7 +100,7 @@ __all__ = [
     "check_values",
     "design_point",
     "design_points",
-    "distinct",
+    "unique",
     "resolve",
     "sweep",
 ]

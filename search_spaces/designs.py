@@ -1,16 +1,215 @@
-"""Designs: points that are chosen beforehand instead of being proposed one by one."""
+"""Designs: points that are fixed in advance instead of being sampled one by one."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
-from typing import TypeAlias, get_args
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar, TypeAlias, get_args
 
-from search_spaces.dimensions import ParamValue
-from search_spaces.errors import SpaceError
-from search_spaces.quantile import value_at
-from search_spaces.saltelli import Saltelli
-from search_spaces.sobol import Sobol
+from search_spaces.dimensions import (
+    CategoricalDimension,
+    Dimension,
+    IntDimension,
+    ParamValue,
+    SpaceError,
+)
 from search_spaces.space import Space
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float
+
+
+def quantile_value(axis: Dimension, fraction: float) -> ParamValue:
+    """Give the value of an axis at a share of it.
+
+    Shares that are spread evenly over the unit interval give values that are spread evenly over
+    the axis: over its logarithm on a logarithmic scale. Every integer and every choice has a part
+    of the interval for itself, of equal length but for integers on a logarithmic scale, where k
+    has from log(k - ½) to log(k + ½), as in Optuna.
+
+    Args:
+        axis: The axis.
+        share: In [0, 1).
+
+    Example:
+        >>> from search_spaces.dimensions import FloatDimension
+        >>> [quantile_value(IntDimension(low=1, high=4), share) for share in (0.0, 0.24, 0.25, 0.99)]
+        [1, 1, 2, 4]
+        >>> round(quantile_value(FloatDimension(low=0.01, high=1.0, log=True), 0.5), 12)
+        0.1
+    """
+    if isinstance(axis, CategoricalDimension):
+        return axis.choices[int(fraction * len(axis.choices))]
+    if isinstance(axis, IntDimension):
+        return _integer_at(axis, fraction)
+    value = _between(axis.low, axis.high, fraction, log=axis.log)
+    # Rounding may leave the axis by the last bit.
+    return min(max(value, float(axis.low)), float(axis.high))
+
+
+def _integer_at(axis: IntDimension, fraction: float) -> int:
+    if axis.log:
+        value = round(_between(axis.low - 0.5, axis.high + 0.5, fraction, log=True))
+    else:
+        value = axis.low + int(fraction * (axis.high - axis.low + 1))
+    return min(max(value, axis.low), axis.high)
+
+
+def _between(low: float, high: float, fraction: float, *, log: bool) -> float:
+    if log:
+        return math.exp(_between(math.log(low), math.log(high), fraction, log=False))
+    return low + fraction * (high - low)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sobol:
+    """Scrambled Sobol points.
+
+    Of the first 2^m points every dimension has exactly one in each of 2^m equal parts of its
+    axis, and the same holds for many boxes of several dimensions. A longer design begins with the
+    shorter one. Dimensions that a choice leaves closed have no value.
+
+    References:
+        Sobol', USSR Computational Mathematics and Mathematical Physics 7(4), 1967; scrambled as
+        in Owen, J. Complexity 14(4), 1998, by ``scipy.stats.qmc.Sobol``.
+    """
+
+    name: ClassVar[str] = "sobol"
+
+    def check(self, space: Space, trials: int) -> None:
+        """Refuse nothing: any number of trials in any space is legal."""
+
+    def advice(self, trials: int) -> str | None:
+        """Say that a number of trials is not a power of two, between which ones it lies."""
+        below = 2 ** (trials.bit_length() - 1)
+        if trials == below:
+            return None
+        return (
+            f"{trials} points of design 'sobol' are less even than a power of two would be, such "
+            f"as {below} or {2 * below}."
+        )
+
+    def unit_points(self, n_dimensions: int, seed: int, count: int) -> Float[np.ndarray, "n dim"]:
+        """Give the first points in the unit cube.
+
+        Args:
+            n_dimensions: Number of dimensions D.
+            seed: Seed of the scrambling.
+            count: Number of points n.
+
+        Returns:
+            In [0, 1); read only.
+        """
+        return _sequence(n_dimensions, seed, (count - 1).bit_length())[:count]
+
+
+# Each trial is asked for alone, and all trials of an arm are points of one sequence.
+@lru_cache(maxsize=8)
+def _sequence(n_dimensions: int, seed: int, exponent: int) -> Float[np.ndarray, "n dim"]:
+    from scipy.stats import qmc
+
+    points = qmc.Sobol(n_dimensions, scramble=True, rng=seed).random_base2(exponent)
+    points.flags.writeable = False
+    return points
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saltelli:
+    """The design from which Sobol indices of first and total order are estimated.
+
+    Points come in blocks. A block is a point A, then for each dimension A with that one value of
+    another point B, and last B: D + 2 points. With second order there stands before the last, for
+    each dimension, B with that one value of A: 2·D + 2 points. Trial i is row i of what
+    ``SALib.sample.sobol.sample`` gives, which ``SALib.analyze.sobol.analyze`` expects in this
+    order. A design of twice as many blocks begins with the shorter one.
+
+    Attributes:
+        second_order: Whether interactions of pairs of dimensions are to be estimated too.
+
+    References:
+        Saltelli, Computer Physics Communications 145(2), 2002; blocks as in SALib.
+    """
+
+    name: ClassVar[str] = "saltelli"
+    second_order: bool = False
+
+    def block_size(self, n_dimensions: int) -> int:
+        """Give the number of points of a block."""
+        return 2 * n_dimensions + 2 if self.second_order else n_dimensions + 2
+
+    def check(self, space: Space, trials: int) -> None:
+        """Refuse a space or a number of trials that blocks do not fill.
+
+        Raises:
+            SpaceError: The message starts with the key of the search that must change.
+        """
+        self._check_space(space)
+        size = self.block_size(len(space.dimensions))
+        blocks = trials // size
+        below = 2 ** (blocks.bit_length() - 1) if blocks else 0
+        if trials == below * size:
+            return
+        nearest = [n * size for n in (below, 2 * below or 1) if n]
+        formula = "2·D + 2" if self.second_order else "D + 2"
+        raise SpaceError(
+            f"trials must be a power of two times {size} for design 'saltelli' ({formula}, where "
+            f"D = {len(space.dimensions)} is the number of searched dimensions), got {trials}; "
+            f"give {' or '.join(map(str, nearest))}."
+        )
+
+    def advice(self, trials: int) -> str | None:  # noqa: ARG002 (every design's)
+        """Say nothing: every legal number of trials is as good as it can be."""
+        return None
+
+    def unit_points(self, n_dimensions: int, seed: int, count: int) -> Float[np.ndarray, "n dim"]:
+        """Give the first points in the unit cube.
+
+        Args:
+            n_dimensions: Number of dimensions D.
+            seed: Seed of the scrambling.
+            count: Number of points n; the last block may be cut off.
+
+        Returns:
+            In [0, 1); read only.
+        """
+        blocks = -(-count // self.block_size(n_dimensions))
+        exponent = (blocks - 1).bit_length()
+        return _sample(n_dimensions, seed, exponent, self.second_order)[:count]
+
+    def _check_space(self, space: Space) -> None:
+        if space.conditions:
+            names = " and ".join(space.conditions)
+            opener = next(iter(space.conditions.values())).dimension
+            raise SpaceError(
+                "design 'saltelli' changes one dimension at a time, so that each must have a "
+                f"value in every trial, but {names} have none without a certain {opener}; hold "
+                f"{opener} at one value, or take 'design: sobol'."
+            )
+        if self.second_order and len(space.dimensions) < 2:
+            raise SpaceError(
+                "design.second_order must be false for a space of one dimension, which has no "
+                "pairs; remove it."
+            )
+
+
+# Each trial is asked for alone, and all trials of an arm are rows of one sample.
+@lru_cache(maxsize=8)
+def _sample(
+    n_dimensions: int, seed: int, exponent: int, second_order: bool
+) -> Float[np.ndarray, "n dim"]:
+    from SALib.sample import sobol
+
+    names = [f"x{i}" for i in range(n_dimensions)]
+    problem = {"num_vars": n_dimensions, "names": names, "bounds": [[0.0, 1.0]] * n_dimensions}
+    rows: Float[np.ndarray, "n dim"] = sobol.sample(
+        problem, 2**exponent, calc_second_order=second_order, seed=seed
+    )
+    rows.flags.writeable = False
+    return rows
+
 
 # What fills a whole space, for analyses that ask about all of it.
 Design: TypeAlias = Saltelli | Sobol
@@ -51,39 +250,39 @@ def design_points(
         >>> sorted(point["top_k"] for point in design_points(Sobol(), space, 0, 4))
         [1, 2, 3, 4]
     """
-    shares = design.shares(len(space.dimensions), seed, count)
-    return tuple(_on_axes(space, row) for row in shares.tolist())
+    unit_points = design.unit_points(len(space.dimensions), seed, count)
+    return tuple(_to_params(space, row) for row in unit_points.tolist())
 
 
 def design_point(design: Design, space: Space, seed: int, number: int) -> dict[str, ParamValue]:
     """Give one point of a design; the first has number 0."""
-    shares = design.shares(len(space.dimensions), seed, number + 1)
-    return _on_axes(space, shares[number].tolist())
+    unit_points = design.unit_points(len(space.dimensions), seed, number + 1)
+    return _to_params(space, unit_points[number].tolist())
 
 
-def _on_axes(space: Space, shares: Iterable[float]) -> dict[str, ParamValue]:
-    axes = zip(space.dimensions.items(), shares, strict=True)
-    point = {name: value_at(axis, share) for (name, axis), share in axes}
-    return {name: value for name, value in point.items() if space.is_open(name, point)}
+def _to_params(space: Space, unit_points: Iterable[float]) -> dict[str, ParamValue]:
+    axes = zip(space.dimensions.items(), unit_points, strict=True)
+    point = {name: quantile_value(axis, share) for (name, axis), share in axes}
+    return {name: value for name, value in point.items() if space.is_active(name, point)}
 
 
 def sweep(
-    centre: Mapping[str, ParamValue], over: str, values: Iterable[ParamValue]
+    center: Mapping[str, ParamValue], over: str, values: Iterable[ParamValue]
 ) -> tuple[dict[str, ParamValue], ...]:
-    """Take one dimension through some values and hold the others at a centre.
+    """Take one dimension through some values and hold the others at a center.
 
     Example:
         >>> sweep({"top_k": 3, "alpha": 0.5}, "top_k", [1, 2])
         ({'top_k': 1, 'alpha': 0.5}, {'top_k': 2, 'alpha': 0.5})
     """
-    return tuple({**centre, over: value} for value in values)
+    return tuple({**center, over: value} for value in values)
 
 
-def distinct(points: Iterable[Mapping[str, ParamValue]]) -> tuple[dict[str, ParamValue], ...]:
+def unique(points: Iterable[Mapping[str, ParamValue]]) -> tuple[dict[str, ParamValue], ...]:
     """Drop points that occurred before; the order is kept.
 
     Example:
-        >>> distinct([{"top_k": 1}, {"top_k": 2}, {"top_k": 1}])
+        >>> unique([{"top_k": 1}, {"top_k": 2}, {"top_k": 1}])
         ({'top_k': 1}, {'top_k': 2})
     """
     kept: list[dict[str, ParamValue]] = []

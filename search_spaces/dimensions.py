@@ -6,7 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from search_spaces.errors import SpaceError
+
+class SpaceError(Exception):
+    """A dimension is unknown, of the wrong kind or out of its range."""
+
 
 ParamValue: TypeAlias = int | float | str | bool
 

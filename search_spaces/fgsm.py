@@ -10,7 +10,7 @@ from search_spaces.rules import Bounds, Limits, RealRule, Rule
 SEARCHED = ("budget", "split")
 
 # In units of the model's inputs. Madry et al. (arXiv:1706.06083) take 0.3 of MNIST's range and
-# 8/255 of CIFAR-10's, which after standardisation are about 1.0 and 0.13.
+# 8/255 of CIFAR-10's, which after standardization are about 1.0 and 0.13.
 _BUDGET = FloatDimension(low=0.01, high=1.0, log=True)
 # As for Challenger; the paper gives no range.
 _SPLIT = FloatDimension(low=0.1, high=0.9)

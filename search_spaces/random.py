@@ -37,7 +37,7 @@ def challenge_rules(limits: Limits) -> Mapping[str, Rule]:
             bounds=Bounds(low=0.0, high=1.0, is_open_below=True, is_open_above=True),
             default=_SPLIT,
         ),
-        "a_share": RealRule(
+        "a_fraction": RealRule(
             bounds=Bounds(low=0.0, high=1.0), default=FloatDimension(low=0.0, high=1.0)
         ),
     }

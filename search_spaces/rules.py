@@ -13,8 +13,8 @@ from search_spaces.dimensions import (
     FloatDimension,
     IntDimension,
     ParamValue,
+    SpaceError,
 )
-from search_spaces.errors import SpaceError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from search_spaces.dimensions import CategoricalDimension, Dimension, ParamValue
-from search_spaces.errors import SpaceError
+from search_spaces.dimensions import CategoricalDimension, Dimension, ParamValue, SpaceError
 from search_spaces.rules import Condition, Rule
 
 _KEYS = ("low", "high", "log")
@@ -29,7 +28,7 @@ class Space:
     fixed: Mapping[str, ParamValue]
     conditions: Mapping[str, Condition] = field(default_factory=dict)
 
-    def is_open(self, name: str, params: Mapping[str, ParamValue]) -> bool:
+    def is_active(self, name: str, params: Mapping[str, ParamValue]) -> bool:
         """Tell whether a dimension has an effect beside what is chosen already."""
         condition = self.conditions.get(name)
         return condition is None or params.get(condition.dimension) == condition.value

@@ -21,11 +21,9 @@ from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
 from cluster.errors import ClusterError
-from cluster.postgres import PostgresServer
-from cluster.postgres_folder import create_postgres
-from cluster.postgres_programs import find_programs
+from cluster.postgres import PostgresServer, create_postgres, find_programs
 from cluster.session import prepare_environment
-from tests.disk import Disk, mount
+from tests.support.disk import Disk, mount
 
 # Before any module imports Ray, as doctests' collection does.
 prepare_environment()
@@ -110,7 +108,7 @@ def postgres() -> Iterator[PostgresServer]:
     home = Path(tempfile.mkdtemp(prefix="postgres-", dir="/tmp"))
     create_postgres(home)
     # Its data need not outlive the machine: twice as fast.
-    server = PostgresServer(home, {"fsync": "off"}, ends_with_us=True)
+    server = PostgresServer(home, {"fsync": "off"}, stops_with_parent=True)
     server.start()
     yield server
     server.stop()
@@ -125,7 +123,7 @@ def postgres_url(postgres: PostgresServer) -> Iterator[str]:
     with psycopg.connect(address, autocommit=True) as control:
         control.execute(f"CREATE DATABASE {name}")
     with _closed_in_the_end():
-        yield postgres.url_of(name)
+        yield postgres.database_url(name)
     # A new connection: a test may have killed the server and started it again.
     with psycopg.connect(address, autocommit=True) as control:
         control.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -11,9 +11,9 @@ import torch
 from trainables.attribution import epsilon_lrp
 from trainables.config import TrialConfig
 from trainables.datasets import PixelSamples
-from trainables.evaluation import predict
+from trainables.evaluation import predict_logits
 from trainables.replicas import Replica
-from trainables.storage import removed_in_the_end, writing_to
+from trainables.runtime.storage_errors import storage_errors, unlinked_on_exit
 
 FILE_NAME = "attribution_maps.npz"
 
@@ -33,9 +33,9 @@ def save_attribution_maps(config: TrialConfig, replica: Replica, folder: Path) -
     samples = one_per_class(samples)
     inputs = samples.inputs
     relevance = epsilon_lrp(replica.state.model, inputs, samples.targets)
-    predicted = predict(replica.state.model, samples).argmax(1)
+    predicted = predict_logits(replica.state.model, samples).argmax(1)
     partial = folder / f".{FILE_NAME}.{os.getpid()}.tmp"
-    with writing_to(folder), removed_in_the_end(partial):
+    with storage_errors(folder), unlinked_on_exit(partial):
         with partial.open("wb") as file:
             np.savez_compressed(
                 file,

@@ -23,21 +23,21 @@ import torch
 from torch import Tensor
 
 from trainables import checkpoint
-from trainables.code import code_digest
+from trainables.code_digest import code_digest
 from trainables.config import TrialConfig
 from trainables.datasets import Samples, Splits
 from trainables.decoding import encode
-from trainables.loop import require_finite, run_epoch, start
-from trainables.replica_state import ReplicaState
+from trainables.loop import init_replica, require_finite, run_epoch
+from trainables.replica_group import ReplicaState
+from trainables.runtime.stop_monitor import StepCallback, no_step_callback
 from trainables.seeding import stream
-from trainables.watch import Check, unwatched
 
 logger = logging.getLogger(__name__)
 
-_PAUSE_S = 0.2
+_POLL_INTERVAL_S = 0.2
 
 # Training samples whose inputs tell a data root from another, beside the classes of all.
-_LOOKED_AT = 32
+_FINGERPRINT_SAMPLES = 32
 
 
 def base_weights(
@@ -46,7 +46,7 @@ def base_weights(
     seed: int,
     folder: Path,
     device: torch.device,
-    check: Check = unwatched,
+    step_callback: StepCallback = no_step_callback,
 ) -> Mapping[str, Tensor]:
     """Give the weights of a trained Base model, from the folder or by training it.
 
@@ -63,23 +63,23 @@ def base_weights(
     """
     home = folder / _key(config, data, seed, device)
     epochs = config.training.epochs
-    with _lease(home, check):
-        state = start(config, config.dataset.info, seed, device)
-        stored = checkpoint.load_newest(home)
+    with _lease(home, step_callback):
+        state = init_replica(config, config.dataset.info, seed, device)
+        stored = checkpoint.load_latest(home)
         if stored is not None:
             state.load_state_dict(stored)
         if state.epoch < epochs:
             logger.info("training the Base model of seed %d for %d epochs", seed, epochs)
-            _train(config, data, state, home, check)
+            _train(config, data, state, home, step_callback)
     return state.model.state_dict()
 
 
 def _train(
-    config: TrialConfig, data: Splits, state: ReplicaState, home: Path, check: Check
+    config: TrialConfig, data: Splits, state: ReplicaState, home: Path, step_callback: StepCallback
 ) -> None:
     saved_at = time.monotonic()
     while state.epoch < config.training.epochs:
-        run_epoch(config, data, state, check)
+        run_epoch(config, data, state, step_callback)
         is_last = state.epoch == config.training.epochs
         if is_last or time.monotonic() - saved_at >= config.training.checkpoint_every_s:
             require_finite(config, state)
@@ -105,22 +105,22 @@ def _key(config: TrialConfig, data: Splits, seed: int, device: torch.device) -> 
 def _fingerprint(samples: Samples) -> str:
     """Tell training sets apart that the same settings gave: a data root may hold a part."""
     device = samples.targets.device
-    first = torch.arange(min(_LOOKED_AT, len(samples)), device=device)
-    drawn = samples.draw(first, stream(0, "fingerprint", device=device))
+    first = torch.arange(min(_FINGERPRINT_SAMPLES, len(samples)), device=device)
+    drawn = samples.make_batch(first, stream(0, "fingerprint", device=device))
     digest = hashlib.sha256(samples.targets.cpu().numpy().tobytes())
     digest.update(drawn.inputs.cpu().numpy().tobytes())
     return digest.hexdigest()
 
 
 @contextmanager
-def _lease(home: Path, check: Check) -> Iterator[None]:
+def _lease(home: Path, step_callback: StepCallback) -> Iterator[None]:
     # The operating system lets go when the process ends, however it ends.
     home.mkdir(parents=True, exist_ok=True)
     with (home / "lock").open("a") as file:
         while not _is_locked(file):
             # Whoever waits for another's training may be asked to stop meanwhile.
-            check()
-            time.sleep(_PAUSE_S)
+            step_callback()
+            time.sleep(_POLL_INTERVAL_S)
         yield
 
 

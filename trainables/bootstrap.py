@@ -9,14 +9,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from trainables.batch import Labels, soft_labels
 from trainables.checks import require
 from trainables.errors import ConfigError
-from trainables.labels import Labels, soft_labels
 
 # Draws that are made, and checked for the classes in them, at once.
-_AT_ONCE = 100
+_CHUNK_SIZE = 100
 # Attempts per wanted draw, after which those that hold every class have to do.
-_PATIENCE = 100
+_MAX_ATTEMPTS_PER_RESAMPLE = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,20 +30,20 @@ class Resampling:
             the split. Otherwise a metric that compares classes leaves out those that are absent.
     """
 
-    draws: int = 1000
+    n_resamples: int = 1000
     quantiles: tuple[float, float] = (0.025, 0.975)
     require_every_class: bool = False
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        require(self.draws >= 1, "draws", "must be at least 1", self.draws)
+        require(self.n_resamples >= 1, "n_resamples", "must be at least 1", self.n_resamples)
         low, high = self.quantiles
         rule = "must be [low, high] with 0 ≤ low < high ≤ 1"
         require(0 <= low < high <= 1, "quantiles", rule, self.quantiles)
 
 
 # What the PTB-XL benchmark does; the interval covers 90 %, though papers call it 95 %.
-BENCHMARK = Resampling(draws=100, quantiles=(0.05, 0.95), require_every_class=True)
+BENCHMARK = Resampling(n_resamples=100, quantiles=(0.05, 0.95), require_every_class=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ class BootstrapInterval:
 
     low: float
     high: float
-    draws: int
+    n_resamples: int
     classes_dropped: float
 
 
@@ -74,7 +74,7 @@ def bootstrap_interval(
 ) -> BootstrapInterval:
     """Compute the percentile interval of a metric under resampling of the test samples.
 
-    It covers the choice of the test samples alone: not initialisation, shuffling or the training
+    It covers the choice of the test samples alone: not initialization, shuffling or the training
     samples, over which replicas are there. Costs one evaluation of the metric per draw.
 
     Args:
@@ -91,63 +91,69 @@ def bootstrap_interval(
         Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3.
     """
     is_class = soft_labels(targets, logits.shape[1], torch.float64).double()
-    drawn = _draw(is_class, generator, resampling)
+    drawn = _resample(is_class, generator, resampling)
     values = [metric(logits[rows], targets[rows]).double() for rows in drawn.indices]
     found = torch.stack(values) if values else is_class.new_empty(0)
     has_value = found.isfinite()
     if not has_value.any():
-        raise ConfigError(_why_none(len(targets), len(found)))
+        raise ConfigError(_no_resample_message(len(targets), len(found)))
     quantiles = found.new_tensor(resampling.quantiles)
     low, high = found[has_value].quantile(quantiles).tolist()
     return BootstrapInterval(
         low=low,
         high=high,
-        draws=int(has_value.sum()),
+        n_resamples=int(has_value.sum()),
         classes_dropped=float(drawn.classes_dropped[has_value].mean()),
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Draws:
+class _Resamples:
     indices: Int[Tensor, "draw sample"]
     classes_dropped: Float[Tensor, " draw"]
 
 
-def _draw(
+def _resample(
     is_class: Float[Tensor, "sample classes"], generator: torch.Generator, resampling: Resampling
-) -> _Draws:
+) -> _Resamples:
     # At least as many as wanted where all count, else as many as patience gives.
-    parts: list[_Draws] = []
+    parts: list[_Resamples] = []
     attempts = 0
-    while attempts < _PATIENCE * resampling.draws:
-        parts.append(_attempt(is_class, generator, resampling.require_every_class))
-        attempts += _AT_ONCE
-        if sum(len(part.indices) for part in parts) >= resampling.draws:
+    while attempts < _MAX_ATTEMPTS_PER_RESAMPLE * resampling.n_resamples:
+        parts.append(_resample_chunk(is_class, generator, resampling.require_every_class))
+        attempts += _CHUNK_SIZE
+        if sum(len(part.indices) for part in parts) >= resampling.n_resamples:
             break
-    return _Draws(
-        indices=torch.cat([part.indices for part in parts])[: resampling.draws],
-        classes_dropped=torch.cat([part.classes_dropped for part in parts])[: resampling.draws],
+    return _Resamples(
+        indices=torch.cat([part.indices for part in parts])[: resampling.n_resamples],
+        classes_dropped=torch.cat([part.classes_dropped for part in parts])[
+            : resampling.n_resamples
+        ],
     )
 
 
-def _attempt(is_class: Tensor, generator: torch.Generator, require_every_class: bool) -> _Draws:
+def _resample_chunk(
+    is_class: Tensor, generator: torch.Generator, require_every_class: bool
+) -> _Resamples:
     count = len(is_class)
-    indices = torch.randint(count, (_AT_ONCE, count), generator=generator, device=is_class.device)
-    times = is_class.new_zeros(_AT_ONCE, count)
+    indices = torch.randint(
+        count, (_CHUNK_SIZE, count), generator=generator, device=is_class.device
+    )
+    times = is_class.new_zeros(_CHUNK_SIZE, count)
     times.scatter_add_(1, indices, times.new_ones(()).expand_as(indices))
     positives = times @ is_class
     lost = _comparable(is_class.sum(0), count) & ~_comparable(positives, count)
     counts = torch.ones_like(indices[:, 0], dtype=torch.bool)
     if require_every_class:
         counts = ((positives > 0) | (is_class.sum(0) == 0)).all(1)
-    return _Draws(indices=indices[counts], classes_dropped=lost.double().sum(1)[counts])
+    return _Resamples(indices=indices[counts], classes_dropped=lost.double().sum(1)[counts])
 
 
 def _comparable(positives: Tensor, count: int) -> Tensor:
     return (positives > 0) & (positives < count)
 
 
-def _why_none(n_samples: int, n_draws: int) -> str:
+def _no_resample_message(n_samples: int, n_draws: int) -> str:
     if n_draws == 0:
         return (
             f"no draw of {n_samples} samples held every class of the split; some of them are "

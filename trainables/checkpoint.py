@@ -19,11 +19,11 @@ from typing import Any
 import torch
 
 from trainables.errors import CheckpointError
-from trainables.storage import removed_in_the_end, writing_to
+from trainables.runtime.storage_errors import storage_errors, unlinked_on_exit
 
 logger = logging.getLogger(__name__)
 
-_KEEP = 2
+_KEEP_LAST = 2
 _DIGITS = 32
 
 
@@ -59,19 +59,19 @@ def write(folder: Path, epoch: int, content: bytes) -> Path:
     digest = hashlib.sha256(content).hexdigest()[:_DIGITS]
     path = folder / f"epoch-{epoch:08d}-{digest}.pt"
     partial = folder / f".{path.name}.{os.getpid()}.tmp"
-    with writing_to(folder), removed_in_the_end(partial):
+    with storage_errors(folder), unlinked_on_exit(partial):
         with partial.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
         up_to_this = [other for other in _newest_first(folder) if other.name <= path.name]
-        for old in up_to_this[_KEEP:]:
+        for old in up_to_this[_KEEP_LAST:]:
             old.unlink(missing_ok=True)
     return path
 
 
-def load_newest(folder: Path) -> dict[str, Any] | None:
+def load_latest(folder: Path) -> dict[str, Any] | None:
     """Load the newest whole checkpoint of a folder, or None if there is none.
 
     Raises:
@@ -86,7 +86,7 @@ def load_newest(folder: Path) -> dict[str, Any] | None:
     return None
 
 
-def newest_epoch(folder: Path) -> int:
+def latest_epoch(folder: Path) -> int:
     """Give the epoch of the newest checkpoint of a folder, whole or not; 0 if there is none."""
     return max((int(path.name.split("-")[1]) for path in _newest_first(folder)), default=0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, TypeAlias
@@ -13,16 +14,42 @@ from trainables.checks import require
 from trainables.datasets import DatasetConfig
 from trainables.decoding import encode
 from trainables.errors import ConfigError
-from trainables.evaluation_config import EvaluationConfig
 from trainables.methods import Base, BaseFinetune, MethodConfig, Mixup
 from trainables.models import ModelConfig
-from trainables.optimisers import Adam, Constant, OptimiserConfig, ScheduleConfig
+from trainables.optimizers import Adam, Constant, OptimizerConfig, ScheduleConfig
 from trainables.seeding import stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationConfig:
+    """Tests that a trained model undergoes once, after its last epoch.
+
+    They change nothing of its training.
+
+    Attributes:
+        occlusion: Shares of a sample's positions that are hidden in turn, each in (0, 1] and
+            in increasing order; empty for no occlusion test.
+        bootstrap_resamples: Draws of test samples behind each interval over them; 0 for no such
+            intervals.
+    """
+
+    occlusion: tuple[float, ...] = ()
+    bootstrap_resamples: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        fractions = self.occlusion
+        in_range = all(0 < fraction <= 1 for fraction in fractions)
+        require(in_range, "occlusion", "must hold shares in (0, 1]", list(fractions))
+        increases = all(a < b for a, b in itertools.pairwise(fractions))
+        require(increases, "occlusion", "must increase from share to share", list(fractions))
+        n_resamples = self.bootstrap_resamples
+        require(n_resamples >= 0, "bootstrap_resamples", "must be 0 or more", n_resamples)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scratch:
-    """Begin with freshly initialised weights."""
+    """Begin with freshly initialized weights."""
 
     name: ClassVar[str] = "scratch"
 
@@ -31,7 +58,7 @@ class Scratch:
 class FromBase:
     """Begin with a trained Base model; nothing of it is frozen.
 
-    It is trained once per dataset, model and replica seed, with the batch size, optimiser and
+    It is trained once per dataset, model and replica seed, with the batch size, optimizer and
     schedule of the trial, and is shared by all trials of all arms for which these are the same.
 
     Attributes:
@@ -61,7 +88,7 @@ class TrainingConfig:
     Attributes:
         epochs: Full budget of a trial.
         batch_size: Samples per step; the last batch of an epoch may be smaller.
-        optimiser: Optimiser and its settings.
+        optimizer: Optimizer and its settings.
         schedule: How the learning rate changes over the steps; constant in the paper.
         start_from: ``scratch``, or ``base`` to fine-tune a trained Base model.
         precision: In what the passes of a step are computed; ``bfloat16`` is torch's automatic
@@ -74,7 +101,7 @@ class TrainingConfig:
 
     epochs: int = 100
     batch_size: int = 30
-    optimiser: OptimiserConfig = Adam()  # noqa: RUF009 (frozen)
+    optimizer: OptimizerConfig = Adam()  # noqa: RUF009 (frozen)
     schedule: ScheduleConfig = Constant()  # noqa: RUF009
     start_from: StartConfig = Scratch()
     precision: Precision = "float32"
@@ -106,8 +133,8 @@ class TrialConfig:
         dataset: Data and its splits.
         model: Architecture.
         method: How batches are changed before a step, with the trial's parameters in it.
-        training: Budget and optimiser.
-        seeds: One seed per replica; each gives initialisation, shuffling and challenge.
+        training: Budget and optimizer.
+        seeds: One seed per replica; each gives initialization, shuffling and challenge.
         is_final: Whether the test split is evaluated, after the last epoch, and attribution
             maps are kept. False during a search, which must never see the test split.
         evaluation: What else is then measured on the test split.

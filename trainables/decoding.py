@@ -49,7 +49,7 @@ def decode(kind: Any, data: object, where: str = "") -> Any:
             range. The message starts with the dotted path.
 
     Example:
-        >>> from trainables.optimisers import Adam
+        >>> from trainables.optimizers import Adam
         >>> decode(Adam, {"lr": 1})
         Adam(lr=1.0, weight_decay=0.0)
     """

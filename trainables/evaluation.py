@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from trainables.attribution.target import evaluation_mode
+from trainables.attribution.gradients import eval_mode
+from trainables.batch import Labels
 from trainables.datasets import Samples
-from trainables.filters import filter_cosine
-from trainables.labels import Labels
+from trainables.filter_cosine import filter_cosine
 from trainables.metrics import METRICS, auc_classes
 
 # Bound the memory of an evaluation; large enough to fill a device.
@@ -33,27 +33,27 @@ def evaluate(model: nn.Module, samples: Samples, prefix: str) -> dict[str, float
     Returns:
         ``val/accuracy``, … to value.
     """
-    return score(predict(model, samples), samples.targets, prefix)
+    return compute_metrics(predict_logits(model, samples), samples.targets, prefix)
 
 
-def score(
+def compute_metrics(
     logits: Float[Tensor, "sample classes"], targets: Labels, prefix: str
 ) -> dict[str, float]:
     """Compute every metric of some predictions; see :func:`evaluate`."""
     values = {name: metric.compute(logits, targets) for name, metric in METRICS.items()}
     values["auc_classes"] = auc_classes(logits, targets).double()
-    together = torch.stack(list(values.values())).tolist()
-    return {f"{prefix}/{name}": value for name, value in zip(values, together, strict=True)}
+    stacked_values = torch.stack(list(values.values())).tolist()
+    return {f"{prefix}/{name}": value for name, value in zip(values, stacked_values, strict=True)}
 
 
-def predict(model: nn.Module, samples: Samples) -> Float[Tensor, "sample classes"]:
+def predict_logits(model: nn.Module, samples: Samples) -> Float[Tensor, "sample classes"]:
     """Compute the logits of some samples in eval mode; the highest over a sample's views."""
-    with evaluation_mode(model), torch.no_grad():
-        parts = batches(samples, _BATCH_SIZE)
-        return torch.cat([highest_scores(model, samples.views(part)) for part in parts])
+    with eval_mode(model), torch.no_grad():
+        parts = index_batches(samples, _BATCH_SIZE)
+        return torch.cat([max_logits_over_views(model, samples.views(part)) for part in parts])
 
 
-def highest_scores(
+def max_logits_over_views(
     model: nn.Module, views: Float[Tensor, "view batch channel *grid"]
 ) -> Float[Tensor, "batch classes"]:
     """Compute the highest logits over the views of some samples, in the mode the model is in."""
@@ -61,7 +61,7 @@ def highest_scores(
     return scores.reshape(*views.shape[:2], -1).amax(0)
 
 
-def batches(samples: Samples, size: int) -> Iterator[Int[Tensor, " batch"]]:
+def index_batches(samples: Samples, size: int) -> Iterator[Int[Tensor, " batch"]]:
     """Give the indices of all samples in order, at most ``size`` and 10⁷ features at once."""
     everything = torch.arange(len(samples), device=samples.targets.device)
     one = samples.views(everything[:1])

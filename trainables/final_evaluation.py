@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from trainables.batch import Labels, is_multi_label
 from trainables.bootstrap import Resampling, bootstrap_interval
+from trainables.config import EvaluationConfig
 from trainables.datasets import Splits
-from trainables.evaluation import predict, score
-from trainables.evaluation_config import EvaluationConfig
-from trainables.labels import Labels, is_multi_label
+from trainables.evaluation import compute_metrics, predict_logits
 from trainables.metrics import METRICS
 from trainables.occlusion import occlusion_metric, occlusion_metrics
 from trainables.seeding import stream
@@ -38,11 +38,11 @@ def evaluate_final(
         ``test_bootstrap/…`` and ``occlusion/…`` if asked for.
     """
     targets = data.test.targets
-    logits = predict(model, data.test)
-    metrics = score(logits, targets, "test")
+    logits = predict_logits(model, data.test)
+    metrics = compute_metrics(logits, targets, "test")
     if not is_multi_label(targets):
         metrics["test/majority_accuracy"] = majority_accuracy(data.train.targets, targets)
-    metrics |= _bootstrap(config.bootstrap_draws, logits, targets, metrics, seed)
+    metrics |= _bootstrap(config.bootstrap_resamples, logits, targets, metrics, seed)
     if config.occlusion:
         metrics["occlusion/none"] = metrics[f"test/{occlusion_metric(targets)}"]
         generator = stream(seed, "occlusion", device=logits.device)
@@ -60,14 +60,14 @@ def majority_accuracy(train: Int[Tensor, " train"], test: Int[Tensor, " test"]) 
 
 
 def _bootstrap(
-    draws: int,
+    n_resamples: int,
     logits: Float[Tensor, "sample classes"],
     targets: Labels,
     metrics: Mapping[str, float],
     seed: int,
 ) -> dict[str, float]:
     # Predictions that are not finite have no interval; the trial fails by its test metrics.
-    if draws == 0 or not all(math.isfinite(metrics[f"test/{name}"]) for name in METRICS):
+    if n_resamples == 0 or not all(math.isfinite(metrics[f"test/{name}"]) for name in METRICS):
         return {}
     found = {
         name: bootstrap_interval(
@@ -75,7 +75,7 @@ def _bootstrap(
             logits,
             targets,
             stream(seed, "bootstrap", device=logits.device),
-            Resampling(draws=draws),
+            Resampling(n_resamples=n_resamples),
         )
         for name in BOOTSTRAPPED
     }
@@ -84,5 +84,5 @@ def _bootstrap(
         for name, interval in found.items()
         for end in ("low", "high")
     }
-    used = min(interval.draws for interval in found.values())
-    return {**ends, "test_bootstrap/draws": float(used)}
+    used = min(interval.n_resamples for interval in found.values())
+    return {**ends, "test_bootstrap/resamples": float(used)}

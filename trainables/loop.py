@@ -15,37 +15,43 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.batch import Batch, joint
-from trainables.cohort import Cohort, alone, has_dropout
+from trainables.batch import Batch, interleave, is_multi_label
 from trainables.config import Precision, TrainingConfig, TrialConfig
 from trainables.datasets import DatasetInfo, Splits
 from trainables.decoding import encode
-from trainables.draws import Draws
 from trainables.errors import NonFiniteError
 from trainables.evaluation import evaluate, filter_metrics
 from trainables.final_evaluation import evaluate_final
-from trainables.labels import is_multi_label
-from trainables.optimisers import set_learning_rate
-from trainables.replica_state import LossWindow, ReplicaState
+from trainables.optimizers import set_learning_rate
+from trainables.replica_group import (
+    LossWindow,
+    ReplicaGroup,
+    ReplicaState,
+    has_dropout,
+    single_group,
+)
+from trainables.replica_rng import ReplicaRNG
+from trainables.runtime.stop_monitor import StepCallback, no_step_callback
 from trainables.seeding import derive_seed, stream
-from trainables.watch import Check, unwatched
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaReport:
-    """Metrics of one replica after some epochs; 0 is the freshly initialised model."""
+    """Metrics of one replica after some epochs; 0 is the freshly initialized model."""
 
     epoch: int
     metrics: dict[str, float]
 
 
-def start(config: TrialConfig, info: DatasetInfo, seed: int, device: torch.device) -> ReplicaState:
-    """Initialise a replica; the weights do not depend on the device."""
+def init_replica(
+    config: TrialConfig, info: DatasetInfo, seed: int, device: torch.device
+) -> ReplicaState:
+    """Initialize a replica; the weights do not depend on the device."""
     model = config.model.build(info, stream(seed, "initialisation")).to(device)
     return ReplicaState(
         seed=seed,
         model=model,
-        optimiser=config.training.optimiser.build(model.parameters()),
+        optimizer=config.training.optimizer.build(model.parameters()),
         epoch=0,
         step=0,
         window=LossWindow.empty(device),
@@ -69,62 +75,77 @@ def train(config: TrialConfig, data: Splits, state: ReplicaState) -> Iterator[Re
 
 
 def train_by_epoch(
-    config: TrialConfig, data: Splits, state: ReplicaState, check: Check = unwatched
+    config: TrialConfig,
+    data: Splits,
+    state: ReplicaState,
+    step_callback: StepCallback = no_step_callback,
 ) -> Iterator[ReplicaReport | None]:
     """Train like :func:`train`, but yield after every epoch: None where there is no evaluation.
 
     ``check`` is called at every step, and ends the training by raising.
     """
     if state.epoch == 0:
-        yield first_report(state)
+        yield initial_report(state)
     while state.epoch < config.training.epochs:
-        run_epoch(config, data, state, check)
+        run_epoch(config, data, state, step_callback)
         yield report_if_due(config, data, state)
 
 
 def run_epoch(
-    config: TrialConfig, data: Splits, state: ReplicaState, check: Check = unwatched
+    config: TrialConfig,
+    data: Splits,
+    state: ReplicaState,
+    step_callback: StepCallback = no_step_callback,
 ) -> None:
     """Train one epoch, without waiting for the device; ``check`` may end it by raising."""
-    run_joint_epoch(config, alone(data, state), check)
+    run_group_epoch(config, single_group(data, state), step_callback)
 
 
-def run_joint_epoch(config: TrialConfig, cohort: Cohort, check: Check = unwatched) -> None:
+def run_group_epoch(
+    config: TrialConfig, group: ReplicaGroup, step_callback: StepCallback = no_step_callback
+) -> None:
     """Train one epoch of a cohort, as :func:`run_epoch` does of each of its replicas."""
-    for _ in joint_steps(config, cohort, check):
+    for _ in group_steps(config, group, step_callback):
         pass
 
 
-def joint_steps(config: TrialConfig, cohort: Cohort, check: Check = unwatched) -> Iterator[None]:
+def group_steps(
+    config: TrialConfig, group: ReplicaGroup, step_callback: StepCallback = no_step_callback
+) -> Iterator[None]:
     """Train one epoch of a cohort and pause after every step; the epoch ends with the last."""
-    training, epoch = config.training, cohort.epoch + 1
+    training, epoch = config.training, group.epoch + 1
     # Fine-tuning draws on where its Base model stopped, instead of drawing the same again.
     drawn = epoch + (training.base.epochs if training.base else 0)
-    orders = [order.split(training.batch_size) for order in cohort.orders(drawn)]
-    crops, challenge = cohort.streams("crops", drawn), Draws(cohort.streams("challenge", drawn))
-    n_steps = training.epochs * len(orders[0])
-    per_label = is_multi_label(cohort.data[0].train.targets)
-    sums = LossWindow.empty(cohort.device, len(cohort.states))
-    cohort.model.train()
-    with _dropout_stream(cohort, drawn):
-        for step, indices in enumerate(zip(*orders, strict=True), start=cohort.step):
-            check()
-            sample = joint(
+    shuffled_indices = [
+        order.split(training.batch_size) for order in group.shuffled_indices(drawn)
+    ]
+    crops, challenge = (
+        group.generators("crops", drawn),
+        ReplicaRNG(group.generators("challenge", drawn)),
+    )
+    n_steps = training.epochs * len(shuffled_indices[0])
+    per_label = is_multi_label(group.data[0].train.targets)
+    sums = LossWindow.empty(group.device, len(group.states))
+    group.model.train()
+    with _dropout_rng(group, drawn):
+        for step, indices in enumerate(zip(*shuffled_indices, strict=True), start=group.step):
+            step_callback()
+            sample = interleave(
                 [
-                    data.train.draw(own, generator)
-                    for data, own, generator in zip(cohort.data, indices, crops, strict=True)
+                    data.train.make_batch(own, generator)
+                    for data, own, generator in zip(group.data, indices, crops, strict=True)
                 ]
             )
-            batch = config.method.perturb(cohort.model, sample, challenge)
-            with _passes_in(training.precision, cohort.device):
-                losses = _losses(cohort.model, batch, per_label=per_label)
-            set_learning_rate(cohort.optimiser, _learning_rate(training, step, n_steps))
-            cohort.optimiser.zero_grad(set_to_none=True)
+            batch = config.method.perturb(group.model, sample, challenge)
+            with _autocast(training.precision, group.device):
+                losses = _losses(group.model, batch, per_label=per_label)
+            set_learning_rate(group.optimizer, _learning_rate(training, step, n_steps))
+            group.optimizer.zero_grad(set_to_none=True)
             losses.sum().backward()
-            cohort.optimiser.step()
-            sums.note_step(step + 1, losses.detach(), batch.measures)
+            group.optimizer.step()
+            sums.record_step(step + 1, losses.detach(), batch.train_metrics)
             yield
-    cohort.end_epoch(sums)
+    group.end_epoch(sums)
 
 
 def require_finite(config: TrialConfig, state: ReplicaState) -> None:
@@ -133,7 +154,7 @@ def require_finite(config: TrialConfig, state: ReplicaState) -> None:
     Raises:
         NonFiniteError: Naming seed, epoch, step and parameters.
     """
-    step = int(state.window.first_bad)
+    step = int(state.window.first_nonfinite_step)
     if step >= 0:
         epoch = -(-step // max(1, state.step // max(1, state.epoch)))
         raise NonFiniteError(
@@ -144,10 +165,10 @@ def require_finite(config: TrialConfig, state: ReplicaState) -> None:
 
 
 def _learning_rate(training: TrainingConfig, step: int, n_steps: int) -> float:
-    return training.optimiser.lr * training.schedule.factor(step / max(1, n_steps - 1))
+    return training.optimizer.lr * training.schedule.factor(step / max(1, n_steps - 1))
 
 
-def _passes_in(precision: Precision, device: torch.device) -> AbstractContextManager[None]:
+def _autocast(precision: Precision, device: torch.device) -> AbstractContextManager[None]:
     if precision == "float32":
         return nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)
@@ -166,10 +187,10 @@ def _losses(model: nn.Module, batch: Batch, *, per_label: bool) -> Float[Tensor,
         loss = functional.cross_entropy(logits, batch.targets, reduction="none")
     if batch.extra_loss is not None:
         loss = loss + batch.extra_loss(model, logits)
-    return batch.by_replica(loss).mean(0)
+    return batch.split_by_replica(loss).mean(0)
 
 
-def first_report(state: ReplicaState) -> ReplicaReport:
+def initial_report(state: ReplicaState) -> ReplicaReport:
     """Report on a fresh replica: the filters' metrics alone."""
     return ReplicaReport(epoch=0, metrics=filter_metrics(state.model))
 
@@ -186,7 +207,10 @@ def report_if_due(config: TrialConfig, data: Splits, state: ReplicaState) -> Rep
     require_finite(config, state)
     metrics = {
         "train/loss": float(state.window.total) / state.window.steps,
-        **{f"train/{k}": float(v) / state.window.steps for k, v in state.window.measures.items()},
+        **{
+            f"train/{k}": float(v) / state.window.steps
+            for k, v in state.window.train_metrics.items()
+        },
         **evaluate(state.model, data.val, "val"),
         **filter_metrics(state.model),
     }
@@ -196,15 +220,15 @@ def report_if_due(config: TrialConfig, data: Splits, state: ReplicaState) -> Rep
     return ReplicaReport(epoch=state.epoch, metrics=metrics)
 
 
-def _dropout_stream(cohort: Cohort, epoch: int) -> AbstractContextManager[None]:
+def _dropout_rng(group: ReplicaGroup, epoch: int) -> AbstractContextManager[None]:
     # torch's dropout knows the global generator alone; without dropout there is nothing to do.
-    if not has_dropout(cohort.model):
+    if not has_dropout(group.model):
         return nullcontext()
-    (state,) = cohort.states
-    return _SeededGlobally(derive_seed(state.seed, "dropout", epoch), cohort.device)
+    (state,) = group.states
+    return _SeededGlobalRNG(derive_seed(state.seed, "dropout", epoch), group.device)
 
 
-class _SeededGlobally(AbstractContextManager[None]):
+class _SeededGlobalRNG(AbstractContextManager[None]):
     """Seed the global generators for a while and give them their state back at the end."""
 
     def __init__(self, seed: int, device: torch.device) -> None:

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from trainables.labels import Labels, is_multi_label
+from trainables.batch import Labels, is_multi_label
 
 Logits = Float[Tensor, "sample classes"]
 

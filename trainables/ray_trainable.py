@@ -14,10 +14,10 @@ from trainables.config import TrialConfig
 from trainables.datasets import DataFolders
 from trainables.decoding import decode
 from trainables.errors import StoppedError, StorageError, TrainableError
-from trainables.host_memory import keep_freed_memory
 from trainables.report import Report, mean
-from trainables.time_limit import HangTimer, where_it_hung
-from trainables.trial import TrialPlace, run_trial
+from trainables.runtime.malloc import disable_malloc_trim
+from trainables.runtime.time_limit import HangWatchdog, hang_location
+from trainables.trial import TrialContext, run_trial
 
 
 class ChallengerTrainable(tune.Trainable):
@@ -40,26 +40,26 @@ class ChallengerTrainable(tune.Trainable):
     _epochs: int
     _objective: str
     # A process has one timer, and one trial at a time.
-    _timer: ClassVar[HangTimer] = HangTimer()
+    _watchdog: ClassVar[HangWatchdog] = HangWatchdog()
 
     def setup(self, config: dict[str, Any]) -> None:
         """Take a trial."""
-        keep_freed_memory()
+        disable_malloc_trim()
         # The trial before, in this process, may have been stopped by a scheduler.
-        self._timer.leave()
+        self._watchdog.disarm()
         trial = decode(TrialConfig, config["trial"])
         root = config["data_root"]
-        place = TrialPlace(
+        context = TrialContext(
             folder=Path(config["folder"]),
             data=DataFolders(root=Path(root) if root else None, cache=Path(config["cache"])),
             device=_device(config["gpus"]),
             stop_file=Path(config["stop_file"]) if config["stop_file"] else None,
             timeout_s=config["timeout_s"],
             gpu_share=config["gpus"],
-            joining=config["joining"],
+            replica_mode=config["replica_mode"],
         )
         torch.set_num_threads(max(1, int(config["cpus"])))
-        self._reports = self._train(trial, place)
+        self._reports = self._train(trial, context)
         self._epochs = trial.training.epochs
         self._objective = config["objective"]
 
@@ -70,13 +70,13 @@ class ChallengerTrainable(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Give the next report."""
-        self._timer.go_on()
+        self._watchdog.resume()
         try:
             report = next(self._reports)
         except TrainableError as error:
-            self._timer.leave()
+            self._watchdog.disarm()
             return {"epoch": -1, **_ending(error), "done": True}
-        self._timer.pause()
+        self._watchdog.pause()
         result: dict[str, Any] = {
             "epoch": report.epoch,
             "metrics": json.dumps(report.metrics),
@@ -84,19 +84,19 @@ class ChallengerTrainable(tune.Trainable):
             "done": report.epoch == self._epochs,
         }
         if result["done"]:
-            self._timer.leave()
+            self._watchdog.disarm()
         if self._objective in report.metrics:
             result["objective"] = mean(report.metrics[self._objective])
         return result
 
-    def _train(self, trial: TrialConfig, place: TrialPlace) -> Iterator[Report]:
-        if place.timeout_s is not None and where_it_hung(place.folder) is None:
-            self._timer.take(place.folder, place.timeout_s)
-        yield from run_trial(trial, place)
+    def _train(self, trial: TrialConfig, context: TrialContext) -> Iterator[Report]:
+        if context.timeout_s is not None and hang_location(context.folder) is None:
+            self._watchdog.arm(context.folder, context.timeout_s)
+        yield from run_trial(trial, context)
 
     def cleanup(self) -> None:
         """Let the process be."""
-        self._timer.leave()
+        self._watchdog.disarm()
 
 
 def _ending(error: TrainableError) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The replicas of a trial, trained in lock-step: the same configuration under several seeds.
 
-Each by itself, one epoch after another, or all as one computation (:mod:`trainables.cohort`).
+Each by itself, one epoch after another, or all as one computation (:mod:`trainables.replica_group`).
 """
 
 from __future__ import annotations
@@ -11,23 +11,22 @@ from dataclasses import dataclass
 import torch
 
 from trainables.base_models import base_weights
-from trainables.cohort import together
 from trainables.config import TrialConfig
 from trainables.datasets import DataFolders, Splits
 from trainables.decoding import encode
 from trainables.errors import NonFiniteError
 from trainables.loop import (
     ReplicaReport,
-    first_report,
+    init_replica,
+    initial_report,
     report_if_due,
-    run_joint_epoch,
-    start,
+    run_group_epoch,
     train_by_epoch,
 )
-from trainables.replica_state import ReplicaState
+from trainables.replica_group import ReplicaState, stacked_group
 from trainables.report import Report
-from trainables.shared_data import load_shared
-from trainables.watch import Check, unwatched
+from trainables.runtime.shared_data import load_cached_splits
+from trainables.runtime.stop_monitor import StepCallback, no_step_callback
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,16 +38,19 @@ class Replica:
 
 
 def start_replicas(
-    config: TrialConfig, folders: DataFolders, device: torch.device, check: Check = unwatched
+    config: TrialConfig,
+    folders: DataFolders,
+    device: torch.device,
+    step_callback: StepCallback = no_step_callback,
 ) -> tuple[Replica, ...]:
-    """Load the data and initialise one replica per seed, with a Base model if it starts from one.
+    """Load the data and initialize one replica per seed, with a Base model if it starts from one.
 
     Raises:
         NonFiniteError: If a Base model was to be trained and its loss became NaN or infinite.
     """
-    loaded = load_shared(config.dataset, folders, config.seeds, device)
+    loaded = load_cached_splits(config.dataset, folders, config.seeds, device)
     return tuple(
-        _start_replica(config, folders, seed, data, device, check)
+        _start_replica(config, folders, seed, data, device, step_callback)
         for seed, data in zip(config.seeds, loaded, strict=True)
     )
 
@@ -59,12 +61,12 @@ def _start_replica(
     seed: int,
     data: Splits,
     device: torch.device,
-    check: Check,
+    step_callback: StepCallback,
 ) -> Replica:
-    state = start(config, config.dataset.info, seed, device)
+    state = init_replica(config, config.dataset.info, seed, device)
     if config.base is not None:
         home = folders.cache / "base"
-        weights = base_weights(config.base, data, seed, home, device, check)
+        weights = base_weights(config.base, data, seed, home, device, step_callback)
         state.model.load_state_dict(weights)
     return Replica(data=data, state=state)
 
@@ -72,9 +74,9 @@ def _start_replica(
 def train_replicas(
     config: TrialConfig,
     replicas: Sequence[Replica],
-    check: Check = unwatched,
+    step_callback: StepCallback = no_step_callback,
     *,
-    at_once: bool = False,
+    stacked: bool = False,
 ) -> Iterator[Report | None]:
     """Train all replicas epoch by epoch.
 
@@ -90,31 +92,35 @@ def train_replicas(
     Raises:
         NonFiniteError: If a loss or metric of any replica is NaN or infinite; names the seed.
     """
-    train = _train_at_once if at_once else _train_by_turns
-    for reports in train(config, replicas, check):
+    train = _train_stacked if stacked else _train_sequentially
+    for reports in train(config, replicas, step_callback):
         done = [report for report in reports if report is not None]
-        yield _together(config, done) if done else None
+        yield _merge_reports(config, done) if done else None
 
 
-def _train_by_turns(
-    config: TrialConfig, replicas: Sequence[Replica], check: Check
+def _train_sequentially(
+    config: TrialConfig, replicas: Sequence[Replica], step_callback: StepCallback
 ) -> Iterator[Sequence[ReplicaReport | None]]:
-    runs = [train_by_epoch(config, replica.data, replica.state, check) for replica in replicas]
+    runs = [
+        train_by_epoch(config, replica.data, replica.state, step_callback) for replica in replicas
+    ]
     yield from zip(*runs, strict=True)
 
 
-def _train_at_once(
-    config: TrialConfig, replicas: Sequence[Replica], check: Check
+def _train_stacked(
+    config: TrialConfig, replicas: Sequence[Replica], step_callback: StepCallback
 ) -> Iterator[Sequence[ReplicaReport | None]]:
-    cohort = together(config, [each.data for each in replicas], [each.state for each in replicas])
-    if cohort.epoch == 0:
-        yield [first_report(replica.state) for replica in replicas]
-    while cohort.epoch < config.training.epochs:
-        run_joint_epoch(config, cohort, check)
+    group = stacked_group(
+        config, [each.data for each in replicas], [each.state for each in replicas]
+    )
+    if group.epoch == 0:
+        yield [initial_report(replica.state) for replica in replicas]
+    while group.epoch < config.training.epochs:
+        run_group_epoch(config, group, step_callback)
         yield [report_if_due(config, replica.data, replica.state) for replica in replicas]
 
 
-def _together(config: TrialConfig, reports: Sequence[ReplicaReport]) -> Report:
+def _merge_reports(config: TrialConfig, reports: Sequence[ReplicaReport]) -> Report:
     names = reports[0].metrics
     report = Report(
         epoch=reports[0].epoch,

@@ -12,11 +12,11 @@ class Report:
     """The metrics of every replica of a trial after some epochs.
 
     Attributes:
-        epoch: Epochs trained so far; 0 is the freshly initialised model.
+        epoch: Epochs trained so far; 0 is the freshly initialized model.
         metrics: Metric key (``val/accuracy``) to one value per replica, in the order of the
             trial's replica seeds.
         usage: What all replicas together used of the machine since the report before, as
-            :meth:`trainables.usage.Meter.take` gives it; empty where it was not measured. It is
+            :meth:`trainables.runtime.resource_monitor.ResourceMonitor.take` gives it; empty where it was not measured. It is
             no result: two reports of the same results are equal.
     """
 
@@ -30,7 +30,7 @@ def mean(values: tuple[float, ...]) -> float:
     return math.fsum(values) / len(values)
 
 
-def standard_deviation(values: tuple[float, ...]) -> float:
+def std(values: tuple[float, ...]) -> float:
     """Sample standard deviation (n - 1) over the replicas; 0 for a single replica."""
     if len(values) == 1:
         return 0.0

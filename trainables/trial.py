@@ -12,30 +12,30 @@ from typing import Any, Final
 import torch
 
 from trainables import checkpoint
-from trainables.attempts import append_attempt
 from trainables.attribution_maps import save_attribution_maps
 from trainables.config import TrialConfig
 from trainables.datasets import DataFolders
 from trainables.decoding import encode
 from trainables.errors import CheckpointError, DeviceMemoryError, StoppedError, TimeLimitError
 from trainables.loop import require_finite
+from trainables.replica_mode import ReplicaMode, is_stacking_faster, stacking_obstacle
 from trainables.replicas import Replica, start_replicas, train_replicas
 from trainables.report import Report
-from trainables.time_limit import where_it_hung
-from trainables.together import Joining, is_faster_together, obstacle
-from trainables.usage import Meter
-from trainables.watch import Watch
+from trainables.runtime.attempts import append_attempt
+from trainables.runtime.resource_monitor import ResourceMonitor
+from trainables.runtime.stop_monitor import StopMonitor
+from trainables.runtime.time_limit import hang_location
 
 logger = logging.getLogger(__name__)
 
 # Where an epoch is shorter, a stop waits for its end instead of going back to its beginning.
 _LONG_EPOCH_S: Final = 1.0
 # What keeping a way back may cost of an epoch.
-_COPYING_SHARE: Final = 0.05
+_CHECKPOINT_TIME_FRACTION: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrialPlace:
+class TrialContext:
     """Where a trial runs.
 
     Attributes:
@@ -55,10 +55,10 @@ class TrialPlace:
     stop_file: Path | None = None
     timeout_s: float | None = None
     gpu_share: float = 1.0
-    joining: Joining = "auto"
+    replica_mode: ReplicaMode = "auto"
 
 
-def run_trial(config: TrialConfig, place: TrialPlace) -> Iterator[Report]:
+def run_trial(config: TrialConfig, context: TrialContext) -> Iterator[Report]:
     """Train all replicas and report at every evaluation, the last time after the last epoch.
 
     If the folder holds a checkpoint, the reports up to it come first, again, and training goes
@@ -74,21 +74,23 @@ def run_trial(config: TrialConfig, place: TrialPlace) -> Iterator[Report]:
         StorageError: If its folder cannot be written to.
         TimeLimitError: If it trained longer than it may, or an earlier attempt hung.
     """
-    attempt = _Attempt(config=config, place=place)
+    attempt = _TrialRun(config=config, context=context)
     try:
         yield from attempt.run()
     except StoppedError:
-        attempt.save_kept()
+        attempt.write_pending_checkpoint()
         raise
     except TimeLimitError as error:
-        raise TimeLimitError(_too_long(config, place, attempt.epoch, str(error))) from None
+        raise TimeLimitError(
+            _time_limit_message(config, context, attempt.epoch, str(error))
+        ) from None
     except torch.OutOfMemoryError as error:
-        # Its neighbours on the GPU have shares of their own, and notice nothing.
-        raise DeviceMemoryError(_too_large(config, place, str(error))) from None
+        # Its neighbors on the GPU have shares of their own, and notice nothing.
+        raise DeviceMemoryError(_out_of_memory_message(config, context, str(error))) from None
 
 
 @dataclass(slots=True, kw_only=True)
-class _Attempt:
+class _TrialRun:
     """One process's work on a trial; mutable as it gets on.
 
     Attributes:
@@ -105,104 +107,108 @@ class _Attempt:
     """
 
     config: TrialConfig
-    place: TrialPlace
-    watch: Watch = field(init=False)
-    meter: Meter = field(init=False)
+    context: TrialContext
+    stop_monitor: StopMonitor = field(init=False)
+    resource_monitor: ResourceMonitor = field(init=False)
     replicas: Sequence[Replica] = ()
     reports: list[Report] = field(default_factory=list)
-    kept: tuple[int, bytes] | None = None
+    pending_checkpoint: tuple[int, bytes] | None = None
     saved_at: float = field(default_factory=time.monotonic)
-    copying_s: float = 0.0
+    encode_s: float = 0.0
 
     def __post_init__(self) -> None:
         """Look at the same place as the trial."""
-        place = self.place
-        self.watch = Watch(stop_file=place.stop_file, timeout_s=place.timeout_s)
-        self.meter = Meter(device=place.device, gpu_share=place.gpu_share)
+        context = self.context
+        self.stop_monitor = StopMonitor(stop_file=context.stop_file, timeout_s=context.timeout_s)
+        self.resource_monitor = ResourceMonitor(device=context.device, gpu_share=context.gpu_share)
 
     @property
     def epoch(self) -> int:
         """Epochs that all replicas have trained."""
         if not self.replicas:
-            return checkpoint.newest_epoch(self.place.folder)
+            return checkpoint.latest_epoch(self.context.folder)
         return min(replica.state.epoch for replica in self.replicas)
 
     def run(self) -> Iterator[Report]:
         """Train from the newest checkpoint to the last epoch; the clock stands at each report."""
-        self._go_on()
+        self._resume_clocks()
         for report in self._reports():
-            self.watch.pause()
-            self.meter.pause()
+            self.stop_monitor.pause()
+            self.resource_monitor.pause()
             yield report
-            self._go_on()
+            self._resume_clocks()
 
-    def _go_on(self) -> None:
-        self.watch.go_on()
-        self.meter.go_on()
+    def _resume_clocks(self) -> None:
+        self.stop_monitor.resume()
+        self.resource_monitor.resume()
 
-    def _at_step(self) -> None:
-        self.watch.at_step()
-        self.meter.look()
+    def _on_step(self) -> None:
+        self.stop_monitor.on_step()
+        self.resource_monitor.sample()
 
     def _reports(self) -> Iterator[Report]:
-        place = self.place
-        hung = where_it_hung(place.folder)
-        if hung is not None and place.timeout_s is not None:
+        context = self.context
+        hung = hang_location(context.folder)
+        if hung is not None and context.timeout_s is not None:
             raise TimeLimitError(f"it hung {hung}")
-        self.watch.at_step()
-        self.replicas = start_replicas(self.config, place.data, place.device, self._at_step)
+        self.stop_monitor.on_step()
+        self.replicas = start_replicas(self.config, context.data, context.device, self._on_step)
         self._restore()
-        append_attempt(place.folder, self.epoch)
+        append_attempt(context.folder, self.epoch)
         yield from self.reports
-        began = self.watch.trained_s
-        at_once = self._trains_at_once()
-        for found in train_replicas(self.config, self.replicas, self._at_step, at_once=at_once):
-            report = None if found is None else replace(found, usage=self.meter.take())
+        began = self.stop_monitor.trained_s
+        stacked = self._is_stacked()
+        for found in train_replicas(self.config, self.replicas, self._on_step, stacked=stacked):
+            report = (
+                None if found is None else replace(found, usage=self.resource_monitor.collect())
+            )
             if report is not None:
                 self.reports.append(report)
-            self._end_epoch(self.watch.trained_s - began)
+            self._end_epoch(self.stop_monitor.trained_s - began)
             if report is not None:
                 yield report
-            began = self.watch.trained_s
+            began = self.stop_monitor.trained_s
 
-    def _trains_at_once(self) -> bool:
-        place, replicas = self.place, self.replicas
-        reason = obstacle(self.config, replicas[0].state.model)
-        if place.joining == "always" and reason is not None:
-            logger.info("the replicas train by turns: %s", reason)
-        if place.joining != "auto" or reason is not None:
-            return place.joining == "always" and reason is None
+    def _is_stacked(self) -> bool:
+        context, replicas = self.context, self.replicas
+        reason = stacking_obstacle(self.config, replicas[0].state.model)
+        if context.replica_mode == "vmap" and reason is not None:
+            logger.info("the replicas train sequentially: %s", reason)
+        if context.replica_mode != "auto" or reason is not None:
+            return context.replica_mode == "vmap" and reason is None
         data, states = [r.data for r in replicas], [r.state for r in replicas]
-        return is_faster_together(self.config, data, states, place.data.cache, self._at_step)
+        return is_stacking_faster(self.config, data, states, context.data.cache, self._on_step)
 
-    def save_kept(self) -> None:
+    def write_pending_checkpoint(self) -> None:
         """Write the checkpoint that a stop goes back to, unless it is on disk."""
-        if self.kept is not None:
-            checkpoint.write(self.place.folder, *self.kept)
+        if self.pending_checkpoint is not None:
+            checkpoint.write(self.context.folder, *self.pending_checkpoint)
 
     def _end_epoch(self, took_s: float) -> None:
         training = self.config.training
-        self.kept = None
+        self.pending_checkpoint = None
         if self.epoch == training.epochs:
             if self.config.is_final:
-                save_attribution_maps(self.config, self.replicas[0], self.place.folder)
+                save_attribution_maps(self.config, self.replicas[0], self.context.folder)
             return
-        is_asked = self.watch.is_stop_asked
+        is_stop_requested = self.stop_monitor.is_stop_requested
         is_due = time.monotonic() - self.saved_at >= training.checkpoint_every_s
         if self.epoch and is_due:
-            checkpoint.write(self.place.folder, self.epoch, self._checkpoint())
+            checkpoint.write(self.context.folder, self.epoch, self._checkpoint())
             self.saved_at = time.monotonic()
-        elif self.epoch and (is_asked or self._is_worth_keeping(took_s)):
-            self.kept = (self.epoch, self._checkpoint())
+        elif self.epoch and (is_stop_requested or self._is_worth_keeping(took_s)):
+            self.pending_checkpoint = (self.epoch, self._checkpoint())
         # Training that has not begun, or is on disk, can be gone back to as well.
-        self.watch.can_go_back = is_due or self.kept is not None or not self.epoch
-        if is_asked:
+        self.stop_monitor.can_roll_back = (
+            is_due or self.pending_checkpoint is not None or not self.epoch
+        )
+        if is_stop_requested:
             raise StoppedError("the trial was asked to stop.")
 
     def _is_worth_keeping(self, epoch_s: float) -> bool:
-        if self.place.stop_file is None:
+        if self.context.stop_file is None:
             return False
-        return epoch_s >= max(_LONG_EPOCH_S, self.copying_s / _COPYING_SHARE)
+        return epoch_s >= max(_LONG_EPOCH_S, self.encode_s / _CHECKPOINT_TIME_FRACTION)
 
     def _checkpoint(self) -> bytes:
         for replica in self.replicas:
@@ -214,15 +220,15 @@ class _Attempt:
                 "replicas": [replica.state.state_dict() for replica in self.replicas],
                 "reports": [(report.epoch, dict(report.metrics)) for report in self.reports],
                 "usage": [dict(report.usage) for report in self.reports],
-                "trained_s": self.watch.trained_s,
+                "trained_s": self.stop_monitor.trained_s,
             }
         )
-        self.copying_s = time.monotonic() - began
+        self.encode_s = time.monotonic() - began
         return content
 
     def _restore(self) -> None:
-        folder, expected = self.place.folder, self.config.hash()
-        payload: dict[str, Any] | None = checkpoint.load_newest(folder)
+        folder, expected = self.context.folder, self.config.hash()
+        payload: dict[str, Any] | None = checkpoint.load_latest(folder)
         if payload is None:
             return
         if payload["config_hash"] != expected:
@@ -239,20 +245,20 @@ class _Attempt:
             Report(epoch=epoch, metrics=metrics, usage=usage)
             for (epoch, metrics), usage in zip(payload["reports"], usages, strict=True)
         ]
-        self.watch.spent_s += payload.get("trained_s", 0.0)
+        self.stop_monitor.previous_s += payload.get("trained_s", 0.0)
 
 
-def _too_large(config: TrialConfig, place: TrialPlace, what: str) -> str:
+def _out_of_memory_message(config: TrialConfig, context: TrialContext, what: str) -> str:
     return (
-        f"a trial must fit into its share of a GPU, resources.gpus = {place.gpu_share:g}, but "
+        f"a trial must fit into its share of a GPU, resources.gpus = {context.gpu_share:g}, but "
         f"{what.splitlines()[0].strip()} Parameters: {encode(config.method)}; give it a larger "
         "share, or take smaller batches, fewer replicas or a narrower model."
     )
 
 
-def _too_long(config: TrialConfig, place: TrialPlace, epoch: int, what: str) -> str:
+def _time_limit_message(config: TrialConfig, context: TrialContext, epoch: int, what: str) -> str:
     return (
-        f"a trial must end within resources.timeout_s = {place.timeout_s:g} s of training, but "
+        f"a trial must end within resources.timeout_s = {context.timeout_s:g} s of training, but "
         f"{what}, at epoch {epoch} of {config.training.epochs}; parameters: "
         f"{encode(config.method)}; raise the limit, or train for fewer epochs."
     )

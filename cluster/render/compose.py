@@ -4,35 +4,35 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from cluster.render.launch_file import LaunchFile, usage_lines
-from cluster.render.settings import LaunchSettings
-from cluster.render.surroundings import (
+from cluster.render.environment import (
     DASHBOARD_PORT,
     DATABASE_USER,
     HEALTH_PATH,
     HEALTH_PORT,
     MLFLOW_ADMIN,
     MLFLOW_PORT,
-    QUIET,
     RAY_PORT,
     STUDIES_DATABASE,
-    create_databases,
+    TELEMETRY_OFF,
+    create_databases_sql,
     database_address,
     driver_environment,
+    mlflow_auth_config,
     mlflow_command,
     mlflow_environment,
-    mlflow_users_file,
     node_environment,
     shared_memory_mb,
 )
+from cluster.render.launch_file import LaunchFile, usage_lines
+from cluster.render.settings import LaunchSettings
 
 _POSTGRES: Final = "postgres"
 _MLFLOW: Final = "mlflow"
 _OPTUNA_PORT: Final = 8080
 _SECRETS: Final = "/run/secrets"
-_RANDOM: Final = ("database_password", "mlflow_key", "mlflow_password", "ray_token")
+_GENERATED_SECRETS: Final = ("database_password", "mlflow_key", "mlflow_password", "ray_token")
 # PostgreSQL's image starts as root, takes its folder and becomes another user.
-_POSTGRES_MAY: Final = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"]
+_POSTGRES_CAPABILITIES: Final = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"]
 
 
 def render(settings: LaunchSettings) -> LaunchFile:
@@ -53,7 +53,10 @@ def render(settings: LaunchSettings) -> LaunchFile:
         "secrets": {name: {"file": f"./secrets/{name}"} for name in sorted(used)},
     }
     if configs:
-        contents = {"databases.sql": create_databases(), "users.ini": mlflow_users_file(_POSTGRES)}
+        contents = {
+            "databases.sql": create_databases_sql(),
+            "users.ini": mlflow_auth_config(_POSTGRES),
+        }
         project["configs"] = {name: {"content": contents[name]} for name in sorted(configs)}
     return LaunchFile(usage=_usage(settings, sorted(used)), content=(project,))
 
@@ -92,7 +95,7 @@ def _ray(settings: LaunchSettings, cpus: int, memory_gb: int) -> dict[str, Any]:
         "shm_size": f"{shared_memory_mb(memory_gb)}m",
         "ulimits": {"nofile": 65536},
         "volumes": [f"storage:{settings.storage}"],
-        "healthcheck": _check(
+        "healthcheck": _healthcheck(
             f"wget -q -T 2 -O /dev/null http://127.0.0.1:{HEALTH_PORT}{HEALTH_PATH}"
         ),
     }
@@ -100,19 +103,19 @@ def _ray(settings: LaunchSettings, cpus: int, memory_gb: int) -> dict[str, Any]:
 
 def _head(settings: LaunchSettings) -> dict[str, Any]:
     own = database_address(_POSTGRES, STUDIES_DATABASE)
-    places = driver_environment(settings, own, f"http://{_MLFLOW}:{MLFLOW_PORT}")
+    driver_variables = driver_environment(settings, own, f"http://{_MLFLOW}:{MLFLOW_PORT}")
     start = f"ray start --head --block --port={RAY_PORT} --num-cpus=0 --num-gpus=0"
     start += f" --disable-usage-stats --dashboard-host=0.0.0.0 --dashboard-port={DASHBOARD_PORT}"
-    waits = [_POSTGRES] if not settings.database else []
-    waits += [_MLFLOW] if settings.needs_mlflow else []
-    depends = {"depends_on": {name: {"condition": "service_healthy"} for name in waits}}
+    dependencies = [_POSTGRES] if not settings.database else []
+    dependencies += [_MLFLOW] if settings.needs_mlflow else []
+    depends_on = {"depends_on": {name: {"condition": "service_healthy"} for name in dependencies}}
     return {
         **_ray(settings, settings.head.cpus, settings.head.memory_gb),
         "command": start.split(),
         "environment": {
             **node_environment(),
             "RAY_AUTH_TOKEN_PATH": f"{_SECRETS}/ray_token",
-            **places,
+            **driver_variables,
             "PGPASSFILE": f"{_SECRETS}/pgpass",
         },
         "secrets": [
@@ -122,8 +125,8 @@ def _head(settings: LaunchSettings) -> dict[str, Any]:
                 "target": "/home/challenger/.mlflow/credentials",
             },
         ],
-        "ports": [_published(DASHBOARD_PORT)],
-        **(depends if waits else {}),
+        "ports": [_port_mapping(DASHBOARD_PORT)],
+        **(depends_on if dependencies else {}),
     }
 
 
@@ -151,7 +154,7 @@ def _worker(settings: LaunchSettings) -> dict[str, Any]:
 def _postgres(settings: LaunchSettings) -> dict[str, Any]:
     return {
         **_service(settings, settings.postgres),
-        "cap_add": _POSTGRES_MAY,
+        "cap_add": _POSTGRES_CAPABILITIES,
         "shm_size": "256m",
         "environment": {
             "POSTGRES_USER": DATABASE_USER,
@@ -163,7 +166,9 @@ def _postgres(settings: LaunchSettings) -> dict[str, Any]:
             {"source": "databases.sql", "target": "/docker-entrypoint-initdb.d/databases.sql"}
         ],
         "volumes": ["database:/var/lib/postgresql/data"],
-        "healthcheck": _check(f"pg_isready -h 127.0.0.1 -U {DATABASE_USER} -d {STUDIES_DATABASE}"),
+        "healthcheck": _healthcheck(
+            f"pg_isready -h 127.0.0.1 -U {DATABASE_USER} -d {STUDIES_DATABASE}"
+        ),
     }
 
 
@@ -182,29 +187,31 @@ def _mlflow(settings: LaunchSettings) -> dict[str, Any]:
         "secrets": _secrets("mlflow_key", "mlflow_password", "pgpass"),
         "configs": [{"source": "users.ini", "target": "/etc/mlflow/users.ini"}],
         "volumes": ["artifacts:/artifacts"],
-        "ports": [_published(MLFLOW_PORT)],
+        "ports": [_port_mapping(MLFLOW_PORT)],
         # A fresh database took 22 s on two shared cores.
-        "healthcheck": _check(f"wget -q -T 4 -O /dev/null http://127.0.0.1:{MLFLOW_PORT}/health"),
+        "healthcheck": _healthcheck(
+            f"wget -q -T 4 -O /dev/null http://127.0.0.1:{MLFLOW_PORT}/health"
+        ),
         "depends_on": {_POSTGRES: {"condition": "service_healthy"}},
     }
 
 
 def _dashboard(settings: LaunchSettings) -> dict[str, Any]:
     address = settings.database or database_address(_POSTGRES, STUDIES_DATABASE)
-    waits = {"depends_on": {_POSTGRES: {"condition": "service_healthy"}}}
+    dependencies = {"depends_on": {_POSTGRES: {"condition": "service_healthy"}}}
     return {
         **_service(settings),
         "user": f"{settings.user_id}:{settings.user_id}",
         "command": ["optuna-dashboard", address, "--host", "0.0.0.0", "--port", f"{_OPTUNA_PORT}"],
         # It asks nobody for a password and can change trials: the database lets it read alone.
         "environment": {
-            **QUIET,
+            **TELEMETRY_OFF,
             "PGOPTIONS": "-c default_transaction_read_only=on",
             "PGPASSFILE": f"{_SECRETS}/pgpass",
         },
         "secrets": _secrets("pgpass"),
-        "ports": [_published(_OPTUNA_PORT)],
-        **(waits if not settings.database else {}),
+        "ports": [_port_mapping(_OPTUNA_PORT)],
+        **(dependencies if not settings.database else {}),
     }
 
 
@@ -212,11 +219,11 @@ def _secrets(*names: str) -> list[dict[str, str]]:
     return [{"source": name, "target": name} for name in names]
 
 
-def _published(port: int) -> str:
+def _port_mapping(port: int) -> str:
     return f"127.0.0.1:{port}:{port}"
 
 
-def _check(command: str) -> dict[str, Any]:
+def _healthcheck(command: str) -> dict[str, Any]:
     return {
         "test": ["CMD", *command.split()],
         "interval": "10s",
@@ -251,12 +258,12 @@ def _usage(settings: LaunchSettings, secrets: list[str]) -> tuple[str, ...]:
         )
     if settings.compose.dashboard:
         shown.append(f"and Optuna's dashboard at http://127.0.0.1:{_OPTUNA_PORT} (reads alone)")
-    return (*usage_lines(lines), *_making(settings, secrets), *shown)
+    return (*usage_lines(lines), *_secret_commands(settings, secrets), *shown)
 
 
-def _making(settings: LaunchSettings, secrets: list[str]) -> list[str]:
+def _secret_commands(settings: LaunchSettings, secrets: list[str]) -> list[str]:
     """Give the lines that make the secrets, none of which is seen in a list of processes."""
-    made = " ".join(name for name in secrets if name in _RANDOM)
+    made = " ".join(name for name in secrets if name in _GENERATED_SECRETS)
     lines = [f"for name in {made}; do openssl rand -hex 24 | tr -d '\\n' >$name; done"]
     if settings.needs_postgres:
         form = f"{_POSTGRES}:*:*:{DATABASE_USER}:%s\\n"

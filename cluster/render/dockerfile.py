@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from cluster.render.launch_file import LaunchFile, usage_lines
+from cluster.render.launch_file import LaunchFile, render_template, usage_lines
 from cluster.render.settings import LaunchSettings
-from cluster.render.templates import filled
 
 
 def render(settings: LaunchSettings) -> LaunchFile:
@@ -16,7 +15,7 @@ def render(settings: LaunchSettings) -> LaunchFile:
         f"optuna-dashboard=={versions.optuna_dashboard}",
         *settings.dockerfile.packages,
     ]
-    body = filled("Dockerfile.j2", settings=settings, packages=packages)
+    body = render_template("dockerfile.j2", settings=settings, packages=packages)
     return LaunchFile(usage=_usage(settings), content=body)
 
 

@@ -4,27 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from cluster.render.kubernetes_servers import (
-    mlflow_host,
-    postgres_host,
-    secret_name,
-    servers,
-)
-from cluster.render.launch_file import LaunchFile, usage_lines
-from cluster.render.pods import (
-    Manifest,
-    claim,
-    component_labels,
-    container_security,
-    http_probe,
-    manifest,
-    pod,
-    pod_security,
-    resources,
-    variables,
-)
-from cluster.render.settings import LaunchSettings
-from cluster.render.surroundings import (
+from cluster.render.environment import (
     DASHBOARD_PORT,
     HEALTH_PATH,
     HEALTH_PORT,
@@ -37,14 +17,32 @@ from cluster.render.surroundings import (
     node_environment,
     shared_memory_mb,
 )
+from cluster.render.kubernetes import (
+    Manifest,
+    claim,
+    component_labels,
+    container_security,
+    http_probe,
+    manifest,
+    mlflow_host,
+    pod,
+    pod_security,
+    postgres_host,
+    resources,
+    secret_name,
+    server_manifests,
+    variables,
+)
+from cluster.render.launch_file import LaunchFile, usage_lines
+from cluster.render.settings import LaunchSettings
 
 _STUDY_FOLDER: Final = "/study"
-_KEPT_AFTER_END_S: Final = 600
+_TTL_AFTER_FINISHED_S: Final = 600
 
 
 def render(settings: LaunchSettings) -> LaunchFile:
     """Write the manifests that ``kubectl apply`` reads."""
-    documents = servers(settings)
+    documents = server_manifests(settings)
     if not settings.kubernetes.claim:
         documents.insert(0, _storage(settings))
     documents.append(_job(settings) if _is_job(settings) else _cluster(settings))
@@ -66,7 +64,7 @@ def _storage(settings: LaunchSettings) -> Manifest:
 
 
 def _cluster(settings: LaunchSettings) -> Manifest:
-    return _queued(
+    return _with_queue_label(
         settings,
         manifest("ray.io/v1", "RayCluster", settings.name, settings, spec=_cluster_spec(settings)),
     )
@@ -79,14 +77,16 @@ def _job(settings: LaunchSettings) -> Manifest:
         # A study goes on where it stood, on a cluster of its own again.
         "backoffLimit": 2,
         "shutdownAfterJobFinishes": True,
-        "ttlSecondsAfterFinished": _KEPT_AFTER_END_S,
+        "ttlSecondsAfterFinished": _TTL_AFTER_FINISHED_S,
         "submitterPodTemplate": _submitter(settings),
         "rayClusterSpec": _cluster_spec(settings),
     }
-    return _queued(settings, manifest("ray.io/v1", "RayJob", settings.name, settings, spec=spec))
+    return _with_queue_label(
+        settings, manifest("ray.io/v1", "RayJob", settings.name, settings, spec=spec)
+    )
 
 
-def _queued(settings: LaunchSettings, one: Manifest) -> Manifest:
+def _with_queue_label(settings: LaunchSettings, one: Manifest) -> Manifest:
     if settings.kubernetes.queue:
         one["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] = settings.kubernetes.queue
     return one
@@ -248,7 +248,7 @@ def _usage(settings: LaunchSettings) -> tuple[str, ...]:
         *usage_lines(lines),
         *_secrets(settings, f"{kubectl} create secret generic {secret_name(settings)}"),
         *(_job_usage if _is_job(settings) else _cluster_usage)(settings, kubectl),
-        *_looking(settings, kubectl),
+        *_inspect_usage(settings, kubectl),
     )
 
 
@@ -272,7 +272,7 @@ def _cluster_usage(settings: LaunchSettings, kubectl: str) -> list[str]:
     return [
         "Start it, run a study, end it (the claims stay):",
         "  kubectl apply -f FILE",
-        f"  {_finding_head(settings, kubectl)}",
+        f"  {_head_lookup(settings, kubectl)}",
         f"  {kubectl} cp {settings.study} $head:{place} -c ray-head",
         f"  {kubectl} exec -it $head -c ray-head -- challenger-study run {place} --address auto",
         f"  {kubectl} delete raycluster {settings.name}",
@@ -290,10 +290,10 @@ def _job_usage(settings: LaunchSettings, kubectl: str) -> list[str]:
     ]
 
 
-def _looking(settings: LaunchSettings, kubectl: str) -> list[str]:
+def _inspect_usage(settings: LaunchSettings, kubectl: str) -> list[str]:
     lines = [
         f"Look at it from here; Ray, at http://127.0.0.1:{DASHBOARD_PORT}, asks for the token:",
-        f"  {_finding_head(settings, kubectl)}",
+        f"  {_head_lookup(settings, kubectl)}",
         f"  {kubectl} exec $head -c ray-head -- printenv RAY_AUTH_TOKEN",
         f"  {kubectl} port-forward $head {DASHBOARD_PORT}",
     ]
@@ -307,6 +307,6 @@ def _looking(settings: LaunchSettings, kubectl: str) -> list[str]:
     return lines
 
 
-def _finding_head(settings: LaunchSettings, kubectl: str) -> str:
+def _head_lookup(settings: LaunchSettings, kubectl: str) -> str:
     labels = ",".join(f"{k}={v}" for k, v in component_labels(settings, "head").items())
     return f"head=$({kubectl} get pod -l {labels} -o jsonpath='{{.items[0].metadata.name}}')"

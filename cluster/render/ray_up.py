@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 from cluster.errors import LaunchError
-from cluster.render.launch_file import LaunchFile, usage_lines, without_empty
-from cluster.render.settings import LaunchSettings
-from cluster.render.surroundings import (
+from cluster.render.environment import (
     DASHBOARD_PORT,
     RAY_PORT,
     driver_environment,
     node_environment,
     shared_memory_mb,
 )
+from cluster.render.launch_file import LaunchFile, drop_empty, usage_lines
+from cluster.render.settings import LaunchSettings
 
 _HEAD: Final = "head"
 _WORKER: Final = "worker"
@@ -32,7 +32,7 @@ def render(settings: LaunchSettings) -> LaunchFile:
         "max_workers": len(settings.ray_up.worker_ips) if is_local else settings.workers.max,
         **({} if is_local else {"idle_timeout_minutes": settings.idle_timeout_minutes}),
         "provider": _local(settings) if is_local else _aws(settings),
-        "auth": without_empty(
+        "auth": drop_empty(
             {
                 "ssh_user": settings.ray_up.ssh_user,
                 "ssh_private_key": settings.ray_up.ssh_key,
@@ -42,7 +42,7 @@ def render(settings: LaunchSettings) -> LaunchFile:
         **({"docker": _docker(settings)} if settings.ray_up.container else {}),
         # The same token on all machines: whoever has none is refused.
         "file_mounts": {_TOKEN: _TOKEN},
-        "initialization_commands": [] if is_local else _mounting(settings),
+        "initialization_commands": [] if is_local else _mount_commands(settings),
         "setup_commands": [f"chmod 600 {_TOKEN}"],
         # Ray's defaults of AWS would install another Ray.
         "head_setup_commands": [],
@@ -81,7 +81,7 @@ def _node_types(settings: LaunchSettings) -> dict[str, Any]:
     return {"available_node_types": {_HEAD: head, _WORKER: worker}, "head_node_type": _HEAD}
 
 
-def _mounting(settings: LaunchSettings) -> list[str]:
+def _mount_commands(settings: LaunchSettings) -> list[str]:
     storage, system = settings.storage, settings.aws.file_system
     if not system:
         raise LaunchError(
@@ -166,7 +166,7 @@ def _usage(settings: LaunchSettings) -> tuple[str, ...]:
     return (
         *usage_lines(lines),
         *(f"  {command}" for command in commands),
-        *_conditions(settings),
+        *_prerequisites(settings),
     )
 
 
@@ -184,7 +184,7 @@ def _driver_prefix(settings: LaunchSettings) -> str:
     return f"{_exports(settings)}export {' '.join(f'{k}={v}' for k, v in variables)}; "
 
 
-def _conditions(settings: LaunchSettings) -> tuple[str, ...]:
+def _prerequisites(settings: LaunchSettings) -> tuple[str, ...]:
     up = settings.ray_up
     shared = f"""
         {settings.storage} must be the same folder on all machines, and belong to {up.ssh_user}.

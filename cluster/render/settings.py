@@ -21,7 +21,7 @@ _LONGEST_NAME = 40
 
 
 @cache
-def _installed(package: str) -> str:
+def _installed_version(package: str) -> str:
     return metadata.version(package)
 
 
@@ -89,9 +89,9 @@ class Versions:
         optuna_dashboard: Optuna's dashboard's.
     """
 
-    ray: str = field(default_factory=lambda: _installed("ray"))
+    ray: str = field(default_factory=lambda: _installed_version("ray"))
     python: str = field(default_factory=platform.python_version)
-    mlflow: str = field(default_factory=lambda: _installed("mlflow"))
+    mlflow: str = field(default_factory=lambda: _installed_version("mlflow"))
     optuna_dashboard: str = "0.21.0"
 
     def __post_init__(self) -> None:
@@ -274,7 +274,7 @@ class LaunchSettings:
 
     name: str = "challenger"
     image: str = field(
-        default_factory=lambda: f"challenger-study:{_installed('challenger-study')}"
+        default_factory=lambda: f"challenger-study:{_installed_version('challenger-study')}"
     )
     user_id: int = 1000
     environment: str = "/opt/challenger"

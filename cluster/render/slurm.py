@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from typing import Final
 
-from cluster.render.launch_file import LaunchFile
+from cluster.render.environment import RAY_PORT, driver_environment, node_environment
+from cluster.render.launch_file import LaunchFile, render_template
 from cluster.render.settings import LaunchSettings
-from cluster.render.surroundings import RAY_PORT, driver_environment, node_environment
-from cluster.render.templates import filled
 
 _SHEBANG: Final = "#!/bin/bash\n"
 
 
 def render(settings: LaunchSettings) -> LaunchFile:
     """Write what ``sbatch`` reads."""
-    body = filled(
-        "slurm.sh.j2",
+    body = render_template(
+        "slurm.j2",
         settings=settings,
         # The first node is the head and trains as well; Slurm's nodes are all alike.
         nodes=max(settings.workers.min, 1),
         environment=node_environment(),
-        places=driver_environment(settings),
+        driver_variables=driver_environment(settings),
         port=RAY_PORT,
     )
-    return LaunchFile(opening=_SHEBANG, usage=_usage(settings), content=body)
+    return LaunchFile(header=_SHEBANG, usage=_usage(settings), content=body)
 
 
 def _usage(settings: LaunchSettings) -> tuple[str, ...]:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from cluster.service.ending import end_service
+from cluster.ports import require_own_address
+from cluster.service.config import ServiceConfig
 from cluster.service.folder import ServiceFolder
-from cluster.service.looking import PartState, ServiceState, look_at_service
-from cluster.service.ports import require_own_address
-from cluster.service.starting import Started, start_service
-from cluster.service.wish import Wish
+from cluster.service.start import StartResult, start_service
+from cluster.service.status import ComponentStatus, ServiceStatus, service_status
+from cluster.service.stop import stop_service
 
 __all__ = [
-    "PartState",
+    "ComponentStatus",
     "ServiceFolder",
-    "ServiceState",
-    "Started",
-    "Wish",
-    "end_service",
-    "look_at_service",
+    "ServiceStatus",
+    "StartResult",
+    "ServiceConfig",
+    "stop_service",
+    "service_status",
     "require_own_address",
     "start_service",
 ]

@@ -1,9 +1,13 @@
-"""The folder of a service: where what is kept, and for whom."""
+"""The folder of a service, and the lock under which its components are started and stopped."""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,7 +15,7 @@ from typing import Final
 from cluster.errors import ClusterError
 
 # Root's PostgreSQL is run by another user, who must be able to pass through.
-_PASSABLE: Final = 0o711
+_TRAVERSABLE: Final = 0o711
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,13 +73,13 @@ class ServiceFolder:
         digest = hashlib.sha256(str(self.root).encode()).hexdigest()
         return Path("/tmp") / f"ray-{os.getuid()}-{digest[:10]}"
 
-    def process(self, part: str) -> Path:
+    def pid_file(self, component: str) -> Path:
         """Where a part writes down which process it is."""
-        return self.root / f"{part}.process"
+        return self.root / f"{component}.pid"
 
-    def log(self, part: str) -> Path:
+    def log(self, component: str) -> Path:
         """What a part says."""
-        return self.logs / f"{part}.log"
+        return self.logs / f"{component}.log"
 
     def exists(self) -> bool:
         """Whether there ever was a service."""
@@ -96,9 +100,9 @@ class ServiceFolder:
                 f"logs, but: {error.strerror}; name another storage with --storage."
             ) from None
 
-    def let_pass(self, is_passable: bool) -> None:
+    def set_traversable(self, is_traversable: bool) -> None:
         """Let other users pass through to what they may open below, or nobody."""
-        self.root.chmod(_PASSABLE if is_passable else 0o700)
+        self.root.chmod(_TRAVERSABLE if is_traversable else 0o700)
 
     def write_private(self, path: Path, text: str) -> None:
         """Put a file in place, whole, for its owner alone."""
@@ -110,3 +114,42 @@ class ServiceFolder:
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
+
+
+# A part that was just launched holds it for a moment, whatever becomes of who launched it.
+_LOCK_TIMEOUT_S: Final = 10.0
+_POLL_INTERVAL_S: Final = 0.1
+
+
+@contextmanager
+def service_lock(folder: ServiceFolder) -> Iterator[int]:
+    """Hold a service's lock.
+
+    Yields:
+        The lock's descriptor. A process that inherits it holds the lock too, until it closes it.
+
+    Raises:
+        ClusterError: If another process holds it.
+    """
+    descriptor = os.open(folder.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        _acquire(descriptor, folder)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _acquire(descriptor: int, folder: ServiceFolder) -> None:
+    deadline = time.monotonic() + _LOCK_TIMEOUT_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise ClusterError(
+                    f"one command at a time may start or end the service in {folder.root}, but "
+                    "another 'cluster up' or 'cluster down' is at work; wait until it has ended."
+                ) from None
+            time.sleep(_POLL_INTERVAL_S)
+        else:
+            return

@@ -17,25 +17,23 @@ from typing import Final
 import click
 
 from cluster.errors import ClusterError
-from search_spaces.errors import SpaceError
+from search_spaces.dimensions import SpaceError
 from study.cli.lazy_group import LazyGroup
-from study.errors import StudyError
+from study.records.errors import StudyError
 from trainables.errors import TrainableError
 
 # How long what libraries do at the end of a process may take.
-_LEAVE_S: Final = 2.0
+_EXIT_TIMEOUT_S: Final = 2.0
 
 # Command to the first line of its help: `--help` loads no command.
 _COMMANDS = {
-    "bench": "Measure a training step, the overhead of a study, and how far it scales.",
-    "chaos": "Run a study while its parts are killed at random, and audit the result.",
     "cluster": "Make the Ray cluster that studies run on: a service here, or launch files.",
     "data": "Fetch datasets from their official sources, or check those that are there.",
     "demo": "Run a small, complete study on real MNIST digits; no download.",
     "export": "Export a study's trials as a table: CSV or Parquet.",
     "list": "List datasets, models, methods, metrics, spaces, presets or studies.",
     "logs": "Show what a study on a cluster has written.",
-    "mlflow": "Open the tracking server on the results, or rebuild the review copy.",
+    "mlflow": "Open the tracking server on the results, or rebuild the MLflow mirror.",
     "report": "Write a study's figures, tables and HTML page anew.",
     "reproduce": "Run a table or figure of the papers, beside the printed numbers.",
     "resume": "Go on with a study that was interrupted.",
@@ -65,7 +63,7 @@ def main() -> None:
     # Ray's would wait for a cluster that is gone.
     leaving = threading.Thread(target=atexit._run_exitfuncs, daemon=True)
     leaving.start()
-    leaving.join(_LEAVE_S)
+    leaving.join(_EXIT_TIMEOUT_S)
     sys.stdout.flush()
     sys.stderr.flush()
     # Freeing all that torch and Ray have imported takes seconds, for which Ctrl-C would wait.

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from study.store.folder import Storage
-from study.tracking.address import masked
+from study.storage.layout import StorageRoot
+from study.tracking.tracking_uri import mask_passwords
 
 if TYPE_CHECKING:
-    from study.options import Options
+    from study.config.run_options import RunOptions
 
 DEFAULT_STORAGE = Path("challenger-studies")
 
@@ -37,13 +37,13 @@ def _without_password(
     context: click.Context, option: click.Parameter, url: str | None
 ) -> str | None:
     """Keep a password out of the process list, and out of what child processes inherit."""
-    if url is None or masked(url) == url:
+    if url is None or mask_passwords(url) == url:
         return url
     variables = [option.envvar] if isinstance(option.envvar, str) else list(option.envvar or ())
     if context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE:
         raise click.UsageError(
             f"{option.opts[0]} must not hold a password, which the list of processes would show "
-            f"to everybody, got {masked(url)}; give the address by {variables[0]}."
+            f"to everybody, got {mask_passwords(url)}; give the address by {variables[0]}."
         )
     for variable in variables:
         os.environ.pop(variable, None)
@@ -132,16 +132,16 @@ def running_options(command: _Decorated) -> _Decorated:
     return command
 
 
-def options(**given: Any) -> Options:  # noqa: ANN401 (click's parameters)
+def options(**given: Any) -> RunOptions:  # noqa: ANN401 (click's parameters)
     """Make the options of a run from a command's parameters; paths become absolute."""
-    from study.options import Options
+    from study.config.run_options import RunOptions
 
     root: Path | None = given.pop("data_root")
     storage: Path = given.pop("storage")
     if given.get("is_job"):
         _require_named_storage()
-    return Options(
-        storage=storage_of(storage), data_root=root.absolute() if root else None, **given
+    return RunOptions(
+        storage=make_storage(storage), data_root=root.absolute() if root else None, **given
     )
 
 
@@ -156,12 +156,12 @@ def _require_named_storage() -> None:
         )
 
 
-def storage_of(path: Path) -> Storage:
+def make_storage(path: Path) -> StorageRoot:
     """Make the storage of a path."""
-    return Storage(root=path.absolute())
+    return StorageRoot(root=path.absolute())
 
 
-def own_command(arguments: str, storage: Storage) -> str:
+def command_line(arguments: str, storage: StorageRoot) -> str:
     """Say a command line that works where this one was typed."""
     launcher = "uv run challenger-study" if "UV" in os.environ else "challenger-study"
     is_default = storage.root == DEFAULT_STORAGE.absolute()

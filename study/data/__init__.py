@@ -1,8 +1,8 @@
 """Fill the data root from the official sources, and see what it holds."""
 
-from study.data.check import DatasetCheck, check
-from study.data.errors import DownloadError
+from study.data.dataset_check import DatasetCheck, check_dataset
+from study.data.download_progress import show_progress
 from study.data.fetch import fetch
-from study.data.progress import watching
+from study.data.http_download import DownloadError
 
-__all__ = ["DatasetCheck", "DownloadError", "check", "fetch", "watching"]
+__all__ = ["DatasetCheck", "DownloadError", "check_dataset", "fetch", "show_progress"]

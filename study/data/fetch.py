@@ -7,20 +7,27 @@ from pathlib import Path
 
 from rich.filesize import decimal
 
-from study.data.download import Patience, download
-from study.data.errors import DownloadError, not_writable
-from study.data.finding import Finding, examine
-from study.data.part_file import PartFile
-from study.data.progress import Watcher
-from study.data.request import RequestError
+from study.data.dataset_check import FileCheck, check_file
+from study.data.download_progress import DownloadProgress
+from study.data.http_download import (
+    DownloadError,
+    PartFile,
+    RequestError,
+    RetryPolicy,
+    download,
+    not_writable,
+)
 from trainables.datasets.sources import SourceFile
 
 # A check of so many bytes takes seconds, in which a user would wonder.
-_LONG_TO_CHECK = 100_000_000
+_SLOW_CHECK_BYTES = 100_000_000
 
 
 def fetch(
-    files: Iterable[SourceFile], root: Path, watcher: Watcher, patience: Patience | None = None
+    files: Iterable[SourceFile],
+    root: Path,
+    progress: DownloadProgress,
+    retry_policy: RetryPolicy | None = None,
 ) -> None:
     """Fetch the files that the data root does not hold as they were published.
 
@@ -32,45 +39,49 @@ def fetch(
         DownloadError: If one cannot be fetched, is not what was published, or cannot be kept.
     """
     for source in dict.fromkeys(files):
-        _fetch_one(source, root / source.path, watcher, patience or Patience())
+        _fetch_one(source, root / source.path, progress, retry_policy or RetryPolicy())
 
 
-def _fetch_one(source: SourceFile, target: Path, watcher: Watcher, patience: Patience) -> None:
-    found = examine(target, source)
+def _fetch_one(
+    source: SourceFile, target: Path, progress: DownloadProgress, retry_policy: RetryPolicy
+) -> None:
+    found = check_file(target, source)
     if found.is_usable:
-        watcher.say(f"{source.path}: there already, {found.shown_size}; {found.detail}.")
+        progress.log(f"{source.path}: there already, {found.size_text}; {found.detail}.")
         return
     if found.state != "missing":
-        watcher.say(
+        progress.log(
             f"{source.path}: {found.detail}; fetching the published file, after which this one is "
-            f"kept as {_old(target).name}."
+            f"kept as {_backup(target).name}."
         )
     part = PartFile(target)
-    with part.held():
+    with part.locked():
         try:
-            url = _download(source, part, watcher, patience)
-            if part.size >= _LONG_TO_CHECK:
-                watcher.say(f"{source.path}: checking {decimal(part.size)}.")
-            fresh = examine(part.path, source)
+            url = _download(source, part, progress, retry_policy)
+            if part.size >= _SLOW_CHECK_BYTES:
+                progress.log(f"{source.path}: checking {decimal(part.size)}.")
+            fresh = check_file(part.path, source)
         except KeyboardInterrupt:
-            watcher.say(
+            progress.log(
                 f"{source.path}: {decimal(part.size)} are kept; the same command goes on there."
             )
             raise
-        _put_into_place(fresh, part, url)
-    watcher.say(f"{source.path}: fetched, {fresh.shown_size}; {fresh.detail}.")
+        _install(fresh, part, url)
+    progress.log(f"{source.path}: fetched, {fresh.size_text}; {fresh.detail}.")
 
 
-def _download(source: SourceFile, part: PartFile, watcher: Watcher, patience: Patience) -> str:
+def _download(
+    source: SourceFile, part: PartFile, progress: DownloadProgress, retry_policy: RetryPolicy
+) -> str:
     # The address that a part came from is asked first: it alone can go on with it.
     begun = part.version
     problems = []
     for url in sorted(source.urls, key=lambda url: begun is None or url != begun.url):
         size = "" if source.size is None else f" ({decimal(source.size)})"
         onward = f", from {decimal(part.size)} on" if begun and url == begun.url else ""
-        watcher.say(f"{source.path}{size}: fetching from {url}{onward}.")
+        progress.log(f"{source.path}{size}: fetching from {url}{onward}.")
         try:
-            download(url, source, part, patience, watcher)
+            download(url, source, part, retry_policy, progress)
         except RequestError as error:
             problems.append(f"{url}: {error.reason}")
         else:
@@ -82,7 +93,7 @@ def _download(source: SourceFile, part: PartFile, watcher: Watcher, patience: Pa
     )
 
 
-def _put_into_place(fresh: Finding, part: PartFile, url: str) -> None:
+def _install(fresh: FileCheck, part: PartFile, url: str) -> None:
     try:
         if not fresh.is_usable:
             raise DownloadError(
@@ -91,11 +102,11 @@ def _put_into_place(fresh: Finding, part: PartFile, url: str) -> None:
                 "and if that ends the same, get the file by hand."
             )
         if part.target.exists():
-            part.target.replace(_old(part.target))
+            part.target.replace(_backup(part.target))
         part.complete()
     except OSError as error:
         raise not_writable(part.target, error) from error
 
 
-def _old(target: Path) -> Path:
+def _backup(target: Path) -> Path:
     return target.with_name(f"{target.name}.old")

@@ -39,7 +39,7 @@ def caption(record: ArmCurves) -> str:
     text = (
         f"Arms over {symbol}, all else at each arm's chosen configuration: mean of "
         f"n = {' or '.join(map(str, counts))} replicas on fresh seeds, band: {CONFIDENCE:.0%} "
-        f"Student's t interval of the mean. Above: dashed in an arm's colour, its Base. Below: "
+        f"Student's t interval of the mean. Above: dashed in an arm's color, its Base. Below: "
         f"arm minus Base over replicas with the same seed, interval not widened for the number "
         f"of values. Ring: the value that the search chose."
     )
@@ -139,4 +139,4 @@ def _axis(dimension: str, places: dict[object, float]) -> Axis:
 
 
 def _dashed(style: Look) -> Look:
-    return Look(colour=style.colour, marker=style.marker, line="--")
+    return Look(color=style.color, marker=style.marker, line="--")

@@ -13,7 +13,7 @@ from study.figures.sheet import finish, new_figure
 from study.figures.style import MUTED, styled
 from study.sensitivity import AttributionMaps, arm_label
 
-_COLOURS = "RdBu_r"
+_COLORS = "RdBu_r"
 _ROW_INCHES = 0.9
 
 
@@ -44,7 +44,7 @@ def draw(record: AttributionMaps) -> Figure:
 
 
 def caption(record: AttributionMaps) -> str:
-    """Say what the colours mean, how maps are scaled and which replica is shown."""
+    """Say what the colors mean, how maps are scaled and which replica is shown."""
     names = ", ".join(arm_label(arm.arm, arm.method) for arm in record.arms)
     return (
         f"Attribution maps on {record.dataset} for the true class: red is evidence for it, blue "
@@ -57,7 +57,7 @@ def caption(record: AttributionMaps) -> str:
 def _draw_map(axes: Axes, relevance: Float[np.ndarray, "channel height width"]) -> None:
     total = relevance.sum(axis=0)
     limit = float(np.abs(total).max()) or 1.0
-    axes.imshow(total, cmap=_COLOURS, vmin=-limit, vmax=limit, interpolation="nearest")
+    axes.imshow(total, cmap=_COLORS, vmin=-limit, vmax=limit, interpolation="nearest")
 
 
 def _image(
@@ -85,7 +85,7 @@ def _name_row(axes: Axes, text: str) -> None:
 
 
 def _add_scale(figure: Figure, panels: list[Axes]) -> None:
-    scale = ScalarMappable(norm=Normalize(-1, 1), cmap=_COLOURS)
+    scale = ScalarMappable(norm=Normalize(-1, 1), cmap=_COLORS)
     bar = figure.colorbar(scale, ax=panels, shrink=0.8, aspect=24, pad=0.015)
     bar.set_ticks([-1, 0, 1], labels=["−max", "0", "+max"])
     bar.set_label("Relevance for the true class", color=MUTED)

@@ -42,7 +42,7 @@ class Series:
 
     Attributes:
         name: What the legend calls it; one entry per name; empty for none.
-        look: Colour, marker and line.
+        look: Color, marker and line.
         x: Places along the horizontal axis.
         y: Places along the vertical axis; a line is broken where it is nan.
         low: Lower ends of the intervals, or empty without intervals.
@@ -89,7 +89,7 @@ class Level:
 
     Attributes:
         name: What the legend calls it; empty for none.
-        look: Colour and line.
+        look: Color and line.
         value: Where it lies.
         low: Lower end of its interval, or None without one.
         high: Upper end.

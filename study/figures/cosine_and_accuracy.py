@@ -27,7 +27,7 @@ def caption(records: Sequence[CosineAndAccuracy]) -> str:
         f"interval, as if trials were independent (those of an arm share their seeds)."
     ]
     for record in records:
-        found = [f"all {say(record.together)}"] if record.together else []
+        found = [f"all {say(record.overall)}"] if record.overall else []
         found += [
             f"{arm_label(arm.arm, arm.method)} {say(arm.correlation)}"
             for arm in record.arms

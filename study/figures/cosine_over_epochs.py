@@ -1,4 +1,4 @@
-"""Filter cosine of each layer during training, from initialisation on, with chance."""
+"""Filter cosine of each layer during training, from initialization on, with chance."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def caption(record: CosineOverEpochs) -> str:
     text = (
         f"Filter cosine on {record.dataset}, {record.model}, during the training of each arm's "
         f"chosen configuration: mean of n = {counts} replicas on fresh seeds, band: "
-        f"{CONFIDENCE:.0%} Student's t interval of the mean. Epoch 0 is the freshly initialised "
+        f"{CONFIDENCE:.0%} Student's t interval of the mean. Epoch 0 is the freshly initialized "
         f"model; dotted: what random filters have. Lower means more diverse filters. Relative to "
         f"chance: mean |cosine| over its value for random filters."
     )
@@ -59,7 +59,7 @@ def _series(curve: EpochCurve, style: Look) -> Series:
         high=tuple(point.level.high for point in curve.points),
         hover=tuple(
             f"epoch {point.epoch}: {point.level.mean:.4f}"
-            + ("" if point.change is None else f", since initialisation {point.change.mean:+.4f}")
+            + ("" if point.change is None else f", since initialization {point.change.mean:+.4f}")
             for point in curve.points
         ),
     )

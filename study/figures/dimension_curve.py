@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from study.figures.chart import Axis, Chart, Level, Panel, Series
 from study.figures.hover import measured
 from study.figures.style import look
+from study.records.trial_table import ParamValue
 from study.sensitivity import (
     CONFIDENCE,
-    ControlLevel,
+    ControlResult,
     DimensionCurve,
     arm_label,
     dimension_axis,
     dimension_symbol,
     metric_label,
 )
-from study.trial_table import ParamValue
 
 
 def chart(curves: Sequence[DimensionCurve]) -> Chart:
@@ -80,7 +80,7 @@ def line(curve: DimensionCurve) -> Series:
     )
 
 
-def level(control: ControlLevel, metric: str) -> Level:
+def level(control: ControlResult, metric: str) -> Level:
     """Give a control's mean with its interval."""
     factor, interval = metric_label(metric).factor, control.interval
     return Level(

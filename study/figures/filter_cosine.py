@@ -7,22 +7,29 @@ from collections.abc import Iterator, Sequence
 from study.figures.chart import Axis, Chart, Level, Panel, Series
 from study.figures.hover import measured
 from study.figures.style import MUTED, Look, looks
-from study.sensitivity import CONFIDENCE, MEAN_LAYER, ArmCosine, FilterCosine, Interval, arm_label
+from study.sensitivity import (
+    CONFIDENCE,
+    MEAN_LAYER,
+    ArmCosine,
+    FilterCosineByLayer,
+    Interval,
+    arm_label,
+)
 
 _SPREAD = 0.56
 """Share of a layer's place over which the arms' markers are spread."""
 
 _STEP = _SPREAD / 9
-"""Distance between a network's marker and that of its initialisation."""
+"""Distance between a network's marker and that of its initialization."""
 
-_CHANCE = Look(colour=MUTED, marker="", line="-")
-_DIVIDER = Look(colour=MUTED, marker="", line=":")
+_CHANCE = Look(color=MUTED, marker="", line="-")
+_DIVIDER = Look(color=MUTED, marker="", line=":")
 
 
-def chart(record: FilterCosine) -> Chart:
+def chart(record: FilterCosineByLayer) -> Chart:
     """Draw the mean signed cosine of every layer and arm with its interval.
 
-    Filled markers are the trained networks, hollow ones the same networks at initialisation.
+    Filled markers are the trained networks, hollow ones the same networks at initialization.
     """
     layers = _layers(record)
     styles = looks([arm.method for arm in record.arms])
@@ -44,21 +51,21 @@ def chart(record: FilterCosine) -> Chart:
     return Chart(rows=((panel,),), caption=caption(record), heights=(2.8,))
 
 
-def caption(record: FilterCosine) -> str:
-    """Say what is drawn: n, interval, epoch, initialisation, chance and what is missing."""
+def caption(record: FilterCosineByLayer) -> str:
+    """Say what is drawn: n, interval, epoch, initialization, chance and what is missing."""
     counts = sorted({layer.last.n for arm in record.arms for layer in arm.layers})
     epochs = sorted({arm.epoch for arm in record.arms})
     text = (
         f"Filter cosine on {record.dataset}, {record.model}: signed cosine over all pairs of a "
         f"layer's filters after {' or '.join(map(str, epochs))} epochs (filled) and at "
-        f"initialisation (hollow); mean of n = {' or '.join(map(str, counts))} replicas, bars: "
+        f"initialization (hollow); mean of n = {' or '.join(map(str, counts))} replicas, bars: "
         f"{CONFIDENCE:.0%} Student's t interval. Lower means more diverse filters. "
         f"'mean' is the unweighted mean over layers."
     )
     return " ".join((text, *record.notes))
 
 
-def _layers(record: FilterCosine) -> tuple[str, ...]:
+def _layers(record: FilterCosineByLayer) -> tuple[str, ...]:
     names = dict.fromkeys(layer.layer for arm in record.arms for layer in arm.layers)
     return tuple(sorted(names, key=lambda name: name == MEAN_LAYER))
 
@@ -71,7 +78,7 @@ def _offset(index: int, count: int) -> float:
     return 0.0 if count == 1 else (index / (count - 1) - 0.5) * _SPREAD
 
 
-def _levels(record: FilterCosine, layers: Sequence[str]) -> tuple[Level, ...]:
+def _levels(record: FilterCosineByLayer, layers: Sequence[str]) -> tuple[Level, ...]:
     chance = Level(
         name="chance (random filters)",
         look=_CHANCE,
@@ -88,7 +95,7 @@ def _arm(arm: ArmCosine, style: Look, offset: float, layers: Sequence[str]) -> I
     places = {one.layer: layers.index(one.layer) + offset for one in arm.layers}
     last = [(places[one.layer] + _STEP / 2, one.layer, one.last) for one in arm.layers]
     initial = [
-        (places[one.layer] - _STEP / 2, f"{one.layer}, at initialisation", one.initial)
+        (places[one.layer] - _STEP / 2, f"{one.layer}, at initialization", one.initial)
         for one in arm.layers
         if one.initial is not None
     ]

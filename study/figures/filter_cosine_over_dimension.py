@@ -10,7 +10,7 @@ from study.sensitivity import MEAN_LAYER, DimensionCurve, FilterCosineCurves, di
 
 _COLUMNS = 3
 _ROW_INCHES = 1.75
-_CHANCE = Look(colour=MUTED, marker="", line="-")
+_CHANCE = Look(color=MUTED, marker="", line="-")
 
 
 def chart(record: FilterCosineCurves) -> Chart:
@@ -29,7 +29,7 @@ def caption(record: FilterCosineCurves) -> str:
     return (
         f"Mean signed cosine between the filters of a layer after training (lower: more "
         f"diverse); vertical axes differ. {curve_caption(record.curves[0])} "
-        f"Grey line: chance, {record.chance:g}."
+        f"Gray line: chance, {record.chance:g}."
     )
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from study.figures.chart import Axis, Chart, Level, Panel, Series, in_rows
 from study.figures.style import CHANCE_LOOK, look
-from study.sensitivity.importance import GlobalBasis, Importance, Share
+from study.records.labels import arm_label, dimension_symbol, metric_label
+from study.sensitivity.importance import DimensionShare, Importance, SearchData
 from study.sensitivity.intervals import CONFIDENCE
-from study.sensitivity.labels import arm_label, dimension_symbol, metric_label
 
 CHANCE = "level of chance"
 MORE, NOT_MORE = "more than chance", "not shown to be more"
@@ -37,7 +37,7 @@ def caption(records: Sequence[Importance]) -> str:
     return " ".join((*parts, *dict.fromkeys(note for r in records for note in r.notes)))
 
 
-def stands_on(basis: GlobalBasis) -> str:
+def stands_on(basis: SearchData) -> str:
     """Say what a global claim stands on, as the end of a sentence."""
     replicas = " or ".join(map(str, basis.replicas))
     noun = "replica" if basis.replicas == (1,) else "replicas"
@@ -86,17 +86,19 @@ def _panel(record: Importance) -> Panel:
 
 def _series(record: Importance) -> list[Series]:
     found = []
-    for is_shown in (True, False):
-        rows = [(i, s) for i, s in enumerate(record.shares) if s.is_shown == is_shown]
+    for is_significant in (True, False):
+        rows = [(i, s) for i, s in enumerate(record.shares) if s.is_significant == is_significant]
         if rows:
-            found.append(_points(record, rows, is_shown=is_shown))
+            found.append(_points(record, rows, is_significant=is_significant))
     return found
 
 
-def _points(record: Importance, rows: Sequence[tuple[int, Share]], *, is_shown: bool) -> Series:
+def _points(
+    record: Importance, rows: Sequence[tuple[int, DimensionShare]], *, is_significant: bool
+) -> Series:
     factor = record.estimator.factor
     return Series(
-        name=MORE if is_shown else NOT_MORE,
+        name=MORE if is_significant else NOT_MORE,
         look=look(record.basis.method),
         x=tuple(share.value * factor for _, share in rows),
         y=tuple(float(place) for place, _ in rows),
@@ -104,7 +106,7 @@ def _points(record: Importance, rows: Sequence[tuple[int, Share]], *, is_shown: 
         high=tuple(share.high * factor for _, share in rows),
         spread="x",
         mark="points",
-        is_hollow=not is_shown,
+        is_hollow=not is_significant,
         hover=tuple(
             f"{dimension_symbol(s.dimension)}: {s.value * factor:.3g} "
             f"[{s.low * factor:.3g}, {s.high * factor:.3g}]{say_p(s.p_value)}"

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from study.figures.chart import Axis, Chart, Panel, Series
 from study.figures.importance import MORE, NOT_MORE, level_line, say_p, stands_on
 from study.figures.style import look
+from study.records.labels import dimension_symbol
 from study.sensitivity.importance import Interactions, PairShare
 from study.sensitivity.intervals import CONFIDENCE
-from study.sensitivity.labels import dimension_symbol
 
 SHOWN_PAIRS = 15
 _FRAME_INCHES, _ROW_INCHES = 1.0, 0.26
@@ -56,21 +56,21 @@ def pair_symbol(pair: PairShare) -> str:
 
 def _series(record: Interactions, pairs: Sequence[PairShare]) -> list[Series]:
     found = []
-    for is_shown in (True, False):
-        rows = [(i, pair) for i, pair in enumerate(pairs) if pair.is_shown == is_shown]
+    for is_significant in (True, False):
+        rows = [(i, pair) for i, pair in enumerate(pairs) if pair.is_significant == is_significant]
         if rows:
-            found.append(_points(record, rows, is_shown=is_shown))
+            found.append(_points(record, rows, is_significant=is_significant))
     return found
 
 
 def _points(
-    record: Interactions, rows: Sequence[tuple[int, PairShare]], *, is_shown: bool
+    record: Interactions, rows: Sequence[tuple[int, PairShare]], *, is_significant: bool
 ) -> Series:
     has_level = record.level is not None
     more = MORE if has_level else "interval above 0"
     not_more = NOT_MORE if has_level else "interval holds 0"
     return Series(
-        name=more if is_shown else not_more,
+        name=more if is_significant else not_more,
         look=look(record.basis.method),
         x=tuple(pair.value * 100 for _, pair in rows),
         y=tuple(float(place) for place, _ in rows),
@@ -78,7 +78,7 @@ def _points(
         high=tuple(pair.high * 100 for _, pair in rows),
         spread="x",
         mark="points",
-        is_hollow=not is_shown,
+        is_hollow=not is_significant,
         hover=tuple(
             f"{pair_symbol(p)}: {p.value * 100:.3g} [{p.low * 100:.3g}, {p.high * 100:.3g}]"
             f"{say_p(p.p_value)}"

@@ -34,7 +34,7 @@ def draw(chart: Chart, *, is_narrow: bool = False) -> PlotlyFigure:
     Nothing is asked of Plotly's own classes, which check a value at a time and need minutes for
     a study of many thousand trials: a test asks them whether they know what is drawn here.
 
-    Colours are whole hexadecimal ones, and greys are what is no data: a page may run them from
+    Colors are whole hexadecimal ones, and grays are what is no data: a page may run them from
     its ink (black) to its paper (white) and so follow a dark theme. The background is clear.
 
     Args:

@@ -26,14 +26,14 @@ def level_traces(level: Level, panel: Panel, ends: tuple[Extent, Extent]) -> Ite
     if level.low is not None and level.high is not None:
         low, high = [level.low] * len(along), [level.high] * len(along)
         band = _band(along, low, high, spread=level.axis)
-        yield _named(level.name) | band | _filled(level.look.colour, _LEVEL_OPACITY)
+        yield _named(level.name) | band | _filled(level.look.color, _LEVEL_OPACITY)
     across = [level.value] * len(along)
     yield {
         **_named(level.name),
         "x": along if is_flat else across,
         "y": across if is_flat else along,
         "mode": "lines",
-        "line": {"color": level.look.colour, "dash": dash(level.look.line), "width": 1.5},
+        "line": {"color": level.look.color, "dash": dash(level.look.line), "width": 1.5},
         **_told_of_level(level, panel),
     }
 
@@ -44,9 +44,7 @@ def series_traces(series: Series, panel: Panel) -> Iterator[Trace]:
         along = series.x if series.spread == "y" else series.y
         band = _band(along, series.low, series.high, spread=series.spread)
         yield (
-            _named(series.name)
-            | band
-            | _filled(series.look.colour, _BAND_OPACITY * series.opacity)
+            _named(series.name) | band | _filled(series.look.color, _BAND_OPACITY * series.opacity)
         )
     yield _points(series, panel)
     if series.ringed:
@@ -97,7 +95,7 @@ def _mode(series: Series) -> str:
 
 def _line(series: Series) -> Trace:
     return {
-        "color": series.look.colour,
+        "color": series.look.color,
         "dash": dash(series.look.line),
         "width": 2,
         "shape": "hv" if series.mark == "steps" else "linear",
@@ -107,9 +105,9 @@ def _line(series: Series) -> Trace:
 def _marker(series: Series) -> Trace:
     return {
         "symbol": symbol(series.look.marker),
-        "color": "#ffffff" if series.is_hollow else series.look.colour,
+        "color": "#ffffff" if series.is_hollow else series.look.color,
         "size": 6 if series.is_hollow else 8,
-        "line": {"color": series.look.colour, "width": 1.6 if series.is_hollow else 1},
+        "line": {"color": series.look.color, "width": 1.6 if series.is_hollow else 1},
     }
 
 
@@ -120,7 +118,7 @@ def _bars(series: Series) -> Trace:
         "symmetric": False,
         "array": [high - mean for high, mean in zip(series.high, means, strict=True)],
         "arrayminus": [mean - low for low, mean in zip(series.low, means, strict=True)],
-        "color": series.look.colour,
+        "color": series.look.color,
         "thickness": 1.3,
         "width": 3,
     }
@@ -132,7 +130,7 @@ def _rings(series: Series) -> Trace:
         "x": [series.x[place] for place in series.ringed],
         "y": [series.y[place] for place in series.ringed],
         "mode": "markers",
-        "marker": {"symbol": "circle-open", "size": 15, "color": series.look.colour},
+        "marker": {"symbol": "circle-open", "size": 15, "color": series.look.color},
         "hoverinfo": "skip",
     }
 
@@ -151,9 +149,9 @@ def _band(
     }
 
 
-def _filled(colour: str, opacity: float) -> Trace:
-    # Colours stay whole, so that a page can put its own in their place.
-    return {"fill": "toself", "fillcolor": colour, "opacity": opacity}
+def _filled(color: str, opacity: float) -> Trace:
+    # Colors stay whole, so that a page can put its own in their place.
+    return {"fill": "toself", "fillcolor": color, "opacity": opacity}
 
 
 def _named(name: str) -> Trace:

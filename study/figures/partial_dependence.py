@@ -6,9 +6,9 @@ from search_spaces import CategoricalDimension, IntDimension
 from study.figures.chart import Axis, Chart, Panel, Series, in_rows
 from study.figures.importance import stands_on
 from study.figures.style import look
+from study.records.labels import arm_label, dimension_axis, dimension_symbol, metric_label
 from study.sensitivity.importance import PartialCurve, PartialDependence
 from study.sensitivity.intervals import CONFIDENCE
-from study.sensitivity.labels import arm_label, dimension_axis, dimension_symbol, metric_label
 
 _COLUMNS, _HEIGHT_INCHES = 2, 2.3
 

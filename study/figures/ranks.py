@@ -52,10 +52,11 @@ def chart(record: AverageRanks) -> Chart:
 def caption(record: AverageRanks) -> str:
     """Say what is ranked, on what, and what the bars mean."""
     groups = "; ".join(
-        ", ".join(arm_label(method, method) for method in group) for group in record.alike
+        ", ".join(arm_label(method, method) for method in group)
+        for group in record.insignificant_groups
     )
     sentences = [
-        f"Mean rank of {len(record.methods)} methods over {len(record.settings)} datasets by the "
+        f"Mean rank of {len(record.methods)} methods over {len(record.workloads)} datasets by the "
         f"mean {metric_label(record.metric).name} over replicas; bar: half of Nemenyi's critical "
         f"difference ({record.critical_difference:.2f}) to either side, so that methods differ at "
         f"5% where their bars do not overlap.",

@@ -36,7 +36,7 @@ def caption(record: Robustness) -> str:
 
 
 def _panel(record: Robustness, order: str) -> Panel:
-    curves = record.of_order(order)
+    curves = record.curves_for(order)
     styles = looks([curve.method for curve in curves])
     return Panel(
         title=f"Hidden {order_label(order)}",

@@ -8,7 +8,7 @@ from study.figures.chart import Axis, Chart, Panel, Series
 from study.figures.style import MUTED, PRUNED_LOOK, Look, look
 from study.sensitivity import HistoryPoint, SearchHistory, arm_label, metric_label
 
-_FAILED_LOOK = Look(colour=MUTED, marker="x", line="-")
+_FAILED_LOOK = Look(color=MUTED, marker="x", line="-")
 _BELOW = 0.08
 """How far below the lowest value failed trials are marked, as a share of the values' span."""
 

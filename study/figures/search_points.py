@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from search_spaces import CategoricalDimension, Dimension, IntDimension
 from study.figures.chart import Axis, Chart, Panel, Series, in_rows
 from study.figures.style import BEST_LOOK, OTHER_LOOK, PRUNED_LOOK, Look, look
+from study.records.trial_table import ParamValue
 from study.sensitivity import (
     SearchPoint,
     SearchPoints,
@@ -16,7 +17,6 @@ from study.sensitivity import (
     dimension_symbol,
     metric_label,
 )
-from study.trial_table import ParamValue
 
 _COLUMNS = 3
 _BEST_SHARE = 0.1
@@ -133,7 +133,7 @@ def _line(
 
 
 def _completed(record: SearchPoints) -> list[SearchPoint]:
-    sign = -1 if record.direction == "maximise" else 1
+    sign = -1 if record.direction == "maximize" else 1
     return sorted(
         (p for p in record.points if p.state == "COMPLETE"), key=lambda p: sign * (p.value or 0.0)
     )
@@ -199,8 +199,8 @@ def _plain(value: ParamValue) -> str:
 
 
 def _without(record: SearchPoints) -> str:
-    if not record.without_value:
+    if not record.n_without_value:
         return ""
-    if record.without_value == 1:
+    if record.n_without_value == 1:
         return "One trial without a value is not shown."
-    return f"{record.without_value} trials without a value are not shown."
+    return f"{record.n_without_value} trials without a value are not shown."

@@ -27,10 +27,10 @@ def draw_level(axes: Axes, level: Level) -> Artist:
         (axes.axhline, axes.axhspan) if level.axis == "y" else (axes.axvline, axes.axvspan)
     )
     if level.low is not None and level.high is not None:
-        band(level.low, level.high, color=level.look.colour, alpha=_LEVEL_ALPHA, linewidth=0)
+        band(level.low, level.high, color=level.look.color, alpha=_LEVEL_ALPHA, linewidth=0)
     return across(
         level.value,
-        color=level.look.colour,
+        color=level.look.color,
         linestyle=level.look.line,
         linewidth=1.3 if level.name else 0.9,
         label=level.name or None,
@@ -67,11 +67,11 @@ def _draw_points(axes: Axes, series: Series) -> Artist:
     (line,) = axes.plot(
         series.x,
         series.y,
-        color=look.colour,
+        color=look.color,
         linestyle="none" if series.mark == "points" else look.line,
         marker="" if series.mark in {"steps", "plain"} else look.marker,
         markersize=4 if series.is_hollow else 5,
-        markerfacecolor="white" if series.is_hollow else look.colour,
+        markerfacecolor="white" if series.is_hollow else look.color,
         markeredgewidth=1.6 if look.marker in _THIN_MARKERS else 1.0,
         drawstyle="steps-post" if series.mark == "steps" else "default",
         alpha=series.opacity,
@@ -86,7 +86,7 @@ def _draw_lines(axes: Axes, series: Series) -> Artist:
     gaps = np.flatnonzero(np.isnan(points[:, 1]))
     lines = LineCollection(
         [piece[~np.isnan(piece[:, 1])] for piece in np.split(points, gaps)],
-        colors=series.look.colour,
+        colors=series.look.color,
         linestyles=series.look.line,
         linewidths=_THIN,
         alpha=series.opacity,
@@ -104,7 +104,7 @@ def _draw_band(axes: Axes, series: Series) -> None:
         along,
         series.low,
         series.high,
-        color=series.look.colour,
+        color=series.look.color,
         alpha=_BAND_ALPHA * series.opacity,
         linewidth=0,
         step="post" if series.mark == "steps" else None,
@@ -116,7 +116,7 @@ def _draw_bars(axes: Axes, series: Series) -> None:
     is_upright = series.spread == "y"
     along, bars, cap = (series.x, axes.vlines, "_") if is_upright else (series.y, axes.hlines, "|")
     is_capped = len(series.x) <= _MOST_CAPPED
-    style: dict[str, Any] = {"color": series.look.colour, "alpha": series.opacity}
+    style: dict[str, Any] = {"color": series.look.color, "alpha": series.opacity}
     bars(along, series.low, series.high, linewidth=1.2 if is_capped else 0.7, **style)
     for ends in (series.low, series.high) if is_capped else ():
         places = (along, ends) if is_upright else (ends, along)
@@ -131,7 +131,7 @@ def _draw_rings(axes: Axes, series: Series) -> Artist:
         marker="o",
         markersize=_RING_SIZE,
         markerfacecolor="none",
-        markeredgecolor=series.look.colour,
+        markeredgecolor=series.look.color,
         label=series.ring_name,
     )
     return line

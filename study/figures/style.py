@@ -1,4 +1,4 @@
-"""One look for all figures: colours by method, sizes, fonts. No pyplot, no global state."""
+"""One look for all figures: colors by method, sizes, fonts. No pyplot, no global state."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WIDTH_INCHES = 7.2
 """Width of a figure over two columns of a journal page (183 mm)."""
 
 MUTED = "#595959"
-"""Colour of captions and of everything that is not data."""
+"""Color of captions and of everything that is not data."""
 
 _RC = {
     "font.family": "DejaVu Sans",
@@ -46,32 +46,32 @@ _RC = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """How one arm is drawn, so that it is told apart without its colour too.
+    """How one arm is drawn, so that it is told apart without its color too.
 
     Attributes:
-        colour: From the Okabe-Ito palette, which colour-blind readers can tell apart.
+        color: From the Okabe-Ito palette, which color-blind readers can tell apart.
         marker: Matplotlib's name of a marker.
         line: Matplotlib's name of a line style.
     """
 
-    colour: str
+    color: str
     marker: str
     line: str
 
 
 _BY_METHOD: Mapping[str, Look] = MappingProxyType(
     {
-        "base": Look(colour="#000000", marker="s", line="--"),
-        "random": Look(colour="#0072B2", marker="^", line="-."),
-        "challenger": Look(colour="#D55E00", marker="o", line="-"),
-        "fgsm": Look(colour="#009E73", marker="D", line=":"),
-        "pgd": Look(colour="#CC79A7", marker="v", line=":"),
-        "reldrop": Look(colour="#E69F00", marker="P", line="-"),
+        "base": Look(color="#000000", marker="s", line="--"),
+        "random": Look(color="#0072B2", marker="^", line="-."),
+        "challenger": Look(color="#D55E00", marker="o", line="-"),
+        "fgsm": Look(color="#009E73", marker="D", line=":"),
+        "pgd": Look(color="#CC79A7", marker="v", line=":"),
+        "reldrop": Look(color="#E69F00", marker="P", line="-"),
     }
 )
 _SPARE = tuple(
-    Look(colour=colour, marker=marker, line="-")
-    for colour, marker in (
+    Look(color=color, marker=marker, line="-")
+    for color, marker in (
         ("#56B4E9", "X"),
         ("#009E73", "<"),
         ("#CC79A7", ">"),
@@ -80,19 +80,19 @@ _SPARE = tuple(
     )
 )
 
-CHANCE_LOOK = Look(colour="#7a7a7a", marker="", line=":")
+CHANCE_LOOK = Look(color="#7a7a7a", marker="", line=":")
 """What chance alone would give."""
 
-ZERO_LOOK = Look(colour="#7a7a7a", marker="", line="-")
+ZERO_LOOK = Look(color="#7a7a7a", marker="", line="-")
 """No difference."""
 
-PRUNED_LOOK = Look(colour="#7a7a7a", marker="v", line="-")
+PRUNED_LOOK = Look(color="#7a7a7a", marker="v", line="-")
 """Trials that were stopped early."""
 
-BEST_LOOK = Look(colour="#D55E00", marker="o", line="-")
+BEST_LOOK = Look(color="#D55E00", marker="o", line="-")
 """The best of many trials."""
 
-OTHER_LOOK = Look(colour="#7a7a7a", marker="o", line="-")
+OTHER_LOOK = Look(color="#7a7a7a", marker="o", line="-")
 """The rest of them."""
 
 

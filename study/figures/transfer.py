@@ -90,7 +90,7 @@ def _points(method: str, target: TransferTarget, metric: str) -> Iterator[Series
         if shown:
             yield Series(
                 name=_NAMES[kind],
-                look=Look(colour=look(method).colour, marker=_MARKERS[kind], line="-"),
+                look=Look(color=look(method).color, marker=_MARKERS[kind], line="-"),
                 x=tuple(interval.mean * factor for _, _, interval in shown),
                 y=tuple(place for place, _, _ in shown),
                 low=tuple(interval.low * factor for _, _, interval in shown),
@@ -122,5 +122,5 @@ def _words(target: TransferTarget, metric: str) -> Iterator[Text]:
     """Say in the row of a setting without a value why it has none."""
     for place, row in enumerate(target.rows):
         if row.get(metric) is None:
-            words = "not legal here" if row.is_illegal else "no result"
+            words = "not legal here" if row.is_infeasible else "no result"
             yield Text(x=None, y=float(place), words=words)

@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path
 from typing import Final
 
-from study.errors import ReportError
+from study.records.errors import ReportError
 
 _BEGIN: Final = "-----BEGIN FOLDER-----"
 _END: Final = "-----END FOLDER-----"

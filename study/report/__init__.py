@@ -1,9 +1,8 @@
 """The report of a study: figures, tables, a written summary and one HTML page."""
 
-from study.report.arm_note import arm_note
-from study.report.summary import Summary, summarise, to_markdown
+from study.report.markdown import Summary, arm_note, summarize, to_markdown
+from study.report.report_files import PageFormat, ReportFiles, write_report
 from study.report.tables import Table
-from study.report.write import PageFormat, ReportFiles, write_report
 
 __all__ = [
     "PageFormat",
@@ -11,7 +10,7 @@ __all__ = [
     "Summary",
     "Table",
     "arm_note",
-    "summarise",
+    "summarize",
     "to_markdown",
     "write_report",
 ]

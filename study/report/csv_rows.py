@@ -15,7 +15,7 @@ from study.sensitivity import (
     Comparison,
     CorrectedDifference,
     DimensionCurve,
-    FilterCosine,
+    FilterCosineByLayer,
     Interval,
     OcclusionArea,
     OcclusionCurve,
@@ -32,7 +32,7 @@ Cell: TypeAlias = str | int | float | bool | None
 CsvRows: TypeAlias = tuple[dict[str, Cell], ...]
 
 
-def to_csv(rows: Sequence[dict[str, Cell]]) -> str:
+def rows_to_csv(rows: Sequence[dict[str, Cell]]) -> str:
     """Write rows as CSV; the columns are those of all rows in order of first appearance."""
     stream = io.StringIO()
     columns = dict.fromkeys(name for row in rows for name in row)
@@ -142,19 +142,19 @@ def transfer_rows(record: Transfer) -> CsvRows:
         {**facts, **row}
         for target in record.targets
         for one in target.rows
-        for facts in [_transfer_facts(target, one)]
+        for facts in [_transfer_cells(target, one)]
         for row in [_transfer_row(one, value) for value in one.values] or [{}]
     )
 
 
-def _transfer_facts(target: TransferTarget, row: TransferRow) -> dict[str, Cell]:
+def _transfer_cells(target: TransferTarget, row: TransferRow) -> dict[str, Cell]:
     return {
         "arm": target.arm,
         "dataset": target.dataset,
         "model": target.model,
         "source": row.source,
         "source_kind": row.kind,
-        "found_on": "; ".join(row.found_on),
+        "found_on": "; ".join(row.source_datasets),
         "note": row.note,
         **{f"params/{name}": value for name, value in (row.params or {}).items()},
     }
@@ -171,7 +171,7 @@ def _transfer_row(row: TransferRow, value: TransferValue) -> dict[str, Cell]:
     }
 
 
-def filter_cosine_rows(record: FilterCosine) -> CsvRows:
+def filter_cosine_rows(record: FilterCosineByLayer) -> CsvRows:
     """One row per arm and layer."""
     return tuple(
         {

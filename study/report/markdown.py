@@ -1,21 +1,85 @@
-"""The report as Markdown, for a pull request: figures are files beside it."""
+"""The written summary of a study, and the report and an arm's results as Markdown."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from study.report.exhibit import Exhibit
-from study.report.paper import reference_table
-from study.report.summary import Summary, to_markdown
+from study.records.errors import ReportError
+from study.records.trial_table import ArmRow, TrialTable
+from study.report.formatting import (
+    CONFIDENCE_PERCENT,
+    format_count,
+    format_interval,
+    format_params,
+    p_value,
+)
+from study.report.panel import ReportPanel
+from study.report.sections import SECTIONS, Section
+from study.report.sections.result_statements import main_metric
+from study.report.summary_tables import reference_table
 from study.report.tables import Table, failures_table
-from study.sensitivity import settings
-from study.trial_table import TrialTable
+from study.sensitivity import (
+    CONTROLS,
+    ArmComparison,
+    Measurement,
+    arm_label,
+    compare,
+    metric_label,
+    workloads,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """A study in plain words.
+
+    Attributes:
+        study: Name of the study.
+        missing: What the report lacks, in sentences; shown before all else.
+        sections: In reading order, without those that have nothing to say.
+    """
+
+    study: str
+    missing: tuple[str, ...]
+    sections: tuple[Section, ...]
+
+
+def summarize(table: TrialTable, missing: Sequence[str] = ()) -> Summary:
+    """Write the summary of a study; what cannot be said is said to be so.
+
+    Args:
+        table: Trials of the study.
+        missing: What the report lacks; trials that still run are added.
+    """
+    sections = (make(table) for make in SECTIONS.values())
+    running = [row for row in table.rows if row.state == "RUNNING"]
+    unfinished = (
+        f"{len(running)} trials are still running; the numbers will change when they are done.",
+    )
+    return Summary(
+        study=table.study,
+        missing=tuple(dict.fromkeys((*(unfinished if running else ()), *missing))),
+        sections=tuple(section for section in sections if section.statements),
+    )
+
+
+def to_markdown(summary: Summary) -> str:
+    """Write a summary as Markdown, for MLflow and pull requests."""
+    lines = [f"# {summary.study}", ""]
+    if summary.missing:
+        lines += ["## Missing", "", *(f"- {text}" for text in summary.missing), ""]
+    for section in summary.sections:
+        lines += [f"## {section.title}", "", *(f"- {text}" for text in section.statements), ""]
+    return "\n".join(lines)
+
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#])")
 
 
-def report_markdown(table: TrialTable, summary: Summary, exhibits: Sequence[Exhibit]) -> str:
+def report_markdown(table: TrialTable, summary: Summary, panels: Sequence[ReportPanel]) -> str:
     """Write the report as GitHub's Markdown: summary, figures, tables.
 
     Figures are links to the PNG files in the same folder, so that folder and text can be
@@ -26,11 +90,11 @@ def report_markdown(table: TrialTable, summary: Summary, exhibits: Sequence[Exhi
         summary: The written summary, with what is missing.
         exhibits: Figures and tables, in order.
     """
-    references = [found for one in settings(table) if (found := reference_table(one))]
+    references = [found for one in workloads(table) if (found := reference_table(one))]
     failures = failures_table(table)
     parts = [
         to_markdown(summary).rstrip(),
-        *(part for exhibit in exhibits for part in _exhibit(exhibit)),
+        *(part for panel in panels for part in _panel_markdown(panel)),
         *(["## The paper"] if references else []),
         *(part for reference in references for part in table_markdown(reference)),
         *(["## Failures", *table_markdown(failures)] if failures.rows else []),
@@ -42,31 +106,146 @@ def report_markdown(table: TrialTable, summary: Summary, exhibits: Sequence[Exhi
 
 def table_markdown(table: Table) -> Iterator[str]:
     """Write a table: its title, its rows between bars, and its note."""
-    yield f"### {plain(table.title)}"
+    yield f"### {escape_markdown(table.title)}"
     rule = "|".join(["", *(" --- " for _ in table.columns), ""])
-    yield "\n".join([_row(table.columns), rule, *(_row(row) for row in table.rows)])
-    yield f"_{plain(table.note)}_"
+    yield "\n".join([_table_row(table.columns), rule, *(_table_row(row) for row in table.rows)])
+    yield f"_{escape_markdown(table.note)}_"
 
 
-def plain(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Write a text so that Markdown shows it as it is, on one line."""
     return _SPECIAL.sub(r"\\\1", " ".join(text.split("\n")))
 
 
-def _exhibit(exhibit: Exhibit) -> Iterator[str]:
-    yield f"## {plain(exhibit.title)}"
-    if exhibit.words:
-        yield f"![{plain(exhibit.title)}]({exhibit.name}.png)"
-        yield plain(exhibit.words)
-    for table in exhibit.tables:
+def _panel_markdown(panel: ReportPanel) -> Iterator[str]:
+    yield f"## {escape_markdown(panel.title)}"
+    if panel.caption_text:
+        yield f"![{escape_markdown(panel.title)}]({panel.name}.png)"
+        yield escape_markdown(panel.caption_text)
+    for table in panel.tables:
         yield from table_markdown(table)
 
 
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(plain(cell) for cell in cells)} |"
+def _table_row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(escape_markdown(cell) for cell in cells)} |"
 
 
 def _environment(table: TrialTable) -> str:
     facts = sorted(table.environment.items())
-    lines = [f"- {plain(name)}: {plain(str(value))}" for name, value in facts]
+    lines = [f"- {escape_markdown(name)}: {escape_markdown(str(value))}" for name, value in facts]
     return "\n".join(lines) or "Not recorded."
+
+
+_ABSENT = "–"
+_HOUR_S = 3600.0
+_ARTIFACTS_NOTE = (
+    "Artifacts: `report.html` is the whole report with its interactive figures, `figures/` and "
+    "`tables/` its parts, `study.yaml` the study file, `environment.json` versions and hardware."
+)
+_COSTS = {"cpu_s": "CPU hours", "gpu_s": "GPU hours"}
+
+
+def arm_note(table: TrialTable, arm: ArmRow, summary: Summary) -> str:
+    """Write an arm's own results as Markdown, then the study's summary, what is missing last.
+
+    MLflow keeps no more than 8000 characters of it, and folds all but the first lines up.
+
+    Args:
+        table: Trials of the study.
+        arm: One of its arms, whether or not it has results.
+        summary: The study's written summary.
+    """
+    sections = [(section.title, section.statements) for section in summary.sections]
+    if summary.missing:
+        sections.append(("Missing from the report", summary.missing))
+    lines = [
+        f"# {escape_markdown(arm_label(arm.name, arm.method))}",
+        "",
+        f"**{_headline(table, arm)}**",
+        "",
+        f"Chosen configuration: {_chosen(table, arm)}",
+        "",
+        escape_markdown(f"{arm.dataset}; {arm.model}; {format_count(arm.epochs, 'epoch')}."),
+        "",
+        *_result_rows(table, arm),
+        "",
+        f"Trials: {_trial_counts(table, arm)}. {_cost(table, arm)}",
+        "",
+        _ARTIFACTS_NOTE,
+        "",
+        f"# The whole study: {escape_markdown(table.study)}",
+    ]
+    for title, statements in sections:
+        lines += ["", f"## {title}", "", *(f"- {escape_markdown(text)}" for text in statements)]
+    return "\n".join(lines) + "\n"
+
+
+def _headline(table: TrialTable, arm: ArmRow) -> str:
+    """Say the result in a line: MLflow folds a longer description up."""
+    metric = main_metric(table)
+    try:
+        found = compare(table, (metric,)).row(arm.name).get(metric)
+    except ReportError:
+        found = None
+    if found is None:
+        return "No test result yet."
+    result = f"{metric_label(metric).axis}: {format_interval(found.interval, metric)}"
+    corrected = found.to_control
+    if corrected is None:
+        return f"{result}, n = {found.interval.n}."
+    difference = format_interval(corrected.difference.interval, metric, is_signed=True)
+    return (
+        f"{result}, n = {found.interval.n}; minus Base {difference}, {p_value(corrected.p_holm)}."
+    )
+
+
+def _chosen(table: TrialTable, arm: ArmRow) -> str:
+    if arm.best_params is None:
+        return "none yet."
+    found = [
+        row for row in table.select(arm.name, "search") if dict(row.params) == arm.best_params
+    ]
+    origin = f" (search trial {found[0].number})" if found and arm.dimensions else ""
+    said = (
+        escape_markdown(format_params(arm.best_params)) if arm.dimensions else "nothing to choose"
+    )
+    return f"{said}{origin}."
+
+
+def _result_rows(table: TrialTable, arm: ArmRow) -> Iterator[str]:
+    try:
+        against = {control: compare(table, against=control).row(arm.name) for control in CONTROLS}
+    except ReportError as error:
+        yield f"No test result yet: {error}"
+        return
+    row = against["base"]
+    if not row.measurements:
+        yield "No test result yet: the report says what is missing."
+        return
+    yield f"| Test result, n = {len(row.seeds)} | Mean [{CONFIDENCE_PERCENT}] | − Base | − Random |"
+    yield "|---|---|---|---|"
+    for measured in row.measurements:
+        cells = (_difference_cell(against[control], measured) for control in CONTROLS)
+        value = format_interval(measured.interval, measured.metric)
+        yield f"| {metric_label(measured.metric).axis} | {value} | {' | '.join(cells)} |"
+
+
+def _difference_cell(row: ArmComparison, measured: Measurement) -> str:
+    found = row.get(measured.metric)
+    if found is None or found.to_control is None:
+        return _ABSENT
+    corrected = found.to_control
+    interval = format_interval(corrected.difference.interval, measured.metric, is_signed=True)
+    return f"{interval}, {p_value(corrected.p_holm)}"
+
+
+def _trial_counts(table: TrialTable, arm: ArmRow) -> str:
+    counts = Counter((row.phase, row.state) for row in table.rows if row.arm == arm.name)
+    return ", ".join(f"{n} {phase} {state}" for (phase, state), n in sorted(counts.items()))
+
+
+def _cost(table: TrialTable, arm: ArmRow) -> str:
+    rows = [row for row in table.rows if row.arm == arm.name]
+    used = {word: sum(row.used(what) for row in rows) / _HOUR_S for what, word in _COSTS.items()}
+    said = [f"{hours:.3g} {word}" for word, hours in used.items() if hours]
+    return f"They used {' and '.join(said)}." if said else "What they used was not measured."

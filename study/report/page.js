@@ -16,16 +16,16 @@
   const between = (from, to, share) =>
     `rgb(${from.map((value, i) => Math.round(value + (to[i] - value) * share))})`;
 
-  // Greys run from the page's ink to its paper, so that a figure follows the theme; on dark
-  // paper colours are a little lighter.
+  // Grays run from the page's ink to its paper, so that a figure follows the theme; on dark
+  // paper colors are a little lighter.
   const themed = () => {
     const [ink, paper] = [ofPage('--ink'), ofPage('--page')];
     const lift = ink[0] > paper[0] ? 0.2 : 0;
     return (key, value) => {
       if (!/color$/i.test(key) || !/^#[0-9a-f]{6}$/i.test(value)) return value;
-      const colour = channels(value);
-      const isGrey = colour.every((channel) => channel === colour[0]);
-      return isGrey ? between(ink, paper, colour[0] / 255) : between(colour, ink, lift);
+      const color = channels(value);
+      const isGray = color.every((channel) => channel === color[0]);
+      return isGray ? between(ink, paper, color[0] / 255) : between(color, ink, lift);
     };
   };
 

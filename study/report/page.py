@@ -1,28 +1,86 @@
-"""One self-contained HTML page: everything it shows is inside the file."""
+"""The self-contained HTML page of a report, with the script that draws its figures."""
 
 from __future__ import annotations
 
+import base64
+import gzip
+import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 
 import jinja2
 from markupsafe import Markup
+from plotly.offline import get_plotlyjs
 
-from study.report.exhibit import Exhibit
-from study.report.paper import reference_table
-from study.report.picture import Picture
-from study.report.script import STILL_POLICY, figure_data, script
-from study.report.summary import Summary
+from study.figures import interactive
+from study.figures.chart import Chart
+from study.records.trial_table import TrialTable
+from study.report.markdown import Summary
+from study.report.panel import RenderedFigure, ReportPanel
+from study.report.summary_tables import reference_table
 from study.report.tables import Table, failures_table
-from study.sensitivity import settings
-from study.trial_table import TrialTable
+from study.sensitivity import workloads
 
-_TOGETHER = re.compile(r"\[[+−\d][^\]]*\]|\b\w+ [<=] [\d.]+")
+_BASE_POLICY = ("default-src 'none'", "img-src data: blob:", "style-src 'unsafe-inline'")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Shown:
+class PageScript:
+    """The scripts of a page.
+
+    Attributes:
+        own: Unpacks Plotly and draws the figures.
+        plotly: Plotly's script as gzip in base64: 2 MB instead of 4.8.
+        policy: What a browser lets the page load and run: nothing from anywhere, and no script
+            but these two, by their hashes.
+    """
+
+    own: str
+    plotly: str
+    policy: str
+
+
+STATIC_POLICY = "; ".join(_BASE_POLICY)
+"""The policy of a page without scripts."""
+
+
+@cache
+def page_script() -> PageScript:
+    """Give the scripts of a page with figures."""
+    own = files("study.report").joinpath("page.js").read_text(encoding="utf-8")
+    plotly = get_plotlyjs()
+    packed = gzip.compress(plotly.encode("utf-8"), mtime=0)
+    return PageScript(
+        own=own,
+        plotly=base64.b64encode(packed).decode("ascii"),
+        policy="; ".join((*_BASE_POLICY, f"script-src {_script_hashes([own, plotly])}")),
+    )
+
+
+def figure_data(chart: Chart) -> str:
+    """Write a chart as JSON for the page's script: the data, and a layout per width.
+
+    No character in it can end the element that it stands in.
+    """
+    wide, narrow = interactive.draw(chart), interactive.draw(chart, is_narrow=True)
+    figure = {"data": wide["data"], "wide": wide["layout"], "narrow": narrow["layout"]}
+    return json.dumps(figure, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
+
+
+def _script_hashes(scripts: Sequence[str]) -> str:
+    digests = (hashlib.sha256(text.encode("utf-8")).digest() for text in scripts)
+    return " ".join(f"'sha256-{base64.b64encode(one).decode('ascii')}'" for one in digests)
+
+
+_UNBREAKABLE = re.compile(r"\[[+−\d][^\]]*\]|\b\w+ [<=] [\d.]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PanelView:
     """An exhibit as the template needs it: its picture is an address that holds the image."""
 
     name: str
@@ -36,8 +94,8 @@ class _Shown:
 def render_page(
     table: TrialTable,
     summary: Summary,
-    exhibits: Sequence[Exhibit],
-    pictures: Mapping[str, Picture | None],
+    panels: Sequence[ReportPanel],
+    rendered: Mapping[str, RenderedFigure | None],
 ) -> str:
     """Render the page; it loads nothing, from the network or from disk.
 
@@ -54,35 +112,35 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["unbroken"] = _unbroken
-    references = [reference_table(setting) for setting in settings(table)]
+    environment.filters["keep_on_one_line"] = _keep_on_one_line
+    references = [reference_table(workload) for workload in workloads(table)]
     failures = failures_table(table)
-    scripts = script() if any(exhibit.chart for exhibit in exhibits) else None
+    scripts = page_script() if any(panel.chart for panel in panels) else None
     return environment.get_template("page.html.j2").render(
         table=table,
         summary=summary,
-        exhibits=[_show(exhibit, pictures.get(exhibit.name)) for exhibit in exhibits],
+        panels=[_panel_view(panel, rendered.get(panel.name)) for panel in panels],
         references=[reference for reference in references if reference is not None],
         failures=failures if failures.rows else None,
-        policy=STILL_POLICY if scripts is None else scripts.policy,
+        policy=STATIC_POLICY if scripts is None else scripts.policy,
         # Markup: the policy lets these run and no others, whatever a name may smuggle in.
         own=None if scripts is None else Markup(scripts.own),
         plotly=None if scripts is None else scripts.plotly,
     )
 
 
-def _unbroken(text: str) -> str:
+def _keep_on_one_line(text: str) -> str:
     """Keep an interval in brackets, and a symbol with its number, on one line."""
-    return _TOGETHER.sub(lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
+    return _UNBREAKABLE.sub(lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
 
 
-def _show(exhibit: Exhibit, picture: Picture | None) -> _Shown:
-    return _Shown(
-        name=exhibit.name,
-        title=exhibit.title,
-        caption=exhibit.words,
-        picture="" if picture is None else picture.address,
+def _panel_view(panel: ReportPanel, picture: RenderedFigure | None) -> _PanelView:
+    return _PanelView(
+        name=panel.name,
+        title=panel.title,
+        caption=panel.caption_text,
+        picture="" if picture is None else picture.data_uri,
         # Markup: no character of it can end the element that it stands in.
-        data=Markup("" if exhibit.chart is None else figure_data(exhibit.chart)),
-        tables=exhibit.tables,
+        data=Markup("" if panel.chart is None else figure_data(panel.chart)),
+        tables=panel.tables,
     )

@@ -1,17 +1,30 @@
 """The papers' tables and figures as studies: at a scale of choice, beside the printed numbers."""
 
-from study.reproduction.preset import SCALES, PaperRow, Preset, load_preset, preset_names
-from study.reproduction.record import Reproduced, Reproduction, Verdict, reproduce
-from study.reproduction.scaling import at_scale, differences
-from study.reproduction.tables import reproduction_csv, reproduction_tables
+from study.reproduction.paper_comparison import (
+    ControlTest,
+    ReproducedValue,
+    Reproduction,
+    reproduce,
+    reproduction_csv,
+    reproduction_tables,
+)
+from study.reproduction.paper_preset import (
+    SCALES,
+    PaperRow,
+    Preset,
+    at_scale,
+    differences,
+    load_preset,
+    preset_names,
+)
 
 __all__ = [
     "SCALES",
     "PaperRow",
     "Preset",
-    "Reproduced",
+    "ReproducedValue",
     "Reproduction",
-    "Verdict",
+    "ControlTest",
     "at_scale",
     "differences",
     "load_preset",

@@ -1,50 +1,6 @@
 """What the trials of a study show: pure functions from a trial table to frozen records."""
 
-from study.sensitivity.arm_curves import ArmCurves, arm_curves, shared_sweeps
-from study.sensitivity.attribution_maps import AttributionMaps, read_attribution_maps
-from study.sensitivity.comparison import (
-    COMPARED_METRICS,
-    TEST_METRICS,
-    ArmComparison,
-    Comparison,
-    Measurement,
-    compare,
-)
-from study.sensitivity.cosine_and_accuracy import (
-    ArmCloud,
-    Correlation,
-    CosineAndAccuracy,
-    TrialPoint,
-    cosine_and_accuracy,
-)
-from study.sensitivity.cosine_over_epochs import (
-    CosineOverEpochs,
-    EpochCurve,
-    EpochPoint,
-    LayerOverEpochs,
-    cosine_over_epochs,
-)
-from study.sensitivity.cost import Cost, CostRow, cost
-from study.sensitivity.filter_cosine import (
-    MEAN_LAYER,
-    ArmCosine,
-    FilterCosine,
-    FilterCosineCurves,
-    LayerCosine,
-    filter_cosine,
-    filter_cosine_over_dimension,
-)
-from study.sensitivity.intervals import (
-    CONFIDENCE,
-    CorrectedDifference,
-    Interval,
-    PairedDifference,
-    correct,
-    holm,
-    paired_difference,
-    t_interval,
-)
-from study.sensitivity.labels import (
+from study.records.labels import (
     Direction,
     MetricLabel,
     arm_label,
@@ -53,34 +9,26 @@ from study.sensitivity.labels import (
     metric_label,
     order_label,
 )
-from study.sensitivity.majority import MajorityClass, majority_class
-from study.sensitivity.over_dimension import (
-    ControlLevel,
-    CurvePoint,
-    DimensionCurve,
-    over_dimension,
-    swept_dimensions,
+from study.sensitivity.average_ranks import (
+    AverageRanks,
+    MethodRank,
+    average_ranks,
+    critical_difference,
 )
-from study.sensitivity.ranks import AverageRanks, MethodRank, average_ranks, critical_difference
-from study.sensitivity.robustness import (
-    OCCLUSION_ORDERS,
-    OcclusionArea,
-    OcclusionCurve,
-    OcclusionPoint,
-    Robustness,
-    occluded_settings,
-    robustness,
-)
-from study.sensitivity.sample_intervals import (
+from study.sensitivity.comparison import (
+    COMPARED_METRICS,
+    TEST_METRICS,
+    ArmComparison,
     ArmSampleIntervals,
+    Comparison,
+    MajorityClass,
+    Measurement,
     SampleInterval,
+    compare,
+    majority_class,
     sample_intervals,
 )
-from study.sensitivity.search_history import HistoryPoint, SearchHistory, search_history
-from study.sensitivity.search_points import SearchPoint, SearchPoints, search_points
-from study.sensitivity.settings import CONTROLS, Setting, control_of, describe_state, settings
-from study.sensitivity.sweep_effect import SweepEffect, sweep_effect
-from study.sensitivity.transfer import (
+from study.sensitivity.configuration_transfer import (
     TRANSFER_METRICS,
     SourceKind,
     Transfer,
@@ -90,6 +38,68 @@ from study.sensitivity.transfer import (
     transfer,
     transfer_methods,
 )
+from study.sensitivity.cosine_correlation import (
+    ArmScatter,
+    Correlation,
+    CosineAndAccuracy,
+    TrialPoint,
+    cosine_and_accuracy,
+)
+from study.sensitivity.intervals import (
+    CONFIDENCE,
+    CorrectedDifference,
+    Interval,
+    PairedDifference,
+    apply_holm,
+    holm,
+    paired_difference,
+    t_interval,
+)
+from study.sensitivity.layer_cosine import (
+    MEAN_LAYER,
+    ArmCosine,
+    CosineOverEpochs,
+    EpochCurve,
+    EpochPoint,
+    FilterCosineByLayer,
+    FilterCosineCurves,
+    LayerCosine,
+    LayerOverEpochs,
+    cosine_over_epochs,
+    filter_cosine,
+    filter_cosine_over_dimension,
+)
+from study.sensitivity.occlusion import (
+    OCCLUSION_ORDERS,
+    OcclusionArea,
+    OcclusionCurve,
+    OcclusionPoint,
+    Robustness,
+    occluded_workloads,
+    robustness,
+)
+from study.sensitivity.optimization_history import (
+    HistoryPoint,
+    SearchHistory,
+    SearchPoint,
+    SearchPoints,
+    search_history,
+    search_points,
+)
+from study.sensitivity.permutation_tests import SweepEffect, sweep_effect
+from study.sensitivity.saved_attributions import AttributionMaps, read_attribution_maps
+from study.sensitivity.sweep_curves import (
+    ArmCurves,
+    ControlResult,
+    CurvePoint,
+    DimensionCurve,
+    arm_curves,
+    shared_sweeps,
+    sweep_curve,
+    swept_dimensions,
+)
+from study.sensitivity.trial_cost import Cost, CostRow, cost
+from study.sensitivity.workloads import CONTROLS, Workload, control_of, describe_state, workloads
 
 __all__ = [
     "COMPARED_METRICS",
@@ -99,7 +109,7 @@ __all__ = [
     "OCCLUSION_ORDERS",
     "TEST_METRICS",
     "TRANSFER_METRICS",
-    "ArmCloud",
+    "ArmScatter",
     "ArmComparison",
     "ArmCosine",
     "ArmCurves",
@@ -107,7 +117,7 @@ __all__ = [
     "AttributionMaps",
     "AverageRanks",
     "Comparison",
-    "ControlLevel",
+    "ControlResult",
     "CorrectedDifference",
     "Correlation",
     "CosineAndAccuracy",
@@ -119,7 +129,7 @@ __all__ = [
     "Direction",
     "EpochCurve",
     "EpochPoint",
-    "FilterCosine",
+    "FilterCosineByLayer",
     "FilterCosineCurves",
     "HistoryPoint",
     "Interval",
@@ -138,7 +148,7 @@ __all__ = [
     "SearchHistory",
     "SearchPoint",
     "SearchPoints",
-    "Setting",
+    "Workload",
     "SourceKind",
     "SweepEffect",
     "Transfer",
@@ -151,7 +161,7 @@ __all__ = [
     "average_ranks",
     "compare",
     "control_of",
-    "correct",
+    "apply_holm",
     "cosine_and_accuracy",
     "cosine_over_epochs",
     "cost",
@@ -164,16 +174,16 @@ __all__ = [
     "holm",
     "majority_class",
     "metric_label",
-    "occluded_settings",
+    "occluded_workloads",
     "order_label",
-    "over_dimension",
+    "sweep_curve",
     "paired_difference",
     "read_attribution_maps",
     "robustness",
     "sample_intervals",
     "search_history",
     "search_points",
-    "settings",
+    "workloads",
     "shared_sweeps",
     "sweep_effect",
     "swept_dimensions",

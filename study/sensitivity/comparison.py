@@ -1,27 +1,29 @@
-"""Every arm's chosen configuration beside its control, on seeds that the search never saw."""
+"""Every arm's chosen configuration against a control, on fresh replica seeds.
+
+Beside it the accuracy of the majority class and the bootstrap intervals over test samples.
+"""
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from study.errors import ReportError
+from study.records.errors import ReportError
+from study.records.trial_table import ArmRow, ParamValue, TrialRow, TrialTable
 from study.sensitivity.intervals import (
     CorrectedDifference,
     Interval,
     PairedDifference,
-    correct,
+    ReplicaValues,
+    align_by_seed,
+    apply_holm,
+    last_values,
     paired_difference,
+    require_replicas,
     t_interval,
 )
-from study.sensitivity.replicas import (
-    ReplicaValues,
-    last_values,
-    paired_by_seed,
-    require_replicas,
-)
-from study.sensitivity.settings import Setting, control_of, require_chosen, settings
-from study.trial_table import ArmRow, ParamValue, TrialTable
+from study.sensitivity.workloads import Workload, control_of, require_chosen, workloads
 
 TEST_METRICS = (
     "test/accuracy",
@@ -128,7 +130,7 @@ def compare(
         ReportError: If no arm has a completed final trial with 2 replicas, or trials that
             should be pairs have different seeds.
     """
-    values, notes = _measured(table, metrics)
+    values, notes = _measured_values(table, metrics)
     if not values:
         raise ReportError(
             f"study '{table.study}': a comparison needs an arm with a completed final trial of "
@@ -136,11 +138,11 @@ def compare(
         )
     differences = {
         key: difference
-        for setting in settings(table)
+        for workload in workloads(table)
         for metric in metrics
-        for key, difference in _family(table, setting, metric, values, against).items()
+        for key, difference in _corrected_family(table, workload, metric, values, against).items()
     }
-    without = [s for s in settings(table) if control_of(table, s.arms[0], against) is None]
+    without = [s for s in workloads(table) if control_of(table, s.arms[0], against) is None]
     return Comparison(
         study=table.study,
         against=against,
@@ -153,7 +155,7 @@ def compare(
     )
 
 
-def _measured(table: TrialTable, metrics: Sequence[str]) -> tuple[_Values, tuple[str, ...]]:
+def _measured_values(table: TrialTable, metrics: Sequence[str]) -> tuple[_Values, tuple[str, ...]]:
     values: _Values = {}
     notes: list[str] = []
     for arm in table.arms:
@@ -171,18 +173,18 @@ def _measured(table: TrialTable, metrics: Sequence[str]) -> tuple[_Values, tuple
     return values, tuple(notes)
 
 
-def _family(
-    table: TrialTable, setting: Setting, metric: str, values: _Values, against: str
+def _corrected_family(
+    table: TrialTable, workload: Workload, metric: str, values: _Values, against: str
 ) -> dict[tuple[str, str], CorrectedDifference | None]:
-    control = control_of(table, setting.arms[0], against)
+    control = control_of(table, workload.arms[0], against)
     reference = None if control is None else values.get((control.name, metric))
     found: dict[tuple[str, str], PairedDifference] = {}
-    for arm in setting.arms:
+    for arm in workload.arms:
         mine = values.get((arm.name, metric))
         is_compared = arm != control and (against == "base" or arm.method != "base")
         if mine is not None and reference is not None and is_compared:
-            found[arm.name, metric] = paired_difference(*paired_by_seed(mine, reference))
-    return dict(zip(found, correct(list(found.values())), strict=True))
+            found[arm.name, metric] = paired_difference(*align_by_seed(mine, reference))
+    return dict(zip(found, apply_holm(list(found.values())), strict=True))
 
 
 def _row(
@@ -211,3 +213,117 @@ def _row(
             if (arm.name, metric) in values
         ),
     )
+
+
+_METRIC = "test/majority_accuracy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MajorityClass:
+    """Accuracy on the test split of the most frequent class of the training split.
+
+    Attributes:
+        replicas: Its value per replica; they differ where replicas train on different samples.
+        interval: Mean over the replicas and its interval, which is a point where they agree.
+    """
+
+    replicas: tuple[float, ...]
+    interval: Interval
+
+
+def majority_class(table: TrialTable, workload: Workload) -> MajorityClass | None:
+    """Give the accuracy of the majority class; None where there are no texts or no results.
+
+    It is the same for every arm: that of the first arm with a result of 2 replicas is given.
+    """
+    for arm in workload.arms:
+        chosen = table.chosen(arm.name)
+        values = None if chosen is None else chosen.last(_METRIC)
+        if arm.domain == "text" and values is not None and len(values) > 1:
+            return MajorityClass(replicas=values, interval=t_interval(values))
+    return None
+
+
+BOOTSTRAPPED = ("test/accuracy", "test/auc")
+"""Metrics that have intervals over test samples."""
+
+_DRAWS = "test_bootstrap/resamples"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleInterval:
+    """One metric of one arm.
+
+    Attributes:
+        metric: Key of the metric.
+        mean: Mean over the replicas.
+        low: Lower end of the interval over test samples, averaged over the replicas.
+        high: Upper end, likewise.
+    """
+
+    metric: str
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmSampleIntervals:
+    """The intervals over test samples of one arm's chosen configuration.
+
+    Attributes:
+        arm: Name of the arm.
+        method: Method of the arm.
+        n: Number of replicas.
+        intervals: By metric.
+        draws: Draws of test samples that were used; the fewest of any metric and replica.
+        n_classes: Number of classes of the dataset.
+        classes_left_out: Classes that the AUC leaves out because no test sample or every one
+            has them; the most of any replica.
+    """
+
+    arm: str
+    method: str
+    n: int
+    intervals: tuple[SampleInterval, ...]
+    draws: int
+    n_classes: int
+    classes_left_out: int
+
+
+def sample_intervals(table: TrialTable, workload: Workload) -> tuple[ArmSampleIntervals, ...]:
+    """Give the intervals over test samples of the arms that have them.
+
+    Each replica has a percentile interval of its own; its ends are averaged over the replicas.
+    Such an interval covers the choice of the test samples, and nothing of what changes with the
+    replica's seed.
+
+    Raises:
+        ReportError: If a result is incomplete or not finite.
+    """
+    found = ((arm, table.chosen(arm.name)) for arm in workload.arms)
+    return tuple(
+        _arm_intervals(arm, chosen)
+        for arm, chosen in found
+        if chosen is not None and chosen.last(_DRAWS) is not None
+    )
+
+
+def _arm_intervals(arm: ArmRow, row: TrialRow) -> ArmSampleIntervals:
+    averaged = last_values(row, "test/auc_classes").values
+    return ArmSampleIntervals(
+        arm=arm.name,
+        method=arm.method,
+        n=len(row.seeds),
+        intervals=tuple(_interval(row, metric) for metric in BOOTSTRAPPED),
+        draws=round(min(last_values(row, _DRAWS).values)),
+        n_classes=arm.n_classes,
+        classes_left_out=arm.n_classes - round(min(averaged)),
+    )
+
+
+def _interval(row: TrialRow, metric: str) -> SampleInterval:
+    name = metric.removeprefix("test/")
+    keys = (metric, f"test_bootstrap/{name}/low", f"test_bootstrap/{name}/high")
+    mean, low, high = (statistics.fmean(last_values(row, key).values) for key in keys)
+    return SampleInterval(metric=metric, mean=mean, low=low, high=high)

@@ -1,4 +1,4 @@
-"""How sure a mean over replicas is, and a difference of two such means."""
+"""Replica values of a trial, their t intervals, and paired differences with Holm's correction."""
 
 from __future__ import annotations
 
@@ -9,7 +9,115 @@ from dataclasses import dataclass
 
 from scipy import stats
 
-from study.errors import ReportError
+from study.records.errors import ReportError
+from study.records.trial_table import TrialRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaValues:
+    """One metric of one trial.
+
+    Attributes:
+        trial: Which trial, for messages: ``final trial 3 of arm 'challenger'``.
+        metric: Key of the metric.
+        seeds: Seed of each replica.
+        values: Value of each replica, in the order of ``seeds``.
+    """
+
+    trial: str
+    metric: str
+    seeds: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+def last_values(row: TrialRow, metric: str) -> ReplicaValues:
+    """Give a metric per replica at the trial's last evaluation that has it.
+
+    Raises:
+        ReportError: If no evaluation has it, or a replica's value is not finite.
+    """
+    return _validated_values(row, metric, row.last(metric), "at any epoch")
+
+
+def initial_values(row: TrialRow, metric: str) -> ReplicaValues:
+    """Give a metric per replica at epoch 0, the freshly initialized model.
+
+    Raises:
+        ReportError: If epoch 0 does not have it, or a replica's value is not finite.
+    """
+    values = next((r.metrics.get(metric) for r in row.reports if r.epoch == 0), None)
+    return _validated_values(row, metric, values, "at epoch 0")
+
+
+def require_replicas(arm: str, seeds: tuple[int, ...]) -> None:
+    """Require that an arm's final trial has enough replicas for an interval.
+
+    Raises:
+        ReportError: If it has fewer than 2.
+    """
+    if len(seeds) < 2:
+        raise ReportError(
+            f"arm '{arm}' needs at least 2 final replicas for an interval, but has {len(seeds)}; "
+            f"set 'replicas.final' to 2 or more and resume the study."
+        )
+
+
+def align_by_seed(
+    a: ReplicaValues, b: ReplicaValues
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Put the values of two trials in one order of seeds, that of the first.
+
+    Raises:
+        ReportError: If the two trials were not trained with the same seeds.
+    """
+    return a.values, align_to_seeds(a.seeds, b, owner=a.trial)
+
+
+def align_to_seeds(
+    seeds: tuple[int, ...], replicas: ReplicaValues, *, owner: str
+) -> tuple[float, ...]:
+    """Put the values of a trial in the order of another trial's seeds.
+
+    Args:
+        seeds: The order wanted.
+        replicas: The values to put in that order.
+        owner: Whose seeds they are, for the message.
+
+    Raises:
+        ReportError: If the trial was not trained with exactly these seeds.
+    """
+    if sorted(seeds) != sorted(replicas.seeds):
+        raise ReportError(
+            f"{replicas.metric}: pairs must share their replica seeds, but {owner} has "
+            f"{list(seeds)} and {replicas.trial} has {list(replicas.seeds)}; train both with "
+            f"the same 'replicas.final' and resume the study."
+        )
+    by_seed = dict(zip(replicas.seeds, replicas.values, strict=True))
+    return tuple(by_seed[seed] for seed in seeds)
+
+
+def _validated_values(
+    row: TrialRow, metric: str, values: tuple[float, ...] | None, when: str
+) -> ReplicaValues:
+    trial = f"{row.phase} trial {row.number} of arm '{row.arm}'"
+    if values is None:
+        raise ReportError(
+            f"{trial} must report {metric}, but has none {when}; "
+            f"name another metric or resume the study."
+        )
+    if len(values) != len(row.seeds) or len(set(row.seeds)) != len(row.seeds):
+        raise ReportError(
+            f"{trial}: {metric} must hold one value for each of its distinct seeds, but holds "
+            f"{len(values)} for {list(row.seeds)}; delete the trial and resume the study."
+        )
+    for seed, value in zip(row.seeds, values, strict=True):
+        if not math.isfinite(value):
+            raise ReportError(
+                f"{trial}: {metric} must be finite, but is {value} for seed {seed}; "
+                f"look at that replica's loss."
+            )
+    return ReplicaValues(trial=trial, metric=metric, seeds=row.seeds, values=values)
+
 
 CONFIDENCE = 0.95
 """Confidence of every interval that a report shows."""
@@ -77,7 +185,7 @@ class CorrectedDifference:
     family: int
 
     @property
-    def is_shown(self) -> bool:
+    def is_significant(self) -> bool:
         """Whether the interval leaves out 0 and the corrected p value is below 1 - confidence."""
         return self.difference.interval.excludes(0.0) and self.p_holm < 1 - CONFIDENCE
 
@@ -100,7 +208,7 @@ def t_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Inter
         1.0
     """
     _require_enough(values)
-    n, mean, deviation = len(values), statistics.fmean(values), _deviation(values)
+    n, mean, deviation = len(values), statistics.fmean(values), _sample_std(values)
     half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * deviation / math.sqrt(n)
     return Interval(mean=mean, low=mean - half, high=mean + half, n=n)
 
@@ -129,7 +237,7 @@ def paired_difference(a: Sequence[float], b: Sequence[float]) -> PairedDifferenc
     _require_enough(b)
     differences = [x - y for x, y in zip(a, b, strict=True)]
     scale = max(abs(value) for value in (*a, *b))
-    interval, deviation = t_interval(differences), _deviation(differences)
+    interval, deviation = t_interval(differences), _sample_std(differences)
     if deviation <= _ROUNDING * scale:
         return _constant_difference(statistics.fmean(differences), len(a), scale)
     statistic = interval.mean / (deviation / math.sqrt(len(a)))
@@ -163,7 +271,7 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     return tuple(adjusted)
 
 
-def correct(
+def apply_holm(
     differences: Sequence[PairedDifference | None],
 ) -> tuple[CorrectedDifference | None, ...]:
     """Correct the differences of one family by Holm; None stays None and does not count."""
@@ -188,7 +296,7 @@ def _constant_difference(mean: float, n: int, scale: float) -> PairedDifference:
     )
 
 
-def _deviation(values: Sequence[float]) -> float:
+def _sample_std(values: Sequence[float]) -> float:
     deviation = statistics.stdev(values)
     return 0.0 if deviation <= _ROUNDING * max(abs(value) for value in values) else deviation
 

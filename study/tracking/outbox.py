@@ -15,9 +15,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from study.errors import StoreError
-from study.sqlite_file import use_write_ahead_log
-from study.tracking.entries import Entry, LogMetrics, OpenRun, decode, digest, encode, kind, part
+from study.records.errors import StoreError
+from study.storage.sqlite import use_write_ahead_log
+from study.tracking.record_types import (
+    LogMetrics,
+    MlflowRecord,
+    OpenRun,
+    decode,
+    digest,
+    encode,
+    kind,
+    part,
+)
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS entry (
@@ -39,25 +48,25 @@ CREATE TABLE IF NOT EXISTS note (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Queued:
+class QueuedRecord:
     """An entry and its place in the queue."""
 
     seq: int
-    entry: Entry
+    record: MlflowRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
+class QueuedRun:
     """What the outbox knows of a run's beginning: its entry, and its MLflow id once it has one."""
 
     seq: int
-    entry: OpenRun
-    is_waiting: bool
+    record: OpenRun
+    is_pending: bool
     run_id: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
+class PendingRecords:
     """The state of the delivery.
 
     Attributes:
@@ -95,7 +104,7 @@ class Outbox:
     _connection: sqlite3.Connection | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def put(self, entries: Iterable[Entry]) -> None:
+    def put(self, entries: Iterable[MlflowRecord]) -> None:
         """Queue entries, all or none. What is already there, delivered or not, stays as it is.
 
         An artifact, table, note, set of tags or close whose content differs from the one there
@@ -104,7 +113,7 @@ class Outbox:
         Raises:
             StoreError: If the file cannot be written.
         """
-        rows = [_row(entry) for entry in entries]
+        rows = [_row(record) for record in entries]
         with self._transaction() as database:
             for row in rows:
                 if row["kind"] not in {"open", "metrics"}:
@@ -119,10 +128,10 @@ class Outbox:
                     row,
                 )
 
-    def waiting(self) -> Waiting:
+    def pending(self) -> PendingRecords:
         """Count what has not been delivered. A file that is not there yet is an empty queue."""
         if not self.path.exists():
-            return Waiting()
+            return PendingRecords()
         with self._transaction() as database:
             entries, points = database.execute(
                 "SELECT count(*), coalesce(sum(points), 0) FROM entry WHERE state = 'waiting'"
@@ -130,18 +139,18 @@ class Outbox:
             refused = database.execute(
                 "SELECT error FROM entry WHERE state = 'rejected' ORDER BY seq"
             ).fetchall()
-            notes = dict(database.execute("SELECT name, value FROM note").fetchall())
-        return Waiting(
+            flags = dict(database.execute("SELECT name, value FROM note").fetchall())
+        return PendingRecords(
             entries=entries,
             metric_points=points,
             rejected=len(refused),
             last_rejection=refused[-1][0] if refused else None,
-            last_error=notes.get("last_error"),
-            last_error_ms=_number(notes.get("last_error_ms")),
-            last_delivery_ms=_number(notes.get("last_delivery_ms")),
+            last_error=flags.get("last_error"),
+            last_error_ms=_number(flags.get("last_error_ms")),
+            last_delivery_ms=_number(flags.get("last_delivery_ms")),
         )
 
-    def undelivered(self, limit: int) -> tuple[Queued, ...]:
+    def next_batch(self, limit: int) -> tuple[QueuedRecord, ...]:
         """Give the oldest waiting entries of the experiment and of runs that have an opening."""
         with self._transaction() as database:
             rows = database.execute(
@@ -150,9 +159,9 @@ class Outbox:
                 "AND opening.run_key = entry.run_key)) ORDER BY seq LIMIT ?",
                 (limit,),
             ).fetchall()
-        return tuple(Queued(seq=seq, entry=decode(name, text)) for seq, name, text in rows)
+        return tuple(QueuedRecord(seq=seq, record=decode(name, text)) for seq, name, text in rows)
 
-    def opening(self, run_key: str) -> Opening | None:
+    def opening(self, run_key: str) -> QueuedRun | None:
         """Give the entry that opens a run, or None if none was put."""
         with self._transaction() as database:
             row = database.execute(
@@ -163,16 +172,16 @@ class Outbox:
         if row is None:
             return None
         seq, payload, state, run_id = row
-        entry = decode("open", payload)
-        assert isinstance(entry, OpenRun)
-        return Opening(seq=seq, entry=entry, is_waiting=state == "waiting", run_id=run_id)
+        record = decode("open", payload)
+        assert isinstance(record, OpenRun)
+        return QueuedRun(seq=seq, record=record, is_pending=state == "waiting", run_id=run_id)
 
-    def remember_run(self, run_key: str, run_id: str) -> None:
+    def save_run_id(self, run_key: str, run_id: str) -> None:
         """Keep MLflow's id of a run."""
         with self._transaction() as database:
             database.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (run_key, run_id))
 
-    def forget_run(self, run_key: str) -> None:
+    def requeue_run(self, run_key: str) -> None:
         """Queue everything of a run again, because MLflow no longer has it."""
         with self._transaction() as database:
             database.execute("DELETE FROM run WHERE run_key = ?", (run_key,))
@@ -181,7 +190,7 @@ class Outbox:
                 (run_key,),
             )
 
-    def reset(self) -> None:
+    def requeue_all(self) -> None:
         """Queue everything again, refused entries too: for a rebuild or another MLflow server."""
         with self._transaction() as database:
             database.execute("DELETE FROM run")
@@ -193,7 +202,7 @@ class Outbox:
             database.executemany(
                 "UPDATE entry SET state = 'delivered' WHERE seq = ?", [(seq,) for seq in seqs]
             )
-            _write_note(database, "last_delivery_ms", str(time_ms))
+            _write_flag(database, "last_delivery_ms", str(time_ms))
 
     def mark_rejected(self, seqs: Iterable[int], error: str) -> None:
         """Take entries off the queue that MLflow refuses for good."""
@@ -203,25 +212,25 @@ class Outbox:
                 [(error, seq) for seq in seqs],
             )
 
-    def note_error(self, error: str, time_ms: int) -> None:
+    def save_error(self, error: str, time_ms: int) -> None:
         """Keep why an attempt failed, for ``status``."""
         with self._transaction() as database:
-            _write_note(database, "last_error", error)
-            _write_note(database, "last_error_ms", str(time_ms))
+            _write_flag(database, "last_error", error)
+            _write_flag(database, "last_error_ms", str(time_ms))
 
-    def note(self, name: str) -> str | None:
+    def flag(self, name: str) -> str | None:
         """Read a note that driver and delivery leave each other, or None."""
         with self._transaction() as database:
             row = database.execute("SELECT value FROM note WHERE name = ?", (name,)).fetchone()
         return None if row is None else str(row[0])
 
-    def set_note(self, name: str, value: str | None) -> None:
+    def set_flag(self, name: str, value: str | None) -> None:
         """Write a note, or take it away."""
         with self._transaction() as database:
             if value is None:
                 database.execute("DELETE FROM note WHERE name = ?", (name,))
             else:
-                _write_note(database, name, value)
+                _write_flag(database, name, value)
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
@@ -236,7 +245,7 @@ class Outbox:
         with self._lock:
             try:
                 if self._connection is None:
-                    self._connection = _opened(self.path)
+                    self._connection = _connect(self.path)
                 try:
                     # IMMEDIATE: a deferred transaction that turns into a writer does not wait.
                     self._connection.execute("BEGIN IMMEDIATE")
@@ -253,29 +262,29 @@ class Outbox:
                 ) from error
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+def _connect(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     use_write_ahead_log(path)
-    # The lock of Outbox serialises the threads.
+    # The lock of Outbox serializes the threads.
     connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.executescript(_SCHEMA)
     return connection
 
 
-def _row(entry: Entry) -> dict[str, str | int]:
-    payload = encode(entry)
+def _row(record: MlflowRecord) -> dict[str, str | int]:
+    payload = encode(record)
     return {
-        "kind": kind(entry),
-        "run_key": entry.run_key or "",
-        "part": part(entry),
+        "kind": kind(record),
+        "run_key": record.run_key or "",
+        "part": part(record),
         "payload": payload,
-        "digest": digest(entry, payload),
-        "points": len(entry.metrics) if isinstance(entry, LogMetrics) else 0,
+        "digest": digest(record, payload),
+        "points": len(record.metrics) if isinstance(record, LogMetrics) else 0,
     }
 
 
-def _write_note(database: sqlite3.Connection, name: str, value: str) -> None:
+def _write_flag(database: sqlite3.Connection, name: str, value: str) -> None:
     database.execute("INSERT OR REPLACE INTO note VALUES (?, ?)", (name, value))
 
 

@@ -43,7 +43,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
+def screenshots(tmp_path: Path) -> Path:
     """Give the folder of screenshots: the test's own, or what CHALLENGER_SCREENSHOTS names."""
     folder = Path(os.environ.get("CHALLENGER_SCREENSHOTS") or tmp_path / "screenshots")
     folder.mkdir(parents=True, exist_ok=True)
@@ -51,21 +51,21 @@ def pictures(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def keep(page: Page, pictures: Path) -> Callable[[str], None]:
+def screenshot(page: Page, screenshots: Path) -> Callable[[str], None]:
     """Keep a picture of the page as it is, under a name."""
 
-    def keep(name: str) -> None:
-        page.screenshot(path=pictures / f"{name}.png")
+    def screenshot(name: str) -> None:
+        page.screenshot(path=screenshots / f"{name}.png")
 
-    return keep
+    return screenshot
 
 
 @pytest.fixture
-def save(pictures: Path) -> Save:
+def save(screenshots: Path) -> Save:
     """Keep a picture of a whole page, from its top to its end, under a name."""
 
     def save(page: Page, name: str) -> Path:
-        path = pictures / f"{name}.png"
+        path = screenshots / f"{name}.png"
         page.screenshot(path=path, full_page=True)
         return path
 

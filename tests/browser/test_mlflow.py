@@ -15,11 +15,11 @@ import pytest
 from playwright.sync_api import FrameLocator, Locator, Page, expect
 from rich.console import Console
 
-from study import runner
-from study.options import Options
-from study.store.folder import Storage
-from study.trial_table import TrialTable
-from tests.study.simulated import study_text
+from study.config.run_options import RunOptions
+from study.engine import run
+from study.records.trial_table import TrialTable
+from study.storage.layout import StorageRoot
+from tests.support.simulated import study_text
 
 pytestmark = pytest.mark.browser
 
@@ -46,11 +46,11 @@ class Served:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Run a small study without Ray, and MLflow's server on what it left."""
-    storage = Storage(root=tmp_path_factory.mktemp("mlflow"))
-    options = Options(storage=storage, executor="inline")
+    storage = StorageRoot(root=tmp_path_factory.mktemp("mlflow"))
+    options = RunOptions(storage=storage, executor="inline")
     text = study_text(sampler="random", trials=2, epochs=2, sweep=[1, 2])
-    result = runner.run(text, "study.yaml", options, Console(quiet=True))
-    assert result.waiting.entries == result.waiting.rejected == 0
+    result = run.run_study(text, "study.yaml", options, Console(quiet=True))
+    assert result.pending.entries == result.pending.rejected == 0
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -111,7 +111,7 @@ def open_run(page: Page, name: str | re.Pattern[str], tab: str = "Overview") -> 
 
 
 def test_a_study_opens_on_its_arms_with_the_best_test_result_first(
-    opened: Page, served: Served, keep: Callable[[str], None]
+    opened: Page, served: Served, screenshot: Callable[[str], None]
 ) -> None:
     results = {}
     for arm in served.table.arms:
@@ -121,7 +121,7 @@ def test_a_study_opens_on_its_arms_with_the_best_test_result_first(
         assert values is not None
         results[arm.name] = sum(values) / len(values)
     shown = names(opened)
-    keep("mlflow-arms")
+    screenshot("mlflow-arms")
     assert sorted(shown) == sorted(results)
     accuracies = [round(results[name], 9) for name in shown]
     assert accuracies == sorted(accuracies, reverse=True)
@@ -131,7 +131,7 @@ def test_a_study_opens_on_its_arms_with_the_best_test_result_first(
     assert columns[place + 2] == "test/accuracy_minus_base"
 
 
-def test_the_menu_offers_the_studys_views(opened: Page, keep: Callable[[str], None]) -> None:
+def test_the_menu_offers_the_studys_views(opened: Page, screenshot: Callable[[str], None]) -> None:
     opened.get_by_test_id("saved-views-trigger").click()
     items = opened.get_by_role("menuitem").filter(has=opened.get_by_label("Copy share link"))
     expect(items).to_have_text(
@@ -143,15 +143,15 @@ def test_the_menu_offers_the_studys_views(opened: Page, keep: Callable[[str], No
             "Final trials by top_k",
         ]
     )
-    keep("mlflow-views")
+    screenshot("mlflow-views")
 
 
 def test_search_trials_stand_with_their_params_and_the_deviation_beside_the_mean(
-    opened: Page, served: Served, keep: Callable[[str], None]
+    opened: Page, served: Served, screenshot: Callable[[str], None]
 ) -> None:
     opened.goto(served.view("search"))
     expect(opened.get_by_role("link", name="challenger search 0").first).to_be_visible()
-    keep("mlflow-search-trials")
+    screenshot("mlflow-search-trials")
     trials = [row for row in served.table.rows if row.phase == "search"]
     assert len(names(opened)) == len(trials)
     columns = heads(opened)
@@ -161,27 +161,27 @@ def test_search_trials_stand_with_their_params_and_the_deviation_beside_the_mean
 
 
 def test_final_trials_are_grouped_by_the_swept_param(
-    opened: Page, served: Served, keep: Callable[[str], None]
+    opened: Page, served: Served, screenshot: Callable[[str], None]
 ) -> None:
     opened.goto(served.view("over-top_k"))
     for value in (1, 2):
         expect(opened.get_by_text(f"Group: {value}", exact=False).first).to_be_visible()
-    keep("mlflow-grouped-by-param")
+    screenshot("mlflow-grouped-by-param")
 
 
 def test_runs_are_grouped_by_dataset(
-    opened: Page, served: Served, keep: Callable[[str], None]
+    opened: Page, served: Served, screenshot: Callable[[str], None]
 ) -> None:
     opened.goto(served.view("final"))
     opened.get_by_role("button", name="Group by").click()
     opened.get_by_role("menuitemcheckbox", name="Dataset").first.click()
     opened.keyboard.press("Escape")
     expect(opened.get_by_text(re.compile("Group: digits")).first).to_be_visible()
-    keep("mlflow-grouped-by-dataset")
+    screenshot("mlflow-grouped-by-dataset")
 
 
 def test_trials_are_listed_under_their_arm(
-    opened: Page, served: Served, keep: Callable[[str], None]
+    opened: Page, served: Served, screenshot: Callable[[str], None]
 ) -> None:
     opened.goto(served.view("tree"))
     expect(opened.locator("[col-id='metrics.`val/accuracy`']").first).to_be_visible()
@@ -190,27 +190,27 @@ def test_trials_are_listed_under_their_arm(
     expect(
         opened.get_by_role("link", name=re.compile("challenger final 0 · K=")).first
     ).to_be_visible()
-    keep("mlflow-nested")
+    screenshot("mlflow-nested")
 
 
 def test_an_arms_page_says_its_own_results_first(
-    opened: Page, keep: Callable[[str], None]
+    opened: Page, screenshot: Callable[[str], None]
 ) -> None:
     open_run(opened, "challenger")
     expect(opened.get_by_text(re.compile(r"^Test accuracy \[%\]: ")).first).to_be_visible()
     expect(opened.get_by_text(re.compile("^Chosen configuration: K = ")).first).to_be_visible()
     opened.get_by_text("Show more").first.click()
     expect(opened.get_by_role("cell", name="Test NLL [nats]").first).to_be_visible()
-    keep("mlflow-arm-note")
+    screenshot("mlflow-arm-note")
 
 
-def test_an_arms_figures_are_seen(opened: Page, keep: Callable[[str], None]) -> None:
+def test_an_arms_figures_are_seen(opened: Page, screenshot: Callable[[str], None]) -> None:
     open_run(opened, "challenger", "Artifacts")
     artifact(opened, "figures", "challenger-over-top-k.png")
     picture = opened.locator("img[src^='blob:'], img[src*='get-artifact']").first
     expect(picture).to_be_visible()
     assert natural_width(picture) > 500
-    keep("mlflow-figure")
+    screenshot("mlflow-figure")
 
 
 def natural_width(picture: Locator) -> int:
@@ -220,7 +220,7 @@ def natural_width(picture: Locator) -> int:
 
 
 def test_an_arms_report_has_figures_that_answer_in_mlflows_own_frame(
-    opened: Page, keep: Callable[[str], None]
+    opened: Page, screenshot: Callable[[str], None]
 ) -> None:
     open_run(opened, "challenger", "Artifacts")
     artifact(opened, "report.html")
@@ -228,32 +228,32 @@ def test_an_arms_report_has_figures_that_answer_in_mlflows_own_frame(
     figure = report.locator(".live .main-svg").first
     figure.scroll_into_view_if_needed()
     expect(figure).to_be_visible()
-    keep("mlflow-report")
+    screenshot("mlflow-report")
 
 
 def test_a_table_of_the_report_is_shown_as_a_table(
-    opened: Page, keep: Callable[[str], None]
+    opened: Page, screenshot: Callable[[str], None]
 ) -> None:
     open_run(opened, "challenger", "Artifacts")
     artifact(opened, "tables")
     opened.get_by_text(re.compile("^comparison-test-metrics.*json$")).first.click()
     for arm in ("Base", "Random", "Challenger"):
         expect(opened.get_by_text(arm, exact=True).first).to_be_visible()
-    keep("mlflow-table")
+    screenshot("mlflow-table")
 
 
 def test_a_trials_system_metrics_are_where_mlflow_shows_them(
-    opened: Page, served: Served, keep: Callable[[str], None]
+    opened: Page, served: Served, screenshot: Callable[[str], None]
 ) -> None:
     opened.goto(served.view("search"))
     open_run(opened, re.compile("challenger search 0"), "System metrics")
     for metric in ("cpu_utilization_percentage", "system_memory_usage_megabytes"):
         expect(opened.get_by_text(metric, exact=True).first).to_be_visible()
-    keep("mlflow-system-metrics")
+    screenshot("mlflow-system-metrics")
 
 
 def test_two_trials_are_compared(
-    opened: Page, served: Served, keep: Callable[[str], None]
+    opened: Page, served: Served, screenshot: Callable[[str], None]
 ) -> None:
     opened.goto(served.view("search"))
     opened.get_by_role("link", name="challenger search 0").first.wait_for()
@@ -266,4 +266,4 @@ def test_two_trials_are_compared(
     expect(compared).to_contain_text(re.compile(r"search \d · .*search \d · "))
     params = opened.get_by_role("row").filter(has=opened.get_by_role("rowheader", name="top_k"))
     expect(params.first).to_be_attached()
-    keep("mlflow-compared")
+    screenshot("mlflow-compared")

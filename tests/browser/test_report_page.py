@@ -13,13 +13,13 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from study.report import write_report
-from study.sensitivity import over_dimension
+from study.sensitivity import sweep_curve
 from tests.browser.conftest import Save
-from tests.study.factories import Shape, occluded, trial_table, write_maps
+from tests.support.trial_tables import TableShape, make_trial_table, occluded, write_maps
 
 pytestmark = pytest.mark.browser
 
-TABLE = occluded(trial_table(Shape(replicas=3, layers=2, sweep=(1, 3, 5))))
+TABLE = occluded(make_trial_table(TableShape(replicas=3, layers=2, sweep=(1, 3, 5))))
 CURVE = "challenger-over-top-k"
 WIDE, PHONE = {"width": 1100, "height": 900}, {"width": 390, "height": 844}
 READY_MS = 120_000
@@ -42,7 +42,7 @@ class Opened:
     requests: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
-    def colour(self, selector: str, style: str) -> str:
+    def color(self, selector: str, style: str) -> str:
         return str(
             self.page.eval_on_selector(selector, f"node => getComputedStyle(node)['{style}']")
         )
@@ -96,8 +96,10 @@ def test_every_chart_is_drawn_in_place_of_its_picture(light: Opened):
     expect(light.page.locator(".frame:not([data-name]) .still")).to_be_visible()
 
 
-def test_a_pointer_on_a_point_is_told_its_value_with_interval_and_n(light: Opened, pictures: Path):
-    curve = over_dimension(TABLE, "challenger", "top_k", "test/accuracy")
+def test_a_pointer_on_a_point_is_told_its_value_with_interval_and_n(
+    light: Opened, screenshots: Path
+):
+    curve = sweep_curve(TABLE, "challenger", "top_k", "test/accuracy")
     interval = curve.points[1].interval
     page = light.page
     frame = page.locator(f".frame[data-name='{CURVE}']")
@@ -120,7 +122,7 @@ def test_a_pointer_on_a_point_is_told_its_value_with_interval_and_n(light: Opene
     ):
         expect(label).to_contain_text(words)
     # Of the window alone: a picture of the whole page moves it below the pointer.
-    page.screenshot(path=pictures / "report-hover.png")
+    page.screenshot(path=screenshots / "report-hover.png")
 
 
 def test_a_name_in_the_legend_hides_all_that_has_it(light: Opened):
@@ -164,17 +166,17 @@ def test_figures_follow_the_theme_also_while_the_page_is_open(
     title = f".frame[data-name='{CURVE}'] .xtitle"
     base = f".frame[data-name='{CURVE}'] .scatterlayer .trace:nth-child(2) path.js-line"
     assert dark.complaints == []
-    assert dark.colour("body", "backgroundColor") == "rgb(20, 23, 27)"
-    assert dark.colour(title, "fill") == "rgb(230, 232, 235)"
-    assert dark.colour(base, "stroke") == "rgb(230, 232, 235)"
-    assert dark.colour(f".frame[data-name='{CURVE}']", "backgroundColor") == "rgba(0, 0, 0, 0)"
+    assert dark.color("body", "backgroundColor") == "rgb(20, 23, 27)"
+    assert dark.color(title, "fill") == "rgb(230, 232, 235)"
+    assert dark.color(base, "stroke") == "rgb(230, 232, 235)"
+    assert dark.color(f".frame[data-name='{CURVE}']", "backgroundColor") == "rgba(0, 0, 0, 0)"
     save(dark.page, "report-dark")
     dark.page.emulate_media(color_scheme="light")
     dark.page.wait_for_function(
         "title => getComputedStyle(document.querySelector(title)).fill === 'rgb(27, 31, 36)'",
         arg=title,
     )
-    assert dark.colour("body", "backgroundColor") == "rgb(255, 255, 255)"
+    assert dark.color("body", "backgroundColor") == "rgb(255, 255, 255)"
     dark.page.context.close()
 
 

@@ -8,12 +8,12 @@ import pytest
 
 from cluster import head as module
 from cluster.errors import ClusterError
-from cluster.head import HeadWatch, rays_patience_s, refusal
+from cluster.head import HeadMonitor, connection_error, head_timeout_s
 
 
 @pytest.fixture(autouse=True)
 def every_check_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_PAUSE_S", 0.0)
+    monkeypatch.setattr(module, "_CHECK_INTERVAL_S", 0.0)
 
 
 def listening(port: int = 0) -> socket.socket:
@@ -25,19 +25,19 @@ def listening(port: int = 0) -> socket.socket:
 
 def test_a_head_that_answers_is_let_be() -> None:
     with listening() as listener:
-        watch = HeadWatch(f"127.0.0.1:{listener.getsockname()[1]}", patience_s=0.0)
+        monitor = HeadMonitor(f"127.0.0.1:{listener.getsockname()[1]}", timeout_s=0.0)
         for _ in range(3):
-            watch.check()
-    assert not watch.is_lost
+            monitor.check()
+    assert not monitor.is_lost
 
 
 def test_a_head_that_is_away_for_too_long_is_lost_and_named() -> None:
     with listening() as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
-    watch = HeadWatch(address, patience_s=0.0)
+    monitor = HeadMonitor(address, timeout_s=0.0)
     with pytest.raises(ClusterError) as lost:
-        watch.check()
-    assert watch.is_lost
+        monitor.check()
+    assert monitor.is_lost
     assert str(lost.value) == (
         f"the head of the Ray cluster, {address}, must answer while a study runs, but has not for "
         "0 s (Connection refused); start Ray again, there or elsewhere."
@@ -47,21 +47,21 @@ def test_a_head_that_is_away_for_too_long_is_lost_and_named() -> None:
 def test_a_head_that_comes_back_in_time_was_never_lost() -> None:
     with listening() as listener:
         port = listener.getsockname()[1]
-    watch = HeadWatch(f"127.0.0.1:{port}", patience_s=3600.0)
-    watch.check()
-    assert watch._away_since is not None
+    monitor = HeadMonitor(f"127.0.0.1:{port}", timeout_s=3600.0)
+    monitor.check()
+    assert monitor._unreachable_since is not None
     with listening(port):
-        watch.check()
-    assert watch._away_since is None
-    assert not watch.is_lost
+        monitor.check()
+    assert monitor._unreachable_since is None
+    assert not monitor.is_lost
 
 
-def test_looking_costs_one_connection_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_PAUSE_S", 3600.0)
+def test_checking_costs_one_connection_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_CHECK_INTERVAL_S", 3600.0)
     with listening() as listener:
-        watch = HeadWatch(f"127.0.0.1:{listener.getsockname()[1]}", patience_s=0.0)
+        monitor = HeadMonitor(f"127.0.0.1:{listener.getsockname()[1]}", timeout_s=0.0)
         for _ in range(10):
-            watch.check()
+            monitor.check()
         listener.accept()[0].close()
         listener.settimeout(0.0)
         with pytest.raises(BlockingIOError):
@@ -70,9 +70,9 @@ def test_looking_costs_one_connection_a_second(monkeypatch: pytest.MonkeyPatch) 
 
 def test_we_give_up_before_ray_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "200")
-    assert rays_patience_s() == 100
+    assert head_timeout_s() == 100
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "[::1]:1", "127.0.0.1:99999"])
 def test_why_there_is_no_connection_is_given(address: str) -> None:
-    assert refusal(address, 5.0) is not None
+    assert connection_error(address, 5.0) is not None

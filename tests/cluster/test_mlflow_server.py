@@ -1,10 +1,33 @@
-"""How MLflow's server is told what it is; a guarded one runs in ``service``."""
+"""MLflow's server: its settings, and databases that are created whole or not at all."""
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
+import os
+import signal
+import sqlite3
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from cluster.mlflow_server import Guard, server_command, server_environment
+import pytest
+
+from cluster import mlflow_server
+from cluster.mlflow_server import (
+    BasicAuth,
+    create_store_if_missing,
+    server_command,
+    server_environment,
+)
+from cluster.ports import free_port
+from study.tracking.mlflow_mirror import MlflowMirror
+from study.tracking.tracking_uri import TrackingUri
 
 
 def test_the_database_is_not_on_the_command_line_and_the_extras_are_off(tmp_path: Path) -> None:
@@ -19,17 +42,17 @@ def test_the_database_is_not_on_the_command_line_and_the_extras_are_off(tmp_path
     assert not any("AUTH" in name for name in environment)
 
 
-def test_a_guarded_server_is_told_its_passwords_and_names_by_its_environment(
+def test_an_authenticated_server_is_told_its_passwords_and_names_by_its_environment(
     tmp_path: Path,
 ) -> None:
-    guard = Guard(
+    auth = BasicAuth(
         config=tmp_path / "auth.ini",
         password="sesame",
         session_key="poppy",
         hosts=("10.0.0.7", "lab"),
         port=5001,
     )
-    environment = server_environment("sqlite:////m.db", tmp_path, guard)
+    environment = server_environment("sqlite:////m.db", tmp_path, auth)
     assert {
         name: environment[name]
         for name in environment
@@ -41,7 +64,114 @@ def test_a_guarded_server_is_told_its_passwords_and_names_by_its_environment(
         "MLFLOW_SERVER_ALLOWED_HOSTS": "10.0.0.7,10.0.0.7:*,lab,lab:*",
         "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": "http://10.0.0.7:5001,http://lab:5001",
     }
-    command = server_command("10.0.0.7", 5001, is_guarded=True)
+    command = server_command("10.0.0.7", 5001, requires_auth=True)
     assert command[-2:] == ["--app-name", "basic-auth"]
-    assert "sesame" not in f"{guard} {command}"
-    assert "poppy" not in f"{guard} {command}"
+    assert "sesame" not in f"{auth} {command}"
+    assert "poppy" not in f"{auth} {command}"
+
+
+# MLflow's own use of what it imports.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def connect(folder: Path) -> str:
+    address = TrackingUri.parse(f"sqlite:///{folder}/mlflow.db")
+    return MlflowMirror(address=address, experiment="tiny", artifacts=folder / "files").connect()
+
+
+def test_a_process_that_is_killed_while_it_makes_the_database_leaves_none(tmp_path):
+    process = multiprocessing.get_context("fork").Process(target=connect, args=(tmp_path,))
+    process.start()
+    # Its tables are being made.
+    while not any(path.stat().st_size for path in tmp_path.glob(".mlflow.db.tmp")):
+        assert process.is_alive()
+        time.sleep(0.005)
+    os.kill(process.pid or 0, signal.SIGKILL)
+    process.join()
+    assert not (tmp_path / "mlflow.db").exists()
+    assert connect(tmp_path) == connect(tmp_path)
+
+
+def test_of_two_that_begin_at_the_same_moment_one_makes_it(tmp_path, monkeypatch):
+    make, made = mlflow_server._create_store, []
+
+    def noted(uri: str, artifacts: str) -> None:
+        made.append(uri)
+        make(uri, artifacts)
+        time.sleep(0.5)
+
+    monkeypatch.setattr(mlflow_server, "_create_store", noted)
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    threads = [
+        threading.Thread(target=create_store_if_missing, args=(uri, "file:///files"))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made == [f"sqlite:///{tmp_path}/.mlflow.db.tmp"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".mlflow.db.lock", "mlflow.db"]
+
+
+def test_a_database_that_is_there_is_not_touched(tmp_path):
+    path = tmp_path / "mlflow.db"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE mine (number INTEGER)")
+    before = path.read_bytes()
+    create_store_if_missing(f"sqlite:///{path}", "file:///files")
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:5000", "postgresql://db/mlflow"])
+def test_a_server_makes_its_own(uri, monkeypatch):
+    monkeypatch.setattr(mlflow_server, "_create_store", lambda *_: pytest.fail("made"))
+    create_store_if_missing(uri, "file:///files")
+
+
+def test_a_server_that_is_killed_while_it_makes_its_databases_starts_again(tmp_path):
+    config = tmp_path / "auth.ini"
+    config.write_text(
+        "[mlflow]\ndefault_permission = READ\nadmin_username = admin\nadmin_password = x\n"
+        f"database_uri = sqlite:///{tmp_path}/users.db\n"
+    )
+    port = free_port("MLflow")
+    auth = BasicAuth(
+        config=config, password="sesame-street", session_key="k", hosts=("127.0.0.1",), port=port
+    )
+    environment = os.environ | server_environment(
+        f"sqlite:///{tmp_path}/mlflow.db", tmp_path, auth
+    )
+    command = server_command("127.0.0.1", port, requires_auth=True)
+    for name in ("mlflow.db", "users.db"):
+        with running(command, environment) as server:
+            while not any(path.stat().st_size for path in tmp_path.glob(f".{name}.tmp")):
+                assert server.poll() is None
+                time.sleep(0.005)
+        assert not (tmp_path / name).exists()
+    with running(command, environment) as server:
+        while not is_well(port):
+            assert server.poll() is None
+            time.sleep(0.2)
+    assert (tmp_path / "mlflow.db").exists()
+    # Its owner's alone: passwords' hashes are in it.
+    assert (tmp_path / "users.db").stat().st_mode & 0o777 == 0o600
+
+
+@contextmanager
+def running(
+    command: list[str], environment: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server in a session of its own, which ends by SIGKILL."""
+    server = subprocess.Popen(command, env=environment, start_new_session=True)
+    try:
+        yield server
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def is_well(port: int) -> bool:
+    with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
+        return urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).status == 200
+    return False

@@ -25,18 +25,18 @@ from sqlalchemy import NullPool, create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 
 from cluster import postgres as postgres_module
-from cluster import postgres_folder
 from cluster.errors import ClusterError
-from cluster.free_port import free_port
-from cluster.postgres import PostgresServer
-from cluster.postgres_folder import (
-    Login,
+from cluster.ports import free_port
+from cluster.postgres import (
+    PostgresLogin,
+    PostgresServer,
     create_postgres,
-    forget_dead_server,
-    postmaster,
-    server_processes,
+    find_programs,
+    popen_options,
+    postmaster_pid,
+    remove_stale_pid_file,
+    server_pids,
 )
-from cluster.postgres_programs import find_programs, surroundings
 
 pytestmark = pytest.mark.postgres
 
@@ -57,7 +57,7 @@ def server(postgres: PostgresServer) -> Iterator[PostgresServer]:  # noqa: ARG00
     """Give a server that a test may kill; it runs when a test begins with ``start``."""
     folder = Path(tempfile.mkdtemp(prefix="postgres-", dir="/tmp"))
     create_postgres(folder)
-    server = PostgresServer(folder, _FAST, ends_with_us=True)
+    server = PostgresServer(folder, _FAST, stops_with_parent=True)
     yield server
     server.stop()
     shutil.rmtree(folder)
@@ -131,16 +131,16 @@ def test_a_kill_ends_every_process_in_the_middle_of_its_work(server) -> None:
         backend = client.info.backend_pid
         busy = threading.Thread(target=swallow, args=(client,))
         busy.start()
-        processes = server.processes()
-        assert backend in processes
-        assert len(processes) > 3
+        pids = server.pids()
+        assert backend in pids
+        assert len(pids) > 3
         began = time.monotonic()
         server.kill()
         busy.join(timeout=30)
     assert not busy.is_alive()
     assert time.monotonic() - began < 10
-    assert server.processes() == []
-    assert not any(is_alive(number) for number in processes)
+    assert server.pids() == []
+    assert not any(is_alive(pid) for pid in pids)
 
 
 def swallow(client: psycopg.Connection) -> None:
@@ -148,9 +148,9 @@ def swallow(client: psycopg.Connection) -> None:
         client.execute("SELECT pg_sleep(300)")
 
 
-def is_alive(number: int) -> bool:
+def is_alive(pid: int) -> bool:
     try:
-        status = Path(f"/proc/{number}/status").read_text()
+        status = Path(f"/proc/{pid}/status").read_text()
     except FileNotFoundError:
         return False
     return "State:\tZ" not in status
@@ -169,19 +169,19 @@ def test_a_stop_writes_everything_and_does_not_wait_for_clients(server) -> None:
 
 def test_a_server_that_hangs_is_killed_when_it_shall_stop(server, monkeypatch) -> None:
     server.start()
-    processes = server.processes()
-    for number in processes:
-        os.kill(number, signal.SIGSTOP)
-    monkeypatch.setattr(postgres_module, "_END_S", 0.2)
+    pids = server.pids()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    monkeypatch.setattr(postgres_module, "_SHUTDOWN_TIMEOUT_S", 0.2)
     server.stop()
-    assert not any(is_alive(number) for number in processes)
+    assert not any(is_alive(pid) for pid in pids)
 
 
 def test_starting_twice_and_ending_twice_is_starting_and_ending_once(server) -> None:
     server.start()
-    processes = server.processes()
+    pids = server.pids()
     server.start()
-    assert server.processes()[0] == processes[0]
+    assert server.pids()[0] == pids[0]
     for _ in range(2):
         server.stop()
         server.kill()
@@ -205,7 +205,7 @@ def test_a_server_is_found_again_by_its_folder(place: Path) -> None:
     create_postgres(place / "server")
     urls = []
     for _ in range(2):
-        server = PostgresServer(place / "server", _FAST, ends_with_us=True)
+        server = PostgresServer(place / "server", _FAST, stops_with_parent=True)
         server.start()
         assert ask(server.url, "SELECT 1") == 1
         urls.append(server.url)
@@ -215,21 +215,21 @@ def test_a_server_is_found_again_by_its_folder(place: Path) -> None:
 
 def test_a_server_is_found_by_another_process_and_by_nobody_when_it_has_ended(server) -> None:
     server.start()
-    assert postmaster(server._folder) == server.processes()[0]
-    assert set(server_processes(server._folder)) >= set(server.processes())
-    forget_dead_server(server._folder)
+    assert postmaster_pid(server._folder) == server.pids()[0]
+    assert set(server_pids(server._folder)) >= set(server.pids())
+    remove_stale_pid_file(server._folder)
     assert (server._folder / "data" / "postmaster.pid").exists()
     server.kill()
-    assert postmaster(server._folder) is None
-    assert server_processes(server._folder) == ()
+    assert postmaster_pid(server._folder) is None
+    assert server_pids(server._folder) == ()
 
 
-def test_a_number_that_is_another_s_by_now_keeps_no_server_from_starting(server) -> None:
+def test_a_pid_that_is_another_s_by_now_keeps_no_server_from_starting(server) -> None:
     server.start()
     server.kill()
     file = server._folder / "data" / "postmaster.pid"
     lines = file.read_text().splitlines()
-    options = surroundings(server._folder)
+    options = popen_options(server._folder)
     with subprocess.Popen(["sleep", "600"], **options) as another:
         try:
             file.write_text("\n".join([str(another.pid), *lines[1:]]) + "\n")
@@ -237,7 +237,7 @@ def test_a_number_that_is_another_s_by_now_keeps_no_server_from_starting(server)
                 ClusterError, match=r"lock file \"postmaster\.pid\" already exists"
             ):
                 server.start()
-            forget_dead_server(server._folder)
+            remove_stale_pid_file(server._folder)
             server.start()
             assert another.poll() is None
         finally:
@@ -248,9 +248,9 @@ _STARTS = """
 import sys, time
 from pathlib import Path
 from cluster.postgres import PostgresServer
-server = PostgresServer(Path(sys.argv[1]), ends_with_us=True)
+server = PostgresServer(Path(sys.argv[1]), stops_with_parent=True)
 server.start()
-print(*server.processes(), flush=True)
+print(*server.pids(), flush=True)
 time.sleep(300)
 """
 
@@ -260,14 +260,14 @@ def test_a_server_does_not_outlive_who_started_it_if_so_wished(server) -> None:
     command = [sys.executable, "-c", _STARTS, str(server._folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as starter:
         assert starter.stdout is not None
-        processes = [int(number) for number in starter.stdout.readline().split()]
+        pids = [int(pid) for pid in starter.stdout.readline().split()]
         # The first is the server itself; those that start it up may have ended since.
-        assert is_alive(processes[0])
+        assert is_alive(pids[0])
         starter.kill()
     end = time.monotonic() + 60
-    while any(is_alive(number) for number in processes) and time.monotonic() < end:
+    while any(is_alive(pid) for pid in pids) and time.monotonic() < end:
         time.sleep(0.05)
-    assert not any(is_alive(number) for number in processes)
+    assert not any(is_alive(pid) for pid in pids)
     server.start()
     assert ask(server.url, "SELECT 1") == 1
 
@@ -278,7 +278,7 @@ def test_the_password_is_in_no_command_line_no_environment_and_no_log(place: Pat
     watch = threading.Thread(target=watch_processes, args=(seen, is_over))
     watch.start()
     create_postgres(place / "server")
-    server = PostgresServer(place / "server", _FAST, ends_with_us=True)
+    server = PostgresServer(place / "server", _FAST, stops_with_parent=True)
     server.start()
     ask(server.url, "SELECT 1")
     server.stop()
@@ -345,7 +345,7 @@ def test_a_taken_port_is_told_with_the_end_of_the_log(server) -> None:
 
 def test_a_server_that_does_not_answer_in_time_is_killed(server, monkeypatch) -> None:
     server.stop()
-    monkeypatch.setattr(postgres_module, "_START_UP_S", 0.0)
+    monkeypatch.setattr(postgres_module, "_STARTUP_TIMEOUT_S", 0.0)
     with pytest.raises(ClusterError) as refused:
         server.start()
     assert re.fullmatch(
@@ -395,7 +395,7 @@ def test_an_initdb_that_fails_is_quoted_and_its_password_file_deleted(
     programs.mkdir()
     (programs / "initdb").write_text("#!/bin/sh\necho no room >&2\nexit 3\n")
     (programs / "initdb").chmod(0o755)
-    monkeypatch.setattr(postgres_folder, "find_programs", lambda: programs)
+    monkeypatch.setattr(postgres_module, "find_programs", lambda: programs)
     with pytest.raises(ClusterError) as refused:
         create_postgres(place / "server")
     assert str(refused.value) == (
@@ -450,7 +450,7 @@ def test_root_without_the_user_postgres_is_told_why(tmp_path: Path, monkeypatch)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(pwd, "getpwnam", unknown)
     with pytest.raises(ClusterError) as refused:
-        surroundings(tmp_path)
+        popen_options(tmp_path)
     assert str(refused.value) == (
         "PostgreSQL refuses to run as root and there is no user 'postgres' to run it; install "
         "Debian's package 'postgresql', which makes that user, or start as another user."
@@ -459,8 +459,8 @@ def test_root_without_the_user_postgres_is_told_why(tmp_path: Path, monkeypatch)
 
 def test_who_is_not_root_runs_it_himself(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert "user" not in surroundings(tmp_path)
+    assert "user" not in popen_options(tmp_path)
 
 
 def test_a_login_does_not_show_its_password() -> None:
-    assert "sesame" not in repr(Login(user="ann", password="sesame", port=1))
+    assert "sesame" not in repr(PostgresLogin(user="ann", password="sesame", port=1))

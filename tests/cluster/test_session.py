@@ -13,7 +13,7 @@ import pytest
 
 from cluster import session
 from cluster.errors import ClusterError
-from cluster.session import prepare_environment, ray_session, require_answer, require_resources
+from cluster.session import prepare_environment, ray_session, require_reachable, require_resources
 
 _PROBE = """
 import os, sys
@@ -21,7 +21,7 @@ from cluster.session import prepare_environment
 assert "ray" not in sys.modules
 prepare_environment()
 assert "ray" not in sys.modules
-import study.runner, study.executors
+import study.engine.run, study.engine.executors
 assert "ray" not in sys.modules, "imported before the environment is set"
 for name in ("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "RAY_USAGE_STATS_ENABLED", "RAY_AUTH_MODE"):
     print(name, os.environ[name])
@@ -68,12 +68,12 @@ def test_an_address_where_nothing_listens_is_named(address: str) -> None:
 
 
 def test_an_address_without_a_port_is_left_to_ray() -> None:
-    require_answer("auto")
+    require_reachable("auto")
 
 
 @pytest.mark.ray
 def test_an_address_where_something_listens_is_left_to_ray(ray_address: str) -> None:
-    require_answer(ray_address)
+    require_reachable(ray_address)
 
 
 @pytest.mark.ray

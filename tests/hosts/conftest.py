@@ -7,21 +7,21 @@ from collections.abc import Iterator
 import pytest
 
 from cluster.errors import ClusterError
-from cluster.postgres_programs import find_programs
-from tests.hosts.lab import Lab, new_lab
-from tests.hosts.network import obstacle
+from cluster.postgres import find_programs
+from tests.hosts.host import skip_reason
+from tests.hosts.testbed import Testbed, make_testbed
 
 
 @pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
+def testbed() -> Iterator[Testbed]:
     """Give a service on the head with two workers, and print in the end what was measured."""
-    if (reason := obstacle()) is not None:
+    if (reason := skip_reason()) is not None:
         pytest.skip(reason)
     try:
         find_programs()
     except ClusterError as error:
         pytest.skip(str(error))
-    made = new_lab()
+    made = make_testbed()
     try:
         with made.timings.measured("'cluster up' with PostgreSQL, until all of it answers"):
             made.up()

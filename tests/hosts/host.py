@@ -1,8 +1,13 @@
-"""A machine of its own on the test machine: network, processes, name, memory and home."""
+"""A machine of its own on the test machine, and the switch that joins several.
+
+Each has namespaces of its own for network, processes, name and mounts. Nothing of it is in the
+test machine's own network, and all of it is gone with the last process of its namespaces.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,19 +17,91 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.hosts.network import MORTAL, Switch
+SUBNET: Final = "10.77.0"
+_PROGRAMS: Final = ("ip", "nsenter", "setpriv", "unshare")
+# Whatever happens to the test, what it started ends with it.
+KILLED_WITH_PARENT: Final = ("setpriv", "--pdeathsig", "KILL")
+_SWITCH: Final = (
+    "ip link set lo up && ip link add br0 type bridge && ip link set br0 up && echo ready "
+    "&& exec sleep infinity"
+)
+
+
+def skip_reason() -> str | None:
+    """Say why no machines can be made here, or None if they can."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        return "makes network namespaces, which root may on Linux"
+    if missing := [name for name in _PROGRAMS if shutil.which(name) is None]:
+        return f"makes network namespaces with {', '.join(missing)}, which is not installed"
+    probe = "ip link add br0 type bridge && ip link add v0 type veth peer name v1"
+    command = ["unshare", "--net", "--mount", "--uts", "--ipc", "--pid", "--fork", "--mount-proc"]
+    done = subprocess.run([*command, "sh", "-c", probe], capture_output=True, check=False)
+    if done.returncode == 0:
+        return None
+    return f"makes network namespaces, which is refused here: {done.stderr.decode().strip()}"
+
+
+@dataclass(slots=True, kw_only=True)
+class Switch:
+    """Joins machines; mutable, for it numbers its ports."""
+
+    process: subprocess.Popen[bytes]
+    n_ports: int = 0
+
+    @classmethod
+    def start(cls) -> Switch:
+        """Make one without ports."""
+        command = [*KILLED_WITH_PARENT, "unshare", "--net", "sh", "-c", _SWITCH]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        return cls(process=process)
+
+    def attach(self, machine: int, address: str) -> str:
+        """Lead a cable to the machine of a process; gives the port's name."""
+        self.n_ports += 1
+        port = f"port{self.n_ports}"
+        self._ip(f"link add {port} type veth peer name eth0 netns {machine}")
+        self._ip(f"link set {port} master br0 up")
+        for settings in (f"addr add {address}/24 dev eth0", "link set eth0 up", "link set lo up"):
+            _ip_of(machine, settings)
+        return port
+
+    def set_link_down(self, port: str) -> None:
+        """Pull a cable: what is sent vanishes, and nobody is told."""
+        self._ip(f"link set {port} down")
+
+    def set_link_up(self, port: str) -> None:
+        """Plug it in again."""
+        self._ip(f"link set {port} up")
+
+    def remove(self) -> None:
+        """End it; the cables vanish."""
+        self.process.kill()
+        self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+    def _ip(self, settings: str) -> None:
+        _ip_of(self.process.pid, settings)
+
+
+def _ip_of(process: int, settings: str) -> None:
+    command = ["nsenter", f"--target={process}", "--net", "ip", *settings.split()]
+    subprocess.run(command, check=True)
+
 
 # Generous: a test goes on as soon as what it waits for is there.
-PATIENCE_S: Final = 600.0
+TIMEOUT_S: Final = 600.0
 _PROJECT: Final = Path(__file__).resolve().parents[2]
 _NAMESPACES: Final = ("--mount", "--uts", "--ipc", "--net", "--pid")
-_FOREIGN: Final = ("CHALLENGER_", "MLFLOW_", "RAY_", "TUNE_", "PYTEST_", "UV")
+_FOREIGN_PREFIXES: Final = ("CHALLENGER_", "MLFLOW_", "RAY_", "TUNE_", "PYTEST_", "UV")
 # The first process of a machine: buries who is left, as every machine's does.
-_FIRST: Final = "while :; do sleep 86400 & wait; done"
+_INIT: Final = "while :; do sleep 86400 & wait; done"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class HostSpec:
     """What a machine shall be.
 
     Attributes:
@@ -47,31 +124,31 @@ class Plan:
 class Host:
     """A machine. Has mutable state: it is switched on and off."""
 
-    def __init__(self, plan: Plan, switch: Switch) -> None:
+    def __init__(self, spec: HostSpec, switch: Switch) -> None:
         """Prepare its disk; it is off."""
-        self.plan = plan
+        self.spec = spec
         self._switch = switch
         self._machine: subprocess.Popen[bytes] | None = None
-        self._first = 0
+        self._init_pid = 0
         self._port = ""
         self.home.mkdir(parents=True)
-        listed = "".join(f"{address} {name}\n" for name, address in plan.names.items())
-        (plan.disk / "hosts").write_text(f"127.0.0.1 localhost\n{listed}")
+        listed = "".join(f"{address} {name}\n" for name, address in spec.names.items())
+        (spec.disk / "hosts").write_text(f"127.0.0.1 localhost\n{listed}")
 
     @property
     def name(self) -> str:
         """Its host name."""
-        return self.plan.name
+        return self.spec.name
 
     @property
     def address(self) -> str:
         """Its address."""
-        return self.plan.address
+        return self.spec.address
 
     @property
     def home(self) -> Path:
         """Its user's home."""
-        return self.plan.disk / "home"
+        return self.spec.disk / "home"
 
     @property
     def token(self) -> Path:
@@ -87,37 +164,45 @@ class Host:
         """Switch it on, with empty memory, and connect it."""
         assert not self.is_on
         flags = ("--fork", "--kill-child", "--mount-proc", "--propagation", "private")
-        command = [*MORTAL, "unshare", *_NAMESPACES, *flags, "bash", "-c", self._script()]
+        command = [
+            *KILLED_WITH_PARENT,
+            "unshare",
+            *_NAMESPACES,
+            *flags,
+            "bash",
+            "-c",
+            self._script(),
+        ]
         self._machine = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
         assert self._machine.stdout is not None
         assert self._machine.stdout.readline() == b"ready\n"
-        number = self._machine.pid
-        children = Path(f"/proc/{number}/task/{number}/children").read_text(encoding="utf-8")
-        self._first = int(children)
-        self._port = self._switch.attach(self._first, self.address)
+        pid = self._machine.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8")
+        self._init_pid = int(children)
+        self._port = self._switch.attach(self._init_pid, self.address)
 
     def kill(self) -> None:
         """Take its power: everything on it is dead at once, and its memory is lost."""
         assert self._machine is not None
-        if self._first:
+        if self._init_pid:
             # Its namespace ends with it; only then does who started it.
-            os.kill(self._first, signal.SIGKILL)
+            os.kill(self._init_pid, signal.SIGKILL)
         else:
             self._machine.kill()
         self._machine.wait()
         if self._machine.stdout is not None:
             self._machine.stdout.close()
-        self._machine, self._first = None, 0
+        self._machine, self._init_pid = None, 0
 
-    def cut(self) -> None:
+    def disconnect(self) -> None:
         """Pull its cable."""
-        self._switch.pull(self._port)
+        self._switch.set_link_down(self._port)
 
-    def mend(self) -> None:
+    def reconnect(self) -> None:
         """Plug its cable in again."""
-        self._switch.plug(self._port)
+        self._switch.set_link_up(self._port)
 
     def start(self, command: str, **variables: str) -> subprocess.Popen[str]:
         """Start a line of shell in its user's home."""
@@ -140,7 +225,7 @@ class Host:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=PATIENCE_S,
+            timeout=TIMEOUT_S,
             check=False,
         )
         said = f"{self.name}$ {command}\n{done.stdout}{done.stderr}"
@@ -150,7 +235,7 @@ class Host:
     @property
     def root(self) -> Path:
         """Its files, as seen from the test machine."""
-        return Path(f"/proc/{self._first}/root")
+        return Path(f"/proc/{self._init_pid}/root")
 
     def listening(self) -> set[str]:
         """Give what is listened at, as ``address:port``."""
@@ -162,48 +247,48 @@ class Host:
         script = "for p in /proc/[0-9]*; do echo ${p#/proc/} $(tr '\\0' ' ' <$p/cmdline); done"
         lines = self.run(script).stdout.splitlines()
         pairs = (line.partition(" ") for line in lines)
-        return {int(number): title for number, _, title in pairs if title}
+        return {int(pid): title for pid, _, title in pairs if title}
 
     def _inside(self) -> Sequence[str]:
-        return ("nsenter", f"--target={self._first}", *_NAMESPACES, f"--wdns={self.home}")
+        return ("nsenter", f"--target={self._init_pid}", *_NAMESPACES, f"--wdns={self.home}")
 
     def _environment(self) -> Mapping[str, str]:
         """Give what a fresh login has, with this program's commands among the others."""
-        kept = {k: text for k, text in os.environ.items() if not k.startswith(_FOREIGN)}
+        kept = {k: text for k, text in os.environ.items() if not k.startswith(_FOREIGN_PREFIXES)}
         programs = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', os.defpath)}"
         return {**kept, "HOME": str(self.home), "PATH": programs, "COLUMNS": "200"}
 
     def _script(self) -> str:
         """Give the machine its name and its own memory, and go on until it is killed."""
-        memory = self.plan.disk / "tmp"
+        memory = self.spec.disk / "tmp"
         lines = [
             f"hostname {self.name}",
-            f"mount --bind {self.plan.disk / 'hosts'} /etc/hosts",
+            f"mount --bind {self.spec.disk / 'hosts'} /etc/hosts",
             "mount -t tmpfs none /dev/shm",
             f"mkdir -p {memory}",
             f"mount -t tmpfs -o mode=1777 none {memory}",
         ]
-        if not self.plan.sees_share:
-            lines.append(f"mount -t tmpfs none {self.plan.share}")
+        if not self.spec.sees_share:
+            lines.append(f"mount -t tmpfs none {self.spec.share}")
         # Its /tmp is its own, but for what the test itself keeps there.
         for path in self._kept():
             inside = memory / path.relative_to("/tmp")
             lines += [f"mkdir -p {inside}", f"mount --rbind {path} {inside}"]
-        lines += [f"mount --rbind {memory} /tmp", "echo ready", _FIRST]
+        lines += [f"mount --rbind {memory} /tmp", "echo ready", _INIT]
         return " && ".join(lines)
 
     def _kept(self) -> list[Path]:
-        needed = (self.plan.disk.parent, _PROJECT, Path(sys.prefix), Path(sys.base_prefix))
+        needed = (self.spec.disk.parent, _PROJECT, Path(sys.prefix), Path(sys.base_prefix))
         return [path for path in needed if path.is_relative_to("/tmp")]
 
 
-def until(
+def wait_until(
     condition: Callable[[], bool],
     why: Callable[[], str] = lambda: "waited in vain",
     pause_s: float = 0.1,
 ) -> None:
     """Wait for something."""
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + TIMEOUT_S
     while not condition():
         assert time.monotonic() < end, why()
         time.sleep(pause_s)

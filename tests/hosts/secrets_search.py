@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.postgres_folder import read_login
+from cluster.postgres import read_login
 from cluster.service.folder import ServiceFolder
-from cluster.service.passwords import read_passwords
-from tests.hosts.lab import Lab
-from tests.study.survival.test_secrets import marks_of
+from cluster.service.mlflow_component import read_passwords
+from tests.hosts.testbed import Testbed
+from tests.study.fault_tolerance.test_secrets import marks_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,37 +26,37 @@ class Secret:
     home: Path
 
 
-def secrets_of(lab: Lab) -> tuple[Secret, ...]:
+def secrets_of(testbed: Testbed) -> tuple[Secret, ...]:
     """Give the secrets of a service: Ray's token, PostgreSQL's and MLflow's passwords."""
-    folder = ServiceFolder(root=lab.storage.service)
+    folder = ServiceFolder(root=testbed.storage.service)
     passwords = read_passwords(folder)
     login = read_login(folder.postgres)
     return (
-        Secret(text=lab.head.token.read_text().strip(), home=lab.head.token),
+        Secret(text=testbed.head.token.read_text().strip(), home=testbed.head.token),
         Secret(text=login.password, home=folder.postgres / "login.json"),
         Secret(text=passwords.admin, home=folder.passwords),
         Secret(text=passwords.session_key, home=folder.passwords),
     )
 
 
-def assert_no_secret_is_shown(lab: Lab, study: str) -> None:
+def assert_no_secret_is_shown(testbed: Testbed, study: str) -> None:
     """Search all machines while a study runs: each secret is in one private file alone."""
-    on = [host for host in lab.hosts.values() if host.is_on]
+    on = [host for host in testbed.hosts.values() if host.is_on]
     shown = "\n".join(line for host in on for line in host.processes().values())
     # What is searched is there: the driver, and what it says.
     assert "study run study.yaml" in shown
     said = b"exec python -P -m study run study.yaml"
-    logs = files_with(lab.head.root / "tmp", [said], lab.began_s)
+    logs = files_with(testbed.head.root / "tmp", [said], testbed.started_s)
     assert any(path.name == f"job-driver-{study}-1.log" for path in logs)
-    secrets = secrets_of(lab)
+    secrets = secrets_of(testbed)
     for secret in secrets:
         assert secret.text not in shown
         assert secret.home.stat().st_mode & 0o777 == 0o600
         marks = list(marks_of(secret.text))
-        assert set(files_with(lab.storage.root, marks, lab.began_s)) <= {secret.home}
+        assert set(files_with(testbed.storage.root, marks, testbed.started_s)) <= {secret.home}
     marks = [mark for secret in secrets for mark in marks_of(secret.text)]
     for host in on:
-        assert list(files_with(host.root / "tmp", marks, lab.began_s)) == []
+        assert list(files_with(host.root / "tmp", marks, testbed.started_s)) == []
 
 
 def files_with(folder: Path, marks: Sequence[bytes], since_s: float) -> Iterator[Path]:

@@ -50,7 +50,7 @@ def fgsm(
 class Ball:
     """The L∞ ball of a radius around a sample, within bounds."""
 
-    centre: tuple[float, ...]
+    center: tuple[float, ...]
     radius: float
     low: float = -math.inf
     high: float = math.inf
@@ -58,7 +58,7 @@ class Ball:
     def project(self, x: Vector) -> Vector:
         """Give the nearest point of the ball."""
         projected = []
-        for xi, ci in zip(x, self.centre, strict=True):
+        for xi, ci in zip(x, self.center, strict=True):
             in_ball = min(max(xi, ci - self.radius), ci + self.radius)
             projected.append(min(max(in_ball, self.low), self.high))
         return projected

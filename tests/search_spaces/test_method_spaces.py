@@ -23,7 +23,7 @@ def test_every_method_but_plain_training_has_a_space():
         ("cutmix", ("concentration", "probability")),
         ("random_erasing", ("probability", "max_area")),
         ("reldrop", ("probability", "mix", "threshold")),
-        ("saliency_guided", ("masked_share", "weight")),
+        ("saliency_guided", ("masked_fraction", "weight")),
     ],
 )
 def test_what_is_searched_by_default(method, searched):
@@ -58,8 +58,8 @@ def test_reldrop_searches_what_its_control_does_over_the_same_axes():
         ("reldrop", {"threshold": 1.5}, "threshold: the value must lie in [0, 1], got 1.5."),
         (
             "saliency_guided",
-            {"masked_share": 0.0},
-            "masked_share: the value must lie in (0, 1], got 0.",
+            {"masked_fraction": 0.0},
+            "masked_fraction: the value must lie in (0, 1], got 0.",
         ),
         ("saliency_guided", {"weight": -1.0}, "weight: the value must lie in [0, ∞), got -1."),
     ],
@@ -77,7 +77,7 @@ def test_values_at_the_border_of_their_range_are_accepted():
         "cutmix": {"probability": 0.0},
         "random_erasing": {"max_area": 1.0, "probability": 1.0},
         "reldrop": {"mix": 0.0, "threshold": 1.0},
-        "saliency_guided": {"masked_share": 1.0, "weight": 0.0},
+        "saliency_guided": {"masked_fraction": 1.0, "weight": 0.0},
     }
     for method, given in borders.items():
         assert resolve(SPACES[method].rules(LIMITS), given, ()).fixed == given

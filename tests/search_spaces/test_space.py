@@ -45,13 +45,20 @@ def test_nothing_given_searches_the_defaults_within_the_limits_of_the_arm():
 
 
 def test_dimensions_keep_the_order_of_the_rules_whatever_that_of_the_file():
-    space = resolved({"split": {"low": 0.2}, "top_k": {"high": 2}, "a_share": {}})
-    assert list(space.dimensions) == ["top_k", "n_features", "alpha", "beta", "split", "a_share"]
+    space = resolved({"split": {"low": 0.2}, "top_k": {"high": 2}, "a_fraction": {}})
+    assert list(space.dimensions) == [
+        "top_k",
+        "n_features",
+        "alpha",
+        "beta",
+        "split",
+        "a_fraction",
+    ]
 
 
 def test_only_what_is_searched_or_given_is_in_the_space():
-    space = resolved({"a_share": {}, "beta": 1}, searched=("alpha",))
-    assert list(space.dimensions) == ["alpha", "a_share"]
+    space = resolved({"a_fraction": {}, "beta": 1}, searched=("alpha",))
+    assert list(space.dimensions) == ["alpha", "a_fraction"]
     assert space.fixed == {"beta": 1.0}
 
 
@@ -92,7 +99,7 @@ def test_one_value_is_held_and_not_searched(name, entry, value):
         ({"tpo_k": {}}, "tpo_k is not a dimension; did you mean 'top_k'?"),
         (
             {"zzz": 1},
-            "zzz is not a dimension; known: top_k, n_features, alpha, beta, split, a_share, "
+            "zzz is not a dimension; known: top_k, n_features, alpha, beta, split, a_fraction, "
             "attribution.",
         ),
         (

@@ -15,8 +15,8 @@ from search_spaces import (
     Limits,
     resolve,
 )
-from search_spaces.optuna_space import suggest
-from study.spec.arm import dataset_limits
+from search_spaces.optuna_sampler import suggest_params
+from study.config.arm import dataset_limits
 from trainables.attribution import ATTRIBUTIONS
 from trainables.datasets import DATASETS
 from trainables.decoding import decode
@@ -72,7 +72,7 @@ def test_the_default_space_resolves_and_can_be_said_to_optuna(name, limits):
     assert set(space.dimensions) == set(named.searched)
     assert not space.fixed
     trial = optuna.create_study().ask()
-    suggest(trial, space)
+    suggest_params(trial, space)
     assert set(trial.params) == set(named.searched)
 
 
@@ -120,7 +120,7 @@ def test_each_variant_of_reldrop_opens_its_own_dimensions():
     )
     assert next(iter(both.dimensions)) == "variant"
     opened = {
-        variant: {name for name in both.dimensions if both.is_open(name, {"variant": variant})}
+        variant: {name for name in both.dimensions if both.is_active(name, {"variant": variant})}
         for variant in ("pixel", "block")
     }
     assert opened == {

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from study.options import Options
-from study.store.folder import Storage
-from study.stored import read_table
-from study.trial_table import TrialTable
+from study.config.run_options import RunOptions
+from study.records.trial_table import TrialTable
+from study.results.build import load_trial_table
+from study.storage.layout import StorageRoot
 
 # Two minutes on two idle cores.
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]
@@ -38,7 +38,7 @@ class Demo:
         return self.folder / "challenger-studies"
 
     def table(self) -> TrialTable:
-        return read_table("demo", Options(storage=Storage(root=self.storage)))
+        return load_trial_table("demo", RunOptions(storage=StorageRoot(root=self.storage)))
 
     def tracked(self, query: str) -> list[tuple[object, ...]]:
         with closing(sqlite3.connect(self.storage / "mlflow.db", timeout=30)) as database:

@@ -11,7 +11,7 @@ from trainables.config import FromBase, Scratch, TrainingConfig, TrialConfig
 from trainables.datasets import Digits
 from trainables.methods import METHODS
 from trainables.models import Vgg11
-from trainables.optimisers import Adam
+from trainables.optimizers import Adam
 
 
 class ConvNet(nn.Module):
@@ -84,7 +84,7 @@ def trial(method: str = "base", **changes: object) -> TrialConfig:
         "training": TrainingConfig(
             epochs=5,
             batch_size=8,
-            optimiser=Adam(lr=1e-3),
+            optimizer=Adam(lr=1e-3),
             start_from=start_from,
             eval_every=2,
             checkpoint_every_s=0.0,

@@ -8,8 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from trainables.batch import Batch
-from trainables.labels import Labels
+from trainables.batch import Batch, Labels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +30,7 @@ class TensorSamples:
         """Move to a device."""
         return TensorSamples(inputs=self.inputs.to(device), targets=self.targets.to(device))
 
-    def draw(self, indices: Int[Tensor, " chosen"], generator: torch.Generator) -> Batch:
+    def make_batch(self, indices: Int[Tensor, " chosen"], generator: torch.Generator) -> Batch:
         """Make a batch for training; nothing in it is drawn."""
         del generator
         return Batch(inputs=self.inputs[indices], targets=self.targets[indices])
@@ -40,5 +39,5 @@ class TensorSamples:
         """Give the samples as they are: one view."""
         return self.inputs[indices][None]
 
-    def occupied(self, indices: Int[Tensor, " chosen"]) -> None:
+    def valid_mask(self, indices: Int[Tensor, " chosen"]) -> None:
         """Give None: there is no padding."""

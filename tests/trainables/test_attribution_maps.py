@@ -8,8 +8,8 @@ import torch
 from tests.trainables.builders import trial
 from trainables.attribution import epsilon_lrp
 from trainables.attribution_maps import FILE_NAME, one_per_class, save_attribution_maps
-from trainables.datasets.pixel_samples import PixelSamples, Scale
-from trainables.evaluation import predict
+from trainables.datasets.samples import PixelSamples, PixelScale
+from trainables.evaluation import predict_logits
 from trainables.replicas import start_replicas
 
 CPU = torch.device("cpu")
@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 def test_the_first_sample_of_each_class_that_occurs_is_taken_by_class():
     targets = torch.tensor([7, 2, 7, 0, 2, 2])
     pixels = torch.arange(6, dtype=torch.uint8).reshape(6, 1, 1, 1)
-    samples = PixelSamples(pixels=pixels, targets=targets, scale=Scale.unit())
+    samples = PixelSamples(pixels=pixels, targets=targets, scale=PixelScale.unit())
     found = one_per_class(samples)
     assert found.targets.tolist() == [0, 2, 7]
     assert found.pixels.flatten().tolist() == [3, 1, 0]
@@ -38,7 +38,7 @@ def test_the_file_holds_inputs_relevance_of_the_true_class_and_prediction(tmp_pa
     assert np.array_equal(found["inputs"], samples.inputs.numpy())
     expected = epsilon_lrp(replica.state.model, samples.inputs, torch.arange(10))
     assert np.array_equal(found["relevance"], expected.numpy())
-    predicted = predict(replica.state.model, samples).argmax(1)
+    predicted = predict_logits(replica.state.model, samples).argmax(1)
     assert found["predicted"].tolist() == predicted.tolist()
 
 

@@ -17,11 +17,11 @@ from trainables.base_models import base_weights
 from trainables.config import FromBase, TrialConfig
 from trainables.datasets import DataFolders, Splits
 from trainables.errors import ConfigError
-from trainables.loop import run_epoch, start
+from trainables.loop import init_replica, run_epoch
 from trainables.methods import Base, BaseFinetune, Challenger, Mixup
-from trainables.optimisers import OneCycle
+from trainables.optimizers import OneCycle
 from trainables.replicas import start_replicas
-from trainables.watch import unwatched
+from trainables.runtime.stop_monitor import no_step_callback
 
 CPU = torch.device("cpu")
 
@@ -42,8 +42,8 @@ def epochs_run(monkeypatch) -> list[int]:
     """Count the epochs that Base models are trained."""
     run = []
 
-    def counted(config, data, state, check=unwatched) -> None:
-        run_epoch(config, data, state, check)
+    def counted(config, data, state, step_callback=no_step_callback) -> None:
+        run_epoch(config, data, state, step_callback)
         run.append(state.epoch)
 
     monkeypatch.setattr(base_models, "run_epoch", counted)
@@ -56,7 +56,7 @@ def same(one, other) -> bool:
 
 def test_its_weights_are_those_of_an_ordinary_trial_of_as_many_epochs(tmp_path, data):
     config = finetuning().base
-    state = start(config, config.dataset.info, 1, CPU)
+    state = init_replica(config, config.dataset.info, 1, CPU)
     for _ in range(3):
         run_epoch(config, data, state)
     assert same(state.model.state_dict(), base_weights(config, data, 1, tmp_path, CPU))
@@ -119,10 +119,10 @@ def test_a_training_that_was_killed_goes_on_from_its_checkpoint(tmp_path, data, 
     whole = base_weights(config, data, 1, tmp_path / "whole", CPU)
     run = []
 
-    def dies(config, data, state, check=unwatched) -> None:
+    def dies(config, data, state, step_callback=no_step_callback) -> None:
         if len(run) == 2:
             raise KeyboardInterrupt
-        run_epoch(config, data, state, check)
+        run_epoch(config, data, state, step_callback)
         run.append(state.epoch)
 
     monkeypatch.setattr(base_models, "run_epoch", dies)
@@ -131,8 +131,8 @@ def test_a_training_that_was_killed_goes_on_from_its_checkpoint(tmp_path, data, 
     monkeypatch.undo()
     continued = []
 
-    def counted(config, data, state, check=unwatched) -> None:
-        run_epoch(config, data, state, check)
+    def counted(config, data, state, step_callback=no_step_callback) -> None:
+        run_epoch(config, data, state, step_callback)
         continued.append(state.epoch)
 
     monkeypatch.setattr(base_models, "run_epoch", counted)
@@ -171,14 +171,14 @@ def test_others_wait_while_one_trains_it(tmp_path, data, folders):
     waiter.join()
 
 
-def test_replicas_begin_with_the_weights_and_a_fresh_optimiser(folders, tmp_path):
+def test_replicas_begin_with_the_weights_and_a_fresh_optimizer(folders, tmp_path):
     folders = replace(folders, cache=tmp_path)
     config = finetuning("challenger")
     replicas = start_replicas(config, folders, CPU)
     for seed, replica in zip(config.seeds, replicas, strict=True):
         weights = base_weights(config.base, replica.data, seed, tmp_path / "base", CPU)
         assert same(weights, replica.state.model.state_dict())
-        assert (replica.state.epoch, replica.state.optimiser.state_dict()["state"]) == (0, {})
+        assert (replica.state.epoch, replica.state.optimizer.state_dict()["state"]) == (0, {})
     assert not same(*(replica.state.model.state_dict() for replica in replicas))
 
 
@@ -187,12 +187,12 @@ def test_fine_tuning_draws_on_where_the_base_model_stopped(data):
     config = finetuning()
     base = config.base
     longer = replace(base, training=replace(base.training, epochs=4))
-    state = start(longer, longer.dataset.info, 1, CPU)
+    state = init_replica(longer, longer.dataset.info, 1, CPU)
     for _ in range(3):
         run_epoch(longer, data, state)
-    tuned = start(config, config.dataset.info, 1, CPU)
+    tuned = init_replica(config, config.dataset.info, 1, CPU)
     tuned.model.load_state_dict(state.model.state_dict())
-    tuned.optimiser.load_state_dict(copy.deepcopy(state.optimiser.state_dict()))
+    tuned.optimizer.load_state_dict(copy.deepcopy(state.optimizer.state_dict()))
     run_epoch(longer, data, state)
     run_epoch(config, data, tuned)
     assert same(state.model.state_dict(), tuned.model.state_dict())

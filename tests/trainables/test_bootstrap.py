@@ -56,7 +56,7 @@ class Noted:
 @pytest.mark.parametrize("quantiles", [(0.025, 0.975), (0.05, 0.95), (0.25, 0.75)])
 def test_an_accuracy_of_so_many_is_binomial(right, quantiles):
     logits, targets = predictions(right, 200)
-    resampling = Resampling(draws=4000, quantiles=quantiles)
+    resampling = Resampling(n_resamples=4000, quantiles=quantiles)
     found = bootstrap_interval(accuracy, logits, targets, generator(), resampling)
     expected = binom.ppf(quantiles, 200, right / 200)
     # A quantile of 4000 draws is off by one step of 1/200 at most, but for rare luck.
@@ -70,7 +70,7 @@ def test_it_covers_the_truth_as_often_as_it_says():
         right = int(binom.rvs(120, 0.7, random_state=seed))
         logits, targets = predictions(right, 120)
         for quantiles in covered:
-            resampling = Resampling(draws=150, quantiles=quantiles)
+            resampling = Resampling(n_resamples=150, quantiles=quantiles)
             found = bootstrap_interval(accuracy, logits, targets, generator(seed), resampling)
             covered[quantiles] += found.low <= 0.7 <= found.high
     # Three standard deviations of a share of 150.
@@ -82,13 +82,13 @@ def test_it_covers_the_truth_as_often_as_it_says():
 def test_it_is_the_quantiles_of_the_metric_over_draws_as_large_as_the_split(name):
     logits, targets = several(60, 4)
     metric = Noted(METRICS[name].compute)
-    resampling = Resampling(draws=130, quantiles=(0.1, 0.7))
+    resampling = Resampling(n_resamples=130, quantiles=(0.1, 0.7))
     found = bootstrap_interval(metric, logits, targets, generator(), resampling)
     assert len(metric.values) == 130
     assert all(drawn.shape == (60, 4) for drawn in metric.targets)
     low, high = np.quantile(metric.values, [0.1, 0.7])
     assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
-    assert (found.draws, found.classes_dropped) == (130, 0)
+    assert (found.n_resamples, found.classes_dropped) == (130, 0)
     value = float(METRICS[name].compute(logits, targets))
     assert min(metric.values) < value < max(metric.values)
 
@@ -135,7 +135,7 @@ def test_a_class_that_a_draw_lacks_is_left_out_and_counted():
     assert found.classes_dropped == pytest.approx(np.mean(lost))
     # A sample is in no draw of 50 with probability (49/50)^50.
     assert found.classes_dropped == pytest.approx((49 / 50) ** 50, abs=0.05)
-    assert found.draws == 1000
+    assert found.n_resamples == 1000
     assert math.isfinite(found.low)
 
 
@@ -163,9 +163,9 @@ def test_the_benchmarks_rule_takes_draws_that_hold_every_class_of_the_split(mult
     if multi_label:
         targets = torch.nn.functional.one_hot(targets, 5).float()
     metric = Noted(auc)
-    resampling = Resampling(draws=300, require_every_class=True)
+    resampling = Resampling(n_resamples=300, require_every_class=True)
     found = bootstrap_interval(metric, logits, targets, generator(), resampling)
-    assert found.draws == len(metric.values) == 300
+    assert found.n_resamples == len(metric.values) == 300
     assert found.classes_dropped == 0
     for drawn in metric.targets:
         classes = drawn.argmax(1) if multi_label else drawn
@@ -180,13 +180,13 @@ def test_without_that_rule_other_draws_count_too():
 
 def test_where_few_draws_hold_every_class_it_makes_do_with_them():
     # All eight classes are in 8! / 8^8 = 0.24 % of the draws, and 100 are tried for each wanted.
-    resampling = Resampling(draws=100, require_every_class=True)
+    resampling = Resampling(n_resamples=100, require_every_class=True)
     found = bootstrap_interval(accuracy, *distinct(8), generator(), resampling)
-    assert found.draws == pytest.approx(24, abs=15)
+    assert found.n_resamples == pytest.approx(24, abs=15)
 
 
 def test_where_none_does_it_says_so():
-    resampling = Resampling(draws=10, require_every_class=True)
+    resampling = Resampling(n_resamples=10, require_every_class=True)
     with pytest.raises(ConfigError) as caught:
         bootstrap_interval(accuracy, *distinct(20), generator(), resampling)
     assert str(caught.value) == (
@@ -200,7 +200,7 @@ def test_draws_without_a_value_do_not_count():
     metric = Noted(auc)
     found = bootstrap_interval(metric, logits, targets, generator())
     values = [value for value in metric.values if math.isfinite(value)]
-    assert found.draws == len(values) == pytest.approx(1000 * (1 - (5 / 6) ** 6), abs=60)
+    assert found.n_resamples == len(values) == pytest.approx(1000 * (1 - (5 / 6) ** 6), abs=60)
     assert (found.low, found.high) == pytest.approx(np.quantile(values, [0.025, 0.975]))
     # Both classes are missing where one is, and such draws have no value.
     assert found.classes_dropped == 0
@@ -216,14 +216,14 @@ def test_a_metric_without_any_value_is_refused():
 
 
 def test_the_benchmark_takes_the_90_per_cent_of_100_draws_with_every_class():
-    expected = Resampling(draws=100, quantiles=(0.05, 0.95), require_every_class=True)
+    expected = Resampling(n_resamples=100, quantiles=(0.05, 0.95), require_every_class=True)
     assert expected == BENCHMARK
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"draws": 0}, "draws must be at least 1, got 0."),
+        ({"n_resamples": 0}, "n_resamples must be at least 1, got 0."),
         *(
             (
                 {"quantiles": quantiles},

@@ -23,13 +23,13 @@ def payload(epoch: int) -> dict[str, object]:
 
 
 def loaded_epoch(folder: Path) -> int | None:
-    found = checkpoint.load_newest(folder)
+    found = checkpoint.load_latest(folder)
     return None if found is None else found["epoch"]
 
 
 def test_what_was_saved_is_loaded(tmp_path):
     path = checkpoint.save(tmp_path, 3, payload(3))
-    found = checkpoint.load_newest(path.parent)
+    found = checkpoint.load_latest(path.parent)
     assert found["reports"] == [(1, {"val/accuracy": (0.5, 0.25)})]
     assert found["hash"] == "abc"
     assert torch.equal(found["weights"]["w"], torch.full((5,), 3.0))
@@ -42,8 +42,8 @@ def test_a_file_is_named_by_its_epoch_and_checksum(tmp_path):
 
 
 def test_an_empty_or_missing_folder_has_none(tmp_path):
-    assert checkpoint.load_newest(tmp_path) is None
-    assert checkpoint.load_newest(tmp_path / "missing") is None
+    assert checkpoint.load_latest(tmp_path) is None
+    assert checkpoint.load_latest(tmp_path / "missing") is None
 
 
 def test_the_newest_two_are_kept_and_nothing_else(tmp_path):
@@ -110,7 +110,7 @@ def test_code_in_a_checkpoint_never_runs_even_under_a_matching_checksum(tmp_path
     trace = tmp_path / "trace"
     path = checkpoint.save(tmp_path, 1, {"epoch": 1, "trap": Malicious(trace)})
     with pytest.raises(CheckpointError) as caught:
-        checkpoint.load_newest(path.parent)
+        checkpoint.load_latest(path.parent)
     said = str(caught.value)
     assert said.startswith(
         f"{path} holds more than tensors and plain data, which is never loaded: "

@@ -6,11 +6,10 @@ import pytest
 import torch
 
 from tests.trainables.builders import trial
-from trainables.config import TrainingConfig
+from trainables.config import EvaluationConfig, TrainingConfig
 from trainables.errors import ConfigError
-from trainables.evaluation_config import EvaluationConfig
 from trainables.methods import Challenger
-from trainables.optimisers import Adam, Sgd
+from trainables.optimizers import Adam, Sgd
 
 
 @pytest.mark.parametrize(
@@ -45,8 +44,8 @@ from trainables.optimisers import Adam, Sgd
             "occlusion must increase from share to share, got [0.5, 0.5].",
         ),
         (
-            lambda: EvaluationConfig(bootstrap_draws=-1),
-            "bootstrap_draws must be 0 or more, got -1.",
+            lambda: EvaluationConfig(bootstrap_resamples=-1),
+            "bootstrap_resamples must be 0 or more, got -1.",
         ),
         (lambda: trial(seeds=()), "seeds must name at least one replica, got ()."),
         (
@@ -69,7 +68,7 @@ def test_settings_out_of_range_are_refused(build, message):
     assert str(caught.value) == message
 
 
-def test_the_optimisers_get_their_settings():
+def test_the_optimizers_get_their_settings():
     parameters = [torch.nn.Parameter(torch.zeros(2))]
     adam = Adam(lr=0.5, weight_decay=0.25).build(parameters)
     assert isinstance(adam, torch.optim.Adam)
@@ -90,9 +89,9 @@ def test_the_hash_is_of_every_setting():
         replace(config, method=replace(config.method, alpha=0.25)),
         replace(config, model=replace(config.model, dropout=0.0)),
         replace(config, dataset=replace(config.dataset, subset_seed=1)),
-        replace(config, training=replace(config.training, optimiser=Adam(lr=2e-3))),
+        replace(config, training=replace(config.training, optimizer=Adam(lr=2e-3))),
         replace(config, training=replace(config.training, precision="bfloat16")),
-        replace(config, evaluation=EvaluationConfig(bootstrap_draws=1)),
+        replace(config, evaluation=EvaluationConfig(bootstrap_resamples=1)),
     ]
     assert len({config.hash(), *(other.hash() for other in others)}) == 9
 

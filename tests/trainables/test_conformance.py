@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
+from trainables.batch import is_multi_label
 from trainables.config import FromBase, Scratch, TrainingConfig, TrialConfig
 from trainables.datasets import DATASETS, DataFolders, Splits
 from trainables.errors import ConfigError
-from trainables.labels import is_multi_label
-from trainables.loop import ReplicaReport, start, train
+from trainables.loop import ReplicaReport, init_replica, train
 from trainables.methods import METHODS
 from trainables.models import MODELS
 
@@ -77,13 +77,13 @@ def test_splits_are_what_the_dataset_says_it_is(dataset, loaded):
         assert is_multi_label(targets) == info.is_multi_label
         classes = targets.shape[1] if info.is_multi_label else int(targets.max()) + 1
         assert classes == info.n_classes if info.is_multi_label else classes <= info.n_classes
-        batch = samples.draw(torch.arange(3), torch.Generator().manual_seed(0))
+        batch = samples.make_batch(torch.arange(3), torch.Generator().manual_seed(0))
         assert batch.inputs.shape == (3, *info.input_shape)
         assert batch.inputs.dtype == torch.float32
         assert batch.inputs.isfinite().all()
         views = samples.views(torch.arange(3))
         assert views.shape[1:] == (3, *info.input_shape)
-        assert (batch.occupied is None) == (info.domain != "text")
+        assert (batch.valid_mask is None) == (info.domain != "text")
     assert len(splits.train) == SMALL[dataset].get("train_size", 20)
 
 
@@ -97,7 +97,7 @@ def test_one_epoch_ends_with_finite_metrics_or_is_refused_with_the_reason(datase
         assert method in ("cutmix", "random_erasing")
         return
     data = loaded(dataset)
-    reports = list(train(config, data, start(config, config.dataset.info, 1, CPU)))
+    reports = list(train(config, data, init_replica(config, config.dataset.info, 1, CPU)))
     assert [report.epoch for report in reports] == [0, 1]
     last: ReplicaReport = reports[-1]
     assert {"test/accuracy", "test/auc", "test/nll", "filter_cosine/mean"} <= set(last.metrics)

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from trainables.attribution import ATTRIBUTIONS, AttributionConfig, EpsilonLrp, InputXGradient
 from trainables.config import FromBase, Scratch, StartConfig, TrainingConfig, TrialConfig
 from trainables.datasets import DATASETS, DatasetConfig, Digits
-from trainables.datasets.image_settings import ImageSettings
+from trainables.datasets.subset import ImageSettings
 from trainables.decoding import decode, encode
 from trainables.errors import ConfigError
 from trainables.methods import METHODS, Base, Challenger, MethodConfig, Random
 from trainables.models import MODELS, ModelConfig, Vgg11
-from trainables.optimisers import Adam, AdamW, Constant, OneCycle, OptimiserConfig, Sgd
+from trainables.optimizers import Adam, AdamW, Constant, OneCycle, OptimizerConfig, Sgd
 
 POSITIVE = st.floats(1e-9, 1e9)
 AMOUNT = st.floats(0, 1e6)
@@ -40,7 +40,7 @@ ATTRIBUTION = {
     ),
     "input_x_gradient": st.builds(InputXGradient),
 }
-OPTIMISER = {
+OPTIMIZER = {
     "adam": st.builds(Adam, lr=POSITIVE, weight_decay=AMOUNT),
     "adamw": st.builds(AdamW, lr=POSITIVE, weight_decay=AMOUNT),
     "sgd": st.builds(Sgd, lr=POSITIVE, momentum=SHARE, weight_decay=AMOUNT),
@@ -50,7 +50,7 @@ CHALLENGE = {
     "alpha": AMOUNT,
     "beta": AMOUNT,
     "split": SHARE,
-    "a_share": st.floats(0, 1),
+    "a_fraction": st.floats(0, 1),
     "clip": st.none() | st.tuples(st.floats(-5, -1), st.floats(0, 5)),
 }
 METHOD = {
@@ -70,7 +70,7 @@ IMAGES = {
     "test_size": st.none() | COUNT,
     "subset_seed": st.integers(-9, 9),
     "subset": chosen("fixed", "per_replica"),
-    "normalisation": chosen("standardise", "unit"),
+    "normalization": chosen("standardize", "unit"),
 }
 IMAGE_SETS = {
     name: st.one_of(
@@ -90,7 +90,7 @@ MODEL = {
     name: st.builds(
         kind,
         width=st.floats(1 / 64, 2),
-        initialisation=chosen("kaiming", "default"),
+        initialization=chosen("kaiming", "default"),
         batch_norm=st.booleans(),
         dropout=st.floats(0, 0.99),
     )
@@ -104,7 +104,7 @@ TRAINING = st.builds(
     TrainingConfig,
     epochs=COUNT,
     batch_size=COUNT,
-    optimiser=st.one_of(*OPTIMISER.values()),
+    optimizer=st.one_of(*OPTIMIZER.values()),
     schedule=st.builds(Constant) | st.builds(OneCycle, warm_up=SHARE),
     start_from=st.just(Scratch()),
     eval_every=COUNT,
@@ -121,7 +121,7 @@ TRIAL = st.builds(
 )
 UNIONS = [
     (AttributionConfig, ATTRIBUTION, ATTRIBUTIONS),
-    (OptimiserConfig, OPTIMISER, {"adam": Adam, "adamw": AdamW, "sgd": Sgd}),
+    (OptimizerConfig, OPTIMIZER, {"adam": Adam, "adamw": AdamW, "sgd": Sgd}),
     (StartConfig, START, {"scratch": Scratch, "base": FromBase}),
     (MethodConfig, METHOD, METHODS),
     (DatasetConfig, DATASET, DATASETS),
@@ -173,8 +173,8 @@ def test_every_field_and_the_name_are_encoded():
 
 
 def test_a_name_alone_takes_the_defaults():
-    assert decode(TrainingConfig, {"optimiser": "sgd"}).optimiser == Sgd()
-    assert decode(TrainingConfig, {"optimiser": {"name": "sgd"}}).optimiser == Sgd()
+    assert decode(TrainingConfig, {"optimizer": "sgd"}).optimizer == Sgd()
+    assert decode(TrainingConfig, {"optimizer": {"name": "sgd"}}).optimizer == Sgd()
     assert decode(Adam, "adam") == Adam()
 
 
@@ -196,8 +196,8 @@ class Titled:
 
 
 def test_any_annotation_of_a_field_can_be_decoded_by_itself():
-    assert decode(OptimiserConfig, "sgd") == Sgd()
-    assert decode(OptimiserConfig | None, None) is None
+    assert decode(OptimizerConfig, "sgd") == Sgd()
+    assert decode(OptimizerConfig | None, None) is None
     assert decode(int | float, 3) == 3
     assert type(decode(float | int, 3)) is int
     assert type(decode(float | int, 3.0)) is float
@@ -205,8 +205,8 @@ def test_any_annotation_of_a_field_can_be_decoded_by_itself():
     assert decode(Literal["a", "b"], "b") == "b"
     assert decode(dict[str, float], {1: 2}) == {"1": 2.0}
     assert decode(Any, {"x": [1]}) == {"x": [1]}
-    assert message(OptimiserConfig, "adm", "optimiser") == (
-        "optimiser is 'adm', which is not known; did you mean 'adam'?"
+    assert message(OptimizerConfig, "adm", "optimizer") == (
+        "optimizer is 'adm', which is not known; did you mean 'adam'?"
     )
     assert message(tuple[int, ...], [1, "x"], "seeds") == ("seeds[1] must be an integer, got 'x'.")
 
@@ -239,7 +239,7 @@ class Nothing:
             TrainingConfig,
             {"name": "x"},
             "t.name is not a setting; known: batch_size, checkpoint_every_s, epochs, "
-            "eval_every, optimiser, precision, schedule, start_from.",
+            "eval_every, optimizer, precision, schedule, start_from.",
         ),
         (Titled, {"name": "a"}, "t.values is missing; give it a value."),
         (Adam, [1], "t must be a mapping of settings, got [1]."),
@@ -284,33 +284,33 @@ class Nothing:
         ),
         (
             TrainingConfig,
-            {"optimiser": "adamm"},
-            "t.optimiser is 'adamm', which is not known; did you mean 'adam'?",
+            {"optimizer": "adamm"},
+            "t.optimizer is 'adamm', which is not known; did you mean 'adam'?",
         ),
         (
             TrainingConfig,
-            {"optimiser": {"name": "lbfgs"}},
-            "t.optimiser.name is 'lbfgs', which is not known; known: adam, adamw, sgd.",
+            {"optimizer": {"name": "lbfgs"}},
+            "t.optimizer.name is 'lbfgs', which is not known; known: adam, adamw, sgd.",
         ),
         (
             TrainingConfig,
-            {"optimiser": {"lr": 1.0}},
-            "t.optimiser needs a 'name'; known: adam, adamw, sgd.",
+            {"optimizer": {"lr": 1.0}},
+            "t.optimizer needs a 'name'; known: adam, adamw, sgd.",
         ),
         (
             TrainingConfig,
-            {"optimiser": {"name": "adam", "momentum": 0.5}},
-            "t.optimiser.momentum is not a setting; known: lr, weight_decay.",
+            {"optimizer": {"name": "adam", "momentum": 0.5}},
+            "t.optimizer.momentum is not a setting; known: lr, weight_decay.",
         ),
         (
             TrainingConfig,
-            {"optimiser": {"name": "sgd", "momentum": 1}},
-            "t.optimiser.momentum must lie in [0, 1), got 1.0.",
+            {"optimizer": {"name": "sgd", "momentum": 1}},
+            "t.optimizer.momentum must lie in [0, 1), got 1.0.",
         ),
         (
             TrainingConfig,
-            {"optimiser": 3},
-            "t.optimiser must be a mapping of settings, got 3.",
+            {"optimizer": 3},
+            "t.optimizer must be a mapping of settings, got 3.",
         ),
     ],
 )

@@ -9,24 +9,24 @@ import torch
 from tests.trainables.builders import Flat, trial
 from tests.trainables.tensor_samples import TensorSamples
 from trainables.bootstrap import Resampling, bootstrap_interval
+from trainables.config import EvaluationConfig
 from trainables.datasets import RecordSamples, Splits
-from trainables.evaluation import evaluate, predict
-from trainables.evaluation_config import EvaluationConfig
+from trainables.evaluation import evaluate, predict_logits
 from trainables.final_evaluation import evaluate_final, majority_accuracy
-from trainables.loop import start, train
+from trainables.loop import init_replica, train
 from trainables.metrics import METRICS
 from trainables.occlusion import occlusion_metrics
 from trainables.seeding import stream
 
 CPU = torch.device("cpu")
-BOTH = EvaluationConfig(occlusion=(0.25, 0.5), bootstrap_draws=40)
+BOTH = EvaluationConfig(occlusion=(0.25, 0.5), bootstrap_resamples=40)
 NEITHER = EvaluationConfig()
 OCCLUSION_KEYS = {
     "occlusion/none",
     *(f"occlusion/{order}/{s}" for order in ("random", "most_relevant") for s in (0.25, 0.5)),
 }
 BOOTSTRAP_KEYS = {
-    "test_bootstrap/draws",
+    "test_bootstrap/resamples",
     *(f"test_bootstrap/{name}/{end}" for name in ("accuracy", "auc") for end in ("low", "high")),
 }
 
@@ -88,19 +88,19 @@ def test_occlusion_is_measured_beside_the_same_metric_without_it(make, metric):
 def test_intervals_over_test_samples_are_those_of_the_seeds_stream(make):
     model, data = Flat(torch.randn(3, 6)), make()
     found = evaluate_final(BOTH, model, data, 7)
-    logits = predict(model, data.test)
+    logits = predict_logits(model, data.test)
     for name in ("accuracy", "auc"):
         interval = bootstrap_interval(
             METRICS[name].compute,
             logits,
             data.test.targets,
             stream(7, "bootstrap"),
-            Resampling(draws=40, quantiles=(0.025, 0.975)),
+            Resampling(n_resamples=40, quantiles=(0.025, 0.975)),
         )
         assert found[f"test_bootstrap/{name}/low"] == interval.low
         assert found[f"test_bootstrap/{name}/high"] == interval.high
         assert interval.low < interval.high
-    assert found["test_bootstrap/draws"] == 40
+    assert found["test_bootstrap/resamples"] == 40
     assert evaluate_final(BOTH, model, data, 8) != found
 
 
@@ -108,12 +108,12 @@ def test_the_draws_that_are_told_are_the_fewest_that_were_used():
     # Of two samples, one in two draws holds both classes, without which there is no area.
     data = replace(splits(), test=samples([0, 1]))
     found = evaluate_final(BOTH, Flat(torch.randn(3, 6)), data, 1)
-    assert 0 < found["test_bootstrap/draws"] < 40
+    assert 0 < found["test_bootstrap/resamples"] < 40
 
 
 def test_predictions_that_are_not_finite_have_no_interval_so_that_the_metric_is_blamed():
     found = evaluate_final(
-        EvaluationConfig(bootstrap_draws=40), Flat(torch.full((3, 6), math.nan)), splits(), 1
+        EvaluationConfig(bootstrap_resamples=40), Flat(torch.full((3, 6), math.nan)), splits(), 1
     )
     assert math.isnan(found["test/nll"])
     assert not found.keys() & BOOTSTRAP_KEYS
@@ -125,7 +125,7 @@ def test_training_and_all_other_results_are_bit_for_bit_what_they_are_without_fu
     reports, weights = [], []
     for evaluation in (NEITHER, BOTH):
         config = trial("challenger", is_final=True, evaluation=evaluation)
-        state = start(config, config.dataset.info, 1, CPU)
+        state = init_replica(config, config.dataset.info, 1, CPU)
         torch.manual_seed(5)
         reports.append(list(train(config, digits, state)))
         weights.append(state.model.state_dict())
@@ -143,7 +143,7 @@ def test_training_and_all_other_results_are_bit_for_bit_what_they_are_without_fu
 
 def test_a_search_undergoes_no_further_test(digits):
     config = trial(evaluation=BOTH)
-    state = start(config, config.dataset.info, 1, CPU)
+    state = init_replica(config, config.dataset.info, 1, CPU)
     for report in train(config, digits, state):
         kinds = {key.split("/")[0] for key in report.metrics}
         assert not kinds & {"test", "test_bootstrap", "occlusion"}

@@ -18,7 +18,7 @@ from torchmetrics.functional.classification import (
 )
 
 from tests.oracles.metrics import one_label_calibration_error
-from trainables.evaluation import score
+from trainables.evaluation import compute_metrics
 from trainables.metrics import (
     METRICS,
     accuracy,
@@ -190,7 +190,7 @@ def test_every_metric_is_one_number_in_double_precision():
 def test_an_evaluation_reports_all_of_them_and_how_many_classes_had_an_area():
     logits, targets = sample(8, 5, 30)
     targets[:, 2] = 0
-    found = score(logits, targets, "test")
+    found = compute_metrics(logits, targets, "test")
     assert set(found) == {f"test/{name}" for name in (*METRICS, "auc_classes")}
     assert found["test/auc_classes"] == 4
     assert found["test/auc"] == float(auc(logits, targets))

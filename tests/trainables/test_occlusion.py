@@ -9,9 +9,9 @@ from tests.trainables.tensor_samples import TensorSamples
 from trainables import occlusion
 from trainables.attribution import epsilon_lrp
 from trainables.datasets import RecordSamples, Samples, TokenSamples
-from trainables.evaluation import predict
+from trainables.evaluation import predict_logits
 from trainables.metrics import accuracy, auc
-from trainables.occlusion import hidden, occlusion_metrics, places
+from trainables.occlusion import descending_ranks, occlusion_mask, occlusion_metrics
 
 SHARES = (0.25, 0.5, 1.0)
 
@@ -59,7 +59,7 @@ def test_the_most_relevant_are_hidden_first_by_a_closed_form():
     found = occlusion_metrics(model, data, SHARES, generator())
     # Logits (10, 7), (4, 7), (13.5, 3.5); without the 4, the last 1 and the 8, which say most
     # for the true class, (6, 7), (3, 0), (5.5, 3.5); without the 3 too, (2.5, 3.5).
-    assert accuracy(predict(model, data), data.targets) == 1
+    assert accuracy(predict_logits(model, data), data.targets) == 1
     assert found["occlusion/most_relevant/0.25"] == pytest.approx(1 / 3)
     assert found["occlusion/most_relevant/0.5"] == 0
     # Nothing is left but equal logits, which count for the first class.
@@ -197,7 +197,7 @@ def test_the_generator_decides_the_random_order_alone():
 def test_relevances_do_not_depend_on_how_the_samples_are_batched(kind, monkeypatch):
     model, data = model_and_samples(kind)
     whole = occlusion_metrics(model, data, SHARES, generator())
-    monkeypatch.setattr(occlusion, "_VIEWS_AT_ONCE", 9)
+    monkeypatch.setattr(occlusion, "_VIEWS_PER_PASS", 9)
     seen = Seen(model)
     parts = occlusion_metrics(model, data, SHARES, generator())
     assert max(map(len, seen.inputs)) == 9
@@ -231,11 +231,11 @@ def test_without_shares_nothing_is_computed():
 
 def test_equal_scores_go_in_the_order_of_the_input_and_padding_last():
     scores = torch.tensor([[0.0, 2.0, 0.0, -1.0], [5.0, 1.0, 9.0, 1.0]])
-    assert places(scores, None).tolist() == [[1, 0, 2, 3], [1, 2, 0, 3]]
-    assert torch.equal(places(torch.zeros(1, 5000), None), torch.arange(5000)[None])
-    occupied = torch.tensor([[False, True, True, True], [True, True, False, True]])
-    assert places(scores, occupied).tolist() == [[3, 0, 1, 2], [0, 1, 3, 2]]
-    assert hidden(places(scores, occupied), occupied, 0.34).tolist() == [
+    assert descending_ranks(scores, None).tolist() == [[1, 0, 2, 3], [1, 2, 0, 3]]
+    assert torch.equal(descending_ranks(torch.zeros(1, 5000), None), torch.arange(5000)[None])
+    valid_mask = torch.tensor([[False, True, True, True], [True, True, False, True]])
+    assert descending_ranks(scores, valid_mask).tolist() == [[3, 0, 1, 2], [0, 1, 3, 2]]
+    assert occlusion_mask(descending_ranks(scores, valid_mask), valid_mask, 0.34).tolist() == [
         [False, True, False, False],
         [True, False, False, False],
     ]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.report import Report, mean, standard_deviation
+from trainables.report import Report, mean, std
 
 VALUES = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=10).map(tuple)
 
@@ -17,17 +17,17 @@ def test_the_mean_does_not_lose_small_values_beside_large_ones():
 
 
 def test_the_standard_deviation_divides_by_n_minus_1():
-    assert standard_deviation((1.0, 2.0, 3.0, 4.0)) == pytest.approx((5 / 3) ** 0.5)
+    assert std((1.0, 2.0, 3.0, 4.0)) == pytest.approx((5 / 3) ** 0.5)
 
 
 def test_a_single_replica_has_no_spread():
-    assert standard_deviation((3.0,)) == 0.0
+    assert std((3.0,)) == 0.0
 
 
 @given(VALUES)
 def test_they_agree_with_the_standard_library(values):
     assert mean(values) == pytest.approx(statistics.fmean(values), abs=1e-9)
-    assert standard_deviation(values) == pytest.approx(statistics.stdev(values), abs=1e-9)
+    assert std(values) == pytest.approx(statistics.stdev(values), abs=1e-9)
 
 
 def test_a_report_is_frozen():

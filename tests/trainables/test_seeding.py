@@ -67,7 +67,7 @@ def test_only_equal_purposes_share_a_seed(one, other, seed):
     assert (derive_seed(seed, *one) == derive_seed(seed, *other)) == (one == other)
 
 
-def test_streams_of_neighbouring_seeds_are_uncorrelated():
+def test_streams_of_neighboring_seeds_are_uncorrelated():
     draws = torch.stack([torch.rand(4000, generator=stream(s, "challenge", 1)) for s in range(8)])
     correlation = torch.corrcoef(draws) - torch.eye(8)
     # Each of 28 correlations has a standard deviation of 1/√4000 = 0.016; five of them.

@@ -18,22 +18,22 @@ from trainables.loop import run_epoch
 from trainables.methods import METHODS
 from trainables.models import Vgg11
 from trainables.replicas import Replica
-from trainables.trial import TrialPlace, run_trial
-from trainables.watch import unwatched
+from trainables.runtime.stop_monitor import no_step_callback
+from trainables.trial import TrialContext, run_trial
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def place(tmp_path, folders) -> TrialPlace:
-    return placed(TrialPlace(folder=tmp_path, data=folders, device=CPU), "trial")
+def context(tmp_path, folders) -> TrialContext:
+    return context_below(TrialContext(folder=tmp_path, data=folders, device=CPU), "trial")
 
 
-def placed(place: TrialPlace, name: str) -> TrialPlace:
+def context_below(context: TrialContext, name: str) -> TrialContext:
     """Give a place with an empty folder below another's."""
-    folder = place.folder / name
+    folder = context.folder / name
     folder.mkdir()
-    return replace(place, folder=folder)
+    return replace(context, folder=folder)
 
 
 @pytest.fixture
@@ -52,13 +52,13 @@ def seen(monkeypatch):
 
     found, original = Seen(), trial_module.start_replicas
 
-    def recorded(config, data, device, check) -> tuple[Replica, ...]:
-        found.replicas = original(config, data, device, check)
+    def recorded(config, data, device, step_callback) -> tuple[Replica, ...]:
+        found.replicas = original(config, data, device, step_callback)
         return found.replicas
 
-    def counted(config, data, state, check=unwatched) -> None:
+    def counted(config, data, state, step_callback=no_step_callback) -> None:
         found.epochs += 1
-        run_epoch(config, data, state, check)
+        run_epoch(config, data, state, step_callback)
 
     monkeypatch.setattr(trial_module, "start_replicas", recorded)
     monkeypatch.setattr("trainables.loop.run_epoch", counted)
@@ -94,10 +94,10 @@ def same_weights(first, second) -> bool:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_trial_that_continues_after_any_epoch_equals_an_uninterrupted_one(
-    name, place, seen, kept, monkeypatch
+    name, context, seen, kept, monkeypatch
 ):
     config = trial(name)
-    expected = list(run_trial(config, place))
+    expected = list(run_trial(config, context))
     weights = seen.weights()
     assert [report.epoch for report in expected] == [0, 2, 4, 5]
     checkpoints = sorted(kept.iterdir())
@@ -107,18 +107,18 @@ def test_a_trial_that_continues_after_any_epoch_equals_an_uninterrupted_one(
     monkeypatch.setattr(checkpoint, "write", lambda *_: None)
     for folder in checkpoints:
         seen.epochs = 0
-        found = list(run_trial(config, replace(place, folder=folder)))
+        found = list(run_trial(config, replace(context, folder=folder)))
         assert found == expected
         assert same_weights(seen.weights(), weights)
         # Two replicas; so the epochs before the checkpoint were not trained again.
         assert seen.epochs == 2 * (5 - int(folder.name))
 
 
-def test_a_trial_that_is_stopped_at_each_report_equals_an_uninterrupted_one(place, seen):
+def test_a_trial_that_is_stopped_at_each_report_equals_an_uninterrupted_one(context, seen):
     config = trial("challenger")
-    expected = list(run_trial(config, place))
+    expected = list(run_trial(config, context))
     weights = seen.weights()
-    again = placed(place, "again")
+    again = context_below(context, "again")
     for count in (1, 2, 3):
         reports = run_trial(config, again)
         assert [next(reports) for _ in range(count)] == expected[:count]
@@ -127,71 +127,73 @@ def test_a_trial_that_is_stopped_at_each_report_equals_an_uninterrupted_one(plac
     assert same_weights(seen.weights(), weights)
 
 
-def test_a_damaged_checkpoint_costs_an_epoch_and_changes_nothing(place, seen):
+def test_a_damaged_checkpoint_costs_an_epoch_and_changes_nothing(context, seen):
     config = trial("random")
-    expected = list(run_trial(config, place))
+    expected = list(run_trial(config, context))
     weights = seen.weights()
-    newest = max(place.folder.glob("epoch-*.pt"))
+    newest = max(context.folder.glob("epoch-*.pt"))
     newest.write_bytes(newest.read_bytes()[:-100])
     seen.epochs = 0
-    assert list(run_trial(config, place)) == expected
+    assert list(run_trial(config, context)) == expected
     assert seen.epochs == 2 * 2  # epochs 4 and 5 of two replicas
     assert same_weights(seen.weights(), weights)
 
 
-def test_checkpoints_are_as_rare_as_asked(place):
+def test_checkpoints_are_as_rare_as_asked(context):
     config = trial()
     config = replace(config, training=replace(config.training, checkpoint_every_s=1e6))
-    list(run_trial(config, place))
-    assert not list(place.folder.glob("epoch-*.pt"))
+    list(run_trial(config, context))
+    assert not list(context.folder.glob("epoch-*.pt"))
 
 
-def test_a_checkpoint_of_another_configuration_is_refused(place):
+def test_a_checkpoint_of_another_configuration_is_refused(context):
     config, other = trial("base"), trial("random")
-    list(run_trial(config, place))
+    list(run_trial(config, context))
     with pytest.raises(CheckpointError) as caught:
-        next(run_trial(other, place))
+        next(run_trial(other, context))
     assert str(caught.value) == (
-        f"{place.folder} holds a checkpoint of configuration {config.hash()}, but this trial's "
+        f"{context.folder} holds a checkpoint of configuration {config.hash()}, but this trial's "
         f"is {other.hash()}; it belongs to another study or version: move it away."
     )
 
 
 @pytest.mark.parametrize(
-    ("joining", "dropout", "cohorts"),
-    [("auto", 0.0, 0), ("never", 0.0, 0), ("always", 0.0, 1), ("always", 0.3, 0)],
+    ("replica_mode", "dropout", "groups"),
+    [("auto", 0.0, 0), ("loop", 0.0, 0), ("vmap", 0.0, 1), ("vmap", 0.3, 0)],
 )
-def test_replicas_are_joined_when_the_study_says_so(joining, dropout, cohorts, place, monkeypatch):
-    joined, original = [], replicas_module.together
+def test_replicas_are_joined_when_the_study_says_so(
+    replica_mode, dropout, groups, context, monkeypatch
+):
+    joined, original = [], replicas_module.stacked_group
     monkeypatch.setattr(
-        replicas_module, "together", lambda *given: joined.append(1) or original(*given)
+        replicas_module, "stacked_group", lambda *given: joined.append(1) or original(*given)
     )
     config = trial("challenger", model=Vgg11(width=1 / 32, dropout=dropout))
-    reports = list(run_trial(config, replace(place, joining=joining)))
+    reports = list(run_trial(config, replace(context, replica_mode=replica_mode)))
     assert [report.epoch for report in reports] == [0, 2, 4, 5]
-    assert len(joined) == cohorts
+    assert len(joined) == groups
 
 
-def test_a_joined_trial_goes_on_bit_for_bit(place):
+def test_a_joined_trial_goes_on_bit_for_bit(context):
     config = trial("challenger", model=Vgg11(width=1 / 32))
-    joined = replace(place, joining="always")
-    expected = list(run_trial(config, placed(joined, "whole")))
+    joined = replace(context, replica_mode="vmap")
+    expected = list(run_trial(config, context_below(joined, "whole")))
     cut_off = run_trial(config, joined)
     for _ in range(3):
         next(cut_off)
     cut_off.close()
-    assert checkpoint.newest_epoch(place.folder) == 4
+    assert checkpoint.latest_epoch(context.folder) == 4
     found = list(run_trial(config, joined))
     assert [r.metrics for r in found] == [r.metrics for r in expected]
 
 
-def test_a_trial_that_does_not_fit_on_its_gpu_fails_with_its_parameters(place, monkeypatch):
+def test_a_trial_that_does_not_fit_on_its_gpu_fails_with_its_parameters(context, monkeypatch):
     def too_large(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nSee the docs.")
 
     monkeypatch.setattr("trainables.replicas.start", too_large)
     with pytest.raises(DeviceMemoryError) as caught:
-        list(run_trial(trial(), replace(place, gpu_share=0.25)))
+        list(run_trial(trial(), replace(context, gpu_share=0.25)))
     assert str(caught.value) == (
         "a trial must fit into its share of a GPU, resources.gpus = 0.25, but CUDA out of memory. "
         "Tried to allocate 2 GiB. Parameters: {'name': 'base'}; give it a larger share, or take "
@@ -199,7 +201,7 @@ def test_a_trial_that_does_not_fit_on_its_gpu_fails_with_its_parameters(place, m
     )
 
 
-def test_a_loss_that_is_not_finite_is_never_saved(place, monkeypatch):
+def test_a_loss_that_is_not_finite_is_never_saved(context, monkeypatch):
     config = trial()
     config = replace(config, training=replace(config.training, eval_every=5))
     original, steps = torch.nn.functional.cross_entropy, []
@@ -212,14 +214,14 @@ def test_a_loss_that_is_not_finite_is_never_saved(place, monkeypatch):
     monkeypatch.setattr(torch.nn.functional, "cross_entropy", poisoned)
     # Step 14 of the process is the second step of the third epoch of the first replica.
     with pytest.raises(NonFiniteError, match=r"step 8 \(epoch 3\) of the replica with seed 1;"):
-        list(run_trial(config, place))
-    assert checkpoint.load_newest(place.folder)["replicas"][0]["epoch"] == 2
+        list(run_trial(config, context))
+    assert checkpoint.load_latest(context.folder)["replicas"][0]["epoch"] == 2
 
 
-def test_only_a_final_trial_keeps_attribution_maps(place):
-    list(run_trial(trial(), place))
-    assert not (place.folder / FILE_NAME).exists()
-    final = placed(place, "final")
+def test_only_a_final_trial_keeps_attribution_maps(context):
+    list(run_trial(trial(), context))
+    assert not (context.folder / FILE_NAME).exists()
+    final = context_below(context, "final")
     reports = list(run_trial(trial(is_final=True), final))
     assert (final.folder / FILE_NAME).exists()
     assert "test/accuracy" in reports[-1].metrics

@@ -5,17 +5,25 @@ One file per attribution and one name in ``AttributionConfig``; the rest follows
 
 from typing import TypeAlias, get_args
 
-from trainables.attribution.captum_lrp import CaptumLrp, captum_lrp
-from trainables.attribution.deconvolution import Deconvolution, deconvolution
-from trainables.attribution.deep_lift import DeepLift, deep_lift
+from trainables.attribution.captum import (
+    CaptumLrp,
+    Deconvolution,
+    DeepLift,
+    GradientShap,
+    GuidedBackprop,
+    IntegratedGradients,
+    NoiseSettings,
+    SmoothGrad,
+    captum_lrp,
+    deconvolution,
+    deep_lift,
+    gradient_shap,
+    guided_backprop,
+    integrated_gradients,
+    smooth_grad,
+)
 from trainables.attribution.epsilon_lrp import EpsilonLrp, epsilon_lrp
-from trainables.attribution.gradient_shap import GradientShap, gradient_shap
-from trainables.attribution.guided_backprop import GuidedBackprop, guided_backprop
-from trainables.attribution.input_x_gradient import InputXGradient, input_x_gradient
-from trainables.attribution.integrated_gradients import IntegratedGradients, integrated_gradients
-from trainables.attribution.noise import Noise
-from trainables.attribution.saliency import Saliency, saliency
-from trainables.attribution.smooth_grad import SmoothGrad, smooth_grad
+from trainables.attribution.gradients import InputXGradient, Saliency, input_x_gradient, saliency
 
 AttributionConfig: TypeAlias = (
     CaptumLrp
@@ -43,7 +51,7 @@ __all__ = [
     "GuidedBackprop",
     "InputXGradient",
     "IntegratedGradients",
-    "Noise",
+    "NoiseSettings",
     "Saliency",
     "SmoothGrad",
     "captum_lrp",

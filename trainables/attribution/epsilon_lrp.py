@@ -12,8 +12,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from trainables.attribution.damping import Damped, DampedRelu, EpsilonMode, Margin, margin_of
-from trainables.attribution.target import Target, evaluation_mode, input_gradient
+from trainables.attribution.epsilon_rule import (
+    EpsilonMode,
+    EpsilonRule,
+    EpsilonRuleReLU,
+    Stabilizer,
+    stabilizer_for,
+)
+from trainables.attribution.gradients import Target, eval_mode, input_gradient
 from trainables.checks import require
 from trainables.errors import ConfigError
 
@@ -34,7 +40,7 @@ def epsilon_lrp(
     Ordinary back-propagation in which the gradient at the output z of every linear layer is
     scaled by |z| / (|z| + ε); the relevance is then input × modified gradient. Equal to
     layer-wise propagation with a sign-matched ε for networks of linear layers, ReLU, max and
-    average pooling and batch normalisation, and to input × gradient at ε = 0. A feature whose
+    average pooling and batch normalization, and to input × gradient at ε = 0. A feature whose
     value is 0 always has relevance 0. A batch norm that directly follows a linear layer inside
     an ``nn.Sequential`` is taken together with it, as if the two were one layer. Any other batch
     norm, such as one between pooling and a linear layer, is a linear layer of its own: its z is
@@ -45,10 +51,10 @@ def epsilon_lrp(
 
     Args:
         model: Classifier that maps ``inputs`` to logits ``(batch, n_classes)``.
-        inputs: Samples to explain, normalised as in training.
+        inputs: Samples to explain, normalized as in training.
         target: Class index to explain for each sample, in ``[0, n_classes)``, or a function
             that chooses it from the logits of the same forward pass.
-        epsilon: Stabiliser ε ≥ 0: in units of the pre-activations if ``absolute``, as a share
+        epsilon: Stabilizer ε ≥ 0: in units of the pre-activations if ``absolute``, as a share
             of their root mean square over the sample if ``relative``.
         epsilon_mode: Meaning of ``epsilon``.
 
@@ -64,7 +70,7 @@ def epsilon_lrp(
     """
     if epsilon < 0:
         raise ConfigError(f"epsilon must be 0 or more, got {epsilon!r}.")
-    with evaluation_mode(model), _damped_gradients(model, epsilon, epsilon_mode):
+    with eval_mode(model), _epsilon_rule_hooks(model, epsilon, epsilon_mode):
         gradient = input_gradient(model, inputs, target)
     return inputs.detach() * gradient
 
@@ -94,11 +100,11 @@ class EpsilonLrp:
 
 
 @contextmanager
-def _damped_gradients(model: nn.Module, epsilon: float, mode: EpsilonMode) -> Iterator[None]:
+def _epsilon_rule_hooks(model: nn.Module, epsilon: float, mode: EpsilonMode) -> Iterator[None]:
     if epsilon == 0:
         yield
         return
-    hooks = _hang_hooks(model, epsilon, mode)
+    hooks = _register_hooks(model, epsilon, mode)
     try:
         yield
     finally:
@@ -106,33 +112,33 @@ def _damped_gradients(model: nn.Module, epsilon: float, mode: EpsilonMode) -> It
             hook.remove()
 
 
-def _hang_hooks(model: nn.Module, epsilon: float, mode: EpsilonMode) -> list[RemovableHandle]:
+def _register_hooks(model: nn.Module, epsilon: float, mode: EpsilonMode) -> list[RemovableHandle]:
     # What a layer gave last: its output, the same once damped, and the margin.
-    latest: list[tuple[Tensor, Tensor, Margin]] = []
+    latest: list[tuple[Tensor, Tensor, Stabilizer]] = []
     is_copied = any(getattr(module, "inplace", False) for module in model.modules())
 
-    def damp(_layer: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        margin = margin_of(output, epsilon, mode)
-        damped: Tensor = Damped.apply(output, margin, is_copied)
-        latest[:] = [(output, damped, margin)]
-        return damped
+    def apply_rule(_layer: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        stabilizer = stabilizer_for(output, epsilon, mode)
+        output_with_rule: Tensor = EpsilonRule.apply(output, stabilizer, is_copied)
+        latest[:] = [(output, output_with_rule, stabilizer)]
+        return output_with_rule
 
-    def join(_relu: nn.Module, inputs: tuple[Tensor, ...], active: Tensor) -> Tensor | None:
+    def fuse(_relu: nn.Module, inputs: tuple[Tensor, ...], active: Tensor) -> Tensor | None:
         # Only what comes straight from a damped layer, whatever the order of the modules says.
         if is_copied or not latest or inputs[0] is not latest[0][1]:
             return None
-        output, _, margin = latest.pop()
-        joined: Tensor = DampedRelu.apply(output, active.detach(), margin)
-        return joined
+        output, _, stabilizer = latest.pop()
+        fused: Tensor = EpsilonRuleReLU.apply(output, active.detach(), stabilizer)
+        return fused
 
     relus = [module for module in model.modules() if type(module) is nn.ReLU]
     return [
-        *(layer.register_forward_hook(damp) for layer in _stabilised_layers(model)),
-        *(relu.register_forward_hook(join) for relu in relus),
+        *(layer.register_forward_hook(apply_rule) for layer in _epsilon_rule_layers(model)),
+        *(relu.register_forward_hook(fuse) for relu in relus),
     ]
 
 
-def _stabilised_layers(model: nn.Module) -> Iterator[nn.Module]:
+def _epsilon_rule_layers(model: nn.Module) -> Iterator[nn.Module]:
     merged = set(_layers_before_norm(model))
     for layer in model.modules():
         if isinstance(layer, _LINEAR + _NORM) and layer not in merged:

@@ -11,13 +11,10 @@ from trainables.datasets.cifar10 import Cifar10
 from trainables.datasets.digits import Digits
 from trainables.datasets.mnist import Mnist
 from trainables.datasets.newsgroups20 import Newsgroups20
-from trainables.datasets.pixel_samples import PixelSamples
 from trainables.datasets.ptbxl import PtbXl
-from trainables.datasets.record_samples import RecordSamples
 from trainables.datasets.reuters import Reuters
-from trainables.datasets.samples import Samples
+from trainables.datasets.samples import PixelSamples, RecordSamples, Samples, TokenSamples
 from trainables.datasets.splits import DataFolders, DatasetInfo, Splits
-from trainables.datasets.token_samples import TokenSamples
 
 DatasetConfig: TypeAlias = Cifar10 | Digits | Mnist | Newsgroups20 | PtbXl | Reuters
 

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from trainables.checks import require
 from trainables.datasets.data_files import dataset_folder
-from trainables.datasets.image_settings import ImageSettings
-from trainables.datasets.pixel_samples import PixelSamples, Scale
+from trainables.datasets.samples import PixelSamples, PixelScale
 from trainables.datasets.splits import DataFolders, DatasetInfo, Splits
+from trainables.datasets.subset import ImageSettings
 
 if TYPE_CHECKING:
-    from trainables.datasets.cifar10_files import Images
+    from trainables.datasets.cifar10_files import ImageArrays
 
 # Mean and standard deviation of each channel over all pixels of the 50,000 training images, of
 # pixels in [0, 1].
@@ -27,7 +27,7 @@ _BATCHES = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cifar10(ImageSettings):
-    """32 × 32 colour images of ten classes, or a subset of any size.
+    """32 × 32 color images of ten classes, or a subset of any size.
 
     Training and validation samples come from the training batches, test samples from the test
     batch. Below ``cifar10/`` the data root holds one of: ``cifar-10-batches-py/`` as torchvision
@@ -61,7 +61,7 @@ class Cifar10(ImageSettings):
     def info(self) -> DatasetInfo:
         """What is known before reading.
 
-        The background is 0: the mean colour if standardised, else black. No single number is
+        The background is 0: the mean color if standardized, else black. No single number is
         black in all three channels, and no model pads images of this size.
         """
         return DatasetInfo(n_classes=10, input_shape=(3, 32, 32), domain="image", background=0.0)
@@ -94,9 +94,9 @@ class Cifar10(ImageSettings):
             test=self._samples(test, chosen.test),
         )
 
-    def _samples(self, images: Images, indices: Int[Tensor, " chosen"]) -> PixelSamples:
-        is_standard = self.normalisation == "standardise"
-        scale = Scale.standard(_MEAN, _STD) if is_standard else Scale.unit()
+    def _samples(self, images: ImageArrays, indices: Int[Tensor, " chosen"]) -> PixelSamples:
+        is_standard = self.normalization == "standardize"
+        scale = PixelScale.standard(_MEAN, _STD) if is_standard else PixelScale.unit()
         return PixelSamples(
             pixels=images.pixels[indices], targets=images.targets[indices], scale=scale
         )

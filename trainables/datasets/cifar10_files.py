@@ -36,7 +36,7 @@ _MD5: Mapping[str, str] = dict((*CIFAR10.train_list, *CIFAR10.test_list))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Images:
+class ImageArrays:
     """Images as bytes, and their classes."""
 
     pixels: UInt8[Tensor, "sample channel height width"]
@@ -80,7 +80,7 @@ def unpacked(home: Path, train_batches: int, cache: Path) -> Path:
 
 
 @functools.lru_cache(maxsize=2)
-def read_images(folder: Path, files: tuple[str, ...]) -> Images:
+def read_images(folder: Path, files: tuple[str, ...]) -> ImageArrays:
     """Read some batches, one after the other.
 
     Raises:
@@ -89,7 +89,7 @@ def read_images(folder: Path, files: tuple[str, ...]) -> Images:
     batches = [_batch(folder / file) for file in files]
     pixels = np.concatenate([pixels for pixels, _ in batches]).reshape(-1, 3, 32, 32)
     labels = [label for _, labels in batches for label in labels]
-    return Images(pixels=torch.from_numpy(pixels), targets=torch.tensor(labels))
+    return ImageArrays(pixels=torch.from_numpy(pixels), targets=torch.tensor(labels))
 
 
 def _needed(train_batches: int) -> tuple[str, ...]:

@@ -1,9 +1,18 @@
-"""Files of the data root: where they are, and whether they are what was published."""
+"""Files of a dataset: location in the data root, checksums, archives and cached arrays."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
+import json
+import os
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+
+import numpy as np
 
 from trainables.datasets.splits import DataFolders
 from trainables.errors import DataError
@@ -41,3 +50,48 @@ def check_file(path: Path, md5: str) -> None:
             f"{path} is damaged: its md5 should be {md5}, but is {found} "
             f"({path.stat().st_size} bytes); replace it by a fresh copy."
         )
+
+
+def archived_files(archive: Path) -> Iterator[tuple[str, bytes]]:
+    """Give path and content of all files in a ``.tar.gz`` archive, in its order.
+
+    All of it is decompressed first, into memory, so that its own checksum is compared.
+
+    Raises:
+        DataError: If the archive is truncated or altered.
+    """
+    try:
+        content = io.BytesIO(gzip.decompress(archive.read_bytes()))
+        with tarfile.open(fileobj=content, mode="r:") as tar:
+            for member in tar:
+                stream = tar.extractfile(member)
+                if stream is not None:
+                    yield member.name, stream.read()
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{archive} is damaged ({error}); replace it by a fresh copy.") from error
+
+
+def cache_path(folder: Path, identity: object) -> Path:
+    """Name the file of some arrays after everything that they depend on.
+
+    Args:
+        folder: Folder of the cache; made when arrays are kept.
+        identity: Plain data, equal if and only if the arrays would be.
+    """
+    text = json.dumps(identity, sort_keys=True)
+    return folder / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.npz"
+
+
+def ensure_cached(path: Path, make: Callable[[], Mapping[str, np.ndarray]]) -> None:
+    """Make arrays and keep them for ``np.load``, unless they are kept already.
+
+    The file is renamed into place, so that another process finds all of it or none.
+    """
+    if path.exists():
+        return
+    arrays = make()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with partial.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+    partial.replace(path)

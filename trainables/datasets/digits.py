@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 
 from trainables.checks import require
-from trainables.datasets.handwriting import handwriting_info, handwriting_samples
-from trainables.datasets.image_settings import ImageSettings
-from trainables.datasets.splits import DataFolders, DatasetInfo, Splits, stratified
-from trainables.datasets.subset_settings import complement
+from trainables.datasets.mnist import mnist_info, mnist_samples
+from trainables.datasets.splits import DataFolders, DatasetInfo, Splits, stratified_indices
+from trainables.datasets.subset import ImageSettings, complement
 from trainables.seeding import stream
 
 _N_SAMPLES = 5000
@@ -24,7 +23,7 @@ _N_SAMPLES = 5000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Digits(ImageSettings):
-    """500 images of each digit, 28 × 28 grey pixels; needs no data root.
+    """500 images of each digit, 28 × 28 gray pixels; needs no data root.
 
     The test samples are drawn first; training and validation samples come from the rest.
     """
@@ -35,7 +34,7 @@ class Digits(ImageSettings):
     @property
     def info(self) -> DatasetInfo:
         """What is known before reading."""
-        return handwriting_info(self)
+        return mnist_info(self)
 
     def check(self, folders: DataFolders) -> None:
         """Check the sizes; the data itself comes with the installation."""
@@ -48,8 +47,10 @@ class Digits(ImageSettings):
     def load(self, folders: DataFolders, replica_seed: int) -> Splits:
         """Read, scale and split."""
         pixels, targets = _read(folders.cache)
-        samples = handwriting_samples(pixels, targets, self)
-        held_out = stratified(targets, self._n_test, stream(self.subset_seed, "split", "pool"))
+        samples = mnist_samples(pixels, targets, self)
+        held_out = stratified_indices(
+            targets, self._n_test, stream(self.subset_seed, "split", "pool")
+        )
         pool = samples.take(complement(held_out, len(samples)))
         return self.split(pool, samples.take(held_out), replica_seed)
 

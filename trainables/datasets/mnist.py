@@ -1,14 +1,41 @@
-"""MNIST: 60,000 training and 10,000 test digits, read by torchvision from the data root."""
+"""MNIST: 60,000 training and 10,000 test digits, read from the data root."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
 
+from jaxtyping import Int, UInt8
+from torch import Tensor
+
 from trainables.datasets.data_files import dataset_folder
-from trainables.datasets.handwriting import handwriting_info, handwriting_samples
-from trainables.datasets.image_settings import ImageSettings
+from trainables.datasets.samples import PixelSamples, PixelScale
 from trainables.datasets.splits import DataFolders, DatasetInfo, Splits
+from trainables.datasets.subset import ImageSettings
+
+__all__ = ["mnist_info", "mnist_samples"]
+
+# Mean and standard deviation of the 60,000 training images, of pixels in [0, 1].
+_MEAN, _STD = 0.1307, 0.3081
+
+
+def mnist_info(settings: ImageSettings) -> DatasetInfo:
+    """Describe 28 × 28 gray images of ten digits."""
+    background = -_MEAN / _STD if settings.normalization == "standardize" else 0.0
+    return DatasetInfo(
+        n_classes=10, input_shape=(1, 28, 28), domain="image", background=background
+    )
+
+
+def mnist_samples(
+    pixels: UInt8[Tensor, "sample height width"],
+    targets: Int[Tensor, " sample"],
+    settings: ImageSettings,
+) -> PixelSamples:
+    """Keep digits to be scaled as the settings say."""
+    is_standard = settings.normalization == "standardize"
+    scale = PixelScale.standard([_MEAN], [_STD]) if is_standard else PixelScale.unit()
+    return PixelSamples(pixels=pixels[:, None], targets=targets, scale=scale)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +53,7 @@ class Mnist(ImageSettings):
     @property
     def info(self) -> DatasetInfo:
         """What is known before reading."""
-        return handwriting_info(self)
+        return mnist_info(self)
 
     def check(self, folders: DataFolders) -> None:
         """Check the sizes and the checksums of the files.
@@ -46,6 +73,6 @@ class Mnist(ImageSettings):
         from trainables.datasets.mnist_files import read_digits
 
         home = dataset_folder(folders, self.name)
-        train = handwriting_samples(*read_digits(home, folders.cache, is_train=True), self)
-        test = handwriting_samples(*read_digits(home, folders.cache, is_train=False), self)
+        train = mnist_samples(*read_digits(home, folders.cache, is_train=True), self)
+        test = mnist_samples(*read_digits(home, folders.cache, is_train=False), self)
         return self.split(train, test, replica_seed)

@@ -53,11 +53,11 @@ def read_digits(
     for file, md5 in MNIST.resources:
         if file.startswith("train") == is_train:
             _unpack(home / _RAW / file, root / _RAW / file.removesuffix(".gz"), md5)
-    dataset = _OneHalf(root, train=is_train)
+    dataset = _OneSplit(root, train=is_train)
     return dataset.data, dataset.targets
 
 
-class _OneHalf(MNIST):  # type: ignore[misc] # torchvision ships no types
+class _OneSplit(MNIST):  # type: ignore[misc] # torchvision ships no types
     # torchvision asks for the files of both halves even when it reads one.
     raw_folder = property(lambda self: os.path.join(self.root, _RAW))
 

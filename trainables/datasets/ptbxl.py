@@ -1,26 +1,147 @@
-"""PTB-XL: 21,799 clinical 12-lead electrocardiograms of ten seconds, with several labels each."""
+"""PTB-XL: 21,799 clinical 12-lead electrocardiograms of ten seconds with several labels each."""
 
 from __future__ import annotations
 
+import functools
+import json
 import math
+import shutil
+import warnings
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Float64, Int
 from torch import Tensor
 
 from trainables.checks import require
 from trainables.datasets.data_files import dataset_folder
-from trainables.datasets.ptbxl_files import check_source, find_source
-from trainables.datasets.ptbxl_records import LENGTH, N_LEADS, Records, read_records
-from trainables.datasets.ptbxl_statements import N_CLASSES, Task, label_matrix
-from trainables.datasets.ptbxl_tables import Tables
-from trainables.datasets.record_samples import RecordSamples
+from trainables.datasets.ptbxl_files import (
+    DATABASE,
+    N_CLASSES,
+    STATEMENTS,
+    RecordRow,
+    Tables,
+    Task,
+    check_source,
+    find_source,
+    label_matrix,
+    read_tables,
+    source_digest,
+    unpack,
+)
+from trainables.datasets.samples import RecordSamples
 from trainables.datasets.splits import DataFolders, DatasetInfo, Splits
-from trainables.datasets.subset_settings import SplitIndices
+from trainables.datasets.subset import SplitIndices
 from trainables.errors import DataError
 from trainables.seeding import stream
+
+N_LEADS, LENGTH, RATE_HZ = 12, 1000, 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordArrays:
+    """All records of one source.
+
+    Attributes:
+        tables: What is known of each, in the order of ``signals``.
+        signals: Signals in ``unit``, mapped from the disk into memory.
+        moments: Mean of each record over its leads and times, and mean of its squares.
+        unit: Unit of the signals; mV as published.
+    """
+
+    tables: Tables
+    signals: Float32[np.ndarray[Any, Any], "record lead time"]
+    moments: Float64[np.ndarray[Any, Any], "record moment"]
+    unit: str
+
+
+@functools.lru_cache(maxsize=2)
+def read_records(home: Path, cache: Path) -> RecordArrays:
+    """Read all records; whoever is the first decodes them into the cache, 3 ms per record.
+
+    Args:
+        home: The dataset's folder in the data root.
+        cache: Writable folder.
+
+    Raises:
+        DataError: If a file is missing, truncated or altered.
+    """
+    source = find_source(home)
+    cached = cache / source_digest(source)
+    if not cached.is_dir():
+        _write_cache(source, cached)
+    return RecordArrays(
+        tables=read_tables(cached),
+        signals=np.load(cached / "signals.npy", mmap_mode="r"),
+        moments=np.load(cached / "moments.npy"),
+        unit=json.loads((cached / "unit.json").read_text(encoding="utf-8")),
+    )
+
+
+def _write_cache(source: Path, cached: Path) -> None:
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=cached.parent, prefix=f".{cached.name}.") as temporary:
+        folder, decoded = source, Path(temporary) / "decoded"
+        if not source.is_dir():
+            folder = Path(temporary) / "files"
+            unpack(source, folder, with_signals=True)
+        decoded.mkdir()
+        _decode(folder, decoded)
+        try:
+            decoded.rename(cached)
+        except OSError:
+            if not cached.is_dir():  # else another process was faster, with the same content
+                raise
+
+
+def _decode(folder: Path, decoded: Path) -> None:
+    rows = read_tables(folder).records
+    signals = np.lib.format.open_memmap(
+        decoded / "signals.npy", mode="w+", dtype=np.float32, shape=(len(rows), N_LEADS, LENGTH)
+    )
+    moments = np.empty((len(rows), 2))
+    units: set[str] = set()
+    for index, row in enumerate(rows):
+        signal, own_units = _read_record(folder, row)
+        signals[index] = signal
+        moments[index] = signal.mean(), np.square(signal).mean()
+        units.update(own_units)
+    signals.flush()
+    np.save(decoded / "moments.npy", moments)
+    (decoded / "unit.json").write_text(json.dumps(" and ".join(sorted(units))), encoding="utf-8")
+    for table in (DATABASE, STATEMENTS):
+        shutil.copyfile(folder / table, decoded / table)
+
+
+def _read_record(
+    folder: Path, row: RecordRow
+) -> tuple[Float64[np.ndarray[Any, Any], "lead time"], list[str]]:
+    with warnings.catch_warnings():
+        # While it is imported, wfdb 4.3 uses a keyword that pandas 3.1 deprecates.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import wfdb
+    path = folder / row.path
+    try:
+        record = wfdb.rdrecord(str(path))
+    except FileNotFoundError as error:
+        raise DataError(f"{error.filename} is missing, but {DATABASE} names it.") from error
+    # What wfdb raises for truncated or altered headers and signals.
+    except (ValueError, LookupError, TypeError) as error:
+        raise DataError(f"{path} is damaged ({error}); replace it by a fresh copy.") from error
+    signal = record.p_signal.T
+    if signal.shape != (N_LEADS, LENGTH) or record.fs != RATE_HZ or np.isnan(signal).any():
+        leads, length = signal.shape
+        raise DataError(
+            f"{path} must hold {N_LEADS} × {LENGTH} numbers at {RATE_HZ} Hz, but holds {leads} × "
+            f"{length} at {record.fs} Hz, {np.isnan(signal).sum()} of which are missing; replace "
+            "it by a fresh copy."
+        )
+    return signal, record.units
+
 
 _N_PUBLISHED = 21_799
 _VAL_FOLD, _TEST_FOLD = 9, 10
@@ -33,7 +154,7 @@ class PtbXl:
     Folds 1–8 are for training, 9 for validation, 10 for the test; records without a label of the
     task are left out of all three. Training sees one random window of each record per epoch; an
     evaluation takes the highest logit over windows at a fixed stride. Signals are scaled to mean
-    0 and variance 1 over all leads and times of all labelled training records, however few of
+    0 and variance 1 over all leads and times of all labeled training records, however few of
     them ``train_size`` keeps.
 
     Below ``ptbxl/`` the data root holds one of: the published ``ptbxl_database.csv``,
@@ -103,12 +224,12 @@ class PtbXl:
         """Read, label, scale and split."""
         records = self._records(folders)
         labels = self._labels(records.tables)
-        pool = _labelled(records.tables, labels).train
-        scale = _scale(torch.from_numpy(records.moments)[pool])
+        pool = _labeled(records.tables, labels).train
+        scale = _mean_std(torch.from_numpy(records.moments)[pool])
         chosen = self._choose(records.tables, labels, replica_seed)
         train, val, test = (
             RecordSamples(
-                signals=_standardised(records, indices, scale),
+                signals=_standardized(records, indices, scale),
                 targets=labels[indices],
                 window=self.window,
                 stride=self.stride,
@@ -132,7 +253,7 @@ class PtbXl:
             notes.append(f"processed (unit {records.unit} instead of mV)")
         return ", ".join(notes) or None
 
-    def _records(self, folders: DataFolders) -> Records:
+    def _records(self, folders: DataFolders) -> RecordArrays:
         return read_records(dataset_folder(folders, self.name), folders.cache / self.name)
 
     def _labels(self, tables: Tables) -> Float[Tensor, "record classes"]:
@@ -140,7 +261,7 @@ class PtbXl:
         return label_matrix(codes, tables.statements, self.task)
 
     def _choose(self, tables: Tables, labels: Tensor, replica_seed: int) -> SplitIndices:
-        found = _labelled(tables, labels)
+        found = _labeled(tables, labels)
         for split in ("train", "val", "test"):
             if len(getattr(found, split)) == 0:
                 raise DataError(
@@ -158,7 +279,7 @@ class PtbXl:
         return replace(found, train=kept)
 
 
-def _labelled(tables: Tables, labels: Float[Tensor, "record classes"]) -> SplitIndices:
+def _labeled(tables: Tables, labels: Float[Tensor, "record classes"]) -> SplitIndices:
     # Records that have a label, by fold.
     fold = torch.tensor([row.fold for row in tables.records])
     fold[~labels.any(1)] = 0
@@ -169,13 +290,13 @@ def _labelled(tables: Tables, labels: Float[Tensor, "record classes"]) -> SplitI
     )
 
 
-def _scale(moments: Float[Tensor, "record moment"]) -> tuple[float, float]:
+def _mean_std(moments: Float[Tensor, "record moment"]) -> tuple[float, float]:
     mean, square = moments.mean(0).tolist()
     return mean, math.sqrt(square - mean**2)
 
 
-def _standardised(
-    records: Records, indices: Int[Tensor, " chosen"], scale: tuple[float, float]
+def _standardized(
+    records: RecordArrays, indices: Int[Tensor, " chosen"], scale: tuple[float, float]
 ) -> Float[Tensor, "chosen lead time"]:
     mean, std = scale
     return torch.from_numpy(records.signals[indices.numpy()]).sub_(mean).div_(std)

@@ -1,20 +1,198 @@
-"""The files of PTB-XL: which form the data root holds, and whether they are whole."""
+"""Files of PTB-XL: its two tables, the statements as classes, and the archives that hold them."""
 
 from __future__ import annotations
 
+import ast
+import csv
 import hashlib
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
+from typing import Literal, TypeAlias, TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from trainables.datasets.data_files import check_file
-from trainables.datasets.ptbxl_tables import DATABASE, STATEMENTS, Tables, read_tables
 from trainables.errors import DataError
+
+Task: TypeAlias = Literal["all", "diag", "sub-diag", "super-diag", "form", "rhythm"]
+
+N_CLASSES: Mapping[Task, int] = MappingProxyType(
+    {"all": 71, "diag": 44, "sub-diag": 23, "super-diag": 5, "form": 19, "rhythm": 12}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """One kind of statement: a row of ``scp_statements.csv``.
+
+    Attributes:
+        code: Its name, such as NORM or SR.
+        kinds: Which of ``diagnostic``, ``form`` and ``rhythm`` it is; some are two of them.
+        subclass: Diagnostic subclass, empty if it is not diagnostic.
+        superclass: Diagnostic superclass, likewise.
+    """
+
+    code: str
+    kinds: frozenset[str]
+    subclass: str
+    superclass: str
+
+
+def class_of_code(statements: Collection[Statement], task: Task) -> dict[str, str]:
+    """Give the class of a task that each statement stands for; statements of none are left out.
+
+    Raises:
+        DataError: If the classes are not as many as PTB-XL has.
+    """
+    found = {s.code: name for s in statements if (name := _class(s, task))}
+    n_classes = len(set(found.values()))
+    if n_classes != N_CLASSES[task]:
+        raise DataError(
+            f"scp_statements.csv names {n_classes} classes of task {task!r}, but PTB-XL has "
+            f"{N_CLASSES[task]}; replace it by a fresh copy."
+        )
+    return found
+
+
+def label_matrix(
+    codes: Sequence[Collection[str]], statements: Collection[Statement], task: Task
+) -> Float[Tensor, "record classes"]:
+    """Write 0 or 1 per record and class, the classes in the alphabetical order of their names.
+
+    A statement counts whatever likelihood it was given, 0 included, as in the benchmark.
+
+    Args:
+        codes: Statements of each record.
+        statements: What they stand for.
+        task: Which classes are asked for.
+
+    References:
+        Strodthoff et al., IEEE J-BHI 2021, arXiv:2004.13701, section II.
+    """
+    class_of = class_of_code(statements, task)
+    column = {name: k for k, name in enumerate(sorted(set(class_of.values())))}
+    labels = torch.zeros(len(codes), len(column))
+    for row, own in enumerate(codes):
+        for code in class_of.keys() & own:
+            labels[row, column[class_of[code]]] = 1
+    return labels
+
+
+def _class(statement: Statement, task: Task) -> str:
+    # Empty for a statement that the task does not know.
+    if task == "all":
+        return statement.code
+    if task in ("form", "rhythm"):
+        return statement.code if task in statement.kinds else ""
+    if "diagnostic" not in statement.kinds:
+        return ""
+    if task == "diag":
+        return statement.code
+    return statement.subclass if task == "sub-diag" else statement.superclass
+
+
+DATABASE = "ptbxl_database.csv"
+STATEMENTS = "scp_statements.csv"
+_KINDS = ("diagnostic", "form", "rhythm")
+_N_FOLDS = 10
+
+_Row = TypeVar("_Row")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordRow:
+    """One record, as ``ptbxl_database.csv`` describes it.
+
+    Attributes:
+        codes: Its statements; what likelihood they were given is of no account.
+        fold: 1–10; 9 and 10 are the publisher's validation and test folds.
+        path: Place of its 100 Hz signals, without ending, below the table's folder.
+    """
+
+    codes: frozenset[str]
+    fold: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tables:
+    """All records in the table's order, and all statements."""
+
+    records: tuple[RecordRow, ...]
+    statements: tuple[Statement, ...]
+
+
+def read_tables(folder: Path) -> Tables:
+    """Read both tables.
+
+    Raises:
+        DataError: If one is no such table.
+    """
+    return Tables(
+        records=_read(folder / DATABASE, _record),
+        statements=_read(folder / STATEMENTS, _statement),
+    )
+
+
+def _record(row: Mapping[str, str]) -> RecordRow:
+    # Written as a Python dictionary from statement to likelihood.
+    codes, fold = ast.literal_eval(row["scp_codes"]), int(row["strat_fold"])
+    if not isinstance(codes, dict):
+        raise ValueError("scp_codes is no dictionary")
+    if not 1 <= fold <= _N_FOLDS:
+        raise ValueError(f"strat_fold is {fold}")
+    return RecordRow(codes=frozenset(codes), fold=fold, path=row["filename_lr"])
+
+
+def _statement(row: Mapping[str, str]) -> Statement:
+    # The statement's name stands in a column without one; flags are written 1.0 or left empty.
+    return Statement(
+        code=row[""],
+        kinds=frozenset(kind for kind in _KINDS if row[kind] and float(row[kind]) == 1),
+        subclass=row["diagnostic_subclass"],
+        superclass=row["diagnostic_class"],
+    )
+
+
+def _read(path: Path, parse: Callable[[Mapping[str, str]], _Row]) -> tuple[_Row, ...]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = tuple(_parsed(csv.DictReader(file), parse))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} is no table ({error}); replace it by a fresh copy.") from error
+    except _RowError as error:
+        raise DataError(f"{path} is damaged at {error}; replace it by a fresh copy.") from error
+    if not rows:
+        raise DataError(f"{path} has no rows; replace it by a fresh copy.")
+    return rows
+
+
+def _parsed(
+    reader: csv.DictReader[str], parse: Callable[[Mapping[str, str]], _Row]
+) -> Iterator[_Row]:
+    for row in reader:
+        try:
+            yield parse(row)
+        except KeyError as error:
+            raise _RowError(f"line 1: there is no column {error}") from error
+        # What float, int and literal_eval raise for a wrong or an absent value.
+        except (ValueError, TypeError, SyntaxError) as error:
+            raise _RowError(f"line {reader.line_num}: {error}") from error
+
+
+class _RowError(Exception):
+    """A row cannot be read; says which."""
+
 
 SIGNALS = "records100"
 ARCHIVE = "ptb-xl-a-large-publicly-available-electrocardiography-dataset-1.0.3.zip"
@@ -72,7 +250,7 @@ def check_source(source: Path) -> Tables:
     return tables
 
 
-def identify(source: Path) -> str:
+def source_digest(source: Path) -> str:
     """Name a source by its content, as far as that is cheap: 16 hexadecimal digits.
 
     A folder goes by its place and its tables, an archive by its checksums.
@@ -85,7 +263,7 @@ def identify(source: Path) -> str:
         for table in (DATABASE, STATEMENTS):
             digest.update((source / table).read_bytes())
     else:
-        with _readable(source), zipfile.ZipFile(source) as archive:
+        with _archive_errors(source), zipfile.ZipFile(source) as archive:
             for member in archive.infolist():
                 digest.update(f"{member.filename} {member.CRC} {member.file_size}\n".encode())
     return digest.hexdigest()[:16]
@@ -103,7 +281,7 @@ def unpack(archive: Path, folder: Path, *, with_signals: bool) -> set[str]:
     if archive.name == SUBSET:
         check_file(archive, _SUBSET_MD5)
     names = set()
-    with _readable(archive):
+    with _archive_errors(archive):
         for name, content in _zipped(archive) if archive.suffix == ".zip" else _tarred(archive):
             names.add(name)
             is_table = name in (DATABASE, STATEMENTS)
@@ -121,7 +299,7 @@ def _zipped(archive: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
     with zipfile.ZipFile(archive) as opened:
         for member in opened.infolist():
             if not member.is_dir():
-                yield _below_root(member.filename), partial(opened.read, member)
+                yield _strip_root(member.filename), partial(opened.read, member)
 
 
 def _tarred(archive: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
@@ -129,16 +307,16 @@ def _tarred(archive: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
         for member in opened:
             stream = opened.extractfile(member)
             if stream is not None:
-                yield _below_root(member.name), stream.read
+                yield _strip_root(member.name), stream.read
 
 
-def _below_root(name: str) -> str:
+def _strip_root(name: str) -> str:
     # Archives hold one folder, which is named after the version.
     return PurePosixPath(*PurePosixPath(name).parts[1:]).as_posix()
 
 
 @contextmanager
-def _readable(archive: Path) -> Iterator[None]:
+def _archive_errors(archive: Path) -> Iterator[None]:
     try:
         yield
     except _UNREADABLE as error:

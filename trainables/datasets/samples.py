@@ -1,15 +1,17 @@
-"""Samples as the loop sees them, whatever they are made of."""
+"""Samples of one split: images as bytes, records with windows, texts as tokens."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
+from torch.nn import functional
 
-from trainables.batch import Batch
-from trainables.labels import Labels
+from trainables.batch import Batch, Labels
 
 
 @runtime_checkable
@@ -33,7 +35,7 @@ class Samples(Protocol):
     def to(self, device: torch.device) -> Samples:
         """Move to a device."""
 
-    def draw(self, indices: Int[Tensor, " chosen"], generator: torch.Generator) -> Batch:
+    def make_batch(self, indices: Int[Tensor, " chosen"], generator: torch.Generator) -> Batch:
         """Make a batch for training.
 
         Args:
@@ -44,7 +46,221 @@ class Samples(Protocol):
     def views(self, indices: Int[Tensor, " chosen"]) -> Float[Tensor, "view batch channel *grid"]:
         """Give all that an evaluation looks at: a sample's score is its highest over the views."""
 
-    def occupied(
+    def valid_mask(
         self, indices: Int[Tensor, " chosen"]
     ) -> Bool[Tensor, "view batch first *rest"] | None:
         """Tell which positions of the views hold anything, not padding; None if all do."""
+
+
+_MAX_BYTE = 255.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelScale:
+    """From bytes to what a model sees: ``(byte / 255 - mean) / deviation`` per channel.
+
+    The numbers are tensors, for a GPU divides by a plain number with another rounding.
+
+    Attributes:
+        white: The highest byte.
+        mean: Mean of the pixels in [0, 1]; None to leave them there.
+        deviation: Their standard deviation.
+    """
+
+    max_byte: Float[Tensor, "1 1 1"]
+    mean: Float[Tensor, "channel 1 1"] | None = None
+    std: Float[Tensor, "channel 1 1"] | None = None
+
+    @staticmethod
+    def unit() -> PixelScale:
+        """Scale to [0, 1]."""
+        return PixelScale(max_byte=torch.full((1, 1, 1), _MAX_BYTE))
+
+    @staticmethod
+    def standard(mean: Sequence[float], std: Sequence[float]) -> PixelScale:
+        """Scale to mean 0 and variance 1, given those of the pixels in [0, 1] by channel."""
+        return PixelScale(
+            max_byte=torch.full((1, 1, 1), _MAX_BYTE),
+            mean=torch.tensor(mean)[:, None, None],
+            std=torch.tensor(std)[:, None, None],
+        )
+
+    def to(self, device: torch.device) -> PixelScale:
+        """Move to a device."""
+        mean, std = (None if each is None else each.to(device) for each in (self.mean, self.std))
+        return PixelScale(max_byte=self.max_byte.to(device), mean=mean, std=std)
+
+    def __call__(
+        self, pixels: UInt8[Tensor, "*sample channel height width"]
+    ) -> Float[Tensor, "*sample channel height width"]:
+        """Scale images."""
+        inputs = pixels.float().div_(self.max_byte)
+        if self.mean is not None and self.std is not None:
+            inputs.sub_(self.mean).div_(self.std)
+        return inputs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelSamples:
+    """Images of bytes, one class each.
+
+    Attributes:
+        pixels: The images as they were read.
+        targets: Class index per image.
+        scale: How they become what a model sees.
+    """
+
+    pixels: UInt8[Tensor, "sample channel height width"]
+    targets: Int[Tensor, " sample"]
+    scale: PixelScale
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return len(self.targets)
+
+    @property
+    def inputs(self) -> Float[Tensor, "sample channel height width"]:
+        """All images as a model sees them; made anew at every call."""
+        return self.scale(self.pixels)
+
+    def take(self, indices: Int[Tensor, " chosen"]) -> PixelSamples:
+        """Give the images of some indices."""
+        return replace(self, pixels=self.pixels[indices], targets=self.targets[indices])
+
+    def to(self, device: torch.device) -> PixelSamples:
+        """Move to a device."""
+        return PixelSamples(
+            pixels=self.pixels.to(device),
+            targets=self.targets.to(device),
+            scale=self.scale.to(device),
+        )
+
+    def make_batch(self, indices: Int[Tensor, " chosen"], generator: torch.Generator) -> Batch:
+        """Make a batch for training; nothing in it is drawn."""
+        del generator
+        return Batch(inputs=self.scale(self.pixels[indices]), targets=self.targets[indices])
+
+    def views(
+        self, indices: Int[Tensor, " chosen"]
+    ) -> Float[Tensor, "view batch channel height width"]:
+        """Give the images as they are: one view."""
+        return self.scale(self.pixels[indices])[None]
+
+    def valid_mask(self, indices: Int[Tensor, " chosen"]) -> None:
+        """Give None: there is no padding."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordSamples:
+    """Normalized multi-label records of one length, seen through windows.
+
+    Training sees one window per record and epoch, wherever it falls; an evaluation sees the
+    windows at 0, ``stride``, 2·``stride``, … that lie within the record.
+
+    Attributes:
+        signals: Whole records.
+        targets: 0 or 1 per record and class.
+        window: Length of a window, in samples of the signal.
+        stride: Distance between the windows of an evaluation, likewise.
+    """
+
+    signals: Float[Tensor, "sample lead time"]
+    targets: Float[Tensor, "sample classes"]
+    window: int
+    stride: int
+
+    def __len__(self) -> int:
+        """Count the records."""
+        return len(self.targets)
+
+    def take(self, indices: Int[Tensor, " chosen"]) -> RecordSamples:
+        """Give the records of some indices."""
+        return replace(self, signals=self.signals[indices], targets=self.targets[indices])
+
+    def to(self, device: torch.device) -> RecordSamples:
+        """Move to a device."""
+        return replace(self, signals=self.signals.to(device), targets=self.targets.to(device))
+
+    def make_batch(self, indices: Int[Tensor, " chosen"], generator: torch.Generator) -> Batch:
+        """Make a batch for training: of each record one window, every position as likely.
+
+        Args:
+            indices: Records of the batch, on the samples' device.
+            generator: Source of the positions, on the same device.
+        """
+        # A view in which every window of every record has an index; nothing is copied yet.
+        windows = self.signals.unfold(2, self.window, 1)
+        starts = torch.randint(
+            windows.shape[2], indices.shape, generator=generator, device=indices.device
+        )
+        return Batch(inputs=windows[indices, :, starts], targets=self.targets[indices])
+
+    def views(self, indices: Int[Tensor, " chosen"]) -> Float[Tensor, "view batch lead window"]:
+        """Give every window of an evaluation, in the order of time."""
+        windows = self.signals[indices].unfold(2, self.window, self.stride)
+        return windows.permute(2, 0, 1, 3)
+
+    def valid_mask(self, indices: Int[Tensor, " chosen"]) -> None:
+        """Give None: there is no padding."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenSamples:
+    """Texts of one length in words; a model sees (batch, dimension, length).
+
+    Token 0 means "nothing that has a vector": padding behind a text, or a word of the vocabulary
+    whose vector is unknown. Such a position is zero in all dimensions, so that its ε-LRP
+    relevance is always 0, and no method may choose or change it. That is one rule for
+    Challenger and for Random: the control must not spend its features on nothing.
+
+    The vectors are frozen. Only a batch is ever embedded: 18,846 texts of 1,000 words are 38 MB
+    as tokens, and 7.5 GB as vectors.
+
+    Attributes:
+        tokens: Row of ``vectors`` of each word, as int32 or smaller.
+        vectors: A vector per word; row 0 is zero.
+        targets: Class index per sample.
+    """
+
+    tokens: Int[Tensor, "sample length"]
+    vectors: Float[Tensor, "words dimension"]
+    targets: Labels
+
+    def __len__(self) -> int:
+        """Count the samples."""
+        return len(self.targets)
+
+    def take(self, indices: Int[Tensor, " chosen"]) -> TokenSamples:
+        """Give the samples of some indices; the vectors are shared."""
+        return replace(self, tokens=self.tokens[indices], targets=self.targets[indices])
+
+    def to(self, device: torch.device) -> TokenSamples:
+        """Move to a device."""
+        return TokenSamples(
+            tokens=self.tokens.to(device),
+            vectors=self.vectors.to(device),
+            targets=self.targets.to(device),
+        )
+
+    def make_batch(self, indices: Int[Tensor, " chosen"], generator: torch.Generator) -> Batch:
+        """Make a batch for training; nothing in it is drawn."""
+        del generator
+        tokens = self.tokens[indices]
+        return Batch(
+            inputs=self._embedded(tokens), targets=self.targets[indices], valid_mask=tokens != 0
+        )
+
+    def views(
+        self, indices: Int[Tensor, " chosen"]
+    ) -> Float[Tensor, "view batch dimension length"]:
+        """Give the texts as vectors: one view."""
+        return self._embedded(self.tokens[indices])[None]
+
+    def valid_mask(self, indices: Int[Tensor, " chosen"]) -> Bool[Tensor, "view batch length"]:
+        """Tell where there is a word that has a vector."""
+        return (self.tokens[indices] != 0)[None]
+
+    def _embedded(
+        self, tokens: Int[Tensor, "batch length"]
+    ) -> Float[Tensor, "batch dimension length"]:
+        return functional.embedding(tokens.int(), self.vectors).transpose(1, 2).contiguous()

@@ -41,7 +41,7 @@ class SourceFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class DatasetSource:
     """The published files of one dataset.
 
     Attributes:
@@ -50,7 +50,7 @@ class Source:
     """
 
     files: tuple[SourceFile, ...] = ()
-    needs: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
 
 
 def _mnist(file: str, size: int, md5: str) -> SourceFile:
@@ -65,10 +65,10 @@ def _mnist(file: str, size: int, md5: str) -> SourceFile:
     )
 
 
-SOURCES: Mapping[str, Source] = MappingProxyType(
+SOURCES: Mapping[str, DatasetSource] = MappingProxyType(
     {
-        "digits": Source(),
-        "mnist": Source(
+        "digits": DatasetSource(),
+        "mnist": DatasetSource(
             files=(
                 _mnist("train-images-idx3-ubyte.gz", 9912422, "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
                 _mnist("train-labels-idx1-ubyte.gz", 28881, "d53e105ee54ea40749a09fcbcd1e9432"),
@@ -76,7 +76,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
                 _mnist("t10k-labels-idx1-ubyte.gz", 4542, "ec29112dd5afa0611ce80d1b7f02629c"),
             )
         ),
-        "cifar10": Source(
+        "cifar10": DatasetSource(
             files=(
                 SourceFile(
                     path="cifar10/cifar-10-python.tar.gz",
@@ -86,7 +86,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
                 ),
             )
         ),
-        "newsgroups20": Source(
+        "newsgroups20": DatasetSource(
             files=(
                 SourceFile(
                     path="newsgroups20/20news-bydate.tar.gz",
@@ -97,9 +97,9 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
                     ),
                 ),
             ),
-            needs=("glove",),
+            requires=("glove",),
         ),
-        "reuters": Source(
+        "reuters": DatasetSource(
             files=(
                 SourceFile(
                     path="reuters/reuters21578.tar.gz",
@@ -124,9 +124,9 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
                     checksum=Checksum(algorithm="md5", digest="4d44cc38712099c9e383dc6e5f11a921"),
                 ),
             ),
-            needs=("glove",),
+            requires=("glove",),
         ),
-        "ptbxl": Source(
+        "ptbxl": DatasetSource(
             files=(
                 # PhysioNet has no archive of the 100 Hz signals alone.
                 SourceFile(
@@ -135,7 +135,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
                 ),
             )
         ),
-        "glove": Source(
+        "glove": DatasetSource(
             files=(
                 SourceFile(
                     path="glove/glove.6B.zip",
@@ -148,7 +148,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
 )
 
 
-def files_of(name: str) -> tuple[SourceFile, ...]:
+def source_files(name: str) -> tuple[SourceFile, ...]:
     """Give the files of a dataset, and of the sources without which it cannot be used."""
     source = SOURCES[name]
-    return (*source.files, *(file for need in source.needs for file in files_of(need)))
+    return (*source.files, *(file for need in source.requires for file in source_files(need)))

@@ -67,7 +67,7 @@ class DataFolders:
     cache: Path
 
 
-def stratified(
+def stratified_indices(
     targets: Int[Tensor, " sample"], size: int, generator: torch.Generator
 ) -> Int[Tensor, " size"]:
     """Draw ``size`` indices at random with the classes in the proportions of ``targets``.
@@ -83,18 +83,18 @@ def stratified(
     quotas = exact.floor().long()
     missing = size - int(quotas.sum())
     quotas[(exact - quotas).argsort(descending=True, stable=True)[:missing]] += 1
-    return _draw(targets, quotas, generator)
+    return _sample_indices(targets, quotas, generator)
 
 
-def per_class(
+def per_class_indices(
     targets: Int[Tensor, " sample"], count: int, generator: torch.Generator
 ) -> Int[Tensor, " chosen"]:
     """Draw ``count`` indices of each class at random, in increasing order."""
     quotas = torch.full_like(torch.bincount(targets), count)
-    return _draw(targets, quotas, generator)
+    return _sample_indices(targets, quotas, generator)
 
 
-def _draw(targets: Tensor, quotas: Tensor, generator: torch.Generator) -> Tensor:
+def _sample_indices(targets: Tensor, quotas: Tensor, generator: torch.Generator) -> Tensor:
     order = torch.randperm(len(targets), generator=generator)
     shuffled = targets[order]
     chosen = [order[shuffled == label][:quota] for label, quota in enumerate(quotas.tolist())]

@@ -7,8 +7,7 @@ draws)``. One file per method and one name in ``MethodConfig``; the rest follows
 from typing import TypeAlias, get_args
 
 from trainables.batch import Batch
-from trainables.methods.base import Base
-from trainables.methods.base_finetune import BaseFinetune
+from trainables.methods.base import Base, BaseFinetune
 from trainables.methods.challenger import Challenger
 from trainables.methods.cutmix import Cutmix
 from trainables.methods.fgsm import Fgsm

@@ -1,21 +1,77 @@
-"""The parts of a challenge: who is challenged, which features, and by how much."""
+"""Feature selection and the challenge itself: which samples and features change, and how far."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from trainables.batch import Batch
 from trainables.checks import require
-from trainables.draws import Draws
-from trainables.methods.features import Features, count_features, highest
+from trainables.replica_rng import ReplicaRNG
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shares:
+class SelectedFeatures:
+    """Features chosen in each sample.
+
+    Attributes:
+        indices: Indices into the flattened features, different within a sample.
+        is_chosen: Which of them are really chosen, where samples choose different numbers; None
+            if all are.
+    """
+
+    indices: Int[Tensor, "batch count"]
+    is_selected: Bool[Tensor, "batch count"] | None
+
+
+def resolve_n_features(n_features: int | float, total: int) -> int:
+    """Turn N, a count (int) or a share of the input features (float), into a count ≥ 1."""
+    if isinstance(n_features, int):
+        return n_features
+    return max(1, round(n_features * total))
+
+
+def top_features(
+    scores: Float[Tensor, "batch feature"],
+    n_features: int | float,
+    mask: Bool[Tensor, "batch feature"] | None = None,
+) -> SelectedFeatures:
+    """Choose each sample's N features of the highest scores.
+
+    Where a sample has padding, N as a share is one of its own features that are none, and N as a
+    count is at most their number: a short text is not changed from end to end.
+
+    Args:
+        scores: A score per feature.
+        n_features: N, a count (int) or a share of the features (float), at least 1.
+        mask: Features that may be chosen, or None for all.
+    """
+    count = resolve_n_features(n_features, scores.shape[1])
+    if mask is None:
+        return SelectedFeatures(
+            indices=scores.topk(count, dim=1, sorted=False).indices, is_selected=None
+        )
+    own = mask.sum(1, keepdim=True, dtype=torch.int32)
+    if isinstance(n_features, float):
+        wanted = (n_features * own.double()).round().clamp_min(1).int()
+    else:
+        wanted = torch.full_like(own, n_features)
+    # As many as a sample without padding would have, which needs no answer from the device.
+    # Padding takes the places that a sample does not need, so that nothing need be sorted.
+    spare = count - wanted.minimum(own)
+    takes_place = (~mask).cumsum(1, dtype=torch.int32) <= spare
+    best = torch.where(mask, scores, torch.where(takes_place, math.inf, -math.inf)).topk(
+        count, dim=1, sorted=False
+    )
+    return SelectedFeatures(indices=best.indices, is_selected=best.values < math.inf)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchSplit:
     """How many samples of a batch get challenge A and challenge B; the rest stay as they are.
 
     Of a joint batch these are samples of all replicas, as many of each.
@@ -34,32 +90,32 @@ class Shares:
         return self.a + self.b
 
 
-def shares(batch_size: int, split: float, a_share: float) -> Shares:
+def split_batch_size(batch_size: int, split: float, a_fraction: float) -> BatchSplit:
     """Divide a batch into A, B and the untouched rest; both A and B are rounded down.
 
     Example:
-        >>> shares(30, 0.5, 0.5)
-        Shares(a=7, b=7)
+        >>> split_batch_size(30, 0.5, 0.5)
+        BatchSplit(a=7, b=7)
     """
     # 0.29 * 100 is 28.999999999999996: a share that is a whole number must stay one.
-    margin = 1e-9
-    a = int(batch_size * split * a_share + margin)
-    b = int(batch_size * split * (1 - a_share) + margin)
-    return Shares(a=a, b=b)
+    tolerance = 1e-9
+    a = int(batch_size * split * a_fraction + tolerance)
+    b = int(batch_size * split * (1 - a_fraction) + tolerance)
+    return BatchSplit(a=a, b=b)
 
 
-def batch_shares(batch: Batch, split: float, a_share: float) -> Shares:
+def split_batch(batch: Batch, split: float, a_fraction: float) -> BatchSplit:
     """Divide a batch as :func:`shares` divides each replica's part of it."""
-    own = shares(len(batch) // batch.n_replicas, split, a_share)
-    return Shares(a=own.a * batch.n_replicas, b=own.b * batch.n_replicas)
+    own = split_batch_size(len(batch) // batch.n_replicas, split, a_fraction)
+    return BatchSplit(a=own.a * batch.n_replicas, b=own.b * batch.n_replicas)
 
 
 def select_features(
     relevance: Float[Tensor, "batch channel *grid"],
     n_features: int | float,
-    draws: Draws,
+    rng: ReplicaRNG,
     mask: Bool[Tensor, "batch feature"] | None = None,
-) -> Features:
+) -> SelectedFeatures:
     """Take each sample's N highest or lowest relevances, by one coin flip per sample.
 
     Args:
@@ -69,21 +125,21 @@ def select_features(
         mask: Features that may be taken, or None for all.
     """
     flat = relevance.flatten(1)
-    coin = draws.uniform(len(flat), 1)
-    return highest(flat * torch.where(coin < 0.5, 1.0, -1.0), n_features, mask)
+    coin = rng.rand(len(flat), 1)
+    return top_features(flat * torch.where(coin < 0.5, 1.0, -1.0), n_features, mask)
 
 
-def random_features(batch: Batch, n_features: int | float, draws: Draws) -> Features:
+def random_features(batch: Batch, n_features: int | float, rng: ReplicaRNG) -> SelectedFeatures:
     """Take N different features per sample, each set equally likely; never padding."""
-    scores = draws.uniform(*batch.inputs.flatten(1).shape)
-    return highest(scores, n_features, batch.feature_mask)
+    scores = rng.rand(*batch.inputs.flatten(1).shape)
+    return top_features(scores, n_features, batch.feature_mask)
 
 
 def apply_challenge(
     inputs: Float[Tensor, "batch channel *grid"],
-    features: Features,
-    parts: Shares,
-    amounts: Amounts,
+    features: SelectedFeatures,
+    split_sizes: BatchSplit,
+    strength: ChallengeStrength,
 ) -> Float[Tensor, "batch channel *grid"]:
     """Lower A's features by α and raise B's by β (eqs. 4 and 5); the input is left untouched.
 
@@ -94,19 +150,19 @@ def apply_challenge(
         amounts: α, β and clipping.
     """
     flat = inputs.flatten(1).clone()
-    step = flat.new_full((parts.challenged, 1), amounts.beta)
-    step[: parts.a] = -amounts.alpha
+    step = flat.new_full((split_sizes.challenged, 1), strength.beta)
+    step[: split_sizes.a] = -strength.alpha
     steps = step.expand_as(features.indices)
-    if features.is_chosen is not None:
-        steps = steps * features.is_chosen
-    flat[: parts.challenged].scatter_add_(1, features.indices, steps)
-    if amounts.clip is not None:
-        flat[: parts.challenged].clamp_(*amounts.clip)
+    if features.is_selected is not None:
+        steps = steps * features.is_selected
+    flat[: split_sizes.challenged].scatter_add_(1, features.indices, steps)
+    if strength.clip is not None:
+        flat[: split_sizes.challenged].clamp_(*strength.clip)
     return flat.reshape(inputs.shape)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Amounts:
+class ChallengeStrength:
     """How far features are moved, in units of the model's inputs.
 
     Attributes:
@@ -120,7 +176,7 @@ class Amounts:
     clip: tuple[float, ...] | None = None
 
 
-def check_amounts(alpha: float, beta: float, clip: tuple[float, ...] | None) -> None:
+def check_strength(alpha: float, beta: float, clip: tuple[float, ...] | None) -> None:
     """Check the settings that say how far features are moved."""
     require(alpha >= 0, "alpha", "must be 0 or more", alpha)
     require(beta >= 0, "beta", "must be 0 or more", beta)
@@ -134,7 +190,7 @@ def check_clip(clip: tuple[float, ...] | None) -> None:
         require(ordered, "clip", "must be [low, high] with low below high", clip)
 
 
-def check_selection(n_features: int | float, split: float, a_share: float) -> None:
+def check_selection(n_features: int | float, split: float, a_fraction: float) -> None:
     """Check the settings that say which samples and features are challenged."""
     if isinstance(n_features, int):
         require(n_features >= 1, "n_features", "as a count must be at least 1", n_features)
@@ -142,10 +198,10 @@ def check_selection(n_features: int | float, split: float, a_share: float) -> No
         in_range = 0 < n_features <= 1
         require(in_range, "n_features", "as a share must lie in (0, 1]", n_features)
     require(0 < split < 1, "split", "must lie in (0, 1)", split)
-    require(0 <= a_share <= 1, "a_share", "must lie in [0, 1]", a_share)
+    require(0 <= a_fraction <= 1, "a_fraction", "must lie in [0, 1]", a_fraction)
 
 
 def check_feature_count(n_features: int | float, total: int) -> None:
     """Check N against the number of input features of the dataset."""
     rule = f"must not exceed the {total} input features"
-    require(count_features(n_features, total) <= total, "n_features", rule, n_features)
+    require(resolve_n_features(n_features, total) <= total, "n_features", rule, n_features)

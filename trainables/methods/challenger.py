@@ -14,17 +14,17 @@ from trainables.attribution import AttributionConfig, EpsilonLrp
 from trainables.batch import Batch
 from trainables.checks import require
 from trainables.datasets import DatasetInfo
-from trainables.draws import Draws
 from trainables.methods.challenge import (
-    Amounts,
+    ChallengeStrength,
     apply_challenge,
-    batch_shares,
-    check_amounts,
     check_feature_count,
     check_selection,
+    check_strength,
     select_features,
+    split_batch,
 )
 from trainables.methods.mixup import Mixup
+from trainables.replica_rng import ReplicaRNG
 
 ClassMode = Literal["topk", "target", "topk_or_target"]
 
@@ -45,7 +45,7 @@ class Challenger:
         alpha: α ≥ 0, by which challenge A lowers, in units of the model's inputs.
         beta: β ≥ 0, by which challenge B raises, in units of the model's inputs.
         split: Share of a batch that is challenged; 0.5 in the paper.
-        a_share: Share of the challenged samples that get A; 0.5 in the paper.
+        a_fraction: Share of the challenged samples that get A; 0.5 in the paper.
         attribution: Attribution that ranks the features; ε-LRP in the paper.
         class_mode: ``topk`` draws the explained class from the K highest-ranked (algorithm 1),
             ``target`` takes the label, ``topk_or_target`` one or the other by a coin flip.
@@ -64,7 +64,7 @@ class Challenger:
     alpha: float = 0.5
     beta: float = 0.5
     split: float = 0.5
-    a_share: float = 0.5
+    a_fraction: float = 0.5
     attribution: AttributionConfig = EpsilonLrp()  # noqa: RUF009 (frozen)
     class_mode: ClassMode = "topk"
     k_draw: Literal["batch", "sample"] = "batch"
@@ -74,8 +74,8 @@ class Challenger:
     def __post_init__(self) -> None:
         """Check the ranges."""
         require(self.top_k >= 1, "top_k", "must be at least 1", self.top_k)
-        check_selection(self.n_features, self.split, self.a_share)
-        check_amounts(self.alpha, self.beta, self.clip)
+        check_selection(self.n_features, self.split, self.a_fraction)
+        check_strength(self.alpha, self.beta, self.clip)
 
     def check(self, info: DatasetInfo) -> None:
         """Check the settings against a dataset."""
@@ -88,41 +88,41 @@ class Challenger:
         self,
         model: nn.Module,
         batch: Batch,
-        draws: Draws,
+        rng: ReplicaRNG,
     ) -> Batch:
         """Challenge the first samples of a shuffled batch.
 
         Costs one forward and one input-only backward pass over the challenged samples.
         """
-        challenged = self._challenged(model, batch, draws)
+        challenged = self._challenged(model, batch, rng)
         if self.mixup is None:
             return challenged
-        return self.mixup.perturb(model, challenged, draws)
+        return self.mixup.perturb(model, challenged, rng)
 
-    def _challenged(self, model: nn.Module, batch: Batch, draws: Draws) -> Batch:
-        parts = batch_shares(batch, self.split, self.a_share)
-        if parts.challenged == 0:
+    def _challenged(self, model: nn.Module, batch: Batch, rng: ReplicaRNG) -> Batch:
+        split_sizes = split_batch(batch, self.split, self.a_fraction)
+        if split_sizes.challenged == 0:
             return batch
-        first = batch.first(parts.challenged)
-        chosen = self._class_chooser(first, draws)
+        first = batch.first(split_sizes.challenged)
+        chosen = self._class_chooser(first, rng)
         relevance = self.attribution(model, first.inputs, chosen)
-        features = select_features(relevance, self.n_features, draws, first.feature_mask)
-        amounts = Amounts(alpha=self.alpha, beta=self.beta, clip=self.clip)
-        challenged = apply_challenge(batch.inputs, features, parts, amounts)
+        features = select_features(relevance, self.n_features, rng, first.feature_mask)
+        strength = ChallengeStrength(alpha=self.alpha, beta=self.beta, clip=self.clip)
+        challenged = apply_challenge(batch.inputs, features, split_sizes, strength)
         return replace(batch, inputs=challenged)
 
-    def _class_chooser(self, batch: Batch, draws: Draws) -> Callable[[Tensor], Tensor]:
+    def _class_chooser(self, batch: Batch, rng: ReplicaRNG) -> Callable[[Tensor], Tensor]:
         def choose(logits: Tensor) -> Tensor:
             if self.class_mode == "target":
                 return batch.targets
-            ranked = logits.topk(self.top_k, dim=1).indices.gather(1, self._rank(batch, draws))
+            ranked = logits.topk(self.top_k, dim=1).indices.gather(1, self._rank(batch, rng))
             if self.class_mode == "topk":
                 return ranked.squeeze(1)
-            return torch.where(draws.uniform(len(batch)) < 0.5, ranked.squeeze(1), batch.targets)
+            return torch.where(rng.rand(len(batch)) < 0.5, ranked.squeeze(1), batch.targets)
 
         return choose
 
-    def _rank(self, batch: Batch, draws: Draws) -> Int[Tensor, "batch 1"]:
+    def _rank(self, batch: Batch, rng: ReplicaRNG) -> Int[Tensor, "batch 1"]:
         if self.k_draw == "sample":
-            return draws.below(self.top_k, len(batch), 1)
-        return batch.per_sample(draws.below(self.top_k, batch.n_replicas, 1))
+            return rng.randint(self.top_k, len(batch), 1)
+        return batch.repeat_per_sample(rng.randint(self.top_k, batch.n_replicas, 1))

@@ -12,23 +12,23 @@ from torch import Tensor, nn
 from trainables.batch import Batch
 from trainables.checks import require
 from trainables.datasets import DatasetInfo
-from trainables.draws import Draws
-from trainables.methods.mixing import mix_labels, symmetric_beta
-from trainables.methods.rectangle import (
+from trainables.methods.mixup import mix_labels, sample_symmetric_beta
+from trainables.methods.rectangles import (
     Rectangles,
     check_images,
-    covered,
-    draw_below,
-    grid_of,
-    uniform,
+    image_size,
+    rand,
+    randint_below,
+    rectangle_mask,
 )
+from trainables.replica_rng import ReplicaRNG
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cutmix:
     """Paste one rectangle of another image into every image of a batch.
 
-    The rectangle's share of the area is 1 - λ, λ ~ Beta(a, a), its centre uniform, and what
+    The rectangle's share of the area is 1 - λ, λ ~ Beta(a, a), its center uniform, and what
     sticks out of the image is cut off; the labels are mixed by the area that was really pasted.
     One rectangle, one permutation of the partners and one coin per batch.
 
@@ -63,7 +63,7 @@ class Cutmix:
         self,
         model: nn.Module,
         batch: Batch,
-        draws: Draws,
+        rng: ReplicaRNG,
     ) -> Batch:
         """Mix a batch with a permutation of itself; costs no pass through the model.
 
@@ -73,27 +73,27 @@ class Cutmix:
             ConfigError: If labels are class indices and the model has no linear layer.
         """
         inputs = batch.inputs
-        pairs = draws.permutation(len(batch))
-        rectangle = self._rectangle(grid_of(inputs), draws)
-        pasted = batch.per_sample(covered(rectangle, grid_of(inputs)))
+        pairs = rng.randperm(len(batch))
+        rectangle = self._rectangle(image_size(inputs), rng)
+        pasted = batch.repeat_per_sample(rectangle_mask(rectangle, image_size(inputs)))
         share = 1 - pasted.double().mean((1, 2))
         mixed = torch.where(pasted[:, None], inputs[pairs], inputs)
         labels = mix_labels(model, batch.targets, pairs, inputs, share)
         return Batch(inputs=mixed, targets=labels, n_replicas=batch.n_replicas)
 
-    def _rectangle(self, grid: tuple[int, int], draws: Draws) -> Rectangles:
-        kept = symmetric_beta(self.concentration, draws.n_replicas, draws)
-        is_changed = uniform((draws.n_replicas,), draws) < self.probability
+    def _rectangle(self, grid: tuple[int, int], rng: ReplicaRNG) -> Rectangles:
+        kept = sample_symmetric_beta(self.concentration, rng.n_replicas, rng)
+        is_changed = rand((rng.n_replicas,), rng) < self.probability
         # An empty rectangle where the coin leaves the batch as it is.
         half_side = torch.where(is_changed, 0.5 * (1 - kept).sqrt(), 0.0)
-        top, bottom = _edges(grid[0], half_side, draws)
-        left, right = _edges(grid[1], half_side, draws)
+        top, bottom = _edges(grid[0], half_side, rng)
+        left, right = _edges(grid[1], half_side, rng)
         return Rectangles(top=top, bottom=bottom, left=left, right=right)
 
 
 def _edges(
-    length: int, half_side: Float[Tensor, " count"], draws: Draws
+    length: int, half_side: Float[Tensor, " count"], rng: ReplicaRNG
 ) -> tuple[Int[Tensor, " count"], Int[Tensor, " count"]]:
     half = (half_side * length).long()
-    centre = draw_below(torch.full_like(half, length), draws)
-    return (centre - half).clamp_min(0), (centre + half).clamp_max(length)
+    center = randint_below(torch.full_like(half, length), rng)
+    return (center - half).clamp_min(0), (center + half).clamp_max(length)

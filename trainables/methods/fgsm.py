@@ -1,17 +1,76 @@
-"""Adversarial training with the fast gradient sign method."""
+"""Adversarial training with the fast gradient sign method (FGSM)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from torch import nn
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
 
-from trainables.batch import Batch
+from trainables.attribution.gradients import eval_mode
+from trainables.batch import Batch, label_loss
+from trainables.checks import require
 from trainables.datasets import DatasetInfo
-from trainables.draws import Draws
-from trainables.methods.attack import check_attack, loss_gradient, replace_first
-from trainables.methods.challenge import batch_shares
+from trainables.methods.challenge import check_clip, split_batch, split_batch_size
+from trainables.replica_rng import ReplicaRNG
+
+
+def loss_gradient(model: nn.Module, batch: Batch) -> Float[Tensor, "batch channel *grid"]:
+    """Differentiate each sample's loss by its inputs; parameters get no gradient.
+
+    Runs the model in eval mode, so that no sample's gradient depends on another and batch
+    statistics stay as they are, and restores its mode. Costs one forward and one input-only
+    backward pass.
+
+    Args:
+        model: Classifier that maps ``inputs`` to logits ``(batch, n_classes)``.
+        batch: Samples, normalized as in training, and their classes.
+
+    Returns:
+        Gradient of the loss (see :func:`label_loss`) in nats per unit of the inputs, detached;
+        0 at padding.
+    """
+    with eval_mode(model), torch.enable_grad():
+        leaf = batch.inputs.detach().requires_grad_()
+        loss = label_loss(model(leaf), batch.targets)
+        (gradient,) = torch.autograd.grad(loss, leaf)
+    return mask_padding(batch, gradient.detach())
+
+
+def mask_padding(
+    batch: Batch, values: Float[Tensor, "batch channel *grid"]
+) -> Float[Tensor, "batch channel *grid"]:
+    """Set values at padding to 0."""
+    return values if batch.valid_mask is None else values * batch.valid_mask[:, None]
+
+
+def n_attacked(batch_size: int, split: float) -> int:
+    """Count the samples that are attacked: the share ``split`` of a batch, rounded down.
+
+    Example:
+        >>> n_attacked(30, 0.5), n_attacked(3, 1.0)
+        (15, 3)
+    """
+    return split_batch_size(batch_size, split, 1.0).challenged
+
+
+def replace_leading(
+    inputs: Float[Tensor, "batch channel *grid"],
+    changed: Float[Tensor, "attacked channel *grid"],
+    clip: tuple[float, ...] | None,
+) -> Float[Tensor, "batch channel *grid"]:
+    """Put changed samples, clipped to bounds if there are any, in place of a batch's first."""
+    bounded = changed if clip is None else changed.clamp(*clip)
+    return torch.cat([bounded, inputs[len(changed) :]])
+
+
+def check_attack(budget: float, split: float, clip: tuple[float, ...] | None) -> None:
+    """Check the settings that attacks share."""
+    require(budget >= 0, "budget", "must be 0 or more", budget)
+    require(0 < split <= 1, "split", "must lie in (0, 1]", split)
+    check_clip(clip)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,15 +109,15 @@ class Fgsm:
         self,
         model: nn.Module,
         batch: Batch,
-        draws: Draws,  # noqa: ARG002 (the interface of all methods)
+        rng: ReplicaRNG,  # noqa: ARG002 (the interface of all methods)
     ) -> Batch:
         """Attack the first samples of a shuffled batch.
 
         Costs one forward and one input-only backward pass over the attacked samples.
         """
-        count = batch_shares(batch, self.split, 1.0).challenged
+        count = split_batch(batch, self.split, 1.0).challenged
         if count == 0:
             return batch
         clean = batch.first(count)
         attacked = clean.inputs + self.budget * loss_gradient(model, clean).sign()
-        return replace(batch, inputs=replace_first(batch.inputs, attacked, self.clip))
+        return replace(batch, inputs=replace_leading(batch.inputs, attacked, self.clip))

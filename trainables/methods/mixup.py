@@ -2,16 +2,95 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import nn
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 
-from trainables.batch import Batch
+from trainables.batch import Batch, Labels, is_multi_label, soft_labels
 from trainables.checks import require
 from trainables.datasets import DatasetInfo
-from trainables.draws import Draws
-from trainables.methods.mixing import mix, mix_labels, symmetric_beta
+from trainables.errors import ConfigError
+from trainables.replica_rng import ReplicaRNG
+
+_OUTPUTS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+
+def sample_symmetric_beta(
+    concentration: float, count: int, rng: ReplicaRNG
+) -> Float[Tensor, " count"]:
+    """Draw from Beta(a, a), exactly, as a function of two uniform draws each.
+
+    With U and V uniform on (0, 1), w = (U^(-1/a) - 1)·cos²(2πV) is T²/2a for T of Student's
+    distribution with 2a degrees of freedom (Bailey's polar method), and (1 ± √(w / (1 + w))) / 2
+    is Beta(a, a), the sign being the cosine's. No rejection, hence no waiting for the device;
+    torch's own Beta knows the global generator alone.
+
+    Args:
+        concentration: a > 0. Below 1 the draws crowd at 0 and 1, above 1 around 1/2.
+        count: Number of draws.
+        draws: Source of the draws, and their device.
+
+    Returns:
+        Draws in [0, 1], in float64.
+
+    References:
+        Bailey, Mathematics of Computation 62 (1994); Devroye, Proceedings of the 1996 Winter
+        Simulation Conference, p. 265 (the symmetric beta).
+    """
+    u, v = rng.rand(2, count, batch_dim=1, dtype=torch.float64)
+    cosine = (2 * math.pi * v).cos()
+    squared = (-u.log() / concentration).expm1() * cosine.square()
+    # (1 - s) / 2 for s = √(w / (1 + w)) without cancellation; w may be infinite, or 0.
+    root = 1 / (1 + 1 / squared).sqrt()
+    tail = 1 / (2 * (1 + squared) * (1 + root))
+    return torch.where(cosine < 0, tail, 1 - tail)
+
+
+def mix(
+    values: Float[Tensor, "batch first *rest"],
+    pairs: Int[Tensor, " batch"],
+    share: Float[Tensor, " batch"],
+) -> Float[Tensor, "batch first *rest"]:
+    """Average each sample with its partner: λ·x + (1 - λ)·x of the partner."""
+    kept = share.to(values.dtype).reshape(-1, *[1] * (values.ndim - 1))
+    return kept * values + (1 - kept) * values[pairs]
+
+
+def mix_labels(
+    model: nn.Module, labels: Labels, pairs: Int[Tensor, " batch"], like: Tensor, share: Tensor
+) -> Float[Tensor, "batch classes"]:
+    """Average each sample's labels with its partner's.
+
+    Class indices become probabilities of the classes; multi-labels are mixed as they are.
+
+    Args:
+        model: Classifier, whose number of classes is read off its last linear layer.
+        labels: Classes of the batch.
+        pairs: Each sample's partner.
+        like: Tensor of the wanted kind of numbers.
+        share: λ per sample, the weight of its own labels.
+    """
+    n_classes = 0 if is_multi_label(labels) else n_outputs(model)
+    return mix(soft_labels(labels, n_classes, like.dtype), pairs, share)
+
+
+def n_outputs(model: nn.Module) -> int:
+    """Read the number of classes off the last linear layer, without a forward pass.
+
+    Raises:
+        ConfigError: If the model has no linear layer.
+    """
+    for layer in reversed(list(model.modules())):
+        if isinstance(layer, _OUTPUTS):
+            return int(layer.weight.shape[0])
+    raise ConfigError(
+        f"the model must have a linear layer that gives its logits, got {type(model).__name__}; "
+        "mixing reads the number of classes off it."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +122,7 @@ class Mixup:
         self,
         model: nn.Module,
         batch: Batch,
-        draws: Draws,
+        rng: ReplicaRNG,
     ) -> Batch:
         """Mix a batch with a permutation of itself; costs no pass through the model.
 
@@ -51,8 +130,10 @@ class Mixup:
             ConfigError: If labels are class indices and the model has no linear layer.
         """
         inputs = batch.inputs
-        share = batch.per_sample(symmetric_beta(self.concentration, batch.n_replicas, draws))
-        pairs = draws.permutation(len(batch))
+        share = batch.repeat_per_sample(
+            sample_symmetric_beta(self.concentration, batch.n_replicas, rng)
+        )
+        pairs = rng.randperm(len(batch))
         mixed = mix_labels(model, batch.targets, pairs, inputs, share)
         changed = mix(inputs, pairs, share)
         return Batch(inputs=changed, targets=mixed, n_replicas=batch.n_replicas)

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from trainables.batch import Batch
 from trainables.checks import require
 from trainables.datasets import DatasetInfo
-from trainables.draws import Draws
-from trainables.methods.attack import check_attack, loss_gradient, replace_first, within
-from trainables.methods.challenge import batch_shares
+from trainables.methods.challenge import split_batch
+from trainables.methods.fgsm import check_attack, loss_gradient, mask_padding, replace_leading
+from trainables.replica_rng import ReplicaRNG
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class Pgd:
         budget: ε ≥ 0, the L∞ radius in units of the model's inputs.
         steps: Number of steps, at least 1.
         step_size: a > 0, the length of a step as a share of the budget.
-        start: ``random`` draws the first point from the ball, ``sample`` begins at its centre.
+        start: ``random`` draws the first point from the ball, ``sample`` begins at its center.
         split: Share of a batch that is attacked, in (0, 1].
         clip: Bounds to which attacked samples are clipped, or None.
 
@@ -58,30 +58,30 @@ class Pgd:
         self,
         model: nn.Module,
         batch: Batch,
-        draws: Draws,
+        rng: ReplicaRNG,
     ) -> Batch:
         """Attack the first samples of a shuffled batch.
 
         Costs ``steps`` forward and ``steps`` input-only backward passes over the attacked.
         """
-        count = batch_shares(batch, self.split, 1.0).challenged
+        count = split_batch(batch, self.split, 1.0).challenged
         if count == 0:
             return batch
         clean = batch.first(count)
-        attacked = self._bounded(clean.inputs + self._first_offset(clean, draws))
+        attacked = self._bounded(clean.inputs + self._first_offset(clean, rng))
         for _ in range(self.steps):
             ascent = loss_gradient(model, replace(clean, inputs=attacked)).sign()
             moved = attacked + self.step_size * self.budget * ascent
             offset = (moved - clean.inputs).clamp(-self.budget, self.budget)
             attacked = self._bounded(clean.inputs + offset)
-        return replace(batch, inputs=replace_first(batch.inputs, attacked, self.clip))
+        return replace(batch, inputs=replace_leading(batch.inputs, attacked, self.clip))
 
-    def _first_offset(self, clean: Batch, draws: Draws) -> Tensor:
+    def _first_offset(self, clean: Batch, rng: ReplicaRNG) -> Tensor:
         like = clean.inputs
         if self.start == "sample":
             return torch.zeros_like(like)
-        chance = draws.uniform(*like.shape, dtype=like.dtype)
-        return within(clean, (2 * chance - 1) * self.budget)
+        chance = rng.rand(*like.shape, dtype=like.dtype)
+        return mask_padding(clean, (2 * chance - 1) * self.budget)
 
     def _bounded(self, attacked: Tensor) -> Tensor:
         return attacked if self.clip is None else attacked.clamp(*self.clip)

@@ -9,16 +9,16 @@ from torch import nn
 
 from trainables.batch import Batch
 from trainables.datasets import DatasetInfo
-from trainables.draws import Draws
 from trainables.methods.challenge import (
-    Amounts,
+    ChallengeStrength,
     apply_challenge,
-    batch_shares,
-    check_amounts,
     check_feature_count,
     check_selection,
+    check_strength,
     random_features,
+    split_batch,
 )
+from trainables.replica_rng import ReplicaRNG
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Random:
         alpha: α ≥ 0, by which challenge A lowers, in units of the model's inputs.
         beta: β ≥ 0, by which challenge B raises, in units of the model's inputs.
         split: Share of a batch that is challenged.
-        a_share: Share of the challenged samples that get A; the others get B.
+        a_fraction: Share of the challenged samples that get A; the others get B.
         clip: Bounds to which challenged samples are clipped, or None.
     """
 
@@ -41,13 +41,13 @@ class Random:
     alpha: float = 0.5
     beta: float = 0.5
     split: float = 0.5
-    a_share: float = 0.5
+    a_fraction: float = 0.5
     clip: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        check_selection(self.n_features, self.split, self.a_share)
-        check_amounts(self.alpha, self.beta, self.clip)
+        check_selection(self.n_features, self.split, self.a_fraction)
+        check_strength(self.alpha, self.beta, self.clip)
 
     def check(self, info: DatasetInfo) -> None:
         """Check the settings against a dataset."""
@@ -57,13 +57,13 @@ class Random:
         self,
         model: nn.Module,  # noqa: ARG002 (the interface of all methods)
         batch: Batch,
-        draws: Draws,
+        rng: ReplicaRNG,
     ) -> Batch:
         """Challenge the first samples of a shuffled batch."""
-        parts = batch_shares(batch, self.split, self.a_share)
-        if parts.challenged == 0:
+        split_sizes = split_batch(batch, self.split, self.a_fraction)
+        if split_sizes.challenged == 0:
             return batch
-        features = random_features(batch.first(parts.challenged), self.n_features, draws)
-        amounts = Amounts(alpha=self.alpha, beta=self.beta, clip=self.clip)
-        challenged = apply_challenge(batch.inputs, features, parts, amounts)
+        features = random_features(batch.first(split_sizes.challenged), self.n_features, rng)
+        strength = ChallengeStrength(alpha=self.alpha, beta=self.beta, clip=self.clip)
+        challenged = apply_challenge(batch.inputs, features, split_sizes, strength)
         return replace(batch, inputs=challenged)

@@ -11,17 +11,17 @@ from torch import Tensor, nn
 from trainables.batch import Batch
 from trainables.checks import require
 from trainables.datasets import DatasetInfo
-from trainables.draws import Draws
-from trainables.methods.rectangle import (
+from trainables.methods.rectangles import (
     Rectangles,
     RectangleSize,
     check_images,
-    check_size,
-    covered,
-    draw_below,
-    grid_of,
-    uniform,
+    check_rectangle_size,
+    image_size,
+    rand,
+    randint_below,
+    rectangle_mask,
 )
+from trainables.replica_rng import ReplicaRNG
 
 # As torchvision: sizes are drawn anew until one fits, and none is erased if ten do not.
 _ATTEMPTS = 10
@@ -43,7 +43,7 @@ class RandomErasing:
         max_area: Largest erased area, as a share of the image.
         ratio: Smallest height / width; the largest is its inverse.
         fill: Value of erased pixels in units of the model's inputs; 0 is the mean of
-            standardised data.
+            standardized data.
 
     References:
         Zhong et al., AAAI 2020, arXiv:1708.04896, algorithm 1, whose settings are the defaults.
@@ -60,7 +60,7 @@ class RandomErasing:
         """Check the ranges."""
         in_range = 0 <= self.probability <= 1
         require(in_range, "probability", "must lie in [0, 1]", self.probability)
-        check_size(self._size)
+        check_rectangle_size(self._size)
 
     def check(self, info: DatasetInfo) -> None:
         """Refuse data that are no images."""
@@ -70,31 +70,31 @@ class RandomErasing:
         self,
         model: nn.Module,  # noqa: ARG002 (the interface of all methods)
         batch: Batch,
-        draws: Draws,
+        rng: ReplicaRNG,
     ) -> Batch:
         """Erase a rectangle in some samples; costs no pass through the model.
 
         Returns:
             The batch, with the measure ``drop_rate``: the erased share of all pixels.
         """
-        erased = self._erased(len(batch), grid_of(batch.inputs), draws)
+        erased = self._erased(len(batch), image_size(batch.inputs), rng)
         changed = batch.inputs.masked_fill(erased[:, None], self.fill)
-        measures = {"drop_rate": batch.by_replica(erased.float()).mean((0, 2, 3))}
-        return replace(batch, inputs=changed, measures=measures)
+        train_metrics = {"drop_rate": batch.split_by_replica(erased.float()).mean((0, 2, 3))}
+        return replace(batch, inputs=changed, train_metrics=train_metrics)
 
     @property
     def _size(self) -> RectangleSize:
         return RectangleSize(min_area=self.min_area, max_area=self.max_area, ratio=self.ratio)
 
     def _erased(
-        self, count: int, grid: tuple[int, int], draws: Draws
+        self, count: int, grid: tuple[int, int], rng: ReplicaRNG
     ) -> Bool[Tensor, "batch height width"]:
-        tall, wide = self._size.draw((count, _ATTEMPTS), grid, draws)
+        tall, wide = self._size.sample((count, _ATTEMPTS), grid, rng)
         fits = (tall < grid[0]) & (wide < grid[1])
         first = fits.long().argmax(1, keepdim=True)
         tall, wide = tall.gather(1, first).squeeze(1), wide.gather(1, first).squeeze(1)
-        top = draw_below(grid[0] - tall + 1, draws)
-        left = draw_below(grid[1] - wide + 1, draws)
+        top = randint_below(grid[0] - tall + 1, rng)
+        left = randint_below(grid[1] - wide + 1, rng)
         edges = Rectangles(top=top, bottom=top + tall, left=left, right=left + wide)
-        is_changed = (uniform((count,), draws) < self.probability) & fits.any(1)
-        return covered(edges, grid) & is_changed[:, None, None]
+        is_changed = (rand((count,), rng) < self.probability) & fits.any(1)
+        return rectangle_mask(edges, grid) & is_changed[:, None, None]

@@ -11,19 +11,18 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from trainables.attribution import AttributionConfig, EpsilonLrp
-from trainables.batch import Batch
+from trainables.batch import Batch, true_class
 from trainables.checks import require
 from trainables.datasets import DatasetInfo
-from trainables.draws import Draws
-from trainables.labels import true_class
-from trainables.methods.rectangle import (
+from trainables.methods.rectangles import (
     Rectangles,
     RectangleSize,
     check_images,
-    check_size,
-    covered,
-    uniform,
+    check_rectangle_size,
+    rand,
+    rectangle_mask,
 )
+from trainables.replica_rng import ReplicaRNG
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +52,12 @@ class RelDrop:
         mix: α in [0, 1], the weight of chance beside relevance; 1 is plain dropout at the rate
             1 - ``threshold``, 0 a cut through the relevances.
         threshold: 1 - β in [0, 1], the score from which a position is dropped.
-        candidates: k ≥ 1, the number of most relevant pixels of which one is the centre.
+        candidates: k ≥ 1, the number of most relevant pixels of which one is the center.
         min_area: Smallest block, as a share of the image.
         max_area: Largest block, as a share of the image; both before the borders cut it off.
         ratio: Smallest height / width of a block; the largest is its inverse.
         fill: Value of what is dropped in units of the model's inputs; 0 is the mean of
-            standardised data.
+            standardized data.
         attribution: Attribution that gives the relevances.
 
     References:
@@ -84,7 +83,7 @@ class RelDrop:
             value = getattr(self, field)
             require(0 <= value <= 1, field, "must lie in [0, 1]", value)
         require(self.candidates >= 1, "candidates", "must be at least 1", self.candidates)
-        check_size(self._size)
+        check_rectangle_size(self._size)
 
     def check(self, info: DatasetInfo) -> None:
         """Check the settings against a dataset."""
@@ -98,7 +97,7 @@ class RelDrop:
         self,
         model: nn.Module,
         batch: Batch,
-        draws: Draws,
+        rng: ReplicaRNG,
     ) -> Batch:
         """Drop relevant positions in a batch.
 
@@ -108,19 +107,19 @@ class RelDrop:
         Returns:
             The batch, with the measure ``drop_rate``: the dropped share of all features.
         """
-        inputs, occupied = batch.inputs, batch.occupied
+        inputs, valid_mask = batch.inputs, batch.valid_mask
         relevance = position_relevance(self.attribution(model, inputs, true_class(batch.targets)))
         if self.variant == "block":
-            dropped = self._blocks(relevance, draws)
+            dropped = self._blocks(relevance, rng)
         else:
-            dropped = self._pixels(relevance, occupied, draws)
+            dropped = self._pixels(relevance, valid_mask, rng)
         mask = dropped if inputs.ndim == 2 else dropped[:, None]
-        features = torch.ones_like(dropped) if occupied is None else occupied
+        features = torch.ones_like(dropped) if valid_mask is None else valid_mask
         drop_rate = _per_replica(batch, dropped) / _per_replica(batch, features)
         return replace(
             batch,
             inputs=inputs.masked_fill(mask, self.fill),
-            measures={"drop_rate": drop_rate},
+            train_metrics={"drop_rate": drop_rate},
         )
 
     @property
@@ -130,31 +129,31 @@ class RelDrop:
     def _pixels(
         self,
         relevance: Float[Tensor, "batch first *rest"],
-        occupied: Bool[Tensor, "batch first *rest"] | None,
-        draws: Draws,
+        valid_mask: Bool[Tensor, "batch first *rest"] | None,
+        rng: ReplicaRNG,
     ) -> Bool[Tensor, "batch first *rest"]:
-        chance = uniform(tuple(relevance.shape), draws)
-        score = self.mix * chance + (1 - self.mix) * rescaled(relevance, occupied)
-        coin = uniform((len(relevance), *[1] * (relevance.ndim - 1)), draws)
+        chance = rand(tuple(relevance.shape), rng)
+        score = self.mix * chance + (1 - self.mix) * min_max_scaled(relevance, valid_mask)
+        coin = rand((len(relevance), *[1] * (relevance.ndim - 1)), rng)
         dropped = (score >= self.threshold) & (coin < self.probability)
-        return dropped if occupied is None else dropped & occupied
+        return dropped if valid_mask is None else dropped & valid_mask
 
     def _blocks(
-        self, relevance: Float[Tensor, "batch height width"], draws: Draws
+        self, relevance: Float[Tensor, "batch height width"], rng: ReplicaRNG
     ) -> Bool[Tensor, "batch height width"]:
         count, height, width = relevance.shape
         best = relevance.flatten(1).topk(self.candidates, dim=1).indices
-        centre = best.gather(1, draws.below(self.candidates, count, 1)).squeeze(1)
-        tall, wide = self._size.draw((count,), (height, width), draws)
-        top, left = centre // width - tall // 2, centre % width - wide // 2
+        center = best.gather(1, rng.randint(self.candidates, count, 1)).squeeze(1)
+        tall, wide = self._size.sample((count,), (height, width), rng)
+        top, left = center // width - tall // 2, center % width - wide // 2
         # What lies outside the image covers no pixel.
         edges = Rectangles(top=top, bottom=top + tall, left=left, right=left + wide)
-        coin = uniform((draws.n_replicas, 1, 1), draws).repeat(count // draws.n_replicas, 1, 1)
-        return covered(edges, (height, width)) & (coin < self.probability)
+        coin = rand((rng.n_replicas, 1, 1), rng).repeat(count // rng.n_replicas, 1, 1)
+        return rectangle_mask(edges, (height, width)) & (coin < self.probability)
 
 
 def _per_replica(batch: Batch, is_counted: Bool[Tensor, "batch first *rest"]) -> Tensor:
-    return batch.by_replica(is_counted.flatten(1).sum(1)).sum(0)
+    return batch.split_by_replica(is_counted.flatten(1).sum(1)).sum(0)
 
 
 def position_relevance(
@@ -164,16 +163,18 @@ def position_relevance(
     return relevance if relevance.ndim == 2 else relevance.sum(1)
 
 
-def rescaled(
+def min_max_scaled(
     relevance: Float[Tensor, "batch first *rest"],
-    occupied: Bool[Tensor, "batch first *rest"] | None = None,
+    valid_mask: Bool[Tensor, "batch first *rest"] | None = None,
 ) -> Float[Tensor, "batch first *rest"]:
     """Scale each sample's relevances to [0, 1]; all are 0 where they do not differ.
 
     Padding has no part in the range, and what comes of it has no meaning.
     """
     flat = relevance.flatten(1).double()
-    is_part = torch.ones_like(flat, dtype=torch.bool) if occupied is None else occupied.flatten(1)
+    is_part = (
+        torch.ones_like(flat, dtype=torch.bool) if valid_mask is None else valid_mask.flatten(1)
+    )
     low = flat.masked_fill(~is_part, math.inf).amin(1, keepdim=True)
     high = flat.masked_fill(~is_part, -math.inf).amax(1, keepdim=True)
     reach = (high - low).clamp_min(torch.finfo(flat.dtype).tiny)

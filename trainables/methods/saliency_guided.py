@@ -11,13 +11,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.attribution.target import evaluation_mode, input_gradient
-from trainables.batch import Batch
+from trainables.attribution.gradients import eval_mode, input_gradient
+from trainables.batch import Batch, is_multi_label, true_class
 from trainables.checks import require
 from trainables.datasets import DatasetInfo
-from trainables.draws import Draws
-from trainables.labels import is_multi_label, true_class
-from trainables.methods.features import Features, highest
+from trainables.methods.challenge import SelectedFeatures, top_features
+from trainables.replica_rng import ReplicaRNG
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +26,7 @@ class SaliencyGuided:
     The natural opposite of Challenger and RelDrop: what matters least is changed, and the
     prediction must stay. The gradient is that of the true class's logit, in eval mode. Masked
     features get uniform values between the smallest and the largest of their sample's channel
-    (colour, lead, embedding dimension; of the whole sample where inputs have no grid), each
+    (color, lead, embedding dimension; of the whole sample where inputs have no grid), each
     its own. Each feature is ranked by itself, as in Challenger; the published code averages
     gradients over the channels first. The gradient of the loss flows through both predictions.
     Batch norm sees the masked batch too, as in the published code. For multi-label data the
@@ -35,7 +34,7 @@ class SaliencyGuided:
     as their cross entropy is.
 
     Attributes:
-        masked_share: Share of the features that are masked, in (0, 1]; at least one is.
+        masked_fraction: Share of the features that are masked, in (0, 1]; at least one is.
         weight: λ ≥ 0.
         order: What the lowest gradient is: by ``signed`` value, as the published code does by
             default, or by ``absolute`` value.
@@ -45,14 +44,14 @@ class SaliencyGuided:
     """
 
     name: ClassVar[str] = "saliency_guided"
-    masked_share: float = 0.5
+    masked_fraction: float = 0.5
     weight: float = 1.0
     order: Literal["signed", "absolute"] = "signed"
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        in_range = 0 < self.masked_share <= 1
-        require(in_range, "masked_share", "must lie in (0, 1]", self.masked_share)
+        in_range = 0 < self.masked_fraction <= 1
+        require(in_range, "masked_fraction", "must lie in (0, 1]", self.masked_fraction)
         require(self.weight >= 0, "weight", "must be 0 or more", self.weight)
 
     def check(self, info: DatasetInfo) -> None:
@@ -62,18 +61,18 @@ class SaliencyGuided:
         self,
         model: nn.Module,
         batch: Batch,
-        draws: Draws,
+        rng: ReplicaRNG,
     ) -> Batch:
         """Give the batch back unchanged, with the divergence as an extra loss.
 
         Costs one forward and one input-only backward pass; the extra loss costs one more
         forward pass, through which the step's backward pass then runs as well.
         """
-        with evaluation_mode(model):
+        with eval_mode(model):
             gradient = input_gradient(model, batch.inputs, true_class(batch.targets))
         lowest = -(gradient if self.order == "signed" else gradient.abs())
-        features = highest(lowest.flatten(1), self.masked_share, batch.feature_mask)
-        masked = fill_within_range(batch.inputs, features, draws)
+        features = top_features(lowest.flatten(1), self.masked_fraction, batch.feature_mask)
+        masked = fill_within_range(batch.inputs, features, rng)
         divergence = _bernoulli_kl if is_multi_label(batch.targets) else _categorical_kl
         return replace(batch, extra_loss=self._extra_loss(masked, divergence))
 
@@ -88,8 +87,8 @@ class SaliencyGuided:
 
 def fill_within_range(
     inputs: Float[Tensor, "batch channel *grid"],
-    features: Features,
-    draws: Draws,
+    features: SelectedFeatures,
+    rng: ReplicaRNG,
 ) -> Float[Tensor, "batch channel *grid"]:
     """Replace features by uniform values of their channel's range in the sample.
 
@@ -103,12 +102,12 @@ def fill_within_range(
     """
     rows = inputs.flatten(2) if inputs.ndim > 2 else inputs[:, None]
     low, high = rows.amin(2, keepdim=True), rows.amax(2, keepdim=True)
-    chance = draws.uniform(*rows.shape, dtype=rows.dtype)
+    chance = rng.rand(*rows.shape, dtype=rows.dtype)
     values = (low + chance * (high - low)).flatten(1)
     flat = inputs.flatten(1)
     filled = values.gather(1, features.indices)
-    if features.is_chosen is not None:
-        filled = torch.where(features.is_chosen, filled, flat.gather(1, features.indices))
+    if features.is_selected is not None:
+        filled = torch.where(features.is_selected, filled, flat.gather(1, features.indices))
     return flat.scatter(1, features.indices, filled).reshape(inputs.shape)
 
 

@@ -15,11 +15,15 @@ from torch.nn import functional
 from trainables.checks import require
 from trainables.datasets import DatasetInfo
 from trainables.errors import ConfigError
-from trainables.models.initialisation import Initialisation, initialise
-from trainables.models.width import check_width, scaled
+from trainables.models.initialization import (
+    Initialization,
+    check_width,
+    initialize,
+    scale_channels,
+)
 
 _CHANNELS, _KERNELS, _HIDDEN = (128, 256, 128), (8, 5, 3), 128
-_SHORTEST = 2  # a kernel of even length takes one position away
+_MIN_LENGTH = 2  # a kernel of even length takes one position away
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +34,7 @@ class FcnWang:
 
     Attributes:
         width: Factor on every number of channels and hidden units; 1 is the published network.
-        initialisation: ``kaiming`` draws weights from the normal distribution of He et al.
+        initialization: ``kaiming`` draws weights from the normal distribution of He et al.
             (fan in) and sets biases to 0; ``default`` is what torch does.
         batch_norm: Whether there is a batch norm after every convolution and before both layers
             of the head; on in the benchmark.
@@ -44,7 +48,7 @@ class FcnWang:
 
     name: ClassVar[str] = "fcn_wang"
     width: float = 1.0
-    initialisation: Initialisation = "kaiming"
+    initialization: Initialization = "kaiming"
     batch_norm: bool = True
     dropout: float = 0.5
 
@@ -54,7 +58,7 @@ class FcnWang:
         require(0 <= self.dropout < 1, "dropout", "must lie in [0, 1)", self.dropout)
 
     def build(self, info: DatasetInfo, generator: torch.Generator) -> Fcn:
-        """Make a freshly initialised network.
+        """Make a freshly initialized network.
 
         Args:
             info: Shape of the inputs and number of classes.
@@ -63,16 +67,16 @@ class FcnWang:
         Raises:
             ConfigError: If the samples are no series.
         """
-        if info.domain != "series" or info.input_shape[-1] < _SHORTEST:
+        if info.domain != "series" or info.input_shape[-1] < _MIN_LENGTH:
             raise ConfigError(
-                f"fcn_wang takes series of at least {_SHORTEST} points in time, but the dataset "
+                f"fcn_wang takes series of at least {_MIN_LENGTH} points in time, but the dataset "
                 f"gives samples of domain {info.domain!r} and shape {info.input_shape}; choose "
                 "another model."
             )
         # Layers draw torch's default weights as they are made, from the global generator.
         with torch.random.fork_rng(devices=[]):
             model = Fcn(self, info)
-        initialise(model, self.initialisation, generator)
+        initialize(model, self.initialization, generator)
         return model
 
 
@@ -85,18 +89,18 @@ class Fcn(nn.Module):
     """
 
     def __init__(self, settings: FcnWang, info: DatasetInfo) -> None:
-        """Lay the layers out; the weights are torch's default until they are initialised."""
+        """Lay the layers out; the weights are torch's default until they are initialized."""
         super().__init__()
-        channels = [info.input_shape[0], *(scaled(n, settings.width) for n in _CHANNELS)]
+        channels = [info.input_shape[0], *(scale_channels(n, settings.width) for n in _CHANNELS)]
         self.features = nn.Sequential(*_convolutions(channels, settings.batch_norm))
-        self.highest = nn.AdaptiveMaxPool1d(1)
-        self.mean = nn.AdaptiveAvgPool1d(1)
-        hidden = scaled(_HIDDEN, settings.width)
+        self.max_pool = nn.AdaptiveMaxPool1d(1)
+        self.avg_pool = nn.AdaptiveAvgPool1d(1)
+        hidden = scale_channels(_HIDDEN, settings.width)
         self.head = nn.Sequential(
-            *_regularised(2 * channels[-1], settings.batch_norm, settings.dropout / 2),
+            *_regularized(2 * channels[-1], settings.batch_norm, settings.dropout / 2),
             nn.Linear(2 * channels[-1], hidden),
             nn.ReLU(),
-            *_regularised(hidden, settings.batch_norm, settings.dropout),
+            *_regularized(hidden, settings.batch_norm, settings.dropout),
             nn.Linear(hidden, info.n_classes),
         )
 
@@ -105,7 +109,7 @@ class Fcn(nn.Module):
     ) -> Float[Tensor, "batch classes"]:
         """Compute the logits."""
         features = self.features(inputs)
-        pooled = torch.cat([self.highest(features), self.mean(features)], dim=1)
+        pooled = torch.cat([self.max_pool(features), self.avg_pool(features)], dim=1)
         return self.head(pooled.flatten(1))  # type: ignore[no-any-return]
 
 
@@ -117,7 +121,7 @@ class HeadNorm(nn.BatchNorm1d):
     """
 
     def forward(self, inputs: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch feature"]:
-        """Normalise."""
+        """Normalize."""
         if self.training and len(inputs) == 1:
             return functional.batch_norm(
                 inputs, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
@@ -134,7 +138,7 @@ def _convolutions(channels: list[int], batch_norm: bool) -> Iterator[nn.Module]:
         yield nn.ReLU()
 
 
-def _regularised(features: int, batch_norm: bool, dropout: float) -> Iterator[nn.Module]:
+def _regularized(features: int, batch_norm: bool, dropout: float) -> Iterator[nn.Module]:
     if batch_norm:
         yield HeadNorm(features)
     if dropout:

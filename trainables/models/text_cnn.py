@@ -13,12 +13,16 @@ from torch import Tensor, nn
 from trainables.checks import require
 from trainables.datasets import DatasetInfo
 from trainables.errors import ConfigError
-from trainables.models.initialisation import Initialisation, initialise
-from trainables.models.width import check_width, scaled
+from trainables.models.initialization import (
+    Initialization,
+    check_width,
+    initialize,
+    scale_channels,
+)
 
 _CHANNELS, _KERNEL, _POOL = 128, 5, 5
 # Of this many words one is left for the third convolution.
-_SHORTEST = 149
+_MIN_LENGTH = 149
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +35,7 @@ class TextCnn:
 
     Attributes:
         width: Factor on every number of channels and hidden units; 1 is the published network.
-        initialisation: ``kaiming`` draws weights from the normal distribution of He et al.
+        initialization: ``kaiming`` draws weights from the normal distribution of He et al.
             (fan in) and sets biases to 0; ``default`` is what torch does.
         batch_norm: Whether a batch norm follows every convolution; off in the example.
         dropout: Drop probability before the last layer; 0 in the example.
@@ -39,7 +43,7 @@ class TextCnn:
 
     name: ClassVar[str] = "text_cnn"
     width: float = 1.0
-    initialisation: Initialisation = "kaiming"
+    initialization: Initialization = "kaiming"
     batch_norm: bool = False
     dropout: float = 0.0
 
@@ -49,7 +53,7 @@ class TextCnn:
         require(0 <= self.dropout < 1, "dropout", "must lie in [0, 1)", self.dropout)
 
     def build(self, info: DatasetInfo, generator: torch.Generator) -> TextNetwork:
-        """Make a freshly initialised network.
+        """Make a freshly initialized network.
 
         Args:
             info: Shape of the inputs and number of classes.
@@ -63,15 +67,15 @@ class TextCnn:
                 f"text_cnn takes texts as word vectors, but the dataset gives samples of domain "
                 f"{info.domain!r} and shape {info.input_shape}; choose another model."
             )
-        if info.input_shape[-1] < _SHORTEST:
+        if info.input_shape[-1] < _MIN_LENGTH:
             raise ConfigError(
-                f"text_cnn takes texts of at least {_SHORTEST} words, but the dataset gives "
-                f"{info.input_shape[-1]}; set its length to {_SHORTEST} or more."
+                f"text_cnn takes texts of at least {_MIN_LENGTH} words, but the dataset gives "
+                f"{info.input_shape[-1]}; set its length to {_MIN_LENGTH} or more."
             )
         # Layers draw torch's default weights as they are made, from the global generator.
         with torch.random.fork_rng(devices=[]):
             model = TextNetwork(self, info)
-        initialise(model, self.initialisation, generator)
+        initialize(model, self.initialization, generator)
         return model
 
 
@@ -84,10 +88,10 @@ class TextNetwork(nn.Module):
     """
 
     def __init__(self, settings: TextCnn, info: DatasetInfo) -> None:
-        """Lay the layers out; the weights are torch's default until they are initialised."""
+        """Lay the layers out; the weights are torch's default until they are initialized."""
         super().__init__()
         dimension, length = info.input_shape
-        hidden = scaled(_CHANNELS, settings.width)
+        hidden = scale_channels(_CHANNELS, settings.width)
         self.features = nn.Sequential(
             *_block(dimension, hidden, settings.batch_norm),
             nn.MaxPool1d(_POOL),

@@ -14,8 +14,12 @@ from torch.nn import functional
 from trainables.checks import require
 from trainables.datasets import DatasetInfo
 from trainables.errors import ConfigError
-from trainables.models.initialisation import Initialisation, initialise
-from trainables.models.width import check_width, scaled
+from trainables.models.initialization import (
+    Initialization,
+    check_width,
+    initialize,
+    scale_channels,
+)
 
 # Channels of the convolutions, and M where a maximum halves the grid: columns A and D of table 1
 # of Simonyan and Zisserman (ICLR 2015). torchvision has them too, but takes seconds to import.
@@ -35,7 +39,7 @@ class VggSettings:
 
     Attributes:
         width: Factor on every number of channels and hidden units; 1 is the published network.
-        initialisation: ``kaiming`` draws weights from the normal distribution of He et al.
+        initialization: ``kaiming`` draws weights from the normal distribution of He et al.
             (fan in) and sets biases to 0; ``default`` is what torch does.
         batch_norm: Whether a batch norm follows every convolution; off in the paper.
         dropout: Drop probability in the head; 0 in the paper.
@@ -43,7 +47,7 @@ class VggSettings:
 
     layout: ClassVar[str]
     width: float = 1.0
-    initialisation: Initialisation = "kaiming"
+    initialization: Initialization = "kaiming"
     batch_norm: bool = False
     dropout: float = 0.0
 
@@ -53,7 +57,7 @@ class VggSettings:
         require(0 <= self.dropout < 1, "dropout", "must lie in [0, 1)", self.dropout)
 
     def build(self, info: DatasetInfo, generator: torch.Generator) -> Vgg:
-        """Make a freshly initialised network.
+        """Make a freshly initialized network.
 
         Args:
             info: Shape of the inputs and number of classes.
@@ -70,7 +74,7 @@ class VggSettings:
         # Layers draw torch's default weights as they are made, from the global generator.
         with torch.random.fork_rng(devices=[]):
             model = Vgg(self, info)
-        initialise(model, self.initialisation, generator)
+        initialize(model, self.initialization, generator)
         return model
 
 
@@ -99,13 +103,13 @@ class Vgg(nn.Module):
     """
 
     def __init__(self, settings: VggSettings, info: DatasetInfo) -> None:
-        """Lay the layers out; the weights are torch's default until :func:`initialise`."""
+        """Lay the layers out; the weights are torch's default until :func:`initialize`."""
         super().__init__()
         channels, height, width = info.input_shape
         self.padding = _padding(height, width)
         self.background: float = info.background
         self.features = nn.Sequential(*_features(settings, channels))
-        hidden = scaled(512, settings.width)
+        hidden = scale_channels(512, settings.width)
         self.classifier = nn.Sequential(
             nn.Linear(hidden, hidden),
             nn.ReLU(),
@@ -126,7 +130,7 @@ def _features(settings: VggSettings, channels: int) -> Iterator[nn.Module]:
         if isinstance(entry, str):
             yield nn.MaxPool2d(2)
             continue
-        outputs = scaled(entry, settings.width)
+        outputs = scale_channels(entry, settings.width)
         yield nn.Conv2d(channels, outputs, kernel_size=3, padding=1)
         if settings.batch_norm:
             yield nn.BatchNorm2d(outputs)

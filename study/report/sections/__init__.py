@@ -3,31 +3,25 @@
 from collections.abc import Callable
 from types import MappingProxyType
 
+from study.records.trial_table import TrialTable
 from study.report.sections import (
-    dimensions,
-    filters,
-    importance,
-    limits,
-    outcome,
-    ranks,
-    robustness,
-    search,
-    transfer,
+    model_statements,
+    result_statements,
+    search_statements,
 )
-from study.report.sections.section import Section
-from study.trial_table import TrialTable
+from study.report.sections.result_statements import Section
 
 SECTIONS: MappingProxyType[str, Callable[[TrialTable], Section]] = MappingProxyType(
     {
-        "outcome": outcome.section,
-        "ranks": ranks.section,
-        "dimensions": dimensions.section,
-        "importance": importance.section,
-        "transfer": transfer.section,
-        "robustness": robustness.section,
-        "filters": filters.section,
-        "search": search.section,
-        "limits": limits.section,
+        "outcome": result_statements.outcome_section,
+        "ranks": result_statements.ranks_section,
+        "dimensions": search_statements.dimensions_section,
+        "importance": search_statements.importance_section,
+        "transfer": result_statements.transfer_section,
+        "robustness": model_statements.occlusion_section,
+        "filters": model_statements.filters_section,
+        "search": search_statements.search_section,
+        "limits": model_statements.limits_section,
     }
 )
 

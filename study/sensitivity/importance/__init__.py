@@ -1,43 +1,53 @@
 """Global sensitivity: what each dimension of a search explains, over its whole space.
 
 One file per estimator and one line in ``IMPORTANCES``. Only
-:mod:`study.sensitivity.importance.optuna_study` knows Optuna.
+:mod:`study.sensitivity.importance.optuna_importance` knows Optuna.
 """
 
-from study.sensitivity.importance.axes import to_number
-from study.sensitivity.importance.basis import UNBIASED, GlobalBasis, global_basis, is_design
-from study.sensitivity.importance.interactions import (
-    Interactions,
-    PairShare,
-    interactions,
-    least_for_pairs,
-)
-from study.sensitivity.importance.measuring import IMPORTANCES, estimators_for, importance
-from study.sensitivity.importance.partial_dependence import (
+from study.sensitivity.importance.dependence import (
     PartialCurve,
     PartialDependence,
     partial_dependence,
 )
-from study.sensitivity.importance.record import Estimator, Importance, Measured, Share
+from study.sensitivity.importance.estimators import IMPORTANCES, estimators_for, importance
+from study.sensitivity.importance.pair_interactions import (
+    Interactions,
+    PairShare,
+    interactions,
+    min_trials_for_pairs,
+)
+from study.sensitivity.importance.search_data import (
+    UNBIASED_SAMPLERS,
+    SearchData,
+    encode_value,
+    is_design,
+    search_data,
+)
+from study.sensitivity.importance.shares import (
+    DimensionShare,
+    EstimatedShares,
+    Importance,
+    ImportanceEstimator,
+)
 
 __all__ = [
     "IMPORTANCES",
-    "UNBIASED",
-    "Estimator",
-    "GlobalBasis",
+    "UNBIASED_SAMPLERS",
+    "ImportanceEstimator",
+    "SearchData",
     "Importance",
     "Interactions",
-    "Measured",
+    "EstimatedShares",
     "PairShare",
     "PartialCurve",
     "PartialDependence",
-    "Share",
+    "DimensionShare",
     "estimators_for",
-    "global_basis",
+    "search_data",
     "importance",
     "interactions",
     "is_design",
-    "least_for_pairs",
+    "min_trials_for_pairs",
     "partial_dependence",
-    "to_number",
+    "encode_value",
 ]

@@ -8,23 +8,24 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from study.sensitivity.importance.basis import GlobalBasis
-from study.sensitivity.importance.record import Estimator, Measured
-from study.sensitivity.importance.resampling import (
+from study.records.trial_table import ParamValue
+from study.sensitivity.importance.search_data import SearchData
+from study.sensitivity.importance.shares import (
+    EstimatedShares,
+    ImportanceEstimator,
     bootstrap,
     chance_level,
-    percentile_ends,
+    percentile_interval,
     permutations,
     to_shares,
 )
-from study.trial_table import ParamValue
 
-BEST_SHARE = 0.1
+TOP_QUANTILE = 0.1
 # 5 s on a core for 128 trials and 5 dimensions.
 DRAWS, PERMUTATIONS = 100, 99
 
 
-def measure(basis: GlobalBasis) -> Measured:
+def ped_anova_importance(basis: SearchData) -> EstimatedShares:
     """Measure how much each dimension alone tells who is among the best tenth of the trials.
 
     Optuna's evaluator gives the variance, over a dimension, of the chance to be among the best
@@ -40,57 +41,57 @@ def measure(basis: GlobalBasis) -> Measured:
     References:
         Watanabe, Bansal and Hutter, IJCAI 2023.
     """
-    from study.sensitivity.importance.optuna_study import params_of
+    from study.sensitivity.importance.optuna_importance import trial_params
 
-    trials = params_of(basis)
+    trials = trial_params(basis)
     values = _shares(basis, trials, basis.y)
-    drawn = [
+    resampled = [
         _shares(basis, [trials[place] for place in places], basis.y[places])
         for places in bootstrap(basis, DRAWS, "ped_anova")
     ]
-    by_chance = [_shares(basis, trials, y) for y in permutations(basis, PERMUTATIONS, "ped_anova")]
-    largest = np.array(by_chance).max(axis=1)
-    return Measured(
-        shares=to_shares(basis, values, percentile_ends(values, np.array(drawn)), largest),
+    permuted = [_shares(basis, trials, y) for y in permutations(basis, PERMUTATIONS, "ped_anova")]
+    largest = np.array(permuted).max(axis=1)
+    return EstimatedShares(
+        shares=to_shares(basis, values, percentile_interval(values, np.array(resampled)), largest),
         level=chance_level(largest),
         interval=f"percentile bootstrap over trials, {DRAWS} draws",
         chance=f"{PERMUTATIONS} permutations of the values",
     )
 
 
-def share_among_best(basis: GlobalBasis, y: Float[np.ndarray, " trial"]) -> float:
+def top_fraction(basis: SearchData, y: Float[np.ndarray, " trial"]) -> float:
     """Give the share q of trials that count among the best tenth, ties with its last included."""
-    loss = -y if basis.direction == "maximise" else y
-    cutoff = np.sort(loss)[math.ceil(BEST_SHARE * len(loss)) - 1]
+    loss = -y if basis.direction == "maximize" else y
+    cutoff = np.sort(loss)[math.ceil(TOP_QUANTILE * len(loss)) - 1]
     return float((loss <= cutoff).mean())
 
 
 def _shares(
-    basis: GlobalBasis,
+    basis: SearchData,
     trials: Sequence[Mapping[str, ParamValue]],
     y: Float[np.ndarray, " trial"],
 ) -> Float[np.ndarray, " dimension"]:
-    from study.sensitivity.importance.optuna_study import ped_anova_variances, rebuilt_study
+    from study.sensitivity.importance.optuna_importance import build_study, ped_anova_variances
 
-    q = share_among_best(basis, y)
+    q = top_fraction(basis, y)
     if q == 1.0:
         return np.zeros(len(basis.axes))
-    found = ped_anova_variances(rebuilt_study(basis, trials, y), BEST_SHARE)
+    found = ped_anova_variances(build_study(basis, trials, y), TOP_QUANTILE)
     # Optuna leaves a dimension out that has a value in none of the trials drawn.
     variances = np.array([found.get(name, 0.0) for name in basis.dimensions])
     # Smoothed densities may give a little more than all there is.
     return np.minimum(variances / (q * (1 - q)), 1.0)
 
 
-PED_ANOVA = Estimator(
+PED_ANOVA = ImportanceEstimator(
     title="PED-ANOVA",
     question="what matters to be among the best tenth",
-    explains="of who is among the best tenth",
+    share_of="of who is among the best tenth",
     axis="Share of being among the best tenth [%]",
     factor=100.0,
-    designs=(),
-    least=lambda basis: max(50, 10 * len(basis.axes)),
-    why="10 for each dimension, and 50 for 5 among the best tenth",
-    takes_conditions=True,
-    measure=measure,
+    samplers=(),
+    min_trials=lambda basis: max(50, 10 * len(basis.axes)),
+    min_trials_reason="10 for each dimension, and 50 for 5 among the best tenth",
+    supports_conditions=True,
+    measure=ped_anova_importance,
 )

@@ -79,15 +79,15 @@ def check_shell(text: str) -> list[str]:
     program = shutil.which("shellcheck")
     if program is None:
         pytest.skip("needs Debian's package 'shellcheck'")
-    return _said([program, "--severity=style", "-"], text)
+    return _output_of([program, "--severity=style", "-"], text)
 
 
 def check_dockerfile(text: str) -> list[str]:
     """Read a Dockerfile with hadolint."""
-    return _said([str(Path(sys.executable).with_name("hadolint")), "--no-color", "-"], text)
+    return _output_of([str(Path(sys.executable).with_name("hadolint")), "--no-color", "-"], text)
 
 
-def _said(command: list[str], text: str) -> list[str]:
+def _output_of(command: list[str], text: str) -> list[str]:
     ended = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     assert ended.returncode in (0, 1), ended.stderr
     return (ended.stdout + ended.stderr).splitlines() if ended.returncode else []

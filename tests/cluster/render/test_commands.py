@@ -13,9 +13,9 @@ import yaml
 from ray.scripts.scripts import cli as ray_cli
 
 from cluster.render import LAUNCHERS
-from cluster.render.launching import launch_file
+from cluster.render.overrides import render_launch_file
 from study.cli.main import cli as study_cli
-from tests.cluster.render.variants import VARIANTS, text
+from tests.cluster.render.variants import VARIANTS, variant_text
 
 
 def understand(cli: click.Group, words: list[str], parent: click.Context | None = None) -> None:
@@ -32,7 +32,7 @@ def understand(cli: click.Group, words: list[str], parent: click.Context | None 
 def ray_starts() -> list[str]:
     found = set()
     for variant in VARIANTS:
-        content = text(variant)
+        content = variant_text(variant)
         found |= set(re.findall(r"ray start [^;\n]*", content))
         if "compose" in variant:
             services = yaml.safe_load(content)["services"]
@@ -76,7 +76,7 @@ def test_a_start_with_a_mistake_is_seen():
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_studies_are_run_by_commands_of_ours(variant, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    shown = re.findall(r"""challenger-study ((?:run|cluster) [^'#$"\n]+)""", text(variant))
+    shown = re.findall(r"""challenger-study ((?:run|cluster) [^'#$"\n]+)""", variant_text(variant))
     assert shown or "dockerfile" in variant or "slurm" in variant
     for command in shown:
         understand(study_cli, shlex.split(command))
@@ -85,7 +85,7 @@ def test_studies_are_run_by_commands_of_ours(variant, tmp_path, monkeypatch):
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if "ray-up" in name])
 def test_the_lines_at_the_top_are_commands_of_rays(variant, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    lines = re.findall(r"^#   (ray .*)", text(variant), re.MULTILINE)
+    lines = re.findall(r"^#   (ray .*)", variant_text(variant), re.MULTILINE)
     assert len(lines) >= 5
     for line in lines:
         understand(ray_cli, shlex.split(line.replace("FILE", "cluster.yaml"))[1:])
@@ -93,7 +93,7 @@ def test_the_lines_at_the_top_are_commands_of_rays(variant, tmp_path, monkeypatc
 
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if "slurm" in name])
 def test_the_study_that_a_batch_job_runs_is_a_command_of_ours(variant):
-    assert 'exec challenger-study run "$@"' in text(variant)
+    assert 'exec challenger-study run "$@"' in variant_text(variant)
     understand(study_cli, ["run", "study.yaml", "--address", "10.0.0.1:6379"])
 
 
@@ -106,4 +106,4 @@ def test_the_lines_of_the_readme_write_files(tmp_path, monkeypatch):
         understand(study_cli, shlex.split(line))
         launcher, *rest = shlex.split(line)[2:]
         pairs = [word for option, word in pairwise(rest) if option == "--set"]
-        assert launch_file(launcher, pairs).text(line)
+        assert render_launch_file(launcher, pairs).text(line)

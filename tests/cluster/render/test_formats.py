@@ -6,7 +6,7 @@ import pytest
 
 from cluster.render import LAUNCHERS
 from tests.cluster.render.checkers import CHECKERS
-from tests.cluster.render.variants import VARIANTS, text
+from tests.cluster.render.variants import VARIANTS, variant_text
 
 # Format: variant, what stands there, what stands there by mistake, what is said of it.
 MISTAKES = [
@@ -38,12 +38,12 @@ MISTAKES = [
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_who_knows_the_format_finds_nothing_wrong(variant):
-    assert CHECKERS[VARIANTS[variant][0]](text(variant)) == []
+    assert CHECKERS[VARIANTS[variant][0]](variant_text(variant)) == []
 
 
 @pytest.mark.parametrize(("launcher", "variant", "right", "wrong", "said"), MISTAKES)
 def test_who_knows_the_format_sees_a_mistake(launcher, variant, right, wrong, said):
-    content = text(variant)
+    content = variant_text(variant)
     assert right in content
     found = CHECKERS[launcher](content.replace(right, wrong))
     assert found

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.render.variants import VARIANTS, text
+from tests.cluster.render.variants import VARIANTS, variant_text
 
 GOLDEN = Path(__file__).parent / "golden"
 ENDINGS = {"dockerfile": ".Dockerfile", "slurm": ".sh"}
@@ -21,7 +21,7 @@ def golden(variant: str) -> Path:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_launch_file_is_what_it_was(variant):
-    assert text(variant) == golden(variant).read_text(encoding="utf-8")
+    assert variant_text(variant) == golden(variant).read_text(encoding="utf-8")
 
 
 def test_there_is_a_golden_file_for_every_variant_and_no_other():
@@ -32,7 +32,7 @@ def _write() -> None:
     for path in GOLDEN.iterdir():
         path.unlink()
     for variant in VARIANTS:
-        golden(variant).write_text(text(variant), encoding="utf-8")
+        golden(variant).write_text(variant_text(variant), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from cluster.errors import LaunchError
-from cluster.render.overrides import settings_of
-from tests.cluster.render.variants import VARIANTS, text
+from cluster.render.overrides import parse_overrides
+from tests.cluster.render.variants import VARIANTS, variant_text
 
 SECRET = "s3cr3t-0f-th3-t3st"
 ENVIRONMENT = {
@@ -29,10 +29,10 @@ YAML = [
 def test_nothing_of_the_environment_is_in_a_file(variant, monkeypatch):
     for name in ENVIRONMENT:
         monkeypatch.delenv(name, raising=False)
-    before = text(variant)
+    before = variant_text(variant)
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    assert text(variant) == before
+    assert variant_text(variant) == before
     assert SECRET not in before
 
 
@@ -43,14 +43,14 @@ def test_nothing_of_the_environment_is_in_a_file(variant, monkeypatch):
 def test_an_address_with_a_password_is_refused_without_repeating_it(key, url):
     scheme = {"database": "postgresql+psycopg", "tracking": "https"}[key]
     with pytest.raises(LaunchError) as caught:
-        settings_of([f"{key}={scheme}:{url}"])
+        parse_overrides([f"{key}={scheme}:{url}"])
     assert SECRET not in str(caught.value)
     assert str(caught.value).startswith(f"{key} must ")
 
 
 @pytest.mark.parametrize("variant", YAML)
 def test_a_variable_for_a_password_names_where_it_is_and_not_what(variant):
-    for name, value in variables(list(yaml.safe_load_all(text(variant)))):
+    for name, value in variables(list(yaml.safe_load_all(variant_text(variant)))):
         if re.search("PASSWORD|TOKEN|SECRET|KEY", name):
             where = value.get("secretKeyRef") if isinstance(value, dict) else value
             assert isinstance(where, dict) or str(where).startswith("/run/secrets/"), name
@@ -72,7 +72,7 @@ def variables(data):
 
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if "dockerfile" not in name])
 def test_ray_asks_everybody_for_a_token_and_reports_to_nobody(variant):
-    content = text(variant)
+    content = variant_text(variant)
     for name, value in {"RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0"}.items():
         written = rf"{name}(=|: '?|\n +value: '?){value}\b"
         assert len(re.findall(written, content)) == content.count(name) > 0
@@ -83,7 +83,7 @@ def test_ray_asks_everybody_for_a_token_and_reports_to_nobody(variant):
 
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if "compose" in name])
 def test_compose_publishes_on_this_machine_alone(variant):
-    services = yaml.safe_load(text(variant))["services"]
+    services = yaml.safe_load(variant_text(variant))["services"]
     ports = [port for service in services.values() for port in service.get("ports", [])]
     assert ports
     assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
@@ -92,13 +92,13 @@ def test_compose_publishes_on_this_machine_alone(variant):
 
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if "ray-up" in name])
 def test_the_dashboard_of_ray_up_is_reached_through_ssh_alone(variant):
-    (start,) = re.findall(r"ray start --head.*", text(variant))
+    (start,) = re.findall(r"ray start --head.*", variant_text(variant))
     assert "--dashboard-host=127.0.0.1" in start
 
 
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if "kuberay" in name])
 def test_no_pod_runs_as_root_or_may_become_it(variant):
-    documents = list(yaml.safe_load_all(text(variant)))
+    documents = list(yaml.safe_load_all(variant_text(variant)))
     pods = [spec for spec in dicts(documents) if "containers" in spec]
     assert pods
     for pod in pods:
@@ -115,7 +115,7 @@ def test_no_pod_runs_as_root_or_may_become_it(variant):
 
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if "kuberay" in name])
 def test_passwords_are_given_to_the_head_and_the_servers_and_to_no_worker(variant):
-    documents = list(yaml.safe_load_all(text(variant)))
+    documents = list(yaml.safe_load_all(variant_text(variant)))
     containers = {
         one["name"]: [v["name"] for v in one.get("env", []) if "valueFrom" in v]
         for spec in dicts(documents)

@@ -23,7 +23,7 @@ import psycopg
 import pytest
 import yaml
 
-from tests.cluster.render.variants import text
+from tests.cluster.render.variants import variant_text
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
@@ -34,7 +34,7 @@ PROGRAMS = Path(sys.executable).parent
 @pytest.fixture
 def compose():
     """Give the Compose file with all servers in it."""
-    return yaml.safe_load(text("compose-rich"))
+    return yaml.safe_load(variant_text("compose-rich"))
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_mlflow_starts_and_lets_in_who_has_the_password(run, tmp_path):
 
 def _experiments_by_file(port: int, home: Path) -> str:
     """Ask as a driver does, whose password is in the file that the launch file's lines make."""
-    (form,) = set(re.findall(r"printf '(\[mlflow\].*)' admin", text("compose-rich")))
+    (form,) = set(re.findall(r"printf '(\[mlflow\].*)' admin", variant_text("compose-rich")))
     (home / ".mlflow").mkdir()
     written = form.replace("\\n", "\n") % ("admin", PASSWORD)
     (home / ".mlflow" / "credentials").write_text(written, encoding="utf-8")

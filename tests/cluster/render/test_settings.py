@@ -11,8 +11,13 @@ from hypothesis import strategies as st
 
 from cluster.errors import LaunchError
 from cluster.render import LAUNCHERS, LaunchSettings
-from cluster.render.launching import launch_file
-from cluster.render.overrides import described, key_of, keys, settings_of
+from cluster.render.overrides import (
+    describe_settings,
+    parse_overrides,
+    render_launch_file,
+    resolve_key,
+    setting_keys,
+)
 
 AWS = ["provider=aws", "file_system=fs-1.efs.eu-central-1.amazonaws.com"]
 CHANGES = {
@@ -111,56 +116,60 @@ REFUSED = {
 
 
 def test_settings_that_are_not_set_are_the_defaults():
-    assert settings_of([]) == LaunchSettings()
+    assert parse_overrides([]) == LaunchSettings()
 
 
 def test_the_last_part_of_a_key_will_do_where_one_setting_has_it():
-    assert key_of("namespace=lab") == key_of("kubernetes.namespace=lab") == "kubernetes.namespace"
-    assert settings_of(["worker_ips=a, b,"]).ray_up.worker_ips == ("a", "b")
+    assert (
+        resolve_key("namespace=lab")
+        == resolve_key("kubernetes.namespace=lab")
+        == "kubernetes.namespace"
+    )
+    assert parse_overrides(["worker_ips=a, b,"]).ray_up.worker_ips == ("a", "b")
 
 
 @pytest.mark.parametrize("pair", REFUSED)
 def test_a_wrong_setting_is_refused_with_its_key(pair):
     with pytest.raises(LaunchError) as caught:
-        settings_of([pair])
+        parse_overrides([pair])
     assert str(caught.value) == REFUSED[pair]
 
 
 def test_an_unknown_key_that_is_close_to_none_is_answered_with_all():
     with pytest.raises(LaunchError, match=r"^'zzz' is not a setting; known: name, image, .*\.$"):
-        settings_of(["zzz=1"])
+        parse_overrides(["zzz=1"])
 
 
 def test_a_setting_may_be_set_once():
     with pytest.raises(LaunchError, match=r"^kubernetes\.namespace was set twice; leave one"):
-        settings_of(["namespace=a", "kubernetes.namespace=b"])
+        parse_overrides(["namespace=a", "kubernetes.namespace=b"])
 
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_a_default_that_is_set_is_no_change(launcher):
-    unset = launch_file(launcher, [])
-    for setting in described(LaunchSettings()):
+    unset = render_launch_file(launcher, [])
+    for setting in describe_settings(LaunchSettings()):
         if setting.key != "aws.file_system" or launcher == "ray-up":
             pair = f"{setting.key}={setting.value}"
-            assert launch_file(launcher, [pair]) == unset, pair
+            assert render_launch_file(launcher, [pair]) == unset, pair
 
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 @pytest.mark.parametrize("key", CHANGES)
 def test_a_setting_changes_a_file_or_is_refused(launcher, key):
-    before, pairs = launch_file(launcher, []).text(""), [CHANGES[key]]
-    if LAUNCHERS[launcher](settings_of(pairs)).text("") != before:
-        assert launch_file(launcher, pairs).text("") != before
+    before, pairs = render_launch_file(launcher, []).text(""), [CHANGES[key]]
+    if LAUNCHERS[launcher](parse_overrides(pairs)).text("") != before:
+        assert render_launch_file(launcher, pairs).text("") != before
         return
     with pytest.raises(LaunchError) as caught:
-        launch_file(launcher, pairs)
+        render_launch_file(launcher, pairs)
     assert str(caught.value) == (
         f"{key} changes nothing in a {launcher} file with these settings; leave it out."
     )
 
 
 def test_every_setting_changes_some_file():
-    assert set(CHANGES) | set(BESIDE) == set(keys())
+    assert set(CHANGES) | set(BESIDE) == set(setting_keys())
     for key, pair in CHANGES.items():
         assert any(is_taken(launcher, [pair]) for launcher in LAUNCHERS), key
     for key, (launcher, pairs) in BESIDE.items():
@@ -169,33 +178,33 @@ def test_every_setting_changes_some_file():
 
 def is_taken(launcher, pairs):
     with contextlib.suppress(LaunchError):
-        launch_file(launcher, pairs)
+        render_launch_file(launcher, pairs)
         return True
     return False
 
 
 def test_an_unknown_format_is_answered_with_the_closest():
     with pytest.raises(LaunchError, match=r"^'kubray' is no format .*did you mean 'kuberay'\?$"):
-        launch_file("kubray", [])
+        render_launch_file("kubray", [])
 
 
 def test_every_setting_is_described_and_written_as_it_can_be_set():
-    listed = described(LaunchSettings())
-    assert [setting.key for setting in listed] == list(keys())
+    listed = describe_settings(LaunchSettings())
+    assert [setting.key for setting in listed] == list(setting_keys())
     for setting in listed:
-        assert setting.meaning.endswith("."), setting.key
+        assert setting.description.endswith("."), setting.key
 
 
 def test_machines_of_aws_need_a_file_system():
     with pytest.raises(LaunchError, match=r"^aws\.file_system must name .* but is empty; give"):
-        launch_file("ray-up", ["provider=aws"])
+        render_launch_file("ray-up", ["provider=aws"])
 
 
-@given(st.text(), st.sampled_from(sorted(keys())))
+@given(st.text(), st.sampled_from(sorted(setting_keys())))
 def test_no_text_breaks_out_of_its_place(value, key):
     """Whatever passes is one word: no space, quote, dollar, line or other sign of a shell."""
     try:
-        settings = settings_of([f"{key}={value}"])
+        settings = parse_overrides([f"{key}={value}"])
     except LaunchError:
         return
     for word in texts(settings):

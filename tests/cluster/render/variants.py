@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from cluster.render.launch_file import LaunchFile
-from cluster.render.launching import launch_file
+from cluster.render.overrides import render_launch_file
 
 # What is installed differs from machine to machine; a golden file does not.
 PINNED: Final = {
@@ -89,16 +89,16 @@ VARIANTS: Final[dict[str, tuple[str, list[str]]]] = {
 }
 
 
-def made(variant: str, *more: str) -> LaunchFile:
+def render_variant(variant: str, *more: str) -> LaunchFile:
     """Make the launch file of a variant, with further settings."""
     launcher, pairs = VARIANTS[variant]
     pinned = [
         p for p in PINNED[launcher] if p.split("=")[0] not in {q.split("=")[0] for q in pairs}
     ]
-    return launch_file(launcher, [*pinned, *pairs, *more])
+    return render_launch_file(launcher, [*pinned, *pairs, *more])
 
 
-def text(variant: str, *more: str) -> str:
+def variant_text(variant: str, *more: str) -> str:
     """Give a variant's file as text."""
     launcher, pairs = VARIANTS[variant]
-    return made(variant, *more).text(f"{launcher} {' '.join(pairs)}".strip(), "FILE")
+    return render_variant(variant, *more).text(f"{launcher} {' '.join(pairs)}".strip(), "FILE")

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from cluster.errors import ClusterError
-from cluster.local import LONGEST_FOLDER
-from cluster.service import lock as lock_module
-from cluster.service.folder import ServiceFolder
-from cluster.service.lock import holding
-from cluster.service.ray_part import remove_ray_folder
+from cluster.service import folder as folder_module
+from cluster.service.folder import ServiceFolder, service_lock
+from cluster.service.ray_component import remove_ray_folder
+from tests.support.local_cluster import LONGEST_FOLDER
 
 
 def test_it_is_its_owner_s_alone_unless_another_user_must_pass(tmp_path: Path) -> None:
@@ -22,11 +21,11 @@ def test_it_is_its_owner_s_alone_unless_another_user_must_pass(tmp_path: Path) -
     folder.prepare()
     assert folder.root.stat().st_mode & 0o777 == 0o700
     assert folder.logs.stat().st_mode & 0o777 == 0o700
-    folder.let_pass(True)
+    folder.set_traversable(True)
     folder.prepare()
     assert folder.root.stat().st_mode & 0o777 == 0o711
     assert folder.logs.stat().st_mode & 0o777 == 0o700
-    folder.let_pass(False)
+    folder.set_traversable(False)
     assert folder.root.stat().st_mode & 0o777 == 0o700
 
 
@@ -63,16 +62,16 @@ _HOLDS = """
 import sys
 from pathlib import Path
 from cluster.service.folder import ServiceFolder
-from cluster.service.lock import holding
-with holding(ServiceFolder(root=Path(sys.argv[1]))):
+from cluster.service.folder import service_lock
+with service_lock(ServiceFolder(root=Path(sys.argv[1]))):
     print("held", flush=True)
     sys.stdin.read()
 """
 
 
-def test_one_command_at_a_time_may_start_or_end_parts(tmp_path: Path, monkeypatch) -> None:
+def test_one_command_at_a_time_may_start_or_end_components(tmp_path: Path, monkeypatch) -> None:
     folder = ServiceFolder(root=tmp_path)
-    monkeypatch.setattr(lock_module, "_PATIENCE_S", 0.2)
+    monkeypatch.setattr(folder_module, "_LOCK_TIMEOUT_S", 0.2)
     with subprocess.Popen(
         [sys.executable, "-c", _HOLDS, str(tmp_path)],
         stdin=subprocess.PIPE,
@@ -80,12 +79,12 @@ def test_one_command_at_a_time_may_start_or_end_parts(tmp_path: Path, monkeypatc
     ) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        with pytest.raises(ClusterError) as refused, holding(folder):
+        with pytest.raises(ClusterError) as refused, service_lock(folder):
             pass
         other.kill()
     assert str(refused.value) == (
         f"one command at a time may start or end the service in {tmp_path}, but another "
         "'cluster up' or 'cluster down' is at work; wait until it has ended."
     )
-    with holding(folder):
+    with service_lock(folder):
         pass

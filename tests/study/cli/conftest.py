@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from study.cli import main
-from study.files import write_whole
-from study.store.folder import Storage, StudyFolder
-from study.store.manifest import Manifest
+from study.storage.atomic_write import write_atomic
+from study.storage.layout import Manifest, StorageRoot, StudyFolder
 
 STUDY = """
 name: mine
@@ -24,7 +23,7 @@ arms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class CliResult:
     """How a command ended."""
 
     code: int
@@ -49,28 +48,28 @@ def bare_environment(monkeypatch, tmp_path):
 def call(capsys):
     """Give a function that runs a command line in this process."""
 
-    def call(*arguments: str) -> Ended:
+    def call(*arguments: str) -> CliResult:
         capsys.readouterr()
         code = main.run(list(arguments))
         said = capsys.readouterr()
-        return Ended(code=code, out=said.out, err=said.err)
+        return CliResult(code=code, out=said.out, err=said.err)
 
     return call
 
 
 @pytest.fixture
-def begun(tmp_path) -> StudyFolder:
+def created_study(tmp_path) -> StudyFolder:
     """Give the folder of a study that was begun and in which no trial was asked for yet."""
-    folder = Storage(root=tmp_path / "challenger-studies").study("mine")
-    write_whole(folder.spec, STUDY)
+    folder = StorageRoot(root=tmp_path / "challenger-studies").study("mine")
+    write_atomic(folder.spec, STUDY)
     manifest = Manifest(
         name="mine",
         metric="val/accuracy",
-        direction="maximise",
+        direction="maximize",
         search={"base": 0, "challenger": 4},
         final={"base": 1, "challenger": 2},
     )
-    write_whole(folder.manifest, manifest.encode())
+    write_atomic(folder.manifest, manifest.encode())
     return folder
 
 

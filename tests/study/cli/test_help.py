@@ -15,17 +15,13 @@ from pathlib import Path
 import click
 import pytest
 
-from study.cli import cluster_command, main
+from study.cli import cluster_commands, main
 
 GOLDEN = Path(__file__).parent / "golden"
 COMMANDS = [
     [],
     *([name] for name in sorted(main._COMMANDS)),
-    *(["cluster", name] for name in sorted(cluster_command._COMMANDS)),
-    ["bench", "overhead"],
-    ["bench", "reuse"],
-    ["bench", "scaling"],
-    ["bench", "tracking"],
+    *(["cluster", name] for name in sorted(cluster_commands._COMMANDS)),
     ["data", "check"],
     ["data", "fetch"],
     ["mlflow", "rebuild"],
@@ -57,7 +53,7 @@ def test_every_command_loads_under_its_own_name(name):
 
 def test_every_command_file_is_a_command_of_the_group():
     folder = Path(main.__file__).parent
-    below = {f"cluster_{name}" for name in cluster_command._COMMANDS}
+    below = {f"cluster_{name}" for name in cluster_commands._COMMANDS}
     assert {path.name.removesuffix("_command.py") for path in folder.glob("*_command.py")} == (
         set(main._COMMANDS) | below
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from study.cli.options import options, own_command, running_options, storage_of
+from study.cli.options import command_line, make_storage, options, running_options
 
 
 def parsed(*arguments: str) -> dict[str, object]:
@@ -69,12 +69,12 @@ def test_our_own_tracking_variable_goes_before_mlflows(monkeypatch):
     ],
 )
 def test_a_command_we_tell_names_the_storage_only_where_it_must(storage, told):
-    assert own_command("resume demo", storage_of(Path(storage))) == told
+    assert command_line("resume demo", make_storage(Path(storage))) == told
 
 
 def test_under_uv_a_command_we_tell_begins_with_uv_run(monkeypatch):
     monkeypatch.setenv("UV", "/bin/uv")
-    told = own_command("resume demo", storage_of(Path("challenger-studies")))
+    told = command_line("resume demo", make_storage(Path("challenger-studies")))
     assert told == "uv run challenger-study resume demo"
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from study.data import fetch
-from study.data.download import Patience
+from study.data.http_download import RetryPolicy
 from tests.study.data.file_server import FileServer, Published, serving
 from trainables.datasets.sources import Checksum, SourceFile
 
@@ -26,7 +26,7 @@ def md5(content: bytes) -> Checksum:
 
 
 @dataclass(slots=True)
-class User:
+class RecordingProgress:
     """Takes what is said, and looks at each moment for half a file under the final name."""
 
     target: Path
@@ -34,35 +34,35 @@ class User:
     waited: list[float] = field(default_factory=list)
     moved_to: list[int] = field(default_factory=list)
     on_move: Callable[[int], None] = lambda _: None
-    may_be: tuple[bytes, ...] = ()
+    is_compatible: tuple[bytes, ...] = ()
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         self.look()
         self.said.append(text)
 
-    def began(self, *_: object) -> None:
+    def start(self, *_: object) -> None:
         self.look()
 
-    def moved(self, done: int) -> None:
+    def update(self, done: int) -> None:
         self.look()
         self.moved_to.append(done)
         self.on_move(done)
 
-    def ended(self) -> None:
+    def finish(self) -> None:
         self.look()
 
     def look(self) -> None:
-        assert not self.target.exists() or self.target.read_bytes() in self.may_be
+        assert not self.target.exists() or self.target.read_bytes() in self.is_compatible
 
 
 @dataclass(slots=True)
-class Desk:
+class DownloadSetup:
     """A data root and a server that publishes one file for it."""
 
     root: Path
     server: FileServer
     source: SourceFile
-    user: User
+    user: RecordingProgress
 
     @property
     def target(self) -> Path:
@@ -79,10 +79,10 @@ class Desk:
     def publish(self, content: bytes, **given: object) -> None:
         self.server.files[PATH] = Published(content=content, **given)
 
-    def fetch(self, **patience: object) -> None:
-        given = {"sleep": self.user.waited.append, "timeout_s": 20.0, **patience}
-        self.user.may_be = (*self.user.may_be, CONTENT, OTHER)
-        fetch([self.source], self.root, self.user, Patience(**given))
+    def fetch(self, **retry_policy: object) -> None:
+        given = {"sleep": self.user.waited.append, "timeout_s": 20.0, **retry_policy}
+        self.user.is_compatible = (*self.user.is_compatible, CONTENT, OTHER)
+        fetch([self.source], self.root, self.user, RetryPolicy(**given))
 
     def change(self, **given: object) -> None:
         self.source = replace(self.source, **given)
@@ -98,10 +98,12 @@ def server() -> Iterator[FileServer]:
 
 
 @pytest.fixture
-def desk(server, tmp_path) -> Desk:
+def setup(server, tmp_path) -> DownloadSetup:
     root = tmp_path / "data"
     server.files[PATH] = Published(content=CONTENT)
     source = SourceFile(
         path=PATH, urls=(server.url(PATH),), size=len(CONTENT), checksum=md5(CONTENT)
     )
-    return Desk(root=root, server=server, source=source, user=User(root / PATH))
+    return DownloadSetup(
+        root=root, server=server, source=source, user=RecordingProgress(root / PATH)
+    )

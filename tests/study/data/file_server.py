@@ -153,8 +153,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._write(content, reply)
 
     def _start(self, file: Published, reply: Reply) -> int | None:
-        asked, condition = self.headers["Range"], self.headers["If-Range"]
-        is_same = condition in (None, file.etag, file.last_modified)
+        asked, validator = self.headers["Range"], self.headers["If-Range"]
+        is_same = validator in (None, file.etag, file.last_modified)
         if asked is None or reply.ignores_range or not (is_same or reply.ignores_condition):
             return None
         return int(asked.removeprefix("bytes=").removesuffix("-"))

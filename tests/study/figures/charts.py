@@ -16,6 +16,7 @@ from study.figures import interactions as interactions_figure
 from study.figures import partial_dependence as dependence_figure
 from study.figures import static
 from study.figures.chart import Chart
+from study.records.trial_table import TrialTable
 from study.sensitivity import (
     arm_curves,
     average_ranks,
@@ -23,20 +24,19 @@ from study.sensitivity import (
     cosine_over_epochs,
     filter_cosine,
     filter_cosine_over_dimension,
-    over_dimension,
     robustness,
     search_history,
     search_points,
-    settings,
+    sweep_curve,
     transfer,
+    workloads,
 )
 from study.sensitivity.importance import importance, interactions, partial_dependence
-from study.trial_table import TrialTable
-from tests.study.factories import Shape, hand_made, occluded, trial_table
-from tests.study.sensitivity.designs import basis_of, design_table
-from tests.study.transfer_factory import transfer_study
+from tests.support.search_designs import design_table, search_data_of
+from tests.support.transfer_tables import transfer_table_of
+from tests.support.trial_tables import TableShape, constant_table, make_trial_table, occluded
 
-TABLE = trial_table(Shape(replicas=3, layers=3))
+TABLE = make_trial_table(TableShape(replicas=3, layers=3))
 METRICS = ("test/accuracy", "test/auc")
 _AXES = {
     "top_k": IntDimension(low=1, high=10),
@@ -46,21 +46,21 @@ _AXES = {
 
 
 def curve(table: TrialTable = TABLE) -> Chart:
-    curves = [over_dimension(table, "challenger", "top_k", metric) for metric in METRICS]
+    curves = [sweep_curve(table, "challenger", "top_k", metric) for metric in METRICS]
     return figures.dimension_curve.chart(curves)
 
 
 def choices() -> Chart:
     names = ("epsilon_lrp", "integrated_gradients", "input_x_gradient", "guided_backprop", "none")
     values = {name: (0.60 + i / 50, 0.62 + i / 40) for i, name in enumerate(names)}
-    table = hand_made({"base": {0: (0.50, 0.53)}, "challenger": values})
+    table = constant_table({"base": {0: (0.50, 0.53)}, "challenger": values})
     return figures.dimension_curve.chart(
-        [over_dimension(table, "challenger", "top_k", "test/accuracy")]
+        [sweep_curve(table, "challenger", "top_k", "test/accuracy")]
     )
 
 
 def cosine() -> Chart:
-    return figures.filter_cosine.chart(filter_cosine(TABLE, settings(TABLE)[0]))
+    return figures.filter_cosine.chart(filter_cosine(TABLE, workloads(TABLE)[0]))
 
 
 def cosine_curves() -> Chart:
@@ -70,7 +70,7 @@ def cosine_curves() -> Chart:
 
 def hidden_inputs() -> Chart:
     table = occluded(TABLE)
-    return figures.robustness.chart(robustness(table, settings(table)[0]))
+    return figures.robustness.chart(robustness(table, workloads(table)[0]))
 
 
 def history() -> Chart:
@@ -78,13 +78,13 @@ def history() -> Chart:
 
 
 def elsewhere() -> Chart:
-    return figures.transfer.chart(transfer(transfer_study(), "challenger"))
+    return figures.transfer.chart(transfer(transfer_table_of(), "challenger"))
 
 
 def shared_sweep() -> Chart:
     arms, rows = [], []
     for seed, data in enumerate(("digits", "letters")):
-        table = trial_table(seed=seed)
+        table = make_trial_table(seed=seed)
         arms += [replace(arm, name=f"{data}-{arm.name}", dataset=data) for arm in table.arms]
         rows += [replace(row, arm=f"{data}-{row.arm}") for row in table.rows]
     table = replace(TABLE, arms=tuple(arms), rows=tuple(rows))
@@ -92,14 +92,14 @@ def shared_sweep() -> Chart:
 
 
 def cosines_and_accuracies() -> Chart:
-    setting = settings(TABLE)[0]
+    setting = workloads(TABLE)[0]
     return figures.cosine_and_accuracy.chart(
         [cosine_and_accuracy(TABLE, setting, "final", "test/accuracy")]
     )
 
 
 def cosines_over_epochs() -> Chart:
-    return figures.cosine_over_epochs.chart(cosine_over_epochs(TABLE, settings(TABLE)[0]))
+    return figures.cosine_over_epochs.chart(cosine_over_epochs(TABLE, workloads(TABLE)[0]))
 
 
 def methods_ranked() -> Chart:
@@ -107,7 +107,7 @@ def methods_ranked() -> Chart:
     for i in range(6):
         methods = ("base", "random", "fgsm", "challenger")
         values = {name: (0.5 + j / 20 + i / 90,) * 2 for j, name in enumerate(methods)}
-        one = hand_made({name: {0: value} for name, value in values.items()})
+        one = constant_table({name: {0: value} for name, value in values.items()})
         arms += [replace(arm, name=f"{arm.name}-{i}", dataset=f"data{i}") for arm in one.arms]
         rows += [replace(row, arm=f"{row.arm}-{i}") for row in one.rows]
     table = replace(TABLE, arms=tuple(arms), rows=tuple(rows))
@@ -119,7 +119,7 @@ def searched_slices() -> Chart:
 
 
 def searched_coordinates() -> Chart:
-    table = trial_table(Shape(search_trials=120))
+    table = make_trial_table(TableShape(search_trials=120))
     return figures.search_points.coordinates(search_points(table, "challenger"))
 
 
@@ -132,15 +132,15 @@ def _design() -> TrialTable:
 
 
 def importances() -> Chart:
-    return importance_figure.chart([importance(basis_of(_design()), "given_first")])
+    return importance_figure.chart([importance(search_data_of(_design()), "given_first")])
 
 
 def pairs() -> Chart:
-    return interactions_figure.chart(interactions(basis_of(_design())))
+    return interactions_figure.chart(interactions(search_data_of(_design())))
 
 
 def dependences() -> Chart:
-    return dependence_figure.chart(partial_dependence(basis_of(_design())))
+    return dependence_figure.chart(partial_dependence(search_data_of(_design())))
 
 
 CHARTS: Mapping[str, Callable[[], Chart]] = {

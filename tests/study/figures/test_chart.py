@@ -8,7 +8,7 @@ from study.figures.chart import Axis, Chart, Level, Panel, Series, Text
 from study.figures.extent import extent, extents
 from study.figures.style import Look
 
-LOOK = Look(colour="#000000", marker="o", line="-")
+LOOK = Look(color="#000000", marker="o", line="-")
 
 
 def panel(*series: Series, x: Axis = Axis(), y: Axis = Axis(), **more: object) -> Panel:  # noqa: B008

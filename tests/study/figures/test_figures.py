@@ -20,13 +20,13 @@ from study.figures import static
 from study.figures.style import look, looks, styled
 from study.sensitivity import (
     OCCLUSION_ORDERS,
-    over_dimension,
     read_attribution_maps,
     robustness,
-    settings,
+    sweep_curve,
+    workloads,
 )
-from tests.study.factories import hand_made, occluded, write_maps
 from tests.study.figures.charts import CHARTS, TABLE, chart_of, figure_of
+from tests.support.trial_tables import constant_table, occluded, write_maps
 
 MAPS = "attribution_maps"
 ALL = (*CHARTS, MAPS)
@@ -144,7 +144,7 @@ def test_the_curve_has_two_panels_with_units_whole_ticks_and_both_controls():
 
 
 def test_the_curve_draws_the_records_means_in_per_cent():
-    curve = over_dimension(TABLE, "challenger", "top_k", "test/accuracy")
+    curve = sweep_curve(TABLE, "challenger", "top_k", "test/accuracy")
     line = _line(figure_of("dimension_curve").axes[0], "Challenger")
     np.testing.assert_allclose(line.get_xdata(), range(1, 11))
     np.testing.assert_allclose(
@@ -153,8 +153,8 @@ def test_the_curve_draws_the_records_means_in_per_cent():
 
 
 def test_the_curves_caption_names_interval_params_and_what_is_missing():
-    table = hand_made({"challenger": {2: (0.1, 0.2), 1: (0.3, 0.4)}})
-    curve = over_dimension(table, "challenger", "top_k", "test/accuracy")
+    table = constant_table({"challenger": {2: (0.1, 0.2), 1: (0.3, 0.4)}})
+    curve = sweep_curve(table, "challenger", "top_k", "test/accuracy")
     assert figures.dimension_curve.caption(curve) == (
         "Challenger over K: mean of n = 2 replicas on fresh seeds, band: 95% Student's t "
         "interval of the mean. Ring: the value that the search chose (2). The study has no base "
@@ -164,8 +164,8 @@ def test_the_curves_caption_names_interval_params_and_what_is_missing():
 
 
 def test_values_that_are_texts_are_named_on_the_axis():
-    table = hand_made({"challenger": {"lrp": (0.1, 0.2), "grad": (0.3, 0.4)}})
-    curve = over_dimension(table, "challenger", "top_k", "test/accuracy")
+    table = constant_table({"challenger": {"lrp": (0.1, 0.2), "grad": (0.3, 0.4)}})
+    curve = sweep_curve(table, "challenger", "top_k", "test/accuracy")
     (axes,) = static.draw(figures.dimension_curve.chart([curve])).axes
     assert [label.get_text() for label in axes.get_xticklabels()] == ["lrp", "grad"]
 
@@ -182,7 +182,7 @@ def test_red_is_positive_blue_negative_and_each_scale_symmetric(tmp_path: Path):
         assert red > blue
 
 
-def test_images_of_three_channels_are_shown_in_colour(tmp_path: Path):
+def test_images_of_three_channels_are_shown_in_color(tmp_path: Path):
     image = maps_figure(tmp_path, channels=3).axes[0].images[0]
     assert np.asarray(image.get_array()).shape == (28, 28, 3)
 
@@ -211,10 +211,10 @@ def test_robustness_has_a_panel_for_each_order_on_one_scale_and_a_line_per_arm()
 
 def test_robustness_draws_the_records_means_and_intervals_in_per_cent():
     table = occluded(TABLE)
-    record = robustness(table, settings(table)[0])
+    record = robustness(table, workloads(table)[0])
     figure = static.draw(figures.robustness.chart(record))
     for axes, order in zip(figure.axes, OCCLUSION_ORDERS, strict=True):
-        curve = record.of_order(order)[2]
+        curve = record.curves_for(order)[2]
         line = _line(axes, "Challenger")
         np.testing.assert_allclose(line.get_xdata(), [0, 10, 30, 60])
         np.testing.assert_allclose(
@@ -227,8 +227,8 @@ def test_robustness_draws_the_records_means_and_intervals_in_per_cent():
 
 
 def test_the_caption_of_robustness_says_what_is_hidden_and_what_is_missing():
-    table = occluded(hand_made({"base": {0: (0.5, 0.6)}, "challenger": {5: (0.7, 0.8)}}))
-    record = replace(robustness(table, settings(table)[0]), notes=("A note.",))
+    table = occluded(constant_table({"base": {0: (0.5, 0.6)}, "challenger": {5: (0.7, 0.8)}}))
+    record = replace(robustness(table, workloads(table)[0]), notes=("A note.",))
     assert figures.robustness.caption(record) == (
         "Test accuracy on mnist (3 per class), vgg11, width 0.25, with a share of each sample's "
         "positions set to 0: mean of n = 2 replicas of the chosen configuration on fresh seeds, "

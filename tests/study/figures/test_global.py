@@ -17,7 +17,7 @@ from study.sensitivity.importance import (
     partial_dependence,
 )
 from study.sensitivity.importance.fanova import forest_shares
-from tests.study.sensitivity.designs import SOBOL, basis_of, design_table
+from tests.support.search_designs import SOBOL, design_table, search_data_of
 
 AXES = {
     "top_k": IntDimension(low=1, high=10),
@@ -31,7 +31,7 @@ def basis():
     def surface(x: np.ndarray) -> np.ndarray:
         return 0.03 * x[:, 0] + 0.02 * x[:, 1] + 0.4
 
-    return basis_of(design_table(surface, axes=AXES, trials=64, design=SOBOL, noise=0.05))
+    return search_data_of(design_table(surface, axes=AXES, trials=64, design=SOBOL, noise=0.05))
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +71,7 @@ def test_what_is_more_than_chance_is_filled_and_the_rest_hollow(basis):
     (panel,) = importance_figure.chart([record]).panels()
     filled = {series.name: len(series.x) for series in panel.series if not series.is_hollow}
     hollow = {series.name: len(series.x) for series in panel.series if series.is_hollow}
-    shown = sum(share.is_shown for share in record.shares)
+    shown = sum(share.is_significant for share in record.shares)
     assert filled == {"more than chance": shown}
     assert hollow == {"not shown to be more": 3 - shown}
 

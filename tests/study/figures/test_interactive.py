@@ -22,10 +22,10 @@ from study.figures.chart import Axis, Chart, Level, Panel, Series
 from study.figures.extent import extents
 from study.figures.interactive_sheet import legend_names
 from study.figures.style import Look
-from study.sensitivity import over_dimension
+from study.sensitivity import sweep_curve
 from tests.study.figures.charts import CHARTS, TABLE, chart_of, figure_of
 
-LOOK = Look(colour="#0072B2", marker="^", line="--")
+LOOK = Look(color="#0072B2", marker="^", line="--")
 ONE = Series(name="one <b>", look=LOOK, x=(1.0, 2.0), y=(3.0, 4.0))
 
 
@@ -38,14 +38,14 @@ def named(figure: dict[str, Any], name: str) -> list[dict[str, Any]]:
     return [trace for trace in figure["data"] if trace["name"] == name]
 
 
-def colours(value: object, key: str = "") -> Iterator[str]:
-    """Give every colour of a figure."""
+def colors(value: object, key: str = "") -> Iterator[str]:
+    """Give every color of a figure."""
     if isinstance(value, dict):
         for name, one in value.items():
-            yield from colours(one, name)
+            yield from colors(one, name)
     elif isinstance(value, list):
         for one in value:
-            yield from colours(one, key)
+            yield from colors(one, key)
     elif key.lower().endswith("color") and isinstance(value, str):
         yield value
 
@@ -124,11 +124,11 @@ def test_both_renderers_draw_the_same_points_between_the_same_ends(name):
 
 
 @pytest.mark.parametrize("name", CHARTS)
-def test_colours_are_whole_so_that_a_page_can_put_its_own_in_their_place(name):
+def test_colors_are_whole_so_that_a_page_can_put_its_own_in_their_place(name):
     figure = interactive.draw(chart_of(name))
-    assert {
-        colour for colour in colours(figure) if not re.fullmatch("#[0-9a-fA-F]{6}", colour)
-    } == {"rgba(0,0,0,0)"}
+    assert {color for color in colors(figure) if not re.fullmatch("#[0-9a-fA-F]{6}", color)} == {
+        "rgba(0,0,0,0)"
+    }
     assert figure["layout"]["paper_bgcolor"] == figure["layout"]["plot_bgcolor"] == "rgba(0,0,0,0)"
 
 
@@ -147,7 +147,7 @@ def test_panels_stand_apart_in_their_order(name):
 
 
 def test_a_pointer_is_told_name_value_interval_and_n():
-    curve = over_dimension(TABLE, "challenger", "top_k", "test/accuracy")
+    curve = sweep_curve(TABLE, "challenger", "top_k", "test/accuracy")
     figure = interactive.draw(chart_of("dimension_curve"))
     line = next(t for t in named(figure, "Challenger") if t["mode"] == "lines+markers")
     first = curve.points[0].interval
@@ -256,8 +256,8 @@ def test_panels_that_share_an_axis_are_moved_together():
 @pytest.mark.parametrize(
     ("look", "message"),
     [
-        (Look(colour="#000000", marker="8", line="-"), "no symbol for marker '8'; use one of"),
-        (Look(colour="#000000", marker="o", line="- -"), "no dashes for line '- -'; use one of"),
+        (Look(color="#000000", marker="8", line="-"), "no symbol for marker '8'; use one of"),
+        (Look(color="#000000", marker="o", line="- -"), "no dashes for line '- -'; use one of"),
     ],
 )
 def test_a_look_that_plotly_has_no_name_for_is_refused(look, message):

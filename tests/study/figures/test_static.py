@@ -14,7 +14,7 @@ from study.figures import static
 from study.figures.chart import Axis, Chart, Level, Panel, Series, Text
 from study.figures.style import Look
 
-LOOK = Look(colour="#0072B2", marker="^", line="--")
+LOOK = Look(color="#0072B2", marker="^", line="--")
 THREE = Series(name="three", look=LOOK, x=(1.0, 2.0, 4.0), y=(3.0, 1.0, 2.0))
 LOW, HIGH = (2.0, 0.5, 1.5), (4.0, 2.5, 3.0)
 

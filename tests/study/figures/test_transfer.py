@@ -13,10 +13,10 @@ from matplotlib.lines import Line2D
 from study import figures
 from study.figures import static
 from study.sensitivity import transfer
-from tests.study.factories import with_row
-from tests.study.transfer_factory import REFUSAL, transfer_study
+from tests.support.transfer_tables import INFEASIBLE_REASON, transfer_table_of
+from tests.support.trial_tables import with_row
 
-TABLE = transfer_study()
+TABLE = transfer_table_of()
 RECORD = transfer(TABLE, "challenger")
 KINDS = ("own choice", "found by another arm", "found on several datasets together")
 
@@ -85,8 +85,8 @@ def test_the_caption_names_n_interval_datasets_and_what_is_illegal():
         "band: Base on the target, same seeds, same interval. digits: digits (3 per class), "
         "vgg11, width 0.25. words: reuters (keras), text_cnn, width 0.25. both-digits: digits (3 "
         "per class), vgg11, width 0.25. both-words: reuters (keras), text_cnn, width 0.25. "
-        f"digits on words: not legal here: {REFUSAL} digits on both-words: not legal here: "
-        f"{REFUSAL}"
+        f"digits on words: not legal here: {INFEASIBLE_REASON} digits on both-words: not legal here: "
+        f"{INFEASIBLE_REASON}"
     )
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import pytest
 
-from study.errors import ReportError
+from study.records.errors import ReportError
 from study.remote.archive import pack, unpack, without_archive
 
 

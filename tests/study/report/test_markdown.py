@@ -1,4 +1,4 @@
-"""The report as Markdown: whole, with figures as files and tables that a table's text keeps."""
+"""The written summary and the report as Markdown."""
 
 from __future__ import annotations
 
@@ -8,13 +8,190 @@ from pathlib import Path
 
 import pytest
 
-from study.report import ReportFiles, write_report
-from study.report.markdown import plain, report_markdown, table_markdown
-from study.report.summary import summarise, to_markdown
+from study.report import ReportFiles, summarize, to_markdown, write_report
+from study.report.formatting import (
+    format_difference,
+    format_params,
+    format_with_unit,
+    join_words,
+    number,
+    p_value,
+)
+from study.report.markdown import (
+    escape_markdown,
+    report_markdown,
+    summarize,
+    table_markdown,
+    to_markdown,
+)
 from study.report.tables import Table
-from tests.study.factories import Shape, hand_made, trial_table, write_maps
+from tests.support.trial_tables import (
+    TableShape,
+    constant_table,
+    make_trial_table,
+    with_resource_usage,
+    write_maps,
+)
 
-TABLE = trial_table(Shape(replicas=3, layers=1, sweep=(1, 5), search_trials=4))
+CONTROLS = {"base": {0: (0.40, 0.42, 0.41)}, "random": {0: (0.50, 0.54, 0.49)}}
+
+
+def statements(table, title: str) -> tuple[str, ...]:
+    return next(s.statements for s in summarize(table).sections if s.title == title)
+
+
+def test_a_better_arm_is_said_to_be_better_with_difference_interval_and_p():
+    first, base, _ = statements(
+        constant_table({**CONTROLS, "challenger": {5: (0.70, 0.73, 0.70)}}), "In short"
+    )
+    assert first == (
+        "Challenger on mnist (3 per class) reached a test accuracy of 71.0% (95% interval 66.7 "
+        "to 75.3, 3 replicas). It is 30.0 percentage points above Base (95% interval +27.5 to "
+        "+32.5; p < 0.001, Holm-corrected over 2 comparisons): better than Base. It is 20.0 "
+        "percentage points above Random (95% interval +17.5 to +22.5; p < 0.001, the only "
+        "comparison of its family): better than Random."
+    )
+    assert base == (
+        "Base on mnist (3 per class) reached a test accuracy of 41.0% (95% interval 38.5 to "
+        "43.5, 3 replicas)."
+    )
+
+
+def test_an_interval_that_holds_0_shows_no_difference():
+    table = constant_table({"base": CONTROLS["base"], "challenger": {5: (0.41, 0.40, 0.45)}})
+    assert (
+        "Against Base no difference was shown: +1.0 percentage points (95% interval"
+        in (statements(table, "In short")[0])
+    )
+
+
+def test_a_worse_arm_is_said_to_be_worse():
+    table = constant_table({"base": CONTROLS["base"], "challenger": {5: (0.30, 0.33, 0.31)}})
+    first = statements(table, "In short")[0]
+    assert "9.7 percentage points below Base" in first
+    assert "worse than Base." in first
+
+
+def test_an_effect_that_does_not_survive_the_correction_is_not_claimed():
+    base, gain = (0.40, 0.42, 0.41, 0.43), (0.01, 0.05, 0.02, 0.035)
+    ours = tuple(a + b for a, b in zip(base, gain, strict=True))
+    random = tuple(a + b for a, b in zip(base, gain[::-1], strict=True))
+    alone = statements(constant_table({"base": {0: base}, "challenger": {5: ours}}), "In short")[0]
+    both = constant_table({"base": {0: base}, "random": {0: random}, "challenger": {5: ours}})
+    crowded = statements(both, "In short")[0]
+    assert ": better than Base" in alone
+    assert "no difference was shown after correction for several comparisons" in crowded
+
+
+STRONG = {1: (0.1, 0.11, 0.12, 0.1), 2: (0.7, 0.71, 0.69, 0.7), 3: (0.4, 0.41, 0.42, 0.4)}
+WEAK = {1: (0.4, 0.6, 0.5, 0.3), 2: (0.45, 0.6, 0.48, 0.3), 3: (0.42, 0.58, 0.52, 0.31)}
+
+
+@pytest.mark.parametrize(
+    ("curve", "verdict"),
+    [
+        (
+            STRONG,
+            "K matters here: its value explains 100% of the variance within a seed, where chance "
+            "alone gives 25% (p = 0.005 by permutation within seeds).",
+        ),
+        (WEAK, "No effect of K was shown: its value explains 6% of the variance"),
+    ],
+)
+def test_the_effect_of_k_is_judged_by_a_test_within_seeds(curve, verdict):
+    (said,) = statements(constant_table({"challenger": curve}), "What the dimensions do")
+    assert verdict in said
+    assert "nothing could have been shown" not in said
+
+
+def test_a_sweep_that_could_show_nothing_says_so():
+    (said,) = statements(
+        constant_table({"challenger": {1: (0.1, 0.11), 2: (0.7, 0.71)}}), "What the dimensions do"
+    )
+    assert "Of 2 values and 2 replicas p cannot be below 0.5: nothing could have been" in said
+
+
+def test_the_effects_of_several_sweeps_are_corrected_together():
+    table = constant_table({"challenger": STRONG})
+    arm, rows = table.arms[0], table.rows
+    twin = replace(arm, name="twin")
+    table = replace(
+        table, arms=(arm, twin), rows=(*rows, *(replace(row, arm="twin") for row in rows))
+    )
+    for said in statements(table, "What the dimensions do"):
+        assert "(p = 0.009 by permutation within seeds, Holm-corrected over 2 sweeps)" in said
+
+
+def test_the_values_of_k_are_counted_against_base():
+    table = constant_table(
+        {"base": CONTROLS["base"], "challenger": {1: (0.70, 0.73, 0.70), 2: (0.41, 0.40, 0.43)}}
+    )
+    (said,) = statements(table, "What the dimensions do")
+    assert "1 of 2 values are better than Base, 0 worse, and for 1 no difference was shown" in said
+    assert "would select on the test set" in said
+
+
+def test_what_was_searched_names_sampler_trials_replicas_and_the_choice():
+    said = statements(make_trial_table(), "What was searched")
+    assert said[0].startswith("Trials were proposed by TPE and compared by")
+    assert said[3] == (
+        "Challenger (mnist (3 per class); vgg11, width 0.25; 100 epochs) searched K, N, α, β and "
+        "split. 24 trials of 3 replicas each: 18 completed, 5 stopped early and 1 failed. "
+        "Chosen: K = 5, N = 0.12, α = 0.8, β = 1.1, split = 0.5. 10 final trials of 5 replicas."
+    )
+
+
+def test_filters_are_compared_with_base():
+    said = statements(make_trial_table(), "Diversity of filters")
+    assert "more diverse filters than Base: −" in said[2]
+
+
+def test_limits_name_few_replicas_failures_and_unequal_budgets():
+    table = make_trial_table(TableShape(replicas=3))
+    rows = tuple(
+        row for row in table.rows if (row.arm, row.phase) != ("random", "search") or row.number < 9
+    )
+    said = "\n".join(statements(replace(table, rows=rows), "What limits this result"))
+    assert "Final trials have as few as 3 replicas" in said
+    assert "unequal search budgets in trials (random 9, challenger 24)" in said
+    assert "2 of 45 trials failed and are left out of every mean" in said
+    assert "mnist (3 per class), vgg11, width 0.25, 100 epochs, 784 input features" in said
+
+
+def test_the_markdown_begins_with_what_is_missing():
+    text = to_markdown(summarize(make_trial_table(), ["No maps."]))
+    assert text.startswith("# tiny-mnist-top-k\n\n## Missing\n\n- No maps.\n\n## In short\n")
+
+
+def test_numbers_are_written_with_units_and_signs():
+    assert number(-0.0312, "test/accuracy", is_signed=True) == "−3.1"
+    assert format_with_unit(3.13, "test/nll") == "3.130 nats"
+    assert format_difference(0.02, "test/auc", is_signed=True) == "+2.0 percentage points"
+    assert [p_value(p) for p in (0.0002, 0.012, 0.0996, 1.0)] == [
+        "p < 0.001",
+        "p = 0.012",
+        "p = 0.10",
+        "p = 1.00",
+    ]
+    assert format_params({"top_k": 5, "alpha": 0.81234}) == "K = 5, α = 0.812"
+    assert format_params({}) == "none"
+    assert [join_words(["a"]), join_words(["a", "b", "c"])] == ["a", "a, b and c"]
+
+
+def test_what_training_took_is_said_with_what_came_to_nothing():
+    table = make_trial_table()
+    said = statements(
+        with_resource_usage(table, trained_s=900.0, cpu_s=1800.0), "What was searched"
+    )[-1]
+    # 46 search trials with a report, 10 of them stopped early, and 12 final ones with two.
+    assert said == (
+        "Training took 35.00 CPU hours; 5.00 of the CPU hours went into trials that were stopped "
+        "early or failed."
+    )
+    assert not any("CPU" in one for one in statements(table, "What was searched"))
+
+
+TABLE = make_trial_table(TableShape(replicas=3, layers=1, sweep=(1, 5), search_trials=4))
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +209,7 @@ def test_it_lies_beside_the_page_and_is_what_was_asked_for(files: ReportFiles):
 
 
 def test_without_being_asked_for_it_is_not_written(tmp_path: Path):
-    files = write_report(hand_made({"base": {0: (0.4, 0.5)}}), tmp_path, tmp_path / "out")
+    files = write_report(constant_table({"base": {0: (0.4, 0.5)}}), tmp_path, tmp_path / "out")
     assert files.page == files.html
     assert not list((tmp_path / "out").glob("report.md"))
 
@@ -46,7 +223,7 @@ def test_every_figure_is_a_link_to_its_file_beside_the_text(files: ReportFiles):
 
 
 def test_it_begins_with_the_summary(files: ReportFiles):
-    summary = summarise(TABLE, files.missing)
+    summary = summarize(TABLE, files.missing)
     assert files.page.read_text().startswith(to_markdown(summary).rstrip())
 
 
@@ -72,21 +249,23 @@ def test_a_table_has_title_rows_and_note():
 
 
 def test_what_markdown_would_read_is_shown_as_it_is():
-    assert plain("a*b_c `d` <e> [f](g) #h \\i") == (r"a\*b\_c \`d\` \<e\> \[f\](g) \#h \\i")
+    assert escape_markdown("a*b_c `d` <e> [f](g) #h \\i") == (
+        r"a\*b\_c \`d\` \<e\> \[f\](g) \#h \\i"
+    )
 
 
 def test_failures_and_environment_are_named():
     table = replace(TABLE, environment={"torch": "2.0", "hardware": "a_b"})
-    text = report_markdown(table, summarise(table), [])
+    text = report_markdown(table, summarize(table), [])
     assert "## Environment\n\n- hardware: a\\_b\n- torch: 2.0\n" in text
     assert "## Failures" not in text
-    failed = trial_table(Shape(replicas=2, layers=1, sweep=(), search_trials=8))
-    text = report_markdown(failed, summarise(failed), [])
+    failed = make_trial_table(TableShape(replicas=2, layers=1, sweep=(), search_trials=8))
+    text = report_markdown(failed, summarize(failed), [])
     assert "loss is not finite at epoch 4 for seed 1" in text.partition("## Failures")[2]
 
 
 def test_a_study_without_environment_says_so():
     table = replace(TABLE, environment={})
-    assert report_markdown(table, summarise(table), []).endswith(
+    assert report_markdown(table, summarize(table), []).endswith(
         "## Environment\n\nNot recorded.\n"
     )

@@ -15,16 +15,14 @@ from plotly.offline import get_plotlyjs
 from study.figures import interactive
 from study.figures.chart import Axis, Chart, Panel, Series
 from study.figures.style import look
-from study.report.exhibit import Exhibit
-from study.report.page import render_page
-from study.report.picture import Picture, picture
-from study.report.script import figure_data, script
-from study.report.summary import summarise
+from study.report.markdown import summarize
+from study.report.page import figure_data, page_script, render_page
+from study.report.panel import RenderedFigure, ReportPanel, render_panel
 from study.report.tables import Table
-from tests.study.factories import Shape, trial_table
 from tests.study.figures.charts import chart_of
+from tests.support.trial_tables import TableShape, make_trial_table
 
-TABLE = trial_table(Shape(replicas=3, layers=2, sweep=(1, 3, 5)))
+TABLE = make_trial_table(TableShape(replicas=3, layers=2, sweep=(1, 3, 5)))
 NAMES = (
     "arm_curves",
     "cosine_over_epochs",
@@ -64,25 +62,27 @@ class Scripts(HTMLParser):
         return [text for found, text in self.found if found == kind]
 
 
-def exhibits(count: int) -> list[Exhibit]:
+def exhibits(count: int) -> list[ReportPanel]:
     table = Table(title="t", columns=("a",), rows=(("1",),), note="n")
     return [
-        Exhibit(
+        ReportPanel(
             name=f"figure-{i}", title=f"Figure {i}", arms=(), chart=chart_of(name), tables=(table,)
         )
         for i, name in enumerate((NAMES * 2)[:count])
     ]
 
 
-def page(shown: list[Exhibit], pictures: dict[str, Picture | None] | None = None) -> str:
-    empty = {one.name: Picture(png=b"", svg=b"", address="data:,") for one in shown}
-    return render_page(TABLE, summarise(TABLE), shown, pictures or empty)
+def page(
+    shown: list[ReportPanel], rendered: dict[str, RenderedFigure | None] | None = None
+) -> str:
+    empty = {one.name: RenderedFigure(png=b"", svg=b"", data_uri="data:,") for one in shown}
+    return render_page(TABLE, summarize(TABLE), shown, rendered or empty)
 
 
 @pytest.fixture(scope="module")
-def pictures() -> dict[str, Picture | None]:
+def rendered() -> dict[str, RenderedFigure | None]:
     """Render ten figures once."""
-    return {exhibit.name: picture(exhibit) for exhibit in exhibits(10)}
+    return {exhibit.name: render_panel(exhibit) for exhibit in exhibits(10)}
 
 
 def digest(text: str) -> str:
@@ -130,7 +130,7 @@ def test_every_figure_has_its_data_and_a_layout_for_either_width():
 def test_no_name_can_end_the_element_of_the_data():
     series = Series(name="</script><script>alert(1)", look=look("base"), x=(1.0,), y=(1.0,))
     panel = Panel(title="<!--", x=Axis(), y=Axis(), series=(series,))
-    evil = Exhibit(
+    evil = ReportPanel(
         name="evil", title="e", arms=(), chart=Chart(rows=((panel,),), caption="</script>")
     )
     found = Scripts(page([evil]))
@@ -139,21 +139,23 @@ def test_no_name_can_end_the_element_of_the_data():
     assert "alert(1)" in found.of("application/json")[0]
 
 
-def test_a_page_of_twenty_figures_is_below_six_megabytes(pictures: dict[str, Picture | None]):
+def test_a_page_of_twenty_figures_is_below_six_megabytes(
+    rendered: dict[str, RenderedFigure | None],
+):
     shown = exhibits(20)
-    all_of_them = {one.name: pictures[f"figure-{i % 10}"] for i, one in enumerate(shown)}
+    all_of_them = {one.name: rendered[f"figure-{i % 10}"] for i, one in enumerate(shown)}
     text = page(shown, all_of_them)
     assert text.count('class="still"') == text.count('class="live"') == 20
     assert len(text.encode()) < 6_000_000
 
 
 def test_figures_are_shown_as_svg_without_caption_and_pixels_as_png(
-    pictures: dict[str, Picture | None],
+    rendered: dict[str, RenderedFigure | None],
 ):
-    one = pictures["figure-0"]
+    one = rendered["figure-0"]
     assert one is not None
     assert one.png.startswith(b"\x89PNG")
-    kind, _, content = one.address.partition(";base64,")
+    kind, _, content = one.data_uri.partition(";base64,")
     assert kind == "data:image/svg+xml"
     assert len(base64.b64decode(content)) < len(one.svg)
 
@@ -161,21 +163,21 @@ def test_figures_are_shown_as_svg_without_caption_and_pixels_as_png(
 def test_pixels_stay_pixels():
     from study.figures import static
 
-    exhibit = Exhibit(
+    exhibit = ReportPanel(
         name="maps", title="m", arms=(), image=static.draw(chart_of("filter_cosine")), caption="c"
     )
-    shown = picture(exhibit)
+    shown = render_panel(exhibit)
     assert shown is not None
-    assert shown.address.startswith("data:image/png;base64,")
-    assert exhibit.words == "c"
+    assert shown.data_uri.startswith("data:image/png;base64,")
+    assert exhibit.caption_text == "c"
 
 
 def test_a_chart_brings_its_own_words():
     (exhibit,) = exhibits(1)
     assert exhibit.chart is not None
-    assert exhibit.words == exhibit.chart.caption
-    assert replace(exhibit, chart=None).words == ""
+    assert exhibit.caption_text == exhibit.chart.caption
+    assert replace(exhibit, chart=None).caption_text == ""
 
 
 def test_the_script_is_read_once():
-    assert script() is script()
+    assert page_script() is page_script()

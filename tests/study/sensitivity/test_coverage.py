@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from study.sensitivity import compare, over_dimension
-from study.trial_table import TrialTable
-from tests.study.factories import final_row, hand_made
+from study.records.trial_table import TrialTable
+from study.sensitivity import compare, sweep_curve
+from tests.support.trial_tables import constant_table, final_row
 
 METRIC = "test/accuracy"
 STUDIES, REPLICAS, SAMPLES = 300, 5, 500
@@ -40,7 +40,7 @@ def of(template: TrialTable, values: Sequence[tuple[float, ...]]) -> TrialTable:
 
 
 def template(levels: Mapping[str, tuple[float, ...]]) -> TrialTable:
-    return hand_made(
+    return constant_table(
         {
             method: {
                 (i + 1 if method != "base" else 0): (0.5,) * REPLICAS for i in range(len(each))
@@ -59,7 +59,7 @@ def curves():
     rng, table = np.random.default_rng(20), template(LEVELS)
     levels = [level for each in LEVELS.values() for level in each]
     return [
-        over_dimension(of(table, accuracies(rng, levels)), "challenger", "top_k", METRIC)
+        sweep_curve(of(table, accuracies(rng, levels)), "challenger", "top_k", METRIC)
         for _ in range(STUDIES)
     ]
 
@@ -111,7 +111,7 @@ def test_without_effect_an_arm_seems_to_differ_in_5_of_100_studies(compared, pla
 
 def test_without_effect_any_arm_is_said_to_differ_in_5_of_100_studies_at_most(compared):
     wrong = sum(any(d.p_holm < 0.05 for d in differences(one)) for one in compared)
-    said = sum(any(d.is_shown for d in differences(one)) for one in compared)
+    said = sum(any(d.is_significant for d in differences(one)) for one in compared)
     assert binomial(wrong, 0.05, len(compared), "greater") > 0.01
     assert said <= wrong
 
@@ -126,7 +126,7 @@ def test_an_effect_that_is_there_is_found():
     rng = np.random.default_rng(22)
     table = template({"base": (0.47,), "challenger": (0.55,)})
     found = sum(
-        differences(compare(of(table, accuracies(rng, (0.47, 0.55))), (METRIC,)))[0].is_shown
+        differences(compare(of(table, accuracies(rng, (0.47, 0.55))), (METRIC,)))[0].is_significant
         for _ in range(100)
     )
     assert found > 70

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from study.errors import ReportError
-from study.sensitivity import Interval, correct, holm, paired_difference, t_interval
+from study.records.errors import ReportError
+from study.sensitivity import Interval, apply_holm, holm, paired_difference, t_interval
 
 VALUES = (0.61, 0.58, 0.66, 0.63, 0.6)
 OTHERS = (0.5, 0.49, 0.52, 0.55, 0.47)
@@ -125,7 +125,7 @@ def test_holm_never_exceeds_1_and_leaves_one_value_alone():
 
 def test_an_absent_difference_does_not_count_into_its_family():
     real = paired_difference(VALUES, OTHERS)
-    first, absent, last = correct([real, None, real])
+    first, absent, last = apply_holm([real, None, real])
     assert absent is None
     assert first is not None
     assert first == last
@@ -136,12 +136,12 @@ def test_an_absent_difference_does_not_count_into_its_family():
 def test_a_difference_is_shown_only_if_its_corrected_p_is_small_too():
     real = paired_difference((0.1, 0.2, 0.15, 0.1), (0.0, 0.15, 0.05, 0.03))
     assert real.interval.excludes(0.0)
-    alone, *_ = correct([real])
-    crowded, *_ = correct([real] * 40)
+    alone, *_ = apply_holm([real])
+    crowded, *_ = apply_holm([real] * 40)
     assert alone is not None
-    assert alone.is_shown
+    assert alone.is_significant
     assert crowded is not None
-    assert not crowded.is_shown
+    assert not crowded.is_significant
 
 
 def test_the_paired_test_is_wrong_in_about_5_of_100_studies_without_effect():

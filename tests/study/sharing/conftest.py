@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from cluster.local import LocalCluster
-from cluster.queue import QueueRow
-from cluster.queue.look import look_here
+from cluster.quota import QueueRow
+from cluster.quota.client import read_connected_queue
 from cluster.session import ray_session
-from tests.study.simulated import empty_database, study_text
-from tests.study.survival.shell import PATIENCE_S, Shell
+from tests.study.fault_tolerance.shell import PATIENCE_S, Shell
+from tests.support.local_cluster import LocalCluster
+from tests.support.simulated import empty_database, study_text
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class Users:
 
     def rows(self) -> list[QueueRow]:
         """Give the queue."""
-        return list(look_here("the test's cluster"))
+        return list(read_connected_queue("the test's cluster"))
 
     def row(self, name: str) -> QueueRow | None:
         return next((row for row in self.rows() if row.study == name), None)

@@ -6,10 +6,10 @@ import signal
 
 import pytest
 
-from cluster.queue.desk import NAME, NAMESPACE
-from cluster.queue.look import look_here
+from cluster.quota.actor import ACTOR_NAME, ACTOR_NAMESPACE
+from cluster.quota.client import read_connected_queue
+from tests.study.fault_tolerance.shell import PATIENCE_S
 from tests.study.sharing.conftest import Users
-from tests.study.survival.shell import PATIENCE_S
 
 # At every change two studies share the hosts of ``tests/hosts``.
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(1800)]
@@ -30,7 +30,7 @@ def test_the_study_that_came_second_waits_and_both_finish_though_the_queue_is_ki
         assert row.granted == (2 if row.study == first else 0)
         assert row.running <= (3 if row.study == first else 0)
     assert users.n_ended(second) == 0
-    ray.kill(ray.get_actor(NAME, namespace=NAMESPACE))
+    ray.kill(ray.get_actor(ACTOR_NAME, namespace=ACTOR_NAMESPACE))
     users.until(lambda: len(users.rows()) == 2)
     assert [row.study for row in users.rows()] == [first, second]
     for driver in drivers:
@@ -43,7 +43,7 @@ def test_the_study_that_came_second_waits_and_both_finish_though_the_queue_is_ki
     assert "goes on: " in users.said(second)
     assert "waits for its turn" not in users.said(first)
     assert users.n_ended(first) == users.n_ended(second) == 13
-    assert look_here("here") == ()
+    assert read_connected_queue("here") == ()
 
 
 def test_a_higher_priority_overtakes_and_a_driver_that_is_killed_frees_its_place(

@@ -11,14 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.errors import StoreError
-from study.tracking.entries import (
+from study.records.errors import StoreError
+from study.tracking.outbox import Outbox, PendingRecords
+from study.tracking.record_types import (
     CloseRun,
     DatasetInput,
-    Entry,
     LogArtifact,
     LogMetrics,
     LogTable,
+    MlflowRecord,
     OpenRun,
     SetNote,
     SetTags,
@@ -26,7 +27,6 @@ from study.tracking.entries import (
     encode,
     kind,
 )
-from study.tracking.outbox import Outbox, Waiting
 
 
 def opening(run_key: str = "trial/a/search/0") -> OpenRun:
@@ -54,16 +54,16 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
     queue.close()
 
 
-def queued(outbox: Outbox) -> list[Entry]:
-    return [item.entry for item in outbox.undelivered(1000)]
+def queued(outbox: Outbox) -> list[MlflowRecord]:
+    return [item.record for item in outbox.next_batch(1000)]
 
 
 def deliver_all(outbox: Outbox) -> None:
-    outbox.mark_delivered([item.seq for item in outbox.undelivered(1000)], time_ms=5)
+    outbox.mark_delivered([item.seq for item in outbox.next_batch(1000)], time_ms=5)
 
 
 def test_an_outbox_that_was_never_used_is_empty_and_makes_no_file(outbox: Outbox) -> None:
-    assert outbox.waiting() == Waiting()
+    assert outbox.pending() == PendingRecords()
     assert not outbox.path.exists()
 
 
@@ -72,7 +72,7 @@ def test_entries_come_back_as_they_were_put_and_in_that_order(
 ) -> None:
     figure = tmp_path / "figure.png"
     figure.write_bytes(b"png")
-    entries: list[Entry] = [
+    entries: list[MlflowRecord] = [
         opening(),
         report(1, loss=0.5),
         report(0, loss=0.9),
@@ -94,11 +94,11 @@ def test_what_was_put_before_is_not_queued_again(outbox: Outbox) -> None:
     entries = [opening(), report(1, loss=0.5), SetNote(run_key=None, markdown="# Tiny")]
     outbox.put(entries)
     outbox.put(entries)
-    assert outbox.waiting().entries == 3
+    assert outbox.pending().entries == 3
     deliver_all(outbox)
     outbox.put(entries)
-    assert outbox.waiting().entries == 0
-    assert outbox.waiting().last_delivery_ms == 5
+    assert outbox.pending().entries == 0
+    assert outbox.pending().last_delivery_ms == 5
 
 
 def test_a_report_told_twice_keeps_its_first_values(outbox: Outbox) -> None:
@@ -124,7 +124,7 @@ def test_a_report_told_twice_keeps_its_first_values(outbox: Outbox) -> None:
     ids=["note", "tags", "table", "close"],
 )
 def test_new_content_replaces_the_old_and_is_delivered_again(
-    outbox: Outbox, first: Entry, second: Entry
+    outbox: Outbox, first: MlflowRecord, second: MlflowRecord
 ) -> None:
     outbox.put([opening(), first])
     deliver_all(outbox)
@@ -136,20 +136,20 @@ def test_a_file_is_delivered_again_only_when_its_bytes_change(
     outbox: Outbox, tmp_path: Path
 ) -> None:
     figure = tmp_path / "figure.png"
-    entry = LogArtifact(run_key="trial/a/search/0", path=str(figure), artifact_folder="")
+    record = LogArtifact(run_key="trial/a/search/0", path=str(figure), artifact_folder="")
     figure.write_bytes(b"first")
-    outbox.put([opening(), entry])
+    outbox.put([opening(), record])
     deliver_all(outbox)
-    outbox.put([entry])
+    outbox.put([record])
     assert queued(outbox) == []
     figure.write_bytes(b"second")
-    outbox.put([entry])
-    assert queued(outbox) == [entry]
+    outbox.put([record])
+    assert queued(outbox) == [record]
 
 
 def test_content_replaced_while_it_is_being_delivered_is_delivered_too(outbox: Outbox) -> None:
     outbox.put([SetNote(run_key=None, markdown="old")])
-    under_way = outbox.undelivered(10)
+    under_way = outbox.next_batch(10)
     outbox.put([SetNote(run_key=None, markdown="new")])
     outbox.mark_delivered([item.seq for item in under_way], time_ms=5)
     assert queued(outbox) == [SetNote(run_key=None, markdown="new")]
@@ -158,7 +158,7 @@ def test_content_replaced_while_it_is_being_delivered_is_delivered_too(outbox: O
 def test_entries_of_a_run_wait_until_it_is_opened(outbox: Outbox) -> None:
     outbox.put([report(1, loss=0.5)])
     assert queued(outbox) == []
-    assert outbox.waiting().entries == 1
+    assert outbox.pending().entries == 1
     outbox.put([opening()])
     assert queued(outbox) == [report(1, loss=0.5), opening()]
 
@@ -168,15 +168,15 @@ def test_a_put_that_fails_leaves_nothing_behind(outbox: Outbox) -> None:
     with pytest.raises(FileNotFoundError):
         outbox.put([opening(), missing])
     outbox.put([])
-    assert outbox.waiting().entries == 0
+    assert outbox.pending().entries == 0
 
 
 def test_waiting_counts_points_and_refusals(outbox: Outbox) -> None:
     outbox.put([opening(), report(1, loss=0.5, accuracy=0.1), report(2, loss=0.4)])
-    first, *_ = outbox.undelivered(10)
+    first, *_ = outbox.next_batch(10)
     outbox.mark_rejected([first.seq], "refused: a bad name")
-    outbox.note_error("no answer", time_ms=7)
-    assert outbox.waiting() == Waiting(
+    outbox.save_error("no answer", time_ms=7)
+    assert outbox.pending() == PendingRecords(
         entries=2,
         metric_points=3,
         rejected=1,
@@ -189,26 +189,26 @@ def test_waiting_counts_points_and_refusals(outbox: Outbox) -> None:
 def test_a_forgotten_run_is_queued_again_but_not_its_refused_entries(outbox: Outbox) -> None:
     other = opening("trial/a/search/1")
     outbox.put([opening(), report(1, loss=0.5), report(2, loss=0.4), other])
-    seqs = [item.seq for item in outbox.undelivered(10)]
+    seqs = [item.seq for item in outbox.next_batch(10)]
     outbox.mark_rejected([seqs[2]], "bad")
     outbox.mark_delivered([seqs[0], seqs[1], seqs[3]], time_ms=5)
-    outbox.remember_run("trial/a/search/0", "f00")
-    outbox.forget_run("trial/a/search/0")
+    outbox.save_run_id("trial/a/search/0", "f00")
+    outbox.requeue_run("trial/a/search/0")
     assert queued(outbox) == [opening(), report(1, loss=0.5)]
     found = outbox.opening("trial/a/search/0")
     assert found is not None
-    assert (found.is_waiting, found.run_id) == (True, None)
+    assert (found.is_pending, found.run_id) == (True, None)
 
 
 def test_a_reset_queues_everything_again(outbox: Outbox) -> None:
     outbox.put([opening(), report(1, loss=0.5)])
-    seqs = [item.seq for item in outbox.undelivered(10)]
+    seqs = [item.seq for item in outbox.next_batch(10)]
     outbox.mark_delivered(seqs[:1], time_ms=5)
     outbox.mark_rejected(seqs[1:], "bad")
-    outbox.remember_run("trial/a/search/0", "f00")
-    outbox.reset()
+    outbox.save_run_id("trial/a/search/0", "f00")
+    outbox.requeue_all()
     assert queued(outbox) == [opening(), report(1, loss=0.5)]
-    assert outbox.waiting().rejected == 0
+    assert outbox.pending().rejected == 0
     assert outbox.opening("trial/a/search/0").run_id is None  # type: ignore[union-attr]
 
 
@@ -228,7 +228,7 @@ def test_two_threads_and_a_second_opening_of_the_file_lose_nothing(outbox: Outbo
         thread.start()
     for thread in threads:
         thread.join()
-    assert outbox.waiting().entries == 121
+    assert outbox.pending().entries == 121
 
 
 def test_the_file_is_in_wal_mode_and_closing_it_loses_nothing(outbox: Outbox) -> None:
@@ -237,7 +237,7 @@ def test_the_file_is_in_wal_mode_and_closing_it_loses_nothing(outbox: Outbox) ->
     database = sqlite3.connect(outbox.path)
     assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     database.close()
-    assert outbox.waiting().entries == 1
+    assert outbox.pending().entries == 1
 
 
 def test_a_file_that_is_no_database_is_a_store_error(tmp_path: Path) -> None:
@@ -294,5 +294,5 @@ def test_impossible_entries_are_refused(tmp_path: Path) -> None:
     name=st.text(),
 )
 def test_an_entry_survives_its_json(metrics: dict[str, float], epoch: int, name: str) -> None:
-    entry = LogMetrics(run_key=name, epoch=epoch, time_ms=5, metrics=metrics, name=name)
-    assert decode(kind(entry), encode(entry)) == entry
+    record = LogMetrics(run_key=name, epoch=epoch, time_ms=5, metrics=metrics, name=name)
+    assert decode(kind(record), encode(record)) == record

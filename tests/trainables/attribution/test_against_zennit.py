@@ -131,7 +131,7 @@ def test_single_precision_costs_no_more_than_its_rounding_where_there_is_batch_n
 
 
 @pytest.mark.parametrize("name", sorted(MODELS))
-def test_zennits_scaled_stabiliser_is_our_relative_epsilon(name):
+def test_zennits_scaled_stabilizer_is_our_relative_epsilon(name):
     model, inputs = network(name, batch_norm=MODELS[name]().batch_norm)
     found = EpsilonLrp(epsilon=0.05, epsilon_mode="relative")(model, inputs, TARGET)
     scaled = Stabilizer(epsilon=0.05, norm_scale=True)

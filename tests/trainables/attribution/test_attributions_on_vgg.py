@@ -12,10 +12,10 @@ from trainables.attribution import ATTRIBUTIONS, AttributionConfig
 from trainables.batch import Batch
 from trainables.datasets import Digits
 from trainables.decoding import decode, encode
-from trainables.draws import Draws
 from trainables.errors import ConfigError
 from trainables.methods.challenger import Challenger
 from trainables.models import Vgg11
+from trainables.replica_rng import ReplicaRNG
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "batch_norm"])
@@ -52,7 +52,7 @@ def test_challenger_perturbs_with_it(name, model, digits):
     states = torch.get_rng_state(), np.random.get_state()[1].copy()
 
     def perturb() -> Batch:
-        source = Draws.of(torch.Generator().manual_seed(0))
+        source = ReplicaRNG.of(torch.Generator().manual_seed(0))
         return method.perturb(
             model, Batch(inputs=digits.train.inputs, targets=digits.train.targets), source
         )
@@ -71,7 +71,7 @@ def test_challenger_perturbs_with_it(name, model, digits):
 
 def test_it_may_come_between_a_forward_pass_and_its_backward_pass(model, digits):
     """Captum's LRP writes the weights back to where they were; autograd must not mind."""
-    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     inputs, targets = digits.train.inputs, digits.train.targets
     before = copy.deepcopy(model.state_dict())
     loss = torch.nn.functional.cross_entropy(model(inputs), targets)
@@ -79,7 +79,7 @@ def test_it_may_come_between_a_forward_pass_and_its_backward_pass(model, digits)
         for kind in ATTRIBUTIONS.values():
             kind()(model, inputs[:2], targets[:2])
     loss.backward()
-    optimiser.step()
+    optimizer.step()
     assert not torch.equal(model.features[0].weight, before["features.0.weight"])
 
 

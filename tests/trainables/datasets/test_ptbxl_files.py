@@ -1,17 +1,174 @@
+"""Statements and archives of PTB-XL."""
+
 from __future__ import annotations
 
+import csv
+import gzip
 import shutil
+import tarfile
 import zipfile
 
 import numpy as np
 import pytest
+import torch
+from sklearn.preprocessing import MultiLabelBinarizer
 
 from tests.trainables.datasets.small_ptbxl import ZIP, Ecg, ecgs, pack, record_path, write
 from tests.trainables.datasets.small_ptbxl import write_record as overwrite
-from trainables.datasets import ptbxl_records
-from trainables.datasets.ptbxl_files import check_source, find_source, identify
-from trainables.datasets.ptbxl_records import read_records
+from trainables.datasets import ptbxl
+from trainables.datasets.ptbxl import read_records
+from trainables.datasets.ptbxl_files import (
+    N_CLASSES,
+    Tables,
+    check_source,
+    class_of_code,
+    find_source,
+    label_matrix,
+    read_tables,
+    source_digest,
+)
 from trainables.errors import DataError
+
+# Records of all 21,799 that have a label, and of folds 1–8, 9 and 10.
+LABELED = {
+    "all": (21799, 17418, 2183, 2198),
+    "diag": (21388, 17084, 2146, 2158),
+    "sub-diag": (21388, 17084, 2146, 2158),
+    "super-diag": (21388, 17084, 2146, 2158),
+    "form": (8978, 7197, 901, 880),
+    "rhythm": (21030, 16832, 2100, 2098),
+}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> Tables:
+    """Read the tables of forty made-up records."""
+    return read_tables(write(tmp_path_factory.mktemp("small"), ecgs()))
+
+
+@pytest.fixture(scope="module")
+def real_statements(challenger_data, tmp_path_factory):
+    """Read the published table of statements, which the subset comes with."""
+    folder = tmp_path_factory.mktemp("tables")
+    with tarfile.open(challenger_data / "ptbxl" / "ptb-xl-subset1819.tar.xz") as archive:
+        for table in ("scp_statements.csv", "ptbxl_database.csv"):
+            member = archive.extractfile(f"ptb-xl-subset1819/{table}")
+            (folder / table).write_bytes(member.read())
+    return read_tables(folder).statements
+
+
+@pytest.fixture(scope="module")
+def every_record(challenger_data) -> list[dict[str, str]]:
+    """Read statements and folds of all 21,799 records."""
+    path = challenger_data / "ptbxl" / "ptbxl_labels_all_21799.csv.gz"
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def binarized(codes, class_of):
+    """Do what the benchmark does: classes per record, then scikit-learn's binarizer."""
+    binarizer = MultiLabelBinarizer()
+    rows = [{class_of[code] for code in own if code in class_of} for own in codes]
+    return torch.from_numpy(binarizer.fit_transform(rows)).float(), list(binarizer.classes_)
+
+
+def test_the_numbers_of_classes_are_the_benchmarks():
+    assert dict(N_CLASSES) == {
+        "all": 71,
+        "diag": 44,
+        "sub-diag": 23,
+        "super-diag": 5,
+        "form": 19,
+        "rhythm": 12,
+    }
+
+
+@pytest.mark.parametrize(
+    ("task", "code", "label"),
+    [
+        ("all", "D41", "D41"),
+        ("all", "R7", "R7"),
+        ("diag", "D41", "D41"),
+        ("diag", "F3", None),
+        ("sub-diag", "D41", "S18"),
+        ("sub-diag", "R7", None),
+        ("super-diag", "D41", "P3"),
+        ("super-diag", "F3", None),
+        ("form", "D41", "D41"),
+        ("form", "D39", None),
+        ("form", "R7", None),
+        ("rhythm", "R7", "R7"),
+        ("rhythm", "D41", None),
+    ],
+)
+def test_a_statement_stands_for_a_class_of_its_task(task, code, label, small):
+    assert class_of_code(small.statements, task).get(code) == label
+
+
+def test_labels_are_ones_in_the_alphabetical_order_of_the_classes(small):
+    codes = [{"D0", "D5", "D44?"}, {"D1"}, {"R1", "F2"}, {"D4", "D3", "D26"}]
+    labels = label_matrix(codes, small.statements, "super-diag")
+    assert labels.tolist() == [
+        [1, 0, 0, 0, 0],
+        [0, 1, 0, 0, 0],
+        [0, 0, 0, 0, 0],
+        [0, 0, 0, 1, 1],
+    ]
+
+
+@pytest.mark.parametrize("task", N_CLASSES)
+def test_labels_of_small_data_are_those_of_scikit_learn_where_a_class_occurs(task, small):
+    codes = [row.codes for row in small.records]
+    found = label_matrix(codes, small.statements, task)
+    class_of = class_of_code(small.statements, task)
+    expected, classes = binarized(codes, class_of)
+    columns = [sorted(set(class_of.values())).index(name) for name in classes]
+    assert torch.equal(found[:, columns], expected)
+    assert found.sum() == expected.sum()
+
+
+def test_a_table_with_other_classes_is_refused(small):
+    less = [s for s in small.statements if s.code != "R11"]
+    with pytest.raises(DataError) as caught:
+        label_matrix([], less, "rhythm")
+    assert str(caught.value) == (
+        "scp_statements.csv names 11 classes of task 'rhythm', but PTB-XL has 12; replace it by "
+        "a fresh copy."
+    )
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("task", N_CLASSES)
+def test_all_21799_records_have_the_benchmarks_classes(task, real_statements, every_record):
+    codes = [row["codes"].split() for row in every_record]
+    found = label_matrix([set(own) for own in codes], real_statements, task)
+    expected, classes = binarized(codes, class_of_code(real_statements, task))
+    # No class is left without a record, so that what the table names is what occurs.
+    assert len(classes) == N_CLASSES[task]
+    assert torch.equal(found, expected)
+    is_labeled = found.any(1)
+    fold = torch.tensor([int(row["strat_fold"]) for row in every_record])
+    counts = (
+        int(is_labeled.sum()),
+        *(
+            int((is_labeled & (fold >= low) & (fold <= high)).sum())
+            for low, high in ((1, 8), (9, 9), (10, 10))
+        ),
+    )
+    assert counts == LABELED[task]
+
+
+@pytest.mark.data
+def test_the_superclasses_are_the_published_ones(real_statements):
+    found = class_of_code(real_statements, "super-diag")
+    assert sorted(set(found.values())) == ["CD", "HYP", "MI", "NORM", "STTC"]
+    assert (found["IMI"], found["LVH"], found["CLBBB"], found["NDT"]) == (
+        "MI",
+        "HYP",
+        "CD",
+        "STTC",
+    )
+
 
 DATABASE, STATEMENTS = "ptbxl_database.csv", "scp_statements.csv"
 SUBSET = "ptb-xl-subset1819.tar.xz"
@@ -75,10 +232,10 @@ def test_signals_are_decoded_once_and_nothing_else_is_left_in_the_cache(
 ):
     first = read_records(home, tmp_path / "cache")
     (kept,) = (tmp_path / "cache").iterdir()
-    assert kept.name == identify(home)
+    assert kept.name == source_digest(home)
     assert listing(kept) == ["moments.npy", DATABASE, STATEMENTS, "signals.npy", "unit.json"]
     read_records.cache_clear()
-    monkeypatch.setattr(ptbxl_records, "_decode", None)
+    monkeypatch.setattr(ptbxl, "_decode", None)
     again = read_records(home, tmp_path / "cache")
     assert again is not first
     assert np.array_equal(again.signals, first.signals)
@@ -105,22 +262,22 @@ def test_other_records_are_decoded_anew(home, archive, tmp_path):
     write(home, ecgs(11, seed=1))
     read_records.cache_clear()
     assert len(read_records(home, cache).signals) == 11
-    before = identify(archive)
+    before = source_digest(archive)
     pack(home, archive)
-    assert identify(archive) != before
+    assert source_digest(archive) != before
 
 
 def test_what_another_process_decoded_meanwhile_is_taken(home, tmp_path, monkeypatch):
-    cache, decode = tmp_path / "cache", ptbxl_records._decode
+    cache, decode = tmp_path / "cache", ptbxl._decode
 
     def slowly(folder, decoded) -> None:
         decode(folder, decoded)
-        if not (cache / identify(home)).exists():
-            shutil.copytree(decoded, cache / identify(home))
+        if not (cache / source_digest(home)).exists():
+            shutil.copytree(decoded, cache / source_digest(home))
 
-    monkeypatch.setattr(ptbxl_records, "_decode", slowly)
+    monkeypatch.setattr(ptbxl, "_decode", slowly)
     assert len(read_records(home, cache).signals) == 12
-    assert listing(cache)[0] == identify(home)
+    assert listing(cache)[0] == source_digest(home)
     assert len(list(cache.iterdir())) == 1
 
 
@@ -128,7 +285,7 @@ def test_a_cache_that_cannot_be_written_is_no_race(home, tmp_path, monkeypatch):
     def vanish(_folder, decoded) -> None:
         decoded.rmdir()
 
-    monkeypatch.setattr(ptbxl_records, "_decode", vanish)
+    monkeypatch.setattr(ptbxl, "_decode", vanish)
     with pytest.raises(FileNotFoundError):
         read_records(home, tmp_path / "cache")
 

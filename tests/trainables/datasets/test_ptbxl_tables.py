@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.trainables.datasets.small_ptbxl import ecgs, record_path, statements, write, write_table
-from trainables.datasets.ptbxl_tables import read_tables
+from trainables.datasets.ptbxl_files import read_tables
 from trainables.errors import DataError
 
 DATABASE, STATEMENTS = "ptbxl_database.csv", "scp_statements.csv"

@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from trainables.datasets import DataFolders, Reuters, reuters_keras
-from trainables.datasets.corpus import Corpus
-from trainables.datasets.reuters_keras import check_keras, read_keras
+from trainables.datasets import DataFolders, Reuters, reuters
+from trainables.datasets.reuters import check_keras, read_keras
+from trainables.datasets.text import Corpus
 from trainables.errors import DataError
 
 SHA256 = "d6586e694ee56d7a4e65172e12b3e987c03096cb01eab99753921ef915959916"
@@ -43,7 +43,7 @@ def publish(home, monkeypatch) -> None:
         ).hexdigest(),
     }
     for name, value in digests.items():
-        monkeypatch.setattr(reuters_keras, name, value)
+        monkeypatch.setattr(reuters, name, value)
 
 
 def keras_load_data(path):
@@ -108,7 +108,7 @@ def test_a_number_without_a_word_is_left_out(home, monkeypatch):
 def test_other_newswires_are_refused_before_they_are_unpickled(home, monkeypatch, use):
     monkeypatch.setattr(np, "load", None)
     path = home / "reuters.npz"
-    monkeypatch.setattr(reuters_keras, "_NEWSWIRES_SHA256", SHA256)
+    monkeypatch.setattr(reuters, "_NEWSWIRES_SHA256", SHA256)
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     assert message(lambda: use(home)) == (
         f"{path} is damaged: its sha256 should be {SHA256}, but is {found} "
@@ -124,7 +124,7 @@ def test_other_newswires_are_refused_before_they_are_unpickled(home, monkeypatch
 @pytest.mark.parametrize("use", [check_keras, read_keras])
 def test_the_index_has_a_checksum_of_its_own(home, monkeypatch, use):
     path = home / "reuters_word_index.json"
-    monkeypatch.setattr(reuters_keras, "_WORD_INDEX_MD5", MD5)
+    monkeypatch.setattr(reuters, "_WORD_INDEX_MD5", MD5)
     found = hashlib.md5(path.read_bytes()).hexdigest()
     assert message(lambda: use(home)) == (
         f"{path} is damaged: its md5 should be {MD5}, but is {found} "

@@ -10,9 +10,9 @@ from sklearn.datasets import _twenty_newsgroups
 from torchvision.datasets import CIFAR10, MNIST
 
 from trainables.datasets import DATASETS
-from trainables.datasets.sources import SOURCES, files_of
+from trainables.datasets.sources import SOURCES, source_files
 
-FILES = {file.path: file for name in SOURCES for file in files_of(name)}
+FILES = {file.path: file for name in SOURCES for file in source_files(name)}
 OFFICIAL = {
     "ossci-datasets.s3.amazonaws.com",
     "yann.lecun.com",
@@ -50,16 +50,16 @@ def test_every_file_has_its_place_and_a_well_formed_checksum(file):
 @pytest.mark.parametrize("name", SOURCES)
 def test_a_source_fills_its_own_folder_and_needs_known_sources(name):
     assert all(file.path.startswith(f"{name}/") for file in SOURCES[name].files)
-    assert set(SOURCES[name].needs) <= set(SOURCES)
+    assert set(SOURCES[name].requires) <= set(SOURCES)
 
 
 def test_digits_come_with_the_installation():
-    assert files_of("digits") == ()
+    assert source_files("digits") == ()
 
 
 def test_texts_bring_their_word_vectors():
     for name in ("newsgroups20", "reuters"):
-        assert files_of(name) == (*SOURCES[name].files, *SOURCES["glove"].files)
+        assert source_files(name) == (*SOURCES[name].files, *SOURCES["glove"].files)
 
 
 def test_mnist_is_torchvisions():

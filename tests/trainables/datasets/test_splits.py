@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from tests.trainables.tensor_samples import TensorSamples
 from trainables.datasets import DatasetInfo, Splits
-from trainables.datasets.splits import per_class, stratified
-from trainables.datasets.subset_settings import complement
+from trainables.datasets.splits import per_class_indices, stratified_indices
+from trainables.datasets.subset import complement
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -22,7 +22,7 @@ CLASSES = st.lists(st.integers(0, 5), min_size=1, max_size=80)
 def test_stratified_draws_are_distinct_and_within_one_of_their_proportion(classes, data):
     targets = torch.tensor(classes)
     size = data.draw(st.integers(1, len(classes)))
-    found = stratified(targets, size, generator())
+    found = stratified_indices(targets, size, generator())
     assert len(found) == size
     assert (found.diff() > 0).all()
     drawn = torch.bincount(targets[found], minlength=6)
@@ -32,23 +32,27 @@ def test_stratified_draws_are_distinct_and_within_one_of_their_proportion(classe
 
 def test_equal_classes_stay_equal():
     targets = torch.arange(10).repeat(50)
-    found = stratified(targets, 70, generator())
+    found = stratified_indices(targets, 70, generator())
     assert torch.bincount(targets[found]).tolist() == [7] * 10
 
 
 def test_what_rounding_leaves_goes_to_the_largest_remainders():
     targets = torch.tensor([0] * 5 + [1] * 3 + [2] * 2)
     # 4 of 10: 2.0, 1.2 and 0.8 samples.
-    assert torch.bincount(targets[stratified(targets, 4, generator())]).tolist() == [2, 1, 1]
+    assert torch.bincount(targets[stratified_indices(targets, 4, generator())]).tolist() == [
+        2,
+        1,
+        1,
+    ]
 
 
 def test_draws_follow_the_generator():
     targets = torch.arange(10).repeat(20)
-    first = stratified(targets, 20, generator(1))
-    assert torch.equal(first, stratified(targets, 20, generator(1)))
-    assert not torch.equal(first, stratified(targets, 20, generator(2)))
+    first = stratified_indices(targets, 20, generator(1))
+    assert torch.equal(first, stratified_indices(targets, 20, generator(1)))
+    assert not torch.equal(first, stratified_indices(targets, 20, generator(2)))
     assert not torch.equal(
-        per_class(targets, 2, generator(1)), per_class(targets, 2, generator(2))
+        per_class_indices(targets, 2, generator(1)), per_class_indices(targets, 2, generator(2))
     )
 
 
@@ -56,14 +60,14 @@ def test_every_sample_of_a_class_is_equally_likely():
     targets = torch.tensor([0, 1] * 5)
     counts = torch.zeros(10)
     for seed in range(1000):
-        counts[per_class(targets, 2, generator(seed))] += 1
+        counts[per_class_indices(targets, 2, generator(seed))] += 1
     # Each with probability 2/5: 400 ± 15.5; five standard deviations.
     assert ((counts - 400).abs() < 78).all()
 
 
 def test_the_same_number_of_each_class_is_drawn():
     targets = torch.tensor([0] * 9 + [1] * 3 + [2] * 5)
-    found = per_class(targets, 3, generator())
+    found = per_class_indices(targets, 3, generator())
     assert torch.bincount(targets[found]).tolist() == [3, 3, 3]
     assert (found.diff() > 0).all()
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from trainables.datasets import Samples
-from trainables.datasets.token_samples import TokenSamples
+from trainables.datasets.samples import TokenSamples
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_it_is_samples(samples):
 
 
 def test_a_batch_has_the_vector_of_each_word_along_the_channels(samples):
-    batch = samples.draw(torch.tensor([2, 0]), generator())
+    batch = samples.make_batch(torch.tensor([2, 0]), generator())
     assert batch.inputs.shape == (2, 3, 4)
     assert batch.inputs.dtype == torch.float32
     assert batch.inputs.is_contiguous()
@@ -36,17 +36,17 @@ def test_a_batch_has_the_vector_of_each_word_along_the_channels(samples):
 
 
 def test_positions_without_a_vector_are_zero_and_not_occupied(samples):
-    batch = samples.draw(torch.arange(3), generator())
-    occupied = [[True, False, True, False], [False] * 4, [True] * 4]
-    assert batch.occupied.tolist() == occupied
-    assert (batch.inputs[~batch.occupied[:, None].expand(-1, 3, -1)] == 0).all()
+    batch = samples.make_batch(torch.arange(3), generator())
+    valid_mask = [[True, False, True, False], [False] * 4, [True] * 4]
+    assert batch.valid_mask.tolist() == valid_mask
+    assert (batch.inputs[~batch.valid_mask[:, None].expand(-1, 3, -1)] == 0).all()
     assert (batch.inputs[0, :, 0] != 0).all()
 
 
 def test_nothing_is_drawn(samples):
     source = generator()
     before = source.get_state()
-    samples.draw(torch.arange(3), source)
+    samples.make_batch(torch.arange(3), source)
     assert torch.equal(source.get_state(), before)
 
 
@@ -54,13 +54,13 @@ def test_there_is_one_view_and_it_is_the_batch(samples):
     indices = torch.tensor([1, 2])
     views = samples.views(indices)
     assert views.shape == (1, 2, 3, 4)
-    assert torch.equal(views[0], samples.draw(indices, generator()).inputs)
+    assert torch.equal(views[0], samples.make_batch(indices, generator()).inputs)
 
 
 def test_a_view_is_occupied_where_its_batch_is(samples):
     indices = torch.tensor([2, 0])
-    occupied = samples.occupied(indices)
-    assert torch.equal(occupied, samples.draw(indices, generator()).occupied[None])
+    valid_mask = samples.valid_mask(indices)
+    assert torch.equal(valid_mask, samples.make_batch(indices, generator()).valid_mask[None])
 
 
 def test_a_part_keeps_small_tokens_and_shares_the_vectors(samples):
@@ -87,7 +87,7 @@ def test_32_texts_of_1000_words_are_embedded_as_one_batch_and_no_more():
     )
     indices = torch.arange(32)
     with torch.profiler.profile(profile_memory=True) as profile:
-        batch = samples.draw(indices, generator())
+        batch = samples.make_batch(indices, generator())
     assert batch.inputs.shape == (32, 100, 1000)
     allocated = sum(max(0, event.self_cpu_memory_usage) for event in profile.events())
     # The batch twice (words first, then dimensions first) and its tokens, not 2,000 texts.

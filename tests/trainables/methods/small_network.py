@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.oracles import challenger as oracle
-from trainables.draws import Draws
+from trainables.replica_rng import ReplicaRNG
 
 N_CLASSES = 4
 
@@ -18,8 +18,8 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def seeded(seed: int = 0) -> Draws:
-    return Draws.of(generator(seed))
+def seeded(seed: int = 0) -> ReplicaRNG:
+    return ReplicaRNG.of(generator(seed))
 
 
 def network() -> nn.Sequential:

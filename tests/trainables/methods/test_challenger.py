@@ -76,9 +76,9 @@ METHODS = {
     "one rank per sample": Challenger(top_k=4, n_features=5, k_draw="sample"),
     "label": Challenger(top_k=2, n_features=5, class_mode="target"),
     "top class": Challenger(top_k=1, n_features=20),
-    "uneven split": Challenger(top_k=3, n_features=0.25, split=0.8, a_share=0.3),
+    "uneven split": Challenger(top_k=3, n_features=0.25, split=0.8, a_fraction=0.3),
     "large epsilon": Challenger(top_k=3, n_features=9, attribution=EpsilonLrp(epsilon=0.1)),
-    "only a": Challenger(top_k=3, n_features=9, a_share=1.0),
+    "only a": Challenger(top_k=3, n_features=9, a_fraction=1.0),
 }
 
 
@@ -87,8 +87,8 @@ METHODS = {
 def test_it_is_algorithm_1_of_the_paper(name, seed):
     method, model = METHODS[name], network()
     inputs, targets = batch()
-    part_a = method.split * method.a_share
-    part_b = method.split * (1 - method.a_share)
+    part_a = method.split * method.a_fraction
+    part_b = method.split * (1 - method.a_fraction)
     challenged = int(11 * part_a) + int(11 * part_b)
     n = method.n_features if isinstance(method.n_features, int) else 18
     settings = oracle.Settings(
@@ -100,16 +100,16 @@ def test_it_is_algorithm_1_of_the_paper(name, seed):
         epsilon=method.attribution.epsilon,
         of_target=method.class_mode == "target",
     )
-    draws = replicated_draws(method, challenged, seed)
+    rng = replicated_draws(method, challenged, seed)
     layers, labels = twin(model), targets.tolist()
-    expected = oracle.perturb(layers, inputs.flatten(1).tolist(), labels, settings, draws)
+    expected = oracle.perturb(layers, inputs.flatten(1).tolist(), labels, settings, rng)
     expected_layers, expected_loss = oracle.training_step(layers, expected, labels, 0.1)
 
     changed = method.perturb(model, Batch(inputs=inputs, targets=targets), seeded(seed))
-    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     loss = nn.functional.cross_entropy(model(changed.inputs), changed.targets)
     loss.backward()
-    optimiser.step()
+    optimizer.step()
 
     assert changed.inputs.flatten(1).tolist() == expected
     assert float(loss.detach()) == pytest.approx(expected_loss, rel=1e-12)

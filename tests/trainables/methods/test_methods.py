@@ -1,4 +1,4 @@
-"""Promises that every method keeps, on real digits and a narrow VGG."""
+"""What holds for every method, padding included."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from tests.trainables.builders import trial
 from tests.trainables.methods.small_network import seeded
 from trainables.batch import Batch
-from trainables.datasets import Digits
-from trainables.loop import run_epoch, start
-from trainables.methods import METHODS
+from trainables.datasets import DatasetInfo, Digits, TokenSamples
+from trainables.errors import ConfigError
+from trainables.loop import init_replica, run_epoch
+from trainables.methods import METHODS, Base, Challenger, Random, RelDrop
+from trainables.models import TextCnn
 
 CPU = torch.device("cpu")
 
@@ -38,13 +41,13 @@ def name(request):
 
 def one_epoch(name: str, digits, seed: int):
     config = trial(name)
-    state = start(config, config.dataset.info, seed, CPU)
+    state = init_replica(config, config.dataset.info, seed, CPU)
     run_epoch(config, digits, state)
     return state
 
 
 def perturb(name: str, digits, seed: int):
-    model = start(trial(name), Digits().info, 0, CPU).model
+    model = init_replica(trial(name), Digits().info, 0, CPU).model
     source = seeded(seed)
     train = digits.train
     return METHODS[name]().perturb(
@@ -64,7 +67,7 @@ def test_it_accepts_the_default_dataset_with_its_defaults(name):
 
 def test_one_epoch_has_a_finite_loss_and_changes_every_weight(name, digits):
     config = trial(name)
-    before = copy.deepcopy(start(config, config.dataset.info, 1, CPU).model.state_dict())
+    before = copy.deepcopy(init_replica(config, config.dataset.info, 1, CPU).model.state_dict())
     state = one_epoch(name, digits, 1)
     assert math.isfinite(float(state.window.total))
     assert (state.epoch, state.step, state.window.steps) == (1, 4, 4)
@@ -114,7 +117,7 @@ def test_perturbing_keeps_shape_kind_device_and_the_given_batch(name, digits):
 
 
 def test_perturbing_leaves_the_model_in_its_mode_and_unchanged(name, digits):
-    model = start(trial(name), Digits().info, 0, CPU).model.train()
+    model = init_replica(trial(name), Digits().info, 0, CPU).model.train()
     before = copy.deepcopy(model.state_dict())
     source = seeded()
     METHODS[name]().perturb(
@@ -128,7 +131,148 @@ def test_perturbing_leaves_the_model_in_its_mode_and_unchanged(name, digits):
 @pytest.mark.parametrize("name", WITH_AMOUNTS)
 def test_a_challenge_of_amount_zero_is_ordinary_training(name, digits):
     config = replace(trial(name), method=METHODS[name](alpha=0.0, beta=0.0))
-    state = start(config, config.dataset.info, 1, CPU)
+    state = init_replica(config, config.dataset.info, 1, CPU)
     run_epoch(config, digits, state)
     base = one_epoch("base", digits, 1).model.state_dict()
     assert all(torch.equal(value, base[key]) for key, value in state.model.state_dict().items())
+
+
+def test_it_gives_the_batch_back_itself():
+    inputs, targets = torch.randn(4, 1, 3, 3), torch.arange(4)
+    Base().check(Digits().info)
+    batch = Base().perturb(nn.Identity(), Batch(inputs=inputs, targets=targets), seeded())
+    assert batch.inputs is inputs
+    assert batch.targets is targets
+
+
+LENGTH, DIMENSION = 160, 100
+INFO = DatasetInfo(n_classes=6, input_shape=(DIMENSION, LENGTH), domain="text")
+# Words per text; the fourth has none, and every third position of a text has no vector either.
+WORDS = [160, 90, 12, 0, 3, 40, 160, 90]
+IMAGES_ONLY = {"cutmix", "random_erasing"}
+TAKES_TEXT = sorted(set(METHODS) - IMAGES_ONLY)
+CHALLENGES = {"challenger": Challenger, "random": Random}
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture
+def batch() -> Batch:
+    """Give eight texts of different lengths with gaps."""
+    tokens = torch.zeros(len(WORDS), LENGTH, dtype=torch.int16)
+    for text, count in zip(tokens, WORDS, strict=True):
+        text[:count] = torch.randint(1, 30, (count,), dtype=torch.int16)
+        text[:count:3] = 0
+    vectors = torch.randn(30, DIMENSION)
+    vectors[0] = 0
+    samples = TokenSamples(
+        tokens=tokens, vectors=vectors, targets=torch.arange(len(WORDS)) % INFO.n_classes
+    )
+    return samples.make_batch(torch.arange(len(WORDS)), generator())
+
+
+@pytest.fixture
+def model() -> nn.Module:
+    return TextCnn(width=1 / 8, initialization="default").build(INFO, generator())
+
+
+def changed(batch: Batch, result: Batch) -> Tensor:
+    """Tell which features of which samples differ, (batch, feature)."""
+    return (result.inputs != batch.inputs).flatten(1)
+
+
+def own_features(batch: Batch) -> Tensor:
+    return batch.valid_mask.sum(1) * DIMENSION
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_a_method_takes_texts_or_says_that_it_does_not(name):
+    if name in IMAGES_ONLY:
+        with pytest.raises(ConfigError, match="image"):
+            METHODS[name]().check(INFO)
+    else:
+        METHODS[name]().check(INFO)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", sorted(set(TAKES_TEXT) - {"mixup"}))
+def test_padding_is_never_changed(name, seed, batch, model):
+    result = METHODS[name]().perturb(model, batch, seeded(seed))
+    assert not changed(batch, result)[~batch.feature_mask].any()
+    assert result.inputs.isfinite().all()
+    assert torch.equal(result.valid_mask, batch.valid_mask)
+
+
+@pytest.mark.parametrize("name", sorted({*TAKES_TEXT} - {"base", "base_finetune"}))
+def test_a_method_does_something_to_these_texts(name, batch, model):
+    # Else the test above would hold for a method that does nothing.
+    result = METHODS[name]().perturb(model, batch, seeded())
+    assert changed(batch, result).any() or result.extra_loss is not None
+
+
+def test_mixup_mixes_whole_texts(batch, model):
+    result = METHODS["mixup"](concentration=1e6).perturb(model, batch, seeded())
+    # λ is 0.5 all but exactly, so that a text is longer where its partner was.
+    assert changed(batch, result)[~batch.feature_mask].any()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_masked_texts_of_saliency_guided_training_keep_their_padding(seed, batch, model):
+    class Recorder(nn.Module):
+        def forward(self, inputs: Tensor) -> Tensor:
+            self.seen = inputs
+            return model(inputs)
+
+    recorder = Recorder()
+    result = METHODS["saliency_guided"](masked_fraction=0.5).perturb(model, batch, seeded(seed))
+    loss = result.extra_loss(recorder, model(batch.inputs)).mean()
+    assert loss.isfinite()
+    masked = recorder.seen.flatten(1) != batch.inputs.flatten(1)
+    assert not masked[~batch.feature_mask].any()
+    assert masked.sum(1).tolist() == (own_features(batch) / 2).tolist()
+
+
+@pytest.mark.parametrize("share", [0.01, 0.1, 1.0])
+@pytest.mark.parametrize("name", sorted(CHALLENGES))
+def test_a_fraction_is_one_of_the_texts_own_features(name, share, batch, model):
+    method = CHALLENGES[name](n_features=share, split=0.99, a_fraction=1.0)
+    counts = changed(batch, method.perturb(model, batch, seeded())).sum(1)
+    own = own_features(batch)
+    # 0.99 of eight are seven challenged texts.
+    assert counts[:7].tolist() == [round(share * float(n)) for n in own[:7]]
+    assert counts[7] == 0
+    assert counts[3] == 0
+
+
+@pytest.mark.parametrize("count", [1, 1000, 16_000])
+@pytest.mark.parametrize("name", sorted(CHALLENGES))
+def test_a_count_is_at_most_the_texts_own_features(name, count, batch, model):
+    method = CHALLENGES[name](n_features=count, split=0.99, a_fraction=0.0)
+    counts = changed(batch, method.perturb(model, batch, seeded())).sum(1)
+    own = own_features(batch)
+    assert counts[:7].tolist() == own[:7].clamp(max=count).tolist()
+    assert counts[7] == 0
+
+
+@pytest.mark.parametrize("name", sorted(CHALLENGES))
+def test_challenge_and_control_change_equally_many_features(name, batch, model):
+    result = CHALLENGES[name](n_features=0.1).perturb(model, batch, seeded())
+    expected = [round(0.1 * float(n)) for n in own_features(batch)[:4]]
+    assert changed(batch, result).sum(1).tolist() == [*expected, 0, 0, 0, 0]
+
+
+def test_the_drop_rate_counts_positions_that_hold_anything(batch, model):
+    # Plain dropout of whole words at a rate of 0.5.
+    method = RelDrop(probability=1.0, mix=1.0, threshold=0.5)
+    result = method.perturb(model, batch, seeded())
+    words = (result.inputs != batch.inputs).any(1)
+    rate = float(words.sum() / batch.valid_mask.sum())
+    assert float(result.train_metrics["drop_rate"]) == pytest.approx(rate)
+    # Of all positions it is less than a sixth.
+    assert rate == pytest.approx(0.5, abs=0.08)
+    everything = RelDrop(probability=1.0, mix=1.0, threshold=0.0)
+    dropped = everything.perturb(model, batch, seeded())
+    assert float(dropped.train_metrics["drop_rate"]) == 1
+    assert (dropped.inputs == 0).all()

@@ -44,8 +44,8 @@ def test_it_climbs_as_the_slow_twin_does(name, is_multi_label):
         draws = torch.rand(count, 2, 6, 6, generator=generator(3), dtype=torch.float64)
         starts = starts + (2 * draws - 1) * method.budget
     for i in range(count):
-        centre = tuple(inputs[i].flatten().tolist())
-        ball = oracle.Ball(centre=centre, radius=method.budget, low=low, high=high)
+        center = tuple(inputs[i].flatten().tolist())
+        ball = oracle.Ball(center=center, radius=method.budget, low=low, high=high)
         step = method.step_size * method.budget
         start, label = starts[i].flatten().tolist(), labels[i].tolist()
         expected = oracle.pgd(layers, start, label, ball, step, method.steps)

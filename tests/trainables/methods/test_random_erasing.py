@@ -86,7 +86,7 @@ def test_nothing_is_erased_where_no_rectangle_fits(grid, area):
     method = RandomErasing(probability=1.0, min_area=area, max_area=area, ratio=1.0)
     found = perturbed(method, inputs)
     assert torch.equal(found.inputs, inputs)
-    assert float(found.measures["drop_rate"]) == 0
+    assert float(found.train_metrics["drop_rate"]) == 0
 
 
 def test_each_sample_is_changed_with_the_probability():
@@ -101,7 +101,7 @@ def test_the_measured_rate_is_the_counted_share():
     found = perturbed(RandomErasing(), inputs)
     rate = float((found.inputs == 0).double().mean())
     assert 0 < rate < 0.4
-    assert float(found.measures["drop_rate"]) == pytest.approx(rate, rel=1e-6)
+    assert float(found.train_metrics["drop_rate"]) == pytest.approx(rate, rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ from trainables.batch import Batch
 from trainables.datasets import Digits
 from trainables.errors import ConfigError
 from trainables.methods import RelDrop
-from trainables.methods.rectangle import uniform
-from trainables.methods.reldrop import position_relevance, rescaled
+from trainables.methods.rectangles import rand
+from trainables.methods.reldrop import min_max_scaled, position_relevance
 
 SERIES = replace(Digits().info, domain="series", input_shape=(12, 250))
 ALWAYS = RelDrop(probability=1.0, fill=-7.0)
@@ -54,17 +54,17 @@ class Painted:
 
 @given(values=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20))
 def test_relevances_are_scaled_to_0_and_1_over_the_sample(values):
-    found = rescaled(torch.tensor([values, values], dtype=torch.float64))
+    found = min_max_scaled(torch.tensor([values, values], dtype=torch.float64))
     assert found[0].tolist() == pytest.approx(oracle.rescaled(values), abs=1e-12)
     assert torch.equal(found[0], found[1])
     assert 0 <= found.min() <= found.max() <= 1
 
 
 def test_relevances_without_differences_or_of_any_magnitude_are_scaled_without_nan():
-    assert rescaled(torch.full((2, 3), 5.0)).tolist() == [[0.0] * 3] * 2
+    assert min_max_scaled(torch.full((2, 3), 5.0)).tolist() == [[0.0] * 3] * 2
     for magnitude in (1e-30, 1e30):
         values = magnitude * torch.tensor([[-1.0, 0.0, 1.0]])
-        assert rescaled(values)[0].tolist() == pytest.approx([0.0, 0.5, 1.0])
+        assert min_max_scaled(values)[0].tolist() == pytest.approx([0.0, 0.5, 1.0])
 
 
 def test_relevances_are_summed_over_channels_but_not_over_features_without_a_grid():
@@ -81,7 +81,7 @@ def test_the_pixel_variant_is_the_papers_mask_for_the_same_draws(mix, threshold)
     method = replace(ALWAYS, mix=mix, threshold=threshold)
     found = dropped(method, model, inputs, targets, 4)
     relevance = EpsilonLrp()(model, inputs, targets).sum(1).flatten(1).tolist()
-    chance = uniform((8, 6, 6), seeded(4)).flatten(1).tolist()
+    chance = rand((8, 6, 6), seeded(4)).flatten(1).tolist()
     for mask, r, draws in zip(found.flatten(1).tolist(), relevance, chance, strict=True):
         expected = [
             oracle.is_dropped(r_hat, u, mix, 1 - threshold)
@@ -171,10 +171,10 @@ def test_a_block_lies_around_the_most_relevant_pixel_and_inside_the_image(peak):
         top, bottom, left, right = edges(mask)
         assert top <= peak[0] < bottom
         assert left <= peak[1] < right
-        # The centre is the peak, but for what the borders cut off and half a pixel.
-        for low, high, centre, length in ((top, bottom, peak[0], 12), (left, right, peak[1], 14)):
+        # The center is the peak, but for what the borders cut off and half a pixel.
+        for low, high, center, length in ((top, bottom, peak[0], 12), (left, right, peak[1], 14)):
             if low > 0 and high < length:
-                assert abs(centre - low - (high - 1 - centre)) <= 1
+                assert abs(center - low - (high - 1 - center)) <= 1
         sizes.add((bottom - top, right - left))
         assert int(mask.sum()) <= 0.4 * 168 + 14
     assert len(sizes) > 20
@@ -193,18 +193,18 @@ def test_whole_blocks_have_an_area_and_an_aspect_ratio_within_their_ranges():
         assert (height - 0.5) / (width + 0.5) <= 2
 
 
-def test_the_centre_is_one_of_the_candidates_each_equally_likely():
+def test_the_center_is_one_of_the_candidates_each_equally_likely():
     picture = torch.zeros(1, 9, 9)
     peaks = [(1, 1), (1, 7), (7, 4)]
     for rank, (row, column) in enumerate(peaks):
         picture[0, row, column] = 3.0 - rank / 10
     method = replace(BLOCK, candidates=3, min_area=1e-6, max_area=1e-6)
     masks = Painted(picture, 600).dropped(method)
-    centres = [tuple(mask.nonzero()[0].tolist()) for mask in masks]
+    centers = [tuple(mask.nonzero()[0].tolist()) for mask in masks]
     assert (masks.sum((1, 2)) == 1).all()
-    assert set(centres) == set(peaks)
+    assert set(centers) == set(peaks)
     # Binomial(600, 1/3) is 200 ± 12: four standard deviations.
-    assert all(150 < centres.count(peak) < 250 for peak in peaks)
+    assert all(150 < centers.count(peak) < 250 for peak in peaks)
 
 
 def test_the_whole_batch_is_changed_or_not_in_the_block_variant():
@@ -225,8 +225,8 @@ def test_the_measured_rate_is_the_counted_share_of_the_whole_batch(variant):
     for seed in range(6):
         found = method.perturb(model, Batch(inputs=inputs, targets=targets), seeded(seed))
         rate = float((found.inputs == -7.0).double().mean())
-        assert set(found.measures) == {"drop_rate"}
-        assert float(found.measures["drop_rate"]) == pytest.approx(rate, rel=1e-6)
+        assert set(found.train_metrics) == {"drop_rate"}
+        assert float(found.train_metrics["drop_rate"]) == pytest.approx(rate, rel=1e-6)
 
 
 @pytest.mark.parametrize("variant", ["pixel", "block"])

@@ -20,14 +20,14 @@ from tests.trainables.methods.small_network import (
 from trainables.batch import Batch
 from trainables.datasets import Digits
 from trainables.errors import ConfigError
-from trainables.loop import run_epoch, start
+from trainables.loop import init_replica, run_epoch
 from trainables.methods import SaliencyGuided
-from trainables.methods.features import Features
+from trainables.methods.challenge import SelectedFeatures
 from trainables.methods.saliency_guided import fill_within_range
 
 
 def masked_by_twin(method: SaliencyGuided, model, inputs, labels, seed: int) -> list[list[float]]:
-    count = max(1, round(method.masked_share * 72))
+    count = max(1, round(method.masked_fraction * 72))
     draws = torch.rand(len(inputs), 2, 36, generator=generator(seed), dtype=torch.float64)
     layers = twin(model)
     masked = []
@@ -42,11 +42,11 @@ def masked_by_twin(method: SaliencyGuided, model, inputs, labels, seed: int) -> 
 
 # Features that lose in every max pool share the gradient 0: counts at which they do not decide.
 METHODS = {
-    "default": SaliencyGuided(masked_share=0.1),
-    "one feature": SaliencyGuided(masked_share=0.001, weight=3.0),
-    "nearly all": SaliencyGuided(masked_share=0.9, weight=0.5),
-    "all": SaliencyGuided(masked_share=1.0),
-    "by magnitude": SaliencyGuided(masked_share=1.0, order="absolute"),
+    "default": SaliencyGuided(masked_fraction=0.1),
+    "one feature": SaliencyGuided(masked_fraction=0.001, weight=3.0),
+    "nearly all": SaliencyGuided(masked_fraction=0.9, weight=0.5),
+    "all": SaliencyGuided(masked_fraction=1.0),
+    "by magnitude": SaliencyGuided(masked_fraction=1.0, order="absolute"),
 }
 
 
@@ -67,12 +67,12 @@ def test_the_extra_loss_is_the_divergence_of_the_slow_twin(name):
 def test_for_multi_labels_the_divergence_is_that_of_the_labels():
     model = network()
     inputs, labels = batch()[0], multi_labels()
-    found = SaliencyGuided(masked_share=1.0).perturb(
+    found = SaliencyGuided(masked_fraction=1.0).perturb(
         model, Batch(inputs=inputs, targets=labels), seeded(2)
     )
     loss = found.extra_loss(model, model(inputs)).mean().detach()
     some_class = torch.zeros(11, dtype=torch.long)
-    masked = masked_by_twin(SaliencyGuided(masked_share=1.0), model, inputs, some_class, 2)
+    masked = masked_by_twin(SaliencyGuided(masked_fraction=1.0), model, inputs, some_class, 2)
     expected = oracle.label_divergence(twin(model), inputs.flatten(1).tolist(), masked)
     assert float(loss) == pytest.approx(expected, rel=1e-10)
 
@@ -111,7 +111,7 @@ def test_the_lowest_gradients_of_the_true_class_are_masked():
 def test_masked_values_are_uniform_over_the_range_of_their_channel():
     inputs = torch.stack([torch.linspace(-1, 3, 50), torch.linspace(10, 20, 50)])
     inputs = inputs.expand(200, 2, 50)
-    features = Features(indices=torch.arange(100).expand(200, 100), is_chosen=None)
+    features = SelectedFeatures(indices=torch.arange(100).expand(200, 100), is_selected=None)
     changed = fill_within_range(inputs, features, seeded())
     for channel, (low, high) in enumerate([(-1, 3), (10, 20)]):
         values = (changed[:, channel] - low) / (high - low)
@@ -124,7 +124,7 @@ def test_masked_values_are_uniform_over_the_range_of_their_channel():
 
 def test_without_a_grid_the_range_is_that_of_the_sample():
     inputs = torch.tensor([[0.0, 1.0, 2.0, 4.0]]).expand(500, 4)
-    features = Features(indices=torch.tensor([[1]]).expand(500, 1), is_chosen=None)
+    features = SelectedFeatures(indices=torch.tensor([[1]]).expand(500, 1), is_selected=None)
     changed = fill_within_range(inputs, features, seeded())
     assert torch.equal(changed[:, [0, 2, 3]], inputs[:, [0, 2, 3]])
     assert 0 <= changed[:, 1].min() < 0.1
@@ -134,7 +134,7 @@ def test_without_a_grid_the_range_is_that_of_the_sample():
 def test_the_loss_pulls_at_both_predictions():
     model = network()
     inputs, targets = batch()
-    found = SaliencyGuided(masked_share=1.0).perturb(
+    found = SaliencyGuided(masked_fraction=1.0).perturb(
         model, Batch(inputs=inputs, targets=targets), seeded()
     )
     logits = model(inputs).detach().requires_grad_()
@@ -191,7 +191,7 @@ def test_a_weight_of_zero_is_ordinary_training(digits):
         # Batch norm and dropout would see the masked batch too.
         model = replace(config.model, batch_norm=False, dropout=0.0)
         config = replace(config, model=model, method=method)
-        state = start(config, config.dataset.info, 1, torch.device("cpu"))
+        state = init_replica(config, config.dataset.info, 1, torch.device("cpu"))
         run_epoch(config, digits, state)
         weights.append(state.model.state_dict())
     assert all(torch.equal(value, weights[1][key]) for key, value in weights[0].items())
@@ -200,8 +200,14 @@ def test_a_weight_of_zero_is_ordinary_training(digits):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: SaliencyGuided(masked_share=0.0), "masked_share must lie in (0, 1], got 0.0."),
-        (lambda: SaliencyGuided(masked_share=1.1), "masked_share must lie in (0, 1], got 1.1."),
+        (
+            lambda: SaliencyGuided(masked_fraction=0.0),
+            "masked_fraction must lie in (0, 1], got 0.0.",
+        ),
+        (
+            lambda: SaliencyGuided(masked_fraction=1.1),
+            "masked_fraction must lie in (0, 1], got 1.1.",
+        ),
         (lambda: SaliencyGuided(weight=-1.0), "weight must be 0 or more, got -1.0."),
     ],
 )
@@ -212,4 +218,4 @@ def test_settings_out_of_range_are_refused(build, message):
 
 
 def test_settings_at_the_border_of_their_range_are_accepted():
-    SaliencyGuided(masked_share=1.0, weight=0.0).check(Digits().info)
+    SaliencyGuided(masked_fraction=1.0, weight=0.0).check(Digits().info)

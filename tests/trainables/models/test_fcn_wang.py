@@ -114,7 +114,7 @@ def test_a_training_batch_of_one_uses_what_was_learned_and_changes_nothing_of_it
     assert model.train()(torch.randn(1, 12, 250)).isfinite().all()
 
 
-def test_a_training_batch_of_more_is_normalised_by_its_own_statistics():
+def test_a_training_batch_of_more_is_normalized_by_its_own_statistics():
     model = FcnWang(width=1 / 32, dropout=0.0).build(INFO, generator()).train()
     pooled = 3 + 5 * torch.randn(6, 8)
     expected = functional.batch_norm(pooled, None, None, training=True)

@@ -70,16 +70,16 @@ def test_it_gives_a_logit_per_class(settings, data):
 
 def test_training_lowers_the_loss(settings, data):
     model = settings.build(data.info, generator())
-    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     targets = torch.arange(30) % data.info.n_classes
     # A pattern per class under noise, so that there is something to learn.
     inputs = data.draw(data.info.n_classes)[targets] + 0.3 * data.draw(30)
     losses = []
     for _ in range(15):
         loss = nn.functional.cross_entropy(model(inputs), targets)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         losses.append(float(loss.detach()))
     assert all(torch.tensor(losses).isfinite())
     assert losses[-1] < 0.9 * losses[0]

@@ -107,7 +107,7 @@ def test_relevances_without_bias_add_up_to_the_logit_and_are_zero_at_padding():
 
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_padding_has_no_relevance_whatever_the_biases(batch_norm):
-    settings = TextCnn(width=1 / 4, batch_norm=batch_norm, initialisation="default")
+    settings = TextCnn(width=1 / 4, batch_norm=batch_norm, initialization="default")
     model = settings.build(info(), generator()).double()
     inputs = padded_texts(160, 90, 31, 0)
     relevance = epsilon_lrp(model, inputs, torch.tensor([0, 3, 6, 6]))

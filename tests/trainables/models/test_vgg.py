@@ -96,7 +96,7 @@ def test_kaiming_weights_have_the_standard_deviation_of_he_and_no_bias():
 
 
 def test_default_weights_are_torchs_uniform_ones():
-    model = Vgg11(width=1 / 4, initialisation="default").build(INFO, generator())
+    model = Vgg11(width=1 / 4, initialization="default").build(INFO, generator())
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             weight = layer.weight.detach()

@@ -2,16 +2,16 @@
 
 import pytest
 
-from study.sensitivity.importance import measuring, partial_dependence, saltelli
+from study.sensitivity.importance import estimators, partial_dependence, sobol_analysis
 from study.sensitivity.importance.fanova import forest_shares
 
 
 @pytest.fixture(autouse=True)
-def afresh():
+def clear_caches():
     for kept in (
-        measuring.importance,
+        estimators.importance,
         partial_dependence,
-        saltelli.sobol_indices,
+        sobol_analysis.sobol_indices,
         forest_shares,
     ):
         kept.cache_clear()

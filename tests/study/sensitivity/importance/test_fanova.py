@@ -7,19 +7,19 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from search_spaces import CategoricalDimension, FloatDimension, IntDimension
 from study.sensitivity.importance import fanova, importance
-from study.sensitivity.importance.axes import extent
-from study.sensitivity.importance.forest import fit_forest, to_columns, variance_shares
-from tests.study.sensitivity.designs import (
+from study.sensitivity.importance.fanova import encode_columns, fit_forest, variance_shares
+from study.sensitivity.importance.search_data import axis_bounds
+from tests.support.search_designs import (
     ADDITIVE,
     ISHIGAMI_AXES,
     ISHIGAMI_FIRST,
     SOBOL,
     UNIT,
     additive,
-    basis_of,
+    constant_surface,
     design_table,
     ishigami,
-    nothing,
+    search_data_of,
 )
 
 # By name, as Optuna puts them: a forest breaks ties by the order of its columns.
@@ -35,7 +35,7 @@ def mixed(x: np.ndarray) -> np.ndarray:
 
 
 def shares_of(basis, trees: int, seed: int) -> np.ndarray:
-    columns = to_columns([axis for _, axis in basis.axes], basis.x)
+    columns = encode_columns([axis for _, axis in basis.axes], basis.x)
     return variance_shares(fit_forest(columns.values, basis.y, trees, seed), columns)
 
 
@@ -44,7 +44,7 @@ def by_optuna(basis, trees: int, seed: int) -> tuple[dict[str, float], object]:
     distributions = {
         name: CategoricalDistribution(axis.choices)
         if isinstance(axis, CategoricalDimension)
-        else FloatDistribution(*extent(axis))
+        else FloatDistribution(*axis_bounds(axis))
         for name, axis in basis.axes
     }
     study = optuna.create_study()
@@ -64,7 +64,7 @@ def by_optuna(basis, trees: int, seed: int) -> tuple[dict[str, float], object]:
 
 @pytest.mark.parametrize(("axes", "surface"), [(UNIT, additive), (MIXED, mixed)])
 def test_the_shares_are_those_of_optunas_evaluator(axes, surface):
-    basis = basis_of(design_table(surface, axes=axes, trials=40, noise=0.05))
+    basis = search_data_of(design_table(surface, axes=axes, trials=40, noise=0.05))
     found = shares_of(basis, trees=4, seed=3)
     expected, _ = by_optuna(basis, trees=4, seed=3)
     assert dict(zip(basis.dimensions, np.diagonal(found), strict=True)) == pytest.approx(
@@ -73,7 +73,7 @@ def test_the_shares_are_those_of_optunas_evaluator(axes, surface):
 
 
 def test_the_shares_of_pairs_are_what_optunas_trees_give():
-    basis = basis_of(design_table(mixed, axes=MIXED, trials=30, noise=0.05))
+    basis = search_data_of(design_table(mixed, axes=MIXED, trials=30, noise=0.05))
     found = shares_of(basis, trees=2, seed=1)
     _, forest = by_optuna(basis, trees=2, seed=1)
     groups = forest._column_to_encoded_columns
@@ -91,12 +91,12 @@ def test_the_shares_of_pairs_are_what_optunas_trees_give():
 
 
 def test_an_additive_metric_gives_the_closed_form_within_8_points():
-    basis = basis_of(design_table(additive, axes=UNIT, trials=512, design=SOBOL))
+    basis = search_data_of(design_table(additive, axes=UNIT, trials=512, design=SOBOL))
     assert np.diagonal(shares_of(basis, 32, 1)) == pytest.approx(ADDITIVE, abs=0.08)
 
 
 def test_ishigamis_function_gives_the_closed_form_within_13_points():
-    basis = basis_of(design_table(ishigami, axes=ISHIGAMI_AXES, trials=1024, design=SOBOL))
+    basis = search_data_of(design_table(ishigami, axes=ISHIGAMI_AXES, trials=1024, design=SOBOL))
     found = shares_of(basis, 16, 1)
     assert np.diagonal(found) == pytest.approx(ISHIGAMI_FIRST, abs=0.13)
     assert found[0, 2] == pytest.approx(0.2437, abs=0.10)
@@ -105,14 +105,14 @@ def test_ishigamis_function_gives_the_closed_form_within_13_points():
 
 
 def test_a_forest_without_variance_has_no_shares():
-    columns = to_columns(list(UNIT.values()), np.random.default_rng(0).random((9, 5)))
+    columns = encode_columns(list(UNIT.values()), np.random.default_rng(0).random((9, 5)))
     shares = variance_shares(fit_forest(columns.values, np.ones(9), 2, 0), columns)
     assert shares.tolist() == np.zeros((5, 5)).tolist()
 
 
 def test_a_dimension_of_one_value_has_no_share():
     axes = {**UNIT, "f": FloatDimension(low=0.5, high=0.5)}
-    basis = basis_of(design_table(lambda x: x[:, 0], axes=axes, trials=60))
+    basis = search_data_of(design_table(lambda x: x[:, 0], axes=axes, trials=60))
     assert shares_of(basis, 4, 0)[5] == pytest.approx(np.zeros(6), abs=1e-12)
 
 
@@ -125,12 +125,12 @@ def few_draws(monkeypatch):
 @pytest.mark.usefixtures("few_draws")
 def test_what_matters_is_more_than_chance_and_the_rest_is_not():
     found = importance(
-        basis_of(design_table(additive, axes=UNIT, trials=128, noise=0.3)), "fanova"
+        search_data_of(design_table(additive, axes=UNIT, trials=128, noise=0.3)), "fanova"
     )
     assert [share.dimension for share in found.shares][:2] == ["a", "b"]
     # b explains 28 %, which is about what noise alone gives the luckiest of five dimensions.
-    assert found.get("a").is_shown
-    assert not any(found.get(name).is_shown for name in "cde")
+    assert found.get("a").is_significant
+    assert not any(found.get(name).is_significant for name in "cde")
     assert all(share.low <= share.value <= share.high for share in found.shares)
     top = found.get("a")
     assert top.low < 9 / 14.25 < top.high + 0.1
@@ -141,9 +141,11 @@ def test_what_matters_is_more_than_chance_and_the_rest_is_not():
 @pytest.mark.usefixtures("few_draws")
 @pytest.mark.parametrize("seed", [0, 1])
 def test_of_noise_alone_no_dimension_is_more_than_chance(seed):
-    basis = basis_of(design_table(nothing, axes=UNIT, trials=80, noise=0.3, seed=seed))
+    basis = search_data_of(
+        design_table(constant_surface, axes=UNIT, trials=80, noise=0.3, seed=seed)
+    )
     found = importance(basis, "fanova")
-    assert not any(share.is_shown for share in found.shares)
+    assert not any(share.is_significant for share in found.shares)
     assert found.shares[0].value <= found.level
 
 
@@ -151,16 +153,16 @@ def test_the_same_basis_gives_the_same_numbers(monkeypatch):
     monkeypatch.setattr(fanova, "DRAWS", 5)
     monkeypatch.setattr(fanova, "PERMUTATIONS", 19)
     table = design_table(additive, axes=UNIT, trials=60, noise=0.3)
-    first = importance(basis_of(table), "fanova")
+    first = importance(search_data_of(table), "fanova")
     importance.cache_clear()
     fanova.forest_shares.cache_clear()
-    assert importance(basis_of(table), "fanova") == first
+    assert importance(search_data_of(table), "fanova") == first
 
 
 def test_the_record_says_how_many_draws_and_trees_it_took(monkeypatch):
     monkeypatch.setattr(fanova, "DRAWS", 20)
     monkeypatch.setattr(fanova, "PERMUTATIONS", 19)
-    found = importance(basis_of(design_table(additive, axes=UNIT, trials=50)), "fanova")
+    found = importance(search_data_of(design_table(additive, axes=UNIT, trials=50)), "fanova")
     assert found.interval == "percentile bootstrap over trials, 20 draws, 16 trees each"
     assert found.chance == "19 permutations of the values, 16 trees each"
     assert found.notes == (

@@ -9,9 +9,9 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from search_spaces import CategoricalDimension, Condition, FloatDimension, IntDimension
 from study.sensitivity.importance import importance, ped_anova
-from study.sensitivity.importance.ped_anova import share_among_best
-from tests.study.factories import with_arm
-from tests.study.sensitivity.designs import UNIT, basis_of, design_table, nothing
+from study.sensitivity.importance.ped_anova import top_fraction
+from tests.support.search_designs import UNIT, constant_surface, design_table, search_data_of
+from tests.support.trial_tables import with_arm
 
 AXES = {
     "top_k": IntDimension(low=1, high=10),
@@ -52,8 +52,8 @@ def optunas(table, direction: str, metric: str) -> dict[str, float]:
 )
 def test_the_shares_are_optunas_over_the_variance_of_being_among_the_best(metric, direction):
     table = design_table(surface, axes=AXES, trials=60, noise=0.1)
-    basis = basis_of(table, metric)
-    q = share_among_best(basis, basis.y)
+    basis = search_data_of(table, metric)
+    q = top_fraction(basis, basis.y)
     assert q == 0.1
     found = importance(basis, "ped_anova")
     expected = optunas(table, direction, metric)
@@ -64,8 +64,8 @@ def test_the_shares_are_optunas_over_the_variance_of_being_among_the_best(metric
 
 def test_the_best_are_the_highest_or_the_lowest_as_the_study_says():
     table = design_table(lambda x: (x[:, 0] > 0.8) * 1.0 + 0.1 * x[:, 1], axes=UNIT, trials=100)
-    up = importance(basis_of(table), "ped_anova")
-    down = importance(basis_of(replace(table, direction="minimise")), "ped_anova")
+    up = importance(search_data_of(table), "ped_anova")
+    down = importance(search_data_of(replace(table, direction="minimize")), "ped_anova")
     # Of the top, a is high and b high; of the bottom b is low, a anywhere below 0.8.
     assert up.shares[0].dimension == "a"
     assert down.shares[0].dimension == "b"
@@ -73,25 +73,27 @@ def test_the_best_are_the_highest_or_the_lowest_as_the_study_says():
 
 
 def test_trials_as_good_as_the_last_of_the_best_count_among_them():
-    basis = basis_of(design_table(lambda x: np.round(x[:, 0]), axes=UNIT, trials=50))
-    share = share_among_best(basis, basis.y)
+    basis = search_data_of(design_table(lambda x: np.round(x[:, 0]), axes=UNIT, trials=50))
+    share = top_fraction(basis, basis.y)
     assert share == pytest.approx(basis.y.mean())
     assert share > 0.3
 
 
 def test_a_dimension_that_decides_all_explains_most_of_who_is_best():
-    basis = basis_of(design_table(lambda x: x[:, 2], axes=UNIT, trials=200))
+    basis = search_data_of(design_table(lambda x: x[:, 2], axes=UNIT, trials=200))
     found = importance(basis, "ped_anova")
     assert found.shares[0].dimension == "c"
     assert 0.6 < found.shares[0].value <= 1.0
-    assert [share.dimension for share in found.shares if share.is_shown] == ["c"]
+    assert [share.dimension for share in found.shares if share.is_significant] == ["c"]
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_of_noise_alone_no_dimension_is_more_than_chance(seed):
-    basis = basis_of(design_table(nothing, axes=UNIT, trials=80, noise=0.3, seed=seed))
+    basis = search_data_of(
+        design_table(constant_surface, axes=UNIT, trials=80, noise=0.3, seed=seed)
+    )
     found = importance(basis, "ped_anova")
-    assert not any(share.is_shown for share in found.shares)
+    assert not any(share.is_significant for share in found.shares)
     assert found.shares[0].value <= found.level
 
 
@@ -107,6 +109,6 @@ def test_dimensions_that_a_choice_opens_are_taken():
     arm = replace(
         table.arm("challenger"), conditions={"a": Condition(dimension="mix", value="on")}
     )
-    basis = basis_of(with_arm(replace(table, rows=tuple(rows)), arm))
+    basis = search_data_of(with_arm(replace(table, rows=tuple(rows)), arm))
     found = importance(basis, "ped_anova")
     assert {share.dimension for share in found.shares[:2]} == {"mix", "a"}

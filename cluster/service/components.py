@@ -1,0 +1,74 @@
+"""The components of a service in their start order, their processes, and orphaned drivers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from cluster.process import Process, processes
+from cluster.service.component import Component
+from cluster.service.config import Service
+from cluster.service.daemon import DaemonProcess, has_instance_id, kill_all, read_daemon
+from cluster.service.mlflow_component import MLFLOW
+from cluster.service.postgres_component import POSTGRES
+from cluster.service.ray_component import RAY
+
+COMPONENTS: Final = (POSTGRES, MLFLOW, RAY)
+
+
+def enabled_components(service: Service) -> tuple[Component, ...]:
+    """Give the parts that a service shall have."""
+    return tuple(
+        component
+        for component in COMPONENTS
+        if component is not POSTGRES or service.config.has_postgres
+    )
+
+
+def find_daemon(component: Component, service: Service) -> DaemonProcess | None:
+    """Give the process that a part was begun as, whether or not it lives; None if never."""
+    record = service.folder.pid_file(component.name)
+    return read_daemon(record, service.instance_id, service.folder.root)
+
+
+def is_alive(component: Component, service: Service) -> bool:
+    """Tell whether a part's process lives."""
+    daemon = find_daemon(component, service)
+    return daemon is not None and daemon.is_alive()
+
+
+# A driver that is asked to stop takes ten seconds at the most, on a busy machine more.
+_STOP_TIMEOUT_S: Final = 30.0
+_POLL_INTERVAL_S: Final = 0.1
+
+
+def stop_orphans(service: Service, on_progress: Callable[[str], None]) -> bool:
+    """End all drivers of a service so that studies can be resumed; tells whether any ran.
+
+    Each is asked first, as Ray's own stop does it: its process group gets SIGTERM.
+    """
+    leaders = [each for each in _orphans(service) if each.pid == each.sid]
+    if leaders:
+        on_progress("asking running drivers to stop")
+    for leader in leaders:
+        with suppress(ProcessLookupError):
+            os.killpg(leader.pid, signal.SIGTERM)
+    deadline = time.monotonic() + _STOP_TIMEOUT_S
+    while _orphans(service) and time.monotonic() < deadline:
+        time.sleep(_POLL_INTERVAL_S)
+    kill_all(lambda: [each.pid for each in _orphans(service)])
+    return bool(leaders)
+
+
+def _orphans(service: Service) -> tuple[Process, ...]:
+    daemons = [find_daemon(component, service) for component in COMPONENTS]
+    sessions = {each.pid for each in daemons if each is not None}
+    return tuple(
+        each
+        for each in processes()
+        if each.sid not in sessions and has_instance_id(each.pid, service.instance_id)
+    )

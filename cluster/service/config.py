@@ -1,0 +1,152 @@
+"""What a service shall be, and the record of what one is."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import secrets
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from cluster.errors import ClusterError
+from cluster.service.folder import ServiceFolder
+
+_PATH_FIELDS: Final = ("storage", "tracking_database", "artifacts", "data_root")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceConfig:
+    """What a service shall be.
+
+    Attributes:
+        storage: Folder that holds the studies.
+        tracking_database: MLflow's SQLite file.
+        artifacts: Where MLflow keeps files.
+        data_root: Folder with datasets, or None.
+        host: Address by which other machines reach this one; None for this machine alone.
+        cpus: CPUs that trials may have here; None for all.
+        gpus: GPUs that trials may have here; None for all.
+        has_postgres: Whether the Optuna database is a PostgreSQL of the service's own.
+        port: Port of Ray's head.
+        dashboard_port: Port of Ray's dashboard and Jobs API.
+        mlflow_port: Port of MLflow's server.
+    """
+
+    storage: Path
+    tracking_database: Path
+    artifacts: Path
+    data_root: Path | None = None
+    host: str | None = None
+    cpus: int | None = None
+    gpus: int | None = None
+    has_postgres: bool = False
+    port: int = 6379
+    dashboard_port: int = 8265
+    mlflow_port: int = 5000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A service that runs, or shall run.
+
+    Attributes:
+        folder: Where it keeps its things.
+        config: What it is.
+        instance_id: What its processes have in their environment; random.
+    """
+
+    folder: ServiceFolder
+    config: ServiceConfig
+    instance_id: str
+
+    @property
+    def address(self) -> str:
+        """Address at which its parts listen."""
+        return self.config.host or "127.0.0.1"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it listens beyond this machine."""
+        return self.config.host is not None
+
+    @property
+    def head(self) -> str:
+        """Ray's head, as ``ray start --address`` takes it."""
+        return f"{self.address}:{self.config.port}"
+
+    @property
+    def dashboard(self) -> str:
+        """Ray's dashboard, to which studies are submitted."""
+        return f"http://{self.address}:{self.config.dashboard_port}"
+
+    @property
+    def mlflow(self) -> str:
+        """MLflow's server."""
+        return f"http://{self.address}:{self.config.mlflow_port}"
+
+    def write(self) -> None:
+        """Keep it in its folder."""
+        content = {"instance_id": self.instance_id, "config": _plain(self.config)}
+        self.folder.write_private(self.folder.record, json.dumps(content, indent=2))
+
+
+def read_service(folder: ServiceFolder) -> Service | None:
+    """Read what runs, or ran until it crashed; None if nothing does.
+
+    Raises:
+        ClusterError: If the record cannot be read.
+    """
+    try:
+        content = json.loads(folder.record.read_text(encoding="utf-8"))
+        config = content["config"]
+        for name in _PATH_FIELDS:
+            config[name] = Path(config[name]) if config[name] is not None else None
+        return Service(
+            folder=folder, config=ServiceConfig(**config), instance_id=content["instance_id"]
+        )
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ClusterError(
+            f"{folder.record} must say what 'cluster up' has started, but cannot be read "
+            f"({type(error).__name__}: {error}); restore it, or delete it once the service's "
+            "processes have ended."
+        ) from None
+
+
+def create_service(folder: ServiceFolder, config: ServiceConfig) -> Service:
+    """Make a service that does not run yet."""
+    return Service(folder=folder, config=config, instance_id=secrets.token_hex(16))
+
+
+def merge_config(
+    recorded: ServiceConfig, asked: ServiceConfig, given: AbstractSet[str]
+) -> ServiceConfig:
+    """Take what was asked for expressly, and the rest from a record.
+
+    Args:
+        recorded: What the service was.
+        asked: What is asked for.
+        given: Fields of it that were given; the others are defaults.
+    """
+    changes: dict[str, Any] = {name: getattr(asked, name) for name in given}
+    return dataclasses.replace(recorded, **changes)
+
+
+def differences(recorded: ServiceConfig, wanted: ServiceConfig) -> tuple[str, ...]:
+    """Name the settings that differ, as ``port: 6379, not 6380``."""
+    pairs = ((name, value, getattr(wanted, name)) for name, value in _fields(recorded).items())
+    return tuple(f"{name}: {is_}, not {shall}" for name, is_, shall in pairs if is_ != shall)
+
+
+def _fields(config: ServiceConfig) -> dict[str, Any]:
+    return {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+
+
+def _plain(config: ServiceConfig) -> dict[str, Any]:
+    return {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in _fields(config).items()
+    }

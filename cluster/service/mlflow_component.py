@@ -1,0 +1,148 @@
+"""MLflow's server as a component of the service, and its passwords.
+
+A server that listens beyond this machine asks every client for user and password; both are
+created once and kept.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import socket
+from dataclasses import asdict, dataclass, field
+from typing import Final
+
+from cluster.errors import ClusterError
+from cluster.mlflow_server import BasicAuth, server_command, server_environment
+from cluster.ports import Port
+from cluster.service.component import Component, base_environment
+from cluster.service.config import Service
+from cluster.service.daemon import DaemonProcess, ProcessSpec
+from cluster.service.folder import ServiceFolder
+from cluster.service.http_client import http_get
+
+ADMIN_USER: Final = "admin"
+_AUTH_CONFIG: Final = """[mlflow]
+default_permission = NO_PERMISSIONS
+database_uri = sqlite:///{users}
+admin_username = {admin}
+authorization_function = mlflow.server.auth:authenticate_request_basic_auth
+auth_cache_ttl_seconds = 60
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MlflowPasswords:
+    """What MLflow's server is given by its environment.
+
+    Attributes:
+        admin: Password of the one user that it begins with.
+        session_key: Signs its pages' forms.
+    """
+
+    admin: str = field(repr=False)
+    session_key: str = field(repr=False)
+
+
+def ensure_passwords(folder: ServiceFolder) -> MlflowPasswords:
+    """Read a service's passwords, or make them; writes MLflow's settings beside them."""
+    if not folder.passwords.exists():
+        made = MlflowPasswords(admin=secrets.token_urlsafe(24), session_key=secrets.token_hex(32))
+        folder.write_private(folder.passwords, json.dumps(asdict(made)))
+    folder.write_private(
+        folder.auth_config, _AUTH_CONFIG.format(users=folder.users, admin=ADMIN_USER)
+    )
+    return read_passwords(folder)
+
+
+def read_passwords(folder: ServiceFolder) -> MlflowPasswords:
+    """Read a service's passwords.
+
+    Raises:
+        ClusterError: If they cannot be read.
+    """
+    try:
+        return MlflowPasswords(**json.loads(folder.passwords.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise ClusterError(
+            f"{folder.passwords} must hold MLflow's passwords, but: {type(error).__name__}; "
+            f"restore it, or delete it together with {folder.users}, which makes new ones."
+        ) from None
+
+
+_STOP_TIMEOUT_S: Final = 10.0
+
+
+def _ports(service: Service) -> tuple[Port, ...]:
+    return (
+        Port(
+            address=service.address,
+            number=service.config.mlflow_port,
+            server="MLflow's server",
+            remedy="choose another port with --mlflow-port",
+        ),
+    )
+
+
+def _prepare(service: Service) -> ProcessSpec:
+    config = service.config
+    store = f"sqlite:///{config.tracking_database}"
+    settings = server_environment(store, config.artifacts, _auth(service))
+    return ProcessSpec(
+        command=server_command(service.address, config.mlflow_port, requires_auth=service.is_open),
+        environment={**base_environment(service), **settings},
+        folder=service.folder.root,
+        log=service.folder.log("mlflow"),
+    )
+
+
+def _auth(service: Service) -> BasicAuth | None:
+    if not service.is_open:
+        return None
+    passwords = ensure_passwords(service.folder)
+    names = {service.address, socket.gethostname(), socket.getfqdn()}
+    return BasicAuth(
+        config=service.folder.auth_config,
+        password=passwords.admin,
+        session_key=passwords.session_key,
+        hosts=tuple(sorted(names)),
+        port=service.config.mlflow_port,
+    )
+
+
+def _health_error(service: Service) -> str | None:
+    health = http_get(f"{service.mlflow}/health")
+    if health.status != 200 or not service.is_open:
+        return None if health.status == 200 else health.reason
+    url = f"{service.mlflow}/api/2.0/mlflow/experiments/get?experiment_id=0"
+    credentials = f"{ADMIN_USER}:{read_passwords(service.folder).admin}".encode()
+    known = http_get(url, {"Authorization": f"Basic {base64.b64encode(credentials).decode()}"})
+    if known.status != 200:
+        return f"it refuses its own password: {known.reason}"
+    anonymous = http_get(url)
+    return (
+        None if anonymous.status == 401 else f"it answers without a password ({anonymous.status})"
+    )
+
+
+def _stop(daemon: DaemonProcess, _: Service) -> None:
+    daemon.terminate(_STOP_TIMEOUT_S)
+
+
+def _kill(daemon: DaemonProcess, _: Service) -> None:
+    daemon.kill()
+
+
+MLFLOW: Final = Component(
+    name="mlflow",
+    title="MLflow",
+    # A fresh database took 22 s on two busy cores.
+    timeout_s=240.0,
+    endpoint=lambda service: service.mlflow,
+    ports=_ports,
+    prepare=_prepare,
+    health_error=_health_error,
+    stop=_stop,
+    kill=_kill,
+)

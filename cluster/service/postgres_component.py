@@ -1,0 +1,106 @@
+"""The service's own PostgreSQL. It stays on 127.0.0.1: drivers, who alone need it, are here."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import Final
+
+from cluster.errors import ClusterError
+from cluster.ports import Port
+from cluster.postgres import (
+    connection_error,
+    create_postgres,
+    popen_options,
+    postmaster_pid,
+    read_login,
+    remove_stale_pid_file,
+    server_command,
+    server_pids,
+)
+from cluster.service.component import Component
+from cluster.service.config import Service
+from cluster.service.daemon import DaemonProcess, ProcessSpec, kill_all
+
+_STOP_TIMEOUT_S: Final = 60.0
+_POLL_INTERVAL_S: Final = 0.05
+_USER_OPTIONS: Final = ("user", "group", "extra_groups")
+
+
+def _ports(service: Service) -> tuple[Port, ...]:
+    folder = service.folder.postgres
+    if not folder.exists():
+        return ()
+    return (
+        Port(
+            address="127.0.0.1",
+            number=read_login(folder).port,
+            server="PostgreSQL",
+            remedy=f"write another port into {folder / 'login.json'}",
+        ),
+    )
+
+
+def _prepare(service: Service) -> ProcessSpec:
+    folder = service.folder.postgres
+    _ensure_created(folder)
+    if (pid := postmaster_pid(folder)) is not None:
+        raise ClusterError(
+            f"the PostgreSQL in {folder} must not run yet, but process {pid} runs it; end that "
+            "with SIGINT."
+        )
+    remove_stale_pid_file(folder)
+    options = popen_options(folder)
+    return ProcessSpec(
+        command=server_command(folder, read_login(folder)),
+        # Without the service's mark, by which drivers are found: its processes have sessions too.
+        environment=options["env"],
+        folder=folder,
+        log=service.folder.log("postgres"),
+        user={name: options[name] for name in _USER_OPTIONS if name in options},
+    )
+
+
+def _ensure_created(folder: Path) -> None:
+    """Make it, once; a half-made one is never taken for it."""
+    if folder.exists():
+        return
+    half = folder.with_name(f"{folder.name}.new")
+    shutil.rmtree(half, ignore_errors=True)
+    create_postgres(half)
+    half.rename(folder)
+
+
+def _health_error(service: Service) -> str | None:
+    return connection_error(read_login(service.folder.postgres))
+
+
+def _stop(daemon: DaemonProcess, service: Service) -> None:
+    """Shut it down without waiting for clients, with all written; kill it if that takes long."""
+    daemon.signal(signal.SIGINT)
+    deadline = time.monotonic() + _STOP_TIMEOUT_S
+    while daemon.is_alive() and time.monotonic() < deadline:
+        time.sleep(_POLL_INTERVAL_S)
+    _kill(daemon, service)
+
+
+def _kill(daemon: DaemonProcess, service: Service) -> None:
+    daemon.kill()
+    # They end by themselves when the main process has, but not at once; till then none starts.
+    kill_all(lambda: server_pids(service.folder.postgres))
+
+
+POSTGRES: Final = Component(
+    name="postgres",
+    title="PostgreSQL",
+    # Recovery after a crash included.
+    timeout_s=120.0,
+    endpoint=lambda service: f"127.0.0.1:{read_login(service.folder.postgres).port}",
+    ports=_ports,
+    prepare=_prepare,
+    health_error=_health_error,
+    stop=_stop,
+    kill=_kill,
+)

@@ -1,0 +1,193 @@
+"""Ray's head with dashboard and Jobs API as a component of the service.
+
+Its environment is what studies on it inherit. Ray's head binds to all addresses of the machine,
+whatever address it is given; the setting with which Ray runs on systems without clusters keeps
+all of it on 127.0.0.1. ``disable_client_server`` is Ray's start hook.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from cluster.auth import ensure_token, require_token
+from cluster.errors import ClusterError
+from cluster.ports import Port, free_port
+from cluster.postgres import database_url, read_login
+from cluster.service.component import Component, base_environment
+from cluster.service.config import Service
+from cluster.service.daemon import DaemonProcess, ProcessSpec
+from cluster.service.http_client import http_get
+from cluster.service.mlflow_component import ADMIN_USER, read_passwords
+from cluster.session import RAY_ENVIRONMENT, prepare_environment
+
+if TYPE_CHECKING:
+    from ray._private.parameter import RayParams
+
+START_HOOK: Final = "RAY_START_HOOK"
+
+
+def disable_client_server(params: RayParams, is_head: bool) -> None:  # noqa: ARG001 (Ray's)
+    """Switch off the server of ``ray://``: no option does, and nobody here needs it."""
+    params.ray_client_server_port = None
+    # Not for what studies start.
+    os.environ.pop(START_HOOK, None)
+
+
+# Ray's own constant; 0 is what it is on macOS.
+_CLUSTER_FLAG: Final = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+# Its servers of metrics listen everywhere and ask nobody for anything; -1 is no port.
+_NO_METRICS: Final = {
+    "RAY_enable_metrics_collection": "0",
+    "AUTOSCALER_METRIC_PORT": "-1",
+    "DASHBOARD_METRIC_PORT": "-1",
+}
+# Trials pass a few kilobytes, and containers often have little shared memory.
+_STORE_BYTES: Final = 200_000_000
+
+
+def _ports(service: Service) -> tuple[Port, ...]:
+    head = "0.0.0.0" if service.is_open else service.address
+    config = service.config
+    return (
+        Port(
+            address=head,
+            number=config.port,
+            server="Ray's head",
+            remedy="choose another port with --port",
+        ),
+        Port(
+            address=service.address,
+            number=config.dashboard_port,
+            server="Ray's dashboard",
+            remedy="choose another port with --dashboard-port",
+        ),
+    )
+
+
+def _prepare(service: Service) -> ProcessSpec:
+    _create_folder(service.folder.ray)
+    return ProcessSpec(
+        command=_command(service),
+        environment=_environment(service),
+        folder=service.folder.root,
+        log=service.folder.log("ray"),
+    )
+
+
+def _command(service: Service) -> list[str]:
+    config = service.config
+    command = [sys.executable, "-P", "-m", "ray.scripts.scripts", "start", "--head", "--block"]
+    command += [f"--node-ip-address={service.address}", f"--port={config.port}"]
+    command += [f"--dashboard-host={service.address}", f"--dashboard-port={config.dashboard_port}"]
+    command += ["--include-dashboard=true", f"--dashboard-agent-listen-port={free_port('Ray')}"]
+    # Ray's own range is the same for every Ray of a machine.
+    command += ["--min-worker-port=0", "--max-worker-port=0"]
+    command += [f"--temp-dir={service.folder.ray / 'r'}", f"--object-store-memory={_STORE_BYTES}"]
+    command += ["--include-log-monitor=false", "--disable-usage-stats"]
+    command += [f"--num-cpus={config.cpus}"] if config.cpus is not None else []
+    return command + ([f"--num-gpus={config.gpus}"] if config.gpus is not None else [])
+
+
+def _environment(service: Service) -> Mapping[str, str]:
+    ours = base_environment(service)
+    programs = str(Path(sys.executable).parent)
+    return {
+        **RAY_ENVIRONMENT,
+        # How long a study that is stopped may take to leave in order; Ray's default is 3 s.
+        "RAY_JOB_STOP_WAIT_TIME_S": "30",
+        **ours,
+        **ensure_token().environment(),
+        **_network_environment(service),
+        # `challenger-study` of this very environment comes first.
+        "PATH": f"{programs}{os.pathsep}{ours.get('PATH', os.defpath)}",
+        START_HOOK: "cluster.service.ray_component.disable_client_server",
+        **_study_environment(service),
+    }
+
+
+def _network_environment(service: Service) -> Mapping[str, str]:
+    return _NO_METRICS if service.is_open else {_CLUSTER_FLAG: "0"}
+
+
+def prepare_driver_environment(service: Service) -> None:
+    """Set what a process of this machine needs to join as a driver; before it imports Ray.
+
+    Ray takes 127.0.0.1 for another address of the machine's unless it is told so, and the head
+    does not listen there.
+    """
+    prepare_environment()
+    os.environ.update(_network_environment(service))
+
+
+def _study_environment(service: Service) -> Mapping[str, str]:
+    """Give what studies are told: where results go, with the passwords."""
+    variables = {"CHALLENGER_STORAGE": str(service.config.storage)}
+    if service.config.data_root is not None:
+        variables["CHALLENGER_DATA"] = str(service.config.data_root)
+    if service.config.has_postgres:
+        variables["CHALLENGER_DATABASE"] = database_url(read_login(service.folder.postgres))
+    return {**variables, "CHALLENGER_TRACKING_URI": _tracking_uri(service)}
+
+
+def _tracking_uri(service: Service) -> str:
+    if not service.is_open:
+        return service.mlflow
+    credentials = f"{ADMIN_USER}:{read_passwords(service.folder).admin}"
+    return f"http://{credentials}@{service.address}:{service.config.mlflow_port}"
+
+
+def _create_folder(folder: Path) -> None:
+    remove_ray_folder(folder)
+    try:
+        folder.mkdir(mode=0o700)
+    except OSError as error:
+        raise ClusterError(
+            f"{folder} must be free for Ray's sockets and logs, but: {error.strerror}; delete it."
+        ) from None
+
+
+def remove_ray_folder(folder: Path) -> None:
+    """Delete Ray's folder, unless it is another user's: names below ``/tmp`` can be guessed."""
+    with suppress(FileNotFoundError):
+        status = folder.lstat()
+        if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _health_error(service: Service) -> str | None:
+    url = f"{service.dashboard}/api/v0/nodes?limit=1000"
+    response = http_get(url, require_token().headers())
+    if response.status != 200:
+        return response.reason
+    listed: list[dict[str, Any]] = response.json()["data"]["result"]["result"]
+    if not any(node["is_head_node"] and node["state"] == "ALIVE" for node in listed):
+        return "its head node has not registered"
+    anonymous = http_get(url)
+    return None if anonymous.status == 401 else f"it answers without a token ({anonymous.status})"
+
+
+def _stop(daemon: DaemonProcess, _: Service) -> None:
+    # An orderly end waits half a minute for work to move to other nodes. The drivers have ended
+    # before, and nothing that Ray holds is read again.
+    daemon.kill()
+
+
+RAY: Final = Component(
+    name="ray",
+    title="Ray",
+    # Two busy cores took 40 s.
+    timeout_s=240.0,
+    endpoint=lambda service: f"{service.head}, dashboard and jobs at {service.dashboard}",
+    ports=_ports,
+    prepare=_prepare,
+    health_error=_health_error,
+    stop=_stop,
+    kill=_stop,
+)

@@ -1,0 +1,137 @@
+"""Search spaces in Optuna's words: distributions and samplers. The one file that speaks Optuna."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from search_spaces.designs import Design, design_point
+from search_spaces.dimensions import (
+    CategoricalDimension,
+    Dimension,
+    FloatDimension,
+    IntDimension,
+    ParamValue,
+)
+from search_spaces.space import Space
+
+SamplerName: TypeAlias = Literal["tpe", "random"]
+
+
+def suggest_params(trial: optuna.Trial, space: Space) -> None:
+    """Give a trial its parameters, or those that it lacks if it was asked for in part.
+
+    The sampler then draws again what is there, so that the rest is what it would have been.
+    """
+    for name, axis in space.dimensions.items():
+        if not space.is_active(name, trial.params):
+            continue
+        within = to_distribution(axis)
+        is_drawn_alone = not within.single() and name not in trial.relative_params
+        if name in trial.params and is_drawn_alone:
+            frozen = trial.study.trials[trial.number]
+            trial.study.sampler.sample_independent(trial.study, frozen, name, within)
+        if isinstance(axis, IntDimension):
+            trial.suggest_int(name, axis.low, axis.high, log=axis.log)
+        elif isinstance(axis, FloatDimension):
+            trial.suggest_float(name, axis.low, axis.high, log=axis.log)
+        else:
+            trial.suggest_categorical(name, axis.choices)
+
+
+def to_distribution(axis: Dimension) -> BaseDistribution:
+    """Say an axis in Optuna's words."""
+    if isinstance(axis, IntDimension):
+        return IntDistribution(axis.low, axis.high, log=axis.log)
+    if isinstance(axis, FloatDimension):
+        return FloatDistribution(axis.low, axis.high, log=axis.log)
+    return CategoricalDistribution(axis.choices)
+
+
+def fixed_distributions(
+    params: Mapping[str, ParamValue], dimensions: Mapping[str, Dimension]
+) -> dict[str, BaseDistribution]:
+    """Say a point that was chosen beforehand in Optuna's words.
+
+    Numbers get a distribution that holds nothing else; choices that of their dimension, which
+    Optuna wants to be the same in all trials.
+    """
+    return {
+        name: _fixed_distribution(value, dimensions.get(name)) for name, value in params.items()
+    }
+
+
+def make_sampler(
+    name: SamplerName, seed: int, n_startup_trials: int
+) -> optuna.samplers.BaseSampler:
+    """Make a sampler.
+
+    Args:
+        name: ``tpe`` or ``random``.
+        seed: Seed of its random draws.
+        n_startup_trials: Trials that TPE draws at random before it models anything.
+    """
+    if name == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=n_startup_trials)
+
+
+class DesignSampler(optuna.samplers.BaseSampler):
+    """Proposes the points of a design: trial i gets point i, whoever asks and however often."""
+
+    def __init__(self, design: Design, space: Space, seed: int) -> None:
+        """Choose a design.
+
+        Args:
+            design: Where the points come from.
+            space: What it fills.
+            seed: Seed of the design, the same for all trials.
+        """
+        self._design = design
+        self._space = space
+        self._seed = seed
+
+    def infer_relative_search_space(
+        self,
+        study: optuna.Study,  # noqa: ARG002 (Optuna's)
+        trial: optuna.trial.FrozenTrial,  # noqa: ARG002
+    ) -> dict[str, BaseDistribution]:
+        """Give the whole space: a point is proposed at once."""
+        return {name: to_distribution(axis) for name, axis in self._space.dimensions.items()}
+
+    def sample_relative(
+        self,
+        study: optuna.Study,  # noqa: ARG002 (Optuna's)
+        trial: optuna.trial.FrozenTrial,
+        search_space: dict[str, BaseDistribution],  # noqa: ARG002
+    ) -> dict[str, Any]:
+        """Give the point of a trial's number."""
+        return design_point(self._design, self._space, self._seed, trial.number)
+
+    def sample_independent(
+        self,
+        study: optuna.Study,  # noqa: ARG002 (Optuna's)
+        trial: optuna.trial.FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,  # noqa: ARG002
+    ) -> Any:  # noqa: ANN401
+        """Refuse: whatever a design does not propose is closed in that trial."""
+        raise AssertionError(f"trial {trial.number} of a design has no {param_name}")
+
+
+def _fixed_distribution(value: ParamValue, axis: Dimension | None) -> BaseDistribution:
+    if isinstance(axis, CategoricalDimension) and value in axis:
+        return CategoricalDistribution(axis.choices)
+    if type(value) is int:
+        return IntDistribution(value, value)
+    if type(value) is float:
+        return FloatDistribution(value, value)
+    return CategoricalDistribution((value,))

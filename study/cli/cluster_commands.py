@@ -1,0 +1,246 @@
+"""``cluster``: the group, and its commands up, down and render."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from click.core import ParameterSource
+
+from study.cli.lazy_group import LazyGroup
+from study.cli.options import command_line, make_storage, storage_option
+from study.storage.atomic_write import write_atomic
+
+if TYPE_CHECKING:
+    from cluster.service.start import StartResult
+    from study.storage.layout import StorageRoot
+
+# Sub-command to the first line of its help; its file is ``cluster_<name>_command.py``.
+_COMMANDS: Final = {
+    "down": "End what 'cluster up' has started.",
+    "queue": "Show how several studies share a cluster.",
+    "render": "Write a launch file for a Ray cluster: Kubernetes, Slurm, Compose, ray up.",
+    "status": "Show whether the service answers, its nodes and running studies.",
+    "up": "Start Ray, MLflow and PostgreSQL on this machine.",
+}
+
+
+@click.group("cluster", cls=LazyGroup, summaries=_COMMANDS, module="study.cli.cluster_{}_command")
+def cluster_command() -> None:
+    """Make the Ray cluster that studies run on."""
+
+
+_PORT: Final = click.IntRange(1024, 65535)
+# Parameter to the field of a wish that it sets.
+_CONFIG_FIELDS: Final = {
+    "host": "host",
+    "cpus": "cpus",
+    "gpus": "gpus",
+    "postgres": "has_postgres",
+    "port": "port",
+    "dashboard_port": "dashboard_port",
+    "mlflow_port": "mlflow_port",
+    "data_root": "data_root",
+}
+
+
+@click.command("up", short_help="Start Ray, MLflow and PostgreSQL on this machine.")
+@click.option(
+    "--host",
+    metavar="ADDRESS",
+    help="Address of this machine at which others may join and submit; default: this machine "
+    "alone.",
+)
+@click.option(
+    "--cpus", type=click.IntRange(min=0), help="CPUs for trials on this machine; default: all."
+)
+@click.option(
+    "--gpus", type=click.IntRange(min=0), help="GPUs for trials on this machine; default: all."
+)
+@click.option(
+    "--postgres/--no-postgres",
+    default=False,
+    help="Keep trials in a PostgreSQL of the service's own instead of SQLite.",
+)
+@click.option("--port", type=_PORT, default=6379, show_default=True, help="Port of Ray's head.")
+@click.option(
+    "--dashboard-port",
+    type=_PORT,
+    default=8265,
+    show_default=True,
+    help="Port of Ray's dashboard, to which studies are submitted.",
+)
+@click.option(
+    "--mlflow-port",
+    type=_PORT,
+    default=5000,
+    show_default=True,
+    help="Port of MLflow's server.",
+)
+@click.option(
+    "--data-root",
+    type=click.Path(path_type=Path),
+    envvar="CHALLENGER_DATA",
+    help="Folder with datasets; read only.",
+)
+@storage_option
+@click.pass_context
+def up_command(ctx: click.Context, /, storage: Path, **given: Any) -> int:  # noqa: ANN401 (click's)
+    """Start Ray, MLflow and, if wished, PostgreSQL on this machine as a service.
+
+    It goes on when this command has ended, until 'cluster down'. What runs already is left as it
+    is, and a part that died is started again. Everything asks for Ray's token or a password
+    where others can reach it.
+    """
+    from cluster.service import ServiceConfig, ServiceFolder, require_own_address, start_service
+
+    place = make_storage(storage)
+    if given["host"] is not None:
+        given["host"] = require_own_address(given["host"])
+    if given["data_root"] is not None:
+        given["data_root"] = given["data_root"].absolute()
+    place.prepare()
+    config = ServiceConfig(
+        storage=place.root,
+        tracking_database=place.tracking_database,
+        artifacts=place.artifacts,
+        **{field: given[name] for name, field in _CONFIG_FIELDS.items()},
+    )
+    expressly = {field for name, field in _CONFIG_FIELDS.items() if _is_explicit(ctx, name)}
+    started = start_service(ServiceFolder(root=place.service), config, expressly, _progress)
+    for line in _summary_lines(started, place):
+        click.echo(line)
+    return 0
+
+
+def _is_explicit(ctx: click.Context, name: str) -> bool:
+    return ctx.get_parameter_source(name) in (
+        ParameterSource.COMMANDLINE,
+        ParameterSource.ENVIRONMENT,
+    )
+
+
+def _progress(line: str) -> None:
+    click.echo(f"… {line}", err=True)
+
+
+def _summary_lines(started: StartResult, place: StorageRoot) -> list[str]:
+    service = started.service
+    first = "The service runs." if started.components else "The service runs already."
+    return [
+        first,
+        "",
+        f"  Ray        {service.head}",
+        f"  dashboard  {service.dashboard}",
+        f"  MLflow     {service.mlflow}",
+        f"  database   {'PostgreSQL' if service.config.has_postgres else 'SQLite'}",
+        f"  results    {place.root}",
+        "",
+        "Submit a study:",
+        f"  challenger-study submit STUDY.yaml --address {service.dashboard}",
+        *_join_instructions(started),
+        "See and end it:",
+        f"  {command_line('cluster status', place)}",
+        f"  {command_line('cluster down', place)}",
+    ]
+
+
+def _join_instructions(started: StartResult) -> list[str]:
+    from cluster.auth import require_token
+
+    service = started.service
+    if not service.is_open:
+        return ["Only this machine can reach it; 'cluster up --host ADDRESS' lets others join."]
+    token = require_token().file
+    where = "the token of RAY_AUTH_TOKEN" if token is None else f"the file {token}"
+    return [
+        f"Others need {where} as ~/.ray/auth_token with mode 600. Let a machine join that sees",
+        f"{service.config.storage} at the same path:",
+        # Ray's monitor of logs has nobody to show them to, and outlives a node that was cut off.
+        f"  RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 ray start --address={service.head} "
+        "--include-log-monitor=false",
+        f"MLflow asks for user 'admin' and the password in {service.folder.passwords}.",
+    ]
+
+
+@click.command("down", short_help="End what 'cluster up' has started.")
+@storage_option
+def down_command(storage: Path) -> int:
+    """End what 'cluster up' has started, also after a crash; results stay.
+
+    Running studies are asked to stop first and can be resumed.
+    """
+    from cluster.service import ServiceFolder, stop_service
+
+    place = make_storage(storage)
+    ended = stop_service(ServiceFolder(root=place.service), _progress)
+    if ended:
+        click.echo(f"ended: {', '.join(ended)}.")
+    else:
+        click.echo(f"nothing to end: no service runs for {place.root}.")
+    return 0
+
+
+# The keys of cluster.render.LAUNCHERS, which a test compares: help loads no renderer.
+FORMATS = ("compose", "dockerfile", "kuberay", "ray-up", "slurm")
+
+
+@click.command("render", short_help="Write a launch file for a Ray cluster.")
+@click.argument("launcher", metavar="FORMAT", type=click.Choice(FORMATS))
+@click.option(
+    "--set",
+    "pairs",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="A setting, such as workers.max=8 or namespace=lab; may be given again. "
+    "--list names all of them.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Where to write; default: to the terminal.",
+)
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
+@click.option("--list", "is_list", is_flag=True, help="List all settings instead.")
+def render_command(
+    launcher: str, pairs: tuple[str, ...], output: Path | None, force: bool, is_list: bool
+) -> int:
+    """Write a launch file for a Ray cluster on which studies run.
+
+    FORMAT is one of compose (one machine), dockerfile (the image for all others), kuberay
+    (Kubernetes), ray-up (machines with ssh, or AWS) and slurm. The lines at the top of the file
+    say how it is used. No password is in it; Ray asks everybody for a token.
+    """
+    from cluster.render.overrides import render_launch_file
+
+    if is_list:
+        return _print_settings(pairs)
+    if output is not None and output.exists() and not force:
+        raise click.UsageError(
+            f"{output} must not exist, but does; replace it with --force, or give another FILE "
+            "with -o."
+        )
+    made = render_launch_file(launcher, pairs)
+    if output is None:
+        click.echo(made.text(_command_line(launcher, pairs)), nl=False)
+        return 0
+    write_atomic(output, made.text(_command_line(launcher, pairs), str(output)))
+    click.echo(str(output))
+    return 0
+
+
+def _print_settings(pairs: tuple[str, ...]) -> int:
+    from cluster.render.overrides import describe_settings, parse_overrides
+
+    for setting in describe_settings(parse_overrides(pairs)):
+        click.echo(f"{setting.key}={setting.value}".ljust(44) + f" {setting.description}")
+    return 0
+
+
+def _command_line(launcher: str, pairs: tuple[str, ...]) -> str:
+    sets = [word for pair in pairs for word in ("--set", pair)]
+    return shlex.join(["challenger-study", "cluster", "render", launcher, *sets])

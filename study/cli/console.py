@@ -1,0 +1,123 @@
+"""What the terminal shows at the end of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from study.cli.options import command_line
+from study.tracking.tracking_uri import mask_passwords
+
+if TYPE_CHECKING:
+    from study.config.run_options import RunOptions
+    from study.engine.run import RunResult
+    from study.records.trial_table import TrialTable
+    from study.report.tables import Table as TextTable
+
+# A pipe has no width of its own, and a wrapped table cannot be read by a program.
+_PIPE_WIDTH = 220
+_UNLIMITED_WIDTH = 10_000
+# Prose in a cell wraps well where it is; numbers do not.
+_WRAP_WIDTH = 80
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """Make the console of a command."""
+    console = Console(stderr=stderr)
+    return console if console.is_terminal else Console(stderr=stderr, width=_PIPE_WIDTH)
+
+
+def show_result(result: RunResult, options: RunOptions, console: Console) -> int:
+    """Print the result of a run, its last two lines the report and MLflow; gives the exit code."""
+    name = result.table.study
+    if not result.is_finished:
+        resume = command_line(f"resume {name}", options.storage)
+        _print_plain(console, f"interrupted; nothing is lost. Go on with: {resume}")
+        return 130
+    if result.report is not None:
+        show_results(result.table, console)
+    for problem in result.problems:
+        console.print(Text.assemble(("problem:", "red"), f" {problem}"), soft_wrap=True)
+    _print_unsent(result, options, console)
+    if result.report is not None:
+        _print_plain(console, f"report: {_relative_path(result.report)}")
+    _print_plain(console, f"mlflow: {tracking_location(options)}")
+    return 1 if result.problems else 0
+
+
+def tracking_location(options: RunOptions) -> str:
+    """Say where MLflow is: the server without its password, or the command that opens one."""
+    if options.tracking_uri:
+        return mask_passwords(options.tracking_uri)
+    return command_line("mlflow", options.storage)
+
+
+def show_results(table: TrialTable, console: Console) -> None:
+    """Print the comparison of the arms and the chosen parameters."""
+    from study.report.tables import comparison_table, difference_table
+    from study.sensitivity import compare, workloads
+
+    comparison = compare(table)
+    for workload in workloads(table):
+        print_table(comparison_table(comparison, workload), console)
+        differences = difference_table(comparison, workload)
+        if differences.rows:
+            print_table(differences, console)
+
+
+def print_table(table: TextTable, console: Console) -> None:
+    """Print a table of text with its title and note; on its side where it is too wide."""
+    lines = [table.columns, *table.rows]
+    shown = _build_table(table, lines)
+    unbounded = console.options.update(width=_UNLIMITED_WIDTH)
+    is_numeric = (
+        max(map(len, (cell for row in table.rows for cell in row)), default=0) < _WRAP_WIDTH
+    )
+    if is_numeric and Measurement.get(console, unbounded, shown).maximum > console.width:
+        shown = _build_table(table, list(zip(*lines, strict=True)))
+    console.print(shown)
+
+
+def _build_table(table: TextTable, lines: Sequence[Sequence[str]]) -> Table:
+    head, *rows = lines
+    shown = Table(
+        title=table.title, caption=table.note, title_justify="left", caption_justify="left"
+    )
+    for i, column in enumerate(head):
+        is_prose = any(len(row[i]) >= _WRAP_WIDTH for row in rows)
+        shown.add_column(column, justify="left" if i == 0 or is_prose else "right")
+    for row in rows:
+        shown.add_row(*row)
+    return shown
+
+
+def _print_unsent(result: RunResult, options: RunOptions, console: Console) -> None:
+    pending = result.pending
+    if pending.entries:
+        again = command_line(f"resume {result.table.study}", options.storage)
+        _print_plain(
+            console,
+            f"MLflow has not taken {pending.entries} entries ({pending.last_error or 'no answer'})"
+            f"; nothing is lost. When it answers, deliver them with: {again}",
+        )
+    if pending.rejected:
+        _print_plain(
+            console, f"MLflow refused {pending.rejected} entries: {pending.last_rejection}"
+        )
+
+
+def _print_plain(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _relative_path(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

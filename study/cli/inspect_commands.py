@@ -1,0 +1,264 @@
+"""Commands that print what exists and how a study is doing: list, show, status, logs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.table import Table
+
+from study.cli.cluster_client import cluster_option, exit_code, forwarded_options, run_on_cluster
+from study.cli.console import make_console
+from study.cli.options import database_option, make_storage, options, storage_option
+
+if TYPE_CHECKING:
+    from study.engine.status import StudyStatus
+
+KINDS = (
+    "datasets",
+    "models",
+    "methods",
+    "attributions",
+    "metrics",
+    "spaces",
+    "presets",
+    "studies",
+)
+
+
+@click.command("list")
+@click.argument("kind", metavar="[KIND]", type=click.Choice(KINDS), required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@storage_option
+def list_command(kind: str | None, as_json: bool, storage: Path) -> int:
+    """List datasets, models, methods, attributions, metrics, spaces, presets or studies.
+
+    One KIND of these, or all of them.
+    """
+    found = {one: _LISTINGS[one](storage) for one in ([kind] if kind else KINDS)}
+    if as_json:
+        click.echo(json.dumps(found[kind] if kind else found, indent=2))
+        return 0
+    for one, names in found.items():
+        if kind is None:
+            click.echo(f"{one}:")
+        for name, summary in names.items():
+            click.echo(f"{'' if kind else '  '}{name:<20} {summary}".rstrip())
+    return 0
+
+
+def _classes(mapping: Mapping[str, type]) -> dict[str, str]:
+    return {name: _first_line(kind) for name, kind in sorted(mapping.items())}
+
+
+def _first_line(thing: object) -> str:
+    return (thing.__doc__ or "").strip().splitlines()[0]
+
+
+def _datasets(_: Path) -> dict[str, str]:
+    from trainables.datasets import DATASETS
+
+    return _classes(DATASETS)
+
+
+def _models(_: Path) -> dict[str, str]:
+    from trainables.models import MODELS
+
+    return _classes(MODELS)
+
+
+def _methods(_: Path) -> dict[str, str]:
+    from trainables.methods import METHODS
+
+    return _classes(METHODS)
+
+
+def _attributions(_: Path) -> dict[str, str]:
+    from trainables.attribution import ATTRIBUTIONS
+
+    return _classes(ATTRIBUTIONS)
+
+
+def _metrics(_: Path) -> dict[str, str]:
+    from trainables.metrics import METRICS
+
+    found = {f"val/{name}": _first_line(metric.compute) for name, metric in METRICS.items()}
+    filters = "Cosine similarity of the filters of a layer, or its unweighted mean over layers."
+    return {**found, "filter_cosine/mean": filters}
+
+
+def _spaces(_: Path) -> dict[str, str]:
+    from search_spaces import SPACES
+
+    return {name: ", ".join(space.searched) for name, space in sorted(SPACES.items())}
+
+
+def _presets(_: Path) -> dict[str, str]:
+    presets = [p for p in files("study.presets").iterdir() if p.name.endswith(".yaml")]
+    return {
+        p.name.removesuffix(".yaml"): p.read_text("utf-8").splitlines()[0].removeprefix("# ")
+        for p in sorted(presets, key=lambda p: p.name)
+    }
+
+
+def _studies(storage: Path) -> dict[str, str]:
+    return dict.fromkeys(make_storage(storage).studies(), "")
+
+
+_LISTINGS: Mapping[str, Callable[[Path], dict[str, str]]] = {
+    "datasets": _datasets,
+    "models": _models,
+    "methods": _methods,
+    "attributions": _attributions,
+    "metrics": _metrics,
+    "spaces": _spaces,
+    "presets": _presets,
+    "studies": _studies,
+}
+
+
+@click.command("show")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@database_option
+@storage_option
+def show_command(name: str, as_json: bool, **given: Any) -> int:  # noqa: ANN401 (click's parameters)
+    """Show the study NAME as it was resolved, and what each arm's search has chosen."""
+    from study.results.build import load_study, load_trial_table
+    from trainables.decoding import encode
+
+    settings = options(data_root=None, tracking_uri=None, **given)
+    spec = load_study(settings.storage.study(name))
+    table = load_trial_table(name, settings)
+    if as_json:
+        chosen = {arm.name: arm.best_params for arm in table.arms}
+        click.echo(json.dumps({"spec": encode(spec), "chosen": chosen}, indent=2))
+        return 0
+    click.echo(f"study {spec.name}: {spec.direction} {spec.metric}, seed {spec.seed}")
+    for arm, row in zip(spec.arms, table.arms, strict=True):
+        click.echo(
+            f"arm {arm.name}: {row.method} on {row.dataset}, {row.model}, "
+            f"{row.epochs} epochs, {arm.replicas.final} final replicas"
+        )
+        if arm.group is not None:
+            click.echo(f"  one search for {arm.group!r}, by the mean gain over Base")
+        for dimension, axis in arm.space.dimensions.items():
+            click.echo(f"  searches {dimension}: {_format_axis(encode(axis))}")
+        for dimension, value in arm.space.fixed.items():
+            click.echo(f"  holds {dimension} at {value}")
+        for dimension, values in arm.sweeps().items():
+            click.echo(f"  sweeps {dimension} over {', '.join(map(_format_number, values))}")
+        if row.best_params is None:
+            click.echo("  nothing chosen yet")
+        elif row.best_params:
+            point = ", ".join(f"{k} = {_format_number(v)}" for k, v in row.best_params.items())
+            click.echo(f"  chose {point}")
+    return 0
+
+
+def _format_axis(axis: dict[str, Any]) -> str:
+    if "choices" in axis:
+        return ", ".join(map(_format_number, axis["choices"]))
+    return f"{axis['low']} to {axis['high']}" + (", logarithmic" if axis["log"] else "")
+
+
+def _format_number(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+@click.command("status")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@cluster_option(required=False)
+@database_option
+@storage_option
+def status_command(
+    name: str, as_json: bool, address: str | None, database: str | None, storage: Path
+) -> int:
+    """Show trials by state, best so far, failures with reasons, rate and time left of NAME."""
+    status = (
+        _local_status(name, database, storage)
+        if address is None
+        else _cluster_status(name, address)
+    )
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(status), indent=2))
+        return 0
+    _print_progress(status)
+    return 0
+
+
+def _local_status(name: str, database: str | None, storage: Path) -> StudyStatus:
+    from study.engine.status import study_status
+
+    place = make_storage(storage)
+    return study_status(
+        place.study(name), database or place.database_url, must_exist=database is not None
+    )
+
+
+def _cluster_status(name: str, address: str) -> StudyStatus:
+    from study.engine.status import read_status
+
+    return read_status(run_on_cluster(address, ["status", name, "--json", *forwarded_options()]))
+
+
+def _print_progress(status: StudyStatus) -> None:
+    console = make_console()
+    runner = "" if status.runner is None else f" ({status.runner})"
+    console.print(f"study {status.study}: {status.activity}{runner}", highlight=False)
+    table = Table(
+        "arm", "phase", "asked", "running", "complete", "pruned", "failed", f"best {status.metric}"
+    )
+    for counts in status.phases:
+        best = "–" if counts.best is None else f"{counts.best:.4f}"
+        table.add_row(
+            counts.arm,
+            counts.phase,
+            f"{counts.asked}/{counts.total}",
+            str(counts.running),
+            str(counts.complete),
+            str(counts.pruned),
+            str(counts.failed),
+            best,
+        )
+    console.print(table)
+    for failure in status.failures:
+        console.print(f"failed: {failure}", markup=False, highlight=False, soft_wrap=True)
+    if status.trials_per_hour is not None:
+        left = "" if status.seconds_left is None else f", about {status.seconds_left:.0f} s left"
+        console.print(f"{status.trials_per_hour:.0f} trials per hour{left}", highlight=False)
+    if status.waiting_entries:
+        reason = f" (last error: {status.tracking_error})" if status.tracking_error else ""
+        console.print(
+            f"{status.waiting_entries} entries with {status.waiting_points} metric values wait "
+            f"for MLflow{reason}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+@click.command("logs")
+@click.argument("name")
+@click.option("-f", "--follow", "does_follow", is_flag=True, help="Go on until the study ends.")
+@cluster_option(required=True)
+def logs_command(name: str, does_follow: bool, address: str) -> int:
+    """Show what the driver of the study NAME has written on the cluster.
+
+    With -f the exit code is the study's own. Ctrl-C ends the listening, not the study.
+    """
+    from cluster.jobs import JobClient
+    from study.remote.jobs import follow, latest_job
+
+    jobs = JobClient(address)
+    if not does_follow:
+        click.echo(jobs.get_logs(latest_job(jobs, name).name), nl=False)
+        return 0
+    return exit_code(follow(jobs, name, partial(click.echo, nl=False)))

@@ -1,0 +1,224 @@
+"""Commands on a study's results: report, export, mlflow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import click
+
+from study.cli.cluster_client import cluster_option, forwarded_options, run_on_cluster
+from study.cli.console import make_console, show_results, tracking_location
+from study.cli.options import (
+    database_option,
+    make_storage,
+    options,
+    storage_option,
+    tracking_option,
+)
+
+if TYPE_CHECKING:
+    from study.report import PageFormat
+if TYPE_CHECKING:
+    from study.results.export import Per
+
+
+@click.command("report")
+@click.argument("name")
+@click.option(
+    "--allow-biased",
+    is_flag=True,
+    help="Show what matters over the whole space even where the sampler looked at results; "
+    "marked as biased.",
+)
+@click.option(
+    "--format",
+    "page_format",
+    type=click.Choice(["html", "md"]),
+    default="html",
+    show_default=True,
+    help="What to name in the end: the page, or the report as Markdown for a pull request, "
+    "which is written beside it.",
+)
+@click.option(
+    "--to",
+    "target",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="With --address: folder for a copy of the report; default: NAME-report.",
+)
+@click.option("--packed", is_flag=True, hidden=True, help="Print the report's files as text.")
+@cluster_option(required=False)
+@tracking_option
+@database_option
+@storage_option
+def report_command(
+    name: str,
+    *,
+    allow_biased: bool,
+    page_format: PageFormat,
+    target: Path | None,
+    packed: bool,
+    address: str | None,
+    **given: Any,  # noqa: ANN401 (click's parameters)
+) -> int:
+    """Write the report of the study NAME anew and deliver it to MLflow.
+
+    A study that runs or was interrupted is reported as it stands; what is missing is named.
+    With --address this is done on the cluster, and the report is brought here.
+    """
+    if address is not None:
+        return _fetch_report(
+            name, address, target or Path(f"{name}-report"), allow_biased, page_format
+        )
+    from study.engine.publishing import rebuild_report
+
+    settings = options(data_root=None, **given)
+    console = make_console()
+    table, page = rebuild_report(
+        name, settings, console, allow_biased=allow_biased, page_format=page_format
+    )
+    show_results(table, console)
+    click.echo(f"report: {page}")
+    click.echo(f"mlflow: {tracking_location(settings)}")
+    if packed:
+        from study.remote.archive import pack
+
+        click.echo(pack(page.parent))
+    return 0
+
+
+def _fetch_report(
+    name: str, address: str, folder: Path, allow_biased: bool, page_format: str
+) -> int:
+    """Let the cluster write the report, and bring it here."""
+    from study.remote.archive import unpack, without_archive
+
+    asked = ["--allow-biased"] if allow_biased else []
+    asked += ["--format", page_format, *forwarded_options()]
+    said = run_on_cluster(address, ["report", name, "--packed", *asked])
+    unpack(said, folder)
+    click.echo(without_archive(said).strip())
+    click.echo(f"copy: {folder / 'report.html'}")
+    return 0
+
+
+_Format: TypeAlias = Literal["csv", "parquet"]
+
+
+@click.command("export")
+@click.argument("name")
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["csv", "parquet"]),
+    help="Kind of file; default: as FILE ends, else csv.",
+)
+@click.option(
+    "--per",
+    type=click.Choice(["trial", "replica", "report"]),
+    default="trial",
+    show_default=True,
+    help="What a row stands for: a trial with means over its replicas, a replica at the last "
+    "evaluation, or a replica at every evaluation.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(allow_dash=True, dir_okay=False),
+    metavar="FILE",
+    help="Where to write; '-' writes CSV to standard output. Default: NAME-trials.csv and the "
+    "like.",
+)
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
+@database_option
+@storage_option
+def export_command(
+    name: str,
+    file_format: _Format | None,
+    per: Per,
+    output: str | None,
+    force: bool,
+    **given: Any,  # noqa: ANN401 (click's parameters)
+) -> int:
+    """Export the trials of the study NAME as a table for pandas and other programs.
+
+    A study that runs is exported as it stands.
+    """
+    from study.results.build import load_trial_table
+    from study.results.export import export_columns, to_csv, to_frame, to_parquet
+
+    kind = file_format or _format_of(output)
+    path = None if output == "-" else Path(output or f"{name}-{per}s.{kind}")
+    _check_output(path, kind, force)
+    table = load_trial_table(name, options(data_root=None, tracking_uri=None, **given))
+    frame = to_frame(export_columns(table, per), table)
+    if path is None:
+        click.echo(to_csv(frame), nl=False)
+        return 0
+    _write_output(path, to_csv(frame) if kind == "csv" else to_parquet(frame))
+    click.echo(f"{len(frame)} rows: {path}")
+    return 0
+
+
+def _format_of(output: str | None) -> _Format:
+    suffix = "" if output is None else Path(output).suffix.lower()
+    if suffix in (".parquet", ".pq"):
+        return "parquet"
+    if output in (None, "-") or suffix == ".csv":
+        return "csv"
+    raise click.UsageError(
+        f"{output} must end in .csv or .parquet, or its format be named; give --format csv or "
+        "--format parquet."
+    )
+
+
+def _check_output(path: Path | None, kind: _Format, force: bool) -> None:
+    if path is None and kind == "parquet":
+        raise click.UsageError("'-' takes CSV alone, got --format parquet; give a FILE with -o.")
+    if path is not None and path.exists() and not force:
+        raise click.UsageError(
+            f"{path} must not exist, but does; replace it with --force, or give another FILE "
+            "with -o."
+        )
+
+
+def _write_output(path: Path, content: str | bytes) -> None:
+    from study.storage.atomic_write import write_atomic
+
+    write_atomic(path, content)
+
+
+@click.group("mlflow", invoke_without_command=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+@storage_option
+@click.pass_context
+def mlflow_command(ctx: click.Context, /, port: int, **given: Any) -> int:  # noqa: ANN401 (click's)
+    """Open the tracking server on this machine's results until Ctrl-C.
+
+    It answers on this machine only.
+    """
+    if ctx.invoked_subcommand is not None:
+        return 0
+    from study.storage.sqlite import sqlite_url
+    from study.tracking.mlflow_server import serve
+
+    storage = make_storage(given["storage"])
+    return serve(sqlite_url(storage.tracking_database), storage.artifacts, port=port)
+
+
+@mlflow_command.command("rebuild", short_help="Recreate MLflow's copy of a study.")
+@click.argument("name")
+@tracking_option
+@database_option
+@storage_option
+def rebuild_command(name: str, **given: Any) -> int:  # noqa: ANN401
+    """Recreate MLflow's copy of the study NAME from the database and the result files."""
+    from study.engine.publishing import rebuild_mlflow
+
+    settings = options(data_root=None, **given)
+    pending = rebuild_mlflow(name, settings, make_console())
+    if pending.entries:
+        click.echo(f"MLflow has not taken {pending.entries} entries: {pending.last_error}")
+        return 1
+    click.echo(f"MLflow has everything of study {name!r}.")
+    return 0

@@ -1,0 +1,214 @@
+"""Commands that start, resume or stop a study, here or on a cluster."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from study.cli.cluster_client import cluster_option, forwarded_options, is_remote, wait_for_driver
+from study.cli.console import make_console, print_table, show_result
+from study.cli.options import (
+    database_option,
+    make_storage,
+    options,
+    running_options,
+    tracking_option,
+)
+
+
+@click.command("run")
+@click.argument("file", metavar="STUDY.yaml", type=click.Path(path_type=Path))
+@running_options
+def run_command(file: Path, **given: Any) -> int:  # noqa: ANN401 (click's parameters)
+    """Run the study of a file here, or on the Ray at --address.
+
+    The same command again goes on where the study stands. A file that asks for more trials, other
+    sweeps or further arms extends it.
+    """
+    from study.config import read_text
+
+    if is_remote(given["address"]):
+        raise click.UsageError(
+            f"run: --address must be that of Ray's head, such as 10.0.0.1:6379, got "
+            f"{given['address']!r}; with a dashboard's address, use 'submit'."
+        )
+    return run_text(read_text(file), str(file), **given)
+
+
+def run_text(text: str, where: str, **given: Any) -> int:  # noqa: ANN401
+    """Run a study file's text and print how it ended."""
+    from study.engine.run import run_study
+
+    settings = options(**given)
+    console = make_console()
+    return show_result(run_study(text, where, settings, console), settings, console)
+
+
+@click.command("resume")
+@click.argument("name")
+@running_options
+def resume_command(name: str, **given: Any) -> int:  # noqa: ANN401 (click's parameters)
+    """Go on with the study NAME where it stands.
+
+    With a dashboard's address (http://HEAD:8265) the cluster goes on with a study of its storage.
+    """
+    if is_remote(given["address"]):
+        return _resume_on_cluster(name, given["address"])
+    from study.results.build import read_study_text
+
+    folder = make_storage(given["storage"]).study(name)
+    return run_text(read_study_text(folder), str(folder.spec), **given)
+
+
+def _resume_on_cluster(name: str, address: str) -> int:
+    from cluster.jobs import JobClient
+    from study.remote.jobs import resume
+
+    job = resume(JobClient(address), name, forwarded_options())
+    return wait_for_driver(address, name, job)
+
+
+@click.command("demo")
+@running_options
+def demo_command(**given: Any) -> int:  # noqa: ANN401 (click's parameters)
+    """Run a small, complete study on real MNIST digits that come with the installation.
+
+    Three training images per class and a VGG11 of a quarter of its width: searches K, N, α, β
+    and the split ratio, then sweeps K around the best trial, beside the Base and Random controls.
+    """
+    preset = files("study.presets") / "demo.yaml"
+    return run_text(preset.read_text(encoding="utf-8"), "demo.yaml", **given)
+
+
+@click.command("sensitivity")
+@click.argument("name")
+@click.option(
+    "--over",
+    required=True,
+    multiple=True,
+    metavar="DIMENSION",
+    help="Dimension to sweep, such as top_k; may be given several times.",
+)
+@click.option(
+    "--values",
+    metavar="V1,V2,…",
+    help="Values of the one dimension; default: every class rank for top_k, else seven "
+    "evenly spaced values of the searched range.",
+)
+@click.option("--arm", metavar="ARM", help="Arm to sweep; default: all that search it.")
+@running_options
+def sensitivity_command(
+    name: str,
+    over: tuple[str, ...],
+    values: str | None,
+    arm: str | None,
+    **given: Any,  # noqa: ANN401
+) -> int:
+    """Sweep dimensions around the chosen configuration of the study NAME.
+
+    Each value is trained with the fresh replica seeds of the Base and Random controls; values
+    that were trained before are not trained again.
+    """
+    from study.config import SweepRequest, add_sweeps, read_values
+    from study.results.build import load_study, read_study_text
+
+    if values is not None and len(over) > 1:
+        raise click.UsageError("--values belongs to one dimension; give --over once with it.")
+    folder = make_storage(given["storage"]).study(name)
+    spec = load_study(folder)
+    parsed = None if values is None else read_values(values)
+    add_sweeps(spec, folder, SweepRequest(over=over, values=parsed, arm=arm))
+    return run_text(read_study_text(folder), str(folder.spec), **given)
+
+
+@click.command("reproduce")
+@click.argument("name")
+@click.option(
+    "--scale",
+    type=click.Choice(["smoke", "small", "full"]),
+    default="small",
+    show_default=True,
+    help="smoke: minutes on 2 cores; small: an hour or two; full: the paper's setting, for a GPU.",
+)
+@running_options
+def reproduce_command(name: str, scale: str, **given: Any) -> int:  # noqa: ANN401 (click's parameters)
+    """Run the table or figure NAME of the papers, and set our numbers beside the printed ones.
+
+    The study is called NAME-SCALE and is a study like any other. What differs from the paper's
+    setting stands beside every number. 'list presets' names all.
+    """
+    from study.reproduction import at_scale, load_preset
+    from study.reproduction.reproduction_run import run_reproduction
+
+    preset = load_preset(name)
+    settings = options(**given)
+    console = make_console()
+    result, tables = run_reproduction(preset, at_scale(preset, scale), scale, settings, console)
+    for table in tables:
+        print_table(table, console)
+    return show_result(result, settings, console)
+
+
+@click.command("submit")
+@click.argument("file", metavar="STUDY.yaml", type=click.Path(path_type=Path))
+@click.option("--no-wait", is_flag=True, help="Do not wait until the trials begin.")
+@cluster_option(required=True)
+@tracking_option
+@database_option
+@click.option("--data-root", help="Folder with datasets on the cluster's machines.")
+@click.option(
+    "--storage",
+    help="Folder that all machines of the cluster share; default: CHALLENGER_STORAGE of its head.",
+)
+def submit_command(file: Path, address: str, no_wait: bool, **_: Any) -> int:  # noqa: ANN401 (click's)
+    """Run the study of a file on the Ray cluster at --address.
+
+    The study's driver runs there, with this program's code; it goes on when this machine is
+    switched off. The same command again goes on where the study stands. What is not in order on
+    the cluster is said before the first trial begins.
+    """
+    from cluster.jobs import JobClient
+    from study.config import parse, read_text
+    from study.remote.jobs import submit
+
+    text = read_text(file)
+    study = parse(text, str(file)).name
+    name = submit(JobClient(address), study, text, forwarded_options())
+    if no_wait:
+        click.echo(name)
+        return 0
+    return wait_for_driver(address, study, name)
+
+
+# A driver leaves within ten seconds; Ray kills it after thirty.
+_STOP_TIMEOUT_S: Final = 60.0
+
+
+@click.command("stop")
+@click.argument("name")
+@cluster_option(required=True)
+def stop_command(name: str, address: str) -> int:
+    """Stop the study NAME on the cluster: its trials write their checkpoints.
+
+    A study that runs in a terminal is stopped by Ctrl-C there.
+    """
+    from cluster.errors import ClusterError
+    from cluster.jobs import JobClient
+    from study.remote.jobs import latest_job, stop
+
+    jobs = JobClient(address)
+    if latest_job(jobs, name).has_ended:
+        click.echo(f"study {name} is not running.")
+        return 0
+    with make_console(stderr=True).status(f"stopping {name} …"):
+        job = stop(jobs, name, _STOP_TIMEOUT_S)
+    if not job.has_ended:
+        raise ClusterError(
+            f"job {job.name} must end within {_STOP_TIMEOUT_S:.0f} s of being stopped, but did not; "
+            "look at its logs."
+        )
+    click.echo(f"study {name} is stopped. Go on with: resume {name} --address {address}")
+    return 0

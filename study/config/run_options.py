@@ -1,0 +1,49 @@
+"""Where and how a study runs, as opposed to what it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from study.storage.layout import StorageRoot
+from study.storage.sqlite import sqlite_url
+from trainables.datasets import DataFolders
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """What the command line says beside the study file.
+
+    Attributes:
+        storage: Where studies are kept.
+        data_root: Absolute path of the data root, or None.
+        database: URL of the Optuna database, or None for a file in the storage root.
+        tracking_uri: MLflow's address, or None for a database in the storage root.
+        executor: ``ray`` or ``inline``.
+        address: Address of a running Ray, or None for one of the study's own.
+        is_job: Whether the run was submitted to a cluster, by somebody who is told before the
+            first trial what is not in order there.
+    """
+
+    storage: StorageRoot
+    data_root: Path | None = None
+    database: str | None = None
+    tracking_uri: str | None = None
+    executor: str = "ray"
+    address: str | None = None
+    is_job: bool = False
+
+    @property
+    def data(self) -> DataFolders:
+        """Where data is read from."""
+        return DataFolders(root=self.data_root, cache=self.storage.cache)
+
+    @property
+    def database_url(self) -> str:
+        """URL of the Optuna database."""
+        return self.database or self.storage.database_url
+
+    @property
+    def tracking(self) -> str:
+        """MLflow's address."""
+        return self.tracking_uri or sqlite_url(self.storage.tracking_database)

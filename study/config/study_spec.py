@@ -1,0 +1,157 @@
+"""A study file, decoded strictly: every key is known, every value in its range, before a start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from study.config.arm import Arm
+from study.config.arm_decoder import decode_arms
+from study.config.names import check_name
+from study.config.schema import Direction, Objective, Resources
+from study.config.yaml_reader import read_text, read_yaml
+from study.records.errors import SpecError
+from study.storage.layout import RESERVED_NAMES
+from trainables.decoding import decode
+from trainables.errors import ConfigError
+from trainables.metrics import METRICS
+from trainables.names import suggestion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudySpec:
+    """A whole study, resolved.
+
+    Attributes:
+        name: Name of the study and of its folder.
+        seed: Seed of sampler and replicas.
+        arms: Its arms, in the order of the file.
+        metric: What trials are compared by.
+        direction: Whether it is maximized or minimized.
+        resources: What one trial occupies.
+        notes: What the user should know, such as dimensions that an arm does not have.
+    """
+
+    name: str
+    seed: int
+    arms: tuple[Arm, ...]
+    metric: str
+    direction: Direction
+    resources: Resources
+    notes: tuple[str, ...]
+
+    def arm(self, name: str) -> Arm:
+        """Give the arm of a name.
+
+        Raises:
+            SpecError: If there is none.
+        """
+        for arm in self.arms:
+            if arm.name == name:
+                return arm
+        names = [arm.name for arm in self.arms]
+        raise SpecError(f"study {self.name!r} has no arm {name!r}; {suggestion(name, names)}")
+
+    @property
+    def groups(self) -> Mapping[str, tuple[Arm, ...]]:
+        """Arms over several datasets: name to their members."""
+        names = dict.fromkeys(arm.group for arm in self.arms if arm.group is not None)
+        return {name: tuple(a for a in self.arms if a.group == name) for name in names}
+
+    def transfer_sources(self, arm: Arm) -> tuple[Arm, ...]:
+        """Give the arms whose chosen settings are tried on an arm as well."""
+        if not (arm.transfer and arm.space.dimensions):
+            return ()
+        others: dict[str, Arm] = {}
+        for other in self.arms:
+            is_other = other.name != arm.name and (other.group is None or other.group != arm.group)
+            is_source = other.transfer and other.space.dimensions
+            if is_source and is_other and other.method.name == arm.method.name:
+                # The members of a group chose together: the first speaks for all.
+                others.setdefault(other.group or other.name, other)
+        return tuple(others.values())
+
+    def final_budget(self, arm: Arm) -> int:
+        """Number of final trials of an arm, if none of its points coincide."""
+        return arm.final_budget + len(self.transfer_sources(arm))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StudyFile:
+    """What a file may say at its top level."""
+
+    name: str
+    arms: tuple[Any, ...]
+    seed: int = 0
+    defaults: Mapping[str, Any] | None = None
+    objective: Objective = Objective()  # noqa: RUF009
+    resources: Resources = Resources()  # noqa: RUF009
+
+
+def load(path: Path) -> StudySpec:
+    """Read a study file.
+
+    Raises:
+        SpecError: If it cannot be read or anything in it is wrong; the message names the file,
+            the dotted path of the key, what must hold and what came.
+    """
+    return parse(read_text(path), str(path))
+
+
+def parse(text: str, where: str) -> StudySpec:
+    """Decode the text of a study file; ``where`` names it in messages.
+
+    Raises:
+        SpecError: As :func:`load`.
+    """
+    try:
+        return _study(read_yaml(text, where))
+    except ConfigError as error:
+        raise SpecError(f"{where}: {error}") from None
+
+
+def _study(data: Mapping[str, Any]) -> StudySpec:
+    file = decode(_StudyFile, data)
+    _check_study_name(file.name)
+    arms, notes = decode_arms(file.arms, file.defaults or {})
+    return StudySpec(
+        name=file.name,
+        seed=file.seed,
+        arms=arms,
+        metric=_metric(file.objective),
+        direction=_direction(file.objective),
+        resources=file.resources,
+        notes=notes,
+    )
+
+
+def _check_study_name(name: str) -> None:
+    check_name("name", name)
+    if name in RESERVED_NAMES:
+        raise ConfigError(
+            f"name must not be {name!r}, which stands for something else in the storage folder; "
+            "choose another."
+        )
+
+
+def _metric(objective: Objective) -> str:
+    known = [f"val/{name}" for name in METRICS]
+    if objective.metric not in known:
+        hint = suggestion(objective.metric, known)
+        raise ConfigError(
+            f"objective.metric must be a validation metric, got {objective.metric!r}; {hint}"
+        )
+    return objective.metric
+
+
+def _direction(objective: Objective) -> Direction:
+    higher = METRICS[objective.metric.removeprefix("val/")].higher_is_better
+    natural: Direction = "maximize" if higher else "minimize"
+    if objective.direction not in (None, natural):
+        raise ConfigError(
+            f"objective.direction is {objective.direction!r}, but {objective.metric} is to be "
+            f"{natural}d; leave it out."
+        )
+    return natural

@@ -1,0 +1,111 @@
+"""Sweeps that were asked for at the command line, kept beside the study file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from search_spaces import ParamValue, SpaceError
+from study.config.arm import Arm
+from study.config.schema import Sensitivity
+from study.config.study_spec import StudySpec
+from study.config.yaml_reader import read_yaml
+from study.records.errors import SpecError
+from study.storage.atomic_write import write_atomic
+from study.storage.layout import StudyFolder
+from trainables.decoding import decode, encode
+from trainables.errors import ConfigError
+from trainables.names import suggestion
+
+
+def with_sweeps(spec: StudySpec, folder: StudyFolder) -> StudySpec:
+    """Add the sweeps that were asked for at the command line to a study."""
+    if not folder.sweeps.exists():
+        return spec
+    asked = json.loads(folder.sweeps.read_text(encoding="utf-8"))
+    arms = tuple(
+        dataclasses.replace(
+            arm,
+            sensitivity=(
+                *arm.sensitivity,
+                *decode(tuple[Sensitivity, ...], asked.get(arm.name, []), arm.name),
+            ),
+        )
+        for arm in spec.arms
+    )
+    return dataclasses.replace(spec, arms=arms)
+
+
+def read_values(text: str) -> tuple[ParamValue, ...]:
+    """Read values as a user types them: ``1,2,5`` or ``1e-3, 0.5``.
+
+    Raises:
+        SpecError: If they are no list of values.
+    """
+    try:
+        (values,) = read_yaml(f"values: [{text}]", "--values").values()
+    except (SpecError, ValueError):
+        raise SpecError(f"--values must be a list such as 1,2,5, got {text!r}.") from None
+    try:
+        return decode(Sensitivity, {"over": "", "values": values}).values or ()
+    except ConfigError as error:
+        raise SpecError(f"--{error}") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepRequest:
+    """Sweeps as a user asks for them.
+
+    Attributes:
+        over: Dimensions to sweep.
+        values: Values of the one dimension; None for the default.
+        arm: Arm to sweep, or None for all that search the dimension.
+    """
+
+    over: Sequence[str]
+    values: tuple[ParamValue, ...] | None
+    arm: str | None
+
+
+def add_sweeps(spec: StudySpec, folder: StudyFolder, sweep_request: SweepRequest) -> StudySpec:
+    """Add sweeps to a study that was begun, durably.
+
+    Args:
+        spec: The study.
+        folder: Its folder.
+        wish: What to sweep.
+
+    Raises:
+        SpecError: If no arm searches a dimension, or a value is illegal.
+    """
+    known = json.loads(folder.sweeps.read_text("utf-8")) if folder.sweeps.exists() else {}
+    for dimension in sweep_request.over:
+        for name in _arms_searching(spec, dimension, sweep_request.arm):
+            sweep = _checked(
+                spec.arm(name), Sensitivity(over=dimension, values=sweep_request.values)
+            )
+            entries = known.setdefault(name, [])
+            if encode(sweep) not in entries:
+                entries.append(encode(sweep))
+    write_atomic(folder.sweeps, json.dumps(known, indent=2))
+    return with_sweeps(spec, folder)
+
+
+def _arms_searching(spec: StudySpec, dimension: str, arm: str | None) -> list[str]:
+    arms = [spec.arm(arm)] if arm else list(spec.arms)
+    found = [a.name for a in arms if dimension in a.space.dimensions]
+    if not found:
+        searched = {d for a in arms for d in a.space.dimensions}
+        hint = suggestion(dimension, searched)
+        nobody = f"arm {arm!r} does not search" if arm else "no arm searches"
+        raise SpecError(f"study {spec.name!r}: {nobody} {dimension!r}; {hint}")
+    return found
+
+
+def _checked(arm: Arm, sweep: Sensitivity) -> Sensitivity:
+    try:
+        return arm.checked(sweep)
+    except SpaceError as error:
+        raise SpecError(f"--values: {error}") from None

@@ -1,0 +1,438 @@
+"""A download of one file over HTTP that resumes where it was cut.
+
+StudyError
+└── DownloadError      a file of a dataset cannot be fetched, read or kept
+"""
+
+from __future__ import annotations
+
+import fcntl
+import http.client
+import json
+import os
+import re
+import shutil
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from io import BufferedWriter
+from pathlib import Path
+
+from rich.filesize import decimal
+
+from study.data.download_progress import DownloadProgress
+from study.records.errors import StudyError
+from study.storage.atomic_write import write_atomic
+from trainables.datasets.sources import SourceFile
+
+
+class DownloadError(StudyError):
+    """A file of a dataset cannot be fetched, read or kept."""
+
+
+def not_writable(path: Path, error: OSError) -> DownloadError:
+    """Say that the disk refused a file, and why."""
+    return DownloadError(
+        f"{path} must be writable, but is not ({error.strerror or error}); free it or name "
+        "another folder with --data-root or CHALLENGER_DATA."
+    )
+
+
+_CHUNK = 1 << 18
+# Answers after which asking again may help: too busy, or a server that stumbles.
+_TRANSIENT = frozenset({408, 425, 429, *range(500, 600)})
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
+
+
+class RequestError(Exception):
+    """A request that brought no file, or not all of it.
+
+    Attributes:
+        reason: Why, as a part of a sentence.
+        may_pass: Whether asking again may help.
+    """
+
+    def __init__(self, reason: str, *, is_transient: bool = False) -> None:
+        """Keep the reason."""
+        super().__init__(reason)
+        self.reason = reason
+        self.is_transient = is_transient
+
+
+class RangeError(RequestError):
+    """The server does not have the rest that was asked for: the part here is of no use."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileVersion:
+    """What tells one version of a file at an address from another.
+
+    Attributes:
+        url: The address that was asked.
+        etag: The server's name of the version.
+        last_modified: The server's date of the version.
+        size: Size of the whole file in bytes.
+    """
+
+    url: str
+    etag: str | None = None
+    last_modified: str | None = None
+    size: int | None = None
+
+    @property
+    def validator(self) -> str | None:
+        """What ``If-Range`` takes, for which a weak name is too weak (RFC 9110, 13.1.5)."""
+        is_strong = self.etag is not None and not self.etag.startswith("W/")
+        return self.etag if is_strong else self.last_modified
+
+    def is_compatible(self, other: FileVersion) -> bool:
+        """Tell whether nothing that both versions state differs."""
+        pairs = (
+            (self.url, other.url),
+            (self.etag, other.etag),
+            (self.last_modified, other.last_modified),
+            (self.size, other.size),
+        )
+        return all(a == b for a, b in pairs if a is not None and b is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileResponse:
+    """A server's answer, before its content is read.
+
+    Attributes:
+        start: Position in the file of the first byte that comes.
+        version: What the server states of the file.
+    """
+
+    start: int
+    version: FileVersion
+    stream: http.client.HTTPResponse
+
+    def chunks(self) -> Iterator[bytes]:
+        """Read the content as it comes.
+
+        Raises:
+            RequestError: If the connection fails; one that is merely closed ends the content.
+        """
+        left = None if self.version.size is None else self.version.size - self.start
+        while left is None or left > 0:
+            with _network_errors():
+                chunk = self.stream.read1(_CHUNK if left is None else min(_CHUNK, left))
+            if not chunk:
+                return
+            left = None if left is None else left - len(chunk)
+            yield chunk
+
+
+@contextmanager
+def request_file(
+    url: str, part: FileVersion | None, start: int, timeout_s: float
+) -> Iterator[FileResponse]:
+    """Ask for a file, or for its rest where some of it is here.
+
+    Args:
+        url: Address.
+        part: Version of the file of which there is a part, or None.
+        start: Size of that part in bytes.
+        timeout_s: Longest silence of the server in seconds.
+
+    Raises:
+        RangeError: If there is no such rest.
+        RequestError: If there is no answer, or another one than the file.
+    """
+    headers = {"User-Agent": "challenger-study"}
+    if part is not None:
+        headers["Range"] = f"bytes={start}-"
+        if part.validator is not None:
+            headers["If-Range"] = part.validator
+    request = urllib.request.Request(url, headers=headers)
+    with _network_errors():
+        stream = urllib.request.urlopen(request, timeout=timeout_s)
+    with stream:
+        yield _parse_response(url, stream)
+
+
+def _parse_response(url: str, stream: http.client.HTTPResponse) -> FileResponse:
+    said, length = stream.headers, stream.headers.get("Content-Length", "")
+    start, size = 0, int(length) if length.isdigit() else None
+    if stream.status == 206:
+        match = _CONTENT_RANGE.fullmatch(said.get("Content-Range", ""))
+        if match is None:
+            raise RangeError("the server sends a part without saying which", is_transient=True)
+        start, size = int(match[1]), int(match[2])
+    elif stream.status != 200:
+        raise RequestError(
+            f"the server answers {stream.status} {stream.reason}", is_transient=True
+        )
+    version = FileVersion(
+        url=url, etag=said["ETag"], last_modified=said["Last-Modified"], size=size
+    )
+    return FileResponse(start=start, version=version, stream=stream)
+
+
+@contextmanager
+def _network_errors() -> Iterator[None]:
+    try:
+        yield
+    except urllib.error.HTTPError as error:
+        error.close()
+        reason = f"the server answers {error.code} {error.reason}"
+        if error.code == 416:
+            raise RangeError(reason, is_transient=True) from error
+        raise RequestError(reason, is_transient=error.code in _TRANSIENT) from error
+    except TimeoutError as error:
+        raise RequestError("the server fell silent", is_transient=True) from error
+    except (OSError, http.client.HTTPException) as error:
+        cause = error.reason if isinstance(error, urllib.error.URLError) else error
+        # Another host in the place of the publisher's stays there.
+        is_transient = not isinstance(cause, ssl.SSLCertVerificationError)
+        raise RequestError(
+            f"no connection ({_logged(cause)})", is_transient=is_transient
+        ) from error
+
+
+def _logged(cause: BaseException | str) -> str:
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
+    return str(cause) or type(cause).__name__
+
+
+class PartFile:
+    """``NAME.part`` and, beside it, the version of the file that it is a part of.
+
+    The place of the whole file is taken by renaming alone, so that no reader ever meets half.
+    """
+
+    def __init__(self, target: Path) -> None:
+        """Stand beside the place of the whole file."""
+        self.target = target
+        self.path = target.with_name(f"{target.name}.part")
+        self._version_file = target.with_name(f"{target.name}.part.json")
+
+    @property
+    def size(self) -> int:
+        """Bytes that have come."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    @property
+    def version(self) -> FileVersion | None:
+        """Version of the file that this is a part of; None if there is no part of a known one."""
+        try:
+            return (
+                FileVersion(**json.loads(self._version_file.read_bytes())) if self.size else None
+            )
+        except (OSError, ValueError, TypeError):
+            return None
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes away from the part.
+
+        Raises:
+            DownloadError: If another process has it, or the folder cannot be written to.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            file = self._open_locked()
+        except OSError as error:
+            raise not_writable(self.path, error) from error
+        with file:
+            try:
+                yield
+            finally:
+                if self.path.exists() and not self.size:
+                    self.delete()
+
+    def _open_locked(self) -> BufferedWriter:
+        while True:
+            file = self.path.open("ab")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.close()
+                raise DownloadError(
+                    f"{self.target} is being fetched by another process; wait for it, or stop it."
+                ) from None
+            except OSError:
+                return file  # some network file systems have no locks
+            # Whoever had it may have renamed it away since it was opened.
+            if self._is_current(file):
+                return file
+            file.close()
+
+    def _is_current(self, file: BufferedWriter) -> bool:
+        try:
+            return os.path.samestat(os.fstat(file.fileno()), self.path.stat())
+        except FileNotFoundError:
+            return False
+
+    def begin(self, version: FileVersion) -> None:
+        """Make room for a file that is sent from its start."""
+        self.clear()
+        write_atomic(self._version_file, json.dumps(asdict(version), indent=2))
+
+    def clear(self) -> None:
+        """Throw away what has come; the file stays, since it is what others are kept from."""
+        self._version_file.unlink(missing_ok=True)
+        with self.path.open("wb"):
+            pass
+
+    def append(self, chunk: bytes) -> None:
+        """Add what comes next."""
+        with self.path.open("ab") as file:
+            file.write(chunk)
+
+    def complete(self) -> None:
+        """Put the whole file into its place."""
+        with self.path.open("rb") as file:
+            os.fsync(file.fileno())
+        self.path.replace(self.target)
+        self.delete()
+
+    def reject(self) -> Path:
+        """Keep a file that is not what was published under a name that nothing reads."""
+        rejected = self.target.with_name(f"{self.target.name}.rejected")
+        self.path.replace(rejected)
+        self.delete()
+        return rejected
+
+    def delete(self) -> None:
+        """Remove what is left of a part."""
+        self.path.unlink(missing_ok=True)
+        self._version_file.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How long a server is borne with.
+
+    Attributes:
+        tries: Requests in a row that may bring less than ``step`` bytes more.
+        step: Bytes after which the count begins anew: a long download over a poor line is cut
+            often and still comes to its end.
+        first_wait_s: Pause after the first failure, doubled after each further one.
+        longest_wait_s: Longest pause.
+        timeout_s: Longest silence of the server.
+        sleep: How to wait.
+    """
+
+    tries: int = 5
+    step: int = 1 << 20
+    first_wait_s: float = 1.0
+    longest_wait_s: float = 30.0
+    timeout_s: float = 30.0
+    sleep: Callable[[float], None] = time.sleep
+
+    def wait_s(self, failures: int) -> float:
+        """Give the pause after some failures in a row, at least one."""
+        return min(self.first_wait_s * 2.0 ** (failures - 1), self.longest_wait_s)
+
+
+def download(
+    url: str,
+    source: SourceFile,
+    part: PartFile,
+    retry_policy: RetryPolicy,
+    progress: DownloadProgress,
+) -> None:
+    """Fetch what is missing of a file into its part.
+
+    Whether the result is the published file is not looked at.
+
+    Raises:
+        RequestError: If it cannot be had; what came stays.
+        DownloadError: If the disk does not take it.
+    """
+    failures, farthest = 0, part.size
+    while True:
+        try:
+            _request(url, source, part, retry_policy.timeout_s, progress)
+            return
+        except RequestError as error:
+            if isinstance(error, RangeError):
+                part.clear()
+            # Counted from the farthest point, so that a server that sends the same beginning
+            # again and again does not go on for ever.
+            if part.size >= farthest + retry_policy.step:
+                failures, farthest = 0, part.size
+            failures += 1
+            if not error.is_transient or failures >= retry_policy.tries:
+                raise
+            wait_s = retry_policy.wait_s(failures)
+            progress.log(f"{source.path}: {error.reason}; trying again in {wait_s:g} s.")
+            retry_policy.sleep(wait_s)
+
+
+def _request(
+    url: str, source: SourceFile, part: PartFile, timeout_s: float, progress: DownloadProgress
+) -> None:
+    known = _resumable_version(url, source, part)
+    start = 0 if known is None else part.size
+    if known is not None and known.size == start:
+        return  # interrupted between its last byte and its name
+    with request_file(url, known, start, timeout_s) as response:
+        _check_response(response, known, start, source)
+        _check_free_space(response, part)
+        _copy(response, source, part, progress)
+    size = response.version.size
+    if size is not None and part.size < size:
+        cut = f"the connection was cut after {decimal(part.size)} of {decimal(size)}"
+        raise RequestError(cut, is_transient=True)
+
+
+def _resumable_version(url: str, source: SourceFile, part: PartFile) -> FileVersion | None:
+    known = part.version
+    if known is None or known.url != url:
+        return None
+    # Without any of these, two halves of two versions would pass for one file.
+    return known if known.validator or known.etag or source.checksum else None
+
+
+def _check_response(
+    response: FileResponse, known: FileVersion | None, start: int, source: SourceFile
+) -> None:
+    size = response.version.size
+    if None not in (source.size, size) and source.size != size:
+        reason = f"the server offers a file of {size} bytes instead of the {source.size} published"
+        raise RequestError(reason)
+    if response.start == 0:
+        return
+    if known is None or response.start != start:
+        raise RangeError("the server sends another part than was asked for", is_transient=True)
+    if not response.version.is_compatible(known):
+        raise RangeError("the file changed on the server", is_transient=True)
+
+
+def _check_free_space(response: FileResponse, part: PartFile) -> None:
+    folder = part.target.parent
+    free = shutil.disk_usage(folder).free + (0 if response.start else part.size)
+    missing = (response.version.size or 0) - response.start
+    if missing > free:
+        raise DownloadError(
+            f"{part.target} needs {decimal(missing)} more, but {folder} has {decimal(free)} free; "
+            "free some or name another folder with --data-root or CHALLENGER_DATA."
+        )
+
+
+def _copy(
+    response: FileResponse, source: SourceFile, part: PartFile, progress: DownloadProgress
+) -> None:
+    try:
+        if response.start == 0:
+            if part.size:
+                progress.log(f"{source.path}: comes from its start again.")
+            part.begin(response.version)
+        progress.start(source.path, response.start, response.version.size)
+        try:
+            for chunk in response.chunks():
+                part.append(chunk)
+                progress.update(part.size)
+        finally:
+            progress.finish()
+    except OSError as error:
+        raise not_writable(part.path, error) from error

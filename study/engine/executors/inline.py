@@ -1,0 +1,90 @@
+"""The inline executor: one trial after the other in this process, without Ray."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Final
+
+import torch
+
+from cluster.errors import ClusterError
+from study.config import Resources
+from study.engine.coordinator import TrialCoordinator
+from study.engine.protocol import ExecutionContext, TrialAssignment, Wait
+from study.records.errors import StoreError
+from trainables.errors import StoppedError, StorageError, TrainableError
+from trainables.trial import TrialContext, run_trial
+
+
+def require_gpus(resources: Resources) -> None:
+    """Make sure that this machine has the GPUs that a trial asks for.
+
+    Raises:
+        ClusterError: If it has fewer.
+    """
+    if resources.gpus > torch.cuda.device_count():
+        raise ClusterError(
+            f"resources.gpus is {resources.gpus:g}, but this machine has "
+            f"{torch.cuda.device_count()} GPUs; set it to 0 or use another machine."
+        )
+
+
+logger = logging.getLogger(__name__)
+
+_POLL_S: Final = 0.2
+
+
+def run_inline(coordinator: TrialCoordinator, context: ExecutionContext) -> None:
+    """Work until the conductor is done.
+
+    A trial's result is that of the same trial on Ray; schedulers, which are Ray's, stop nothing.
+
+    Raises:
+        ClusterError: If trials ask for a GPU and there is none.
+    """
+    resources = context.spec.resources
+    require_gpus(resources)
+    if any(arm.search.scheduler != "none" for arm in context.spec.arms):
+        logger.warning("executor inline has no schedulers: every trial uses its full budget.")
+    if resources.memory_gib is not None or resources.custom:
+        logger.warning(
+            "executor inline places nothing: resources.memory_gib and resources.custom are not "
+            "looked at."
+        )
+    device = torch.device("cuda" if resources.gpus else "cpu")
+    torch.set_num_threads(resources.cpus)
+    while isinstance(step := coordinator.ask(), TrialAssignment | Wait):
+        if isinstance(step, Wait):
+            # The database does not answer, and there is no other trial to wait for.
+            time.sleep(_POLL_S)
+        else:
+            _train(coordinator, step, context, device)
+
+
+def _train(
+    coordinator: TrialCoordinator,
+    assignment: TrialAssignment,
+    context: ExecutionContext,
+    device: torch.device,
+) -> None:
+    context = TrialContext(
+        folder=assignment.folder,
+        data=context.data,
+        device=device,
+        stop_file=context.stop_file,
+        timeout_s=context.spec.resources.timeout_s,
+        gpu_share=context.spec.resources.gpus,
+        replica_mode=context.spec.resources.replica_mode,
+    )
+    try:
+        for report in run_trial(assignment.config, context):
+            coordinator.report(assignment.key, report)
+    except StoppedError:
+        return
+    except StorageError as error:
+        coordinator.stop(StoreError(str(error)))
+    except TrainableError as error:
+        coordinator.tell_failure(assignment.key, str(error))
+    else:
+        coordinator.tell(assignment.key)

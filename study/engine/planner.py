@@ -1,0 +1,160 @@
+"""Which trial a study begins next: questions to the ledger, from what is in the books."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from search_spaces import ParamValue, unique
+from study.config import Arm
+from study.records.trial_table import PhaseName
+from study.results.state import StudyState
+from study.storage.layout import TrialKey
+from study.storage.trial_store import (
+    DesignSettings,
+    SamplerSettings,
+    SearchSettings,
+    TrialRecord,
+    TrialStore,
+)
+from trainables.seeding import derive_seed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleTrial:
+    """Ask who proposes for the next search trial of an arm, through its group if it has one.
+
+    Attributes:
+        arm: The arm.
+        number: The trial's number.
+        settings: How points are proposed.
+        group_point: The group's point of that number, if another member has asked for it.
+    """
+
+    arm: Arm
+    number: int
+    settings: SearchSettings
+    group_point: TrialRecord | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnqueueTrial:
+    """Enter a trial at a point that was chosen beforehand."""
+
+    arm: Arm
+    phase: PhaseName
+    number: int
+    params: Mapping[str, ParamValue]
+
+
+TrialRequest: TypeAlias = SampleTrial | EnqueueTrial
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreatedTrial:
+    """A trial that the ledger gave, and its group's point if the trial is a member's."""
+
+    record: TrialRecord
+    group_point: TrialRecord | None = None
+
+
+def create_trial(store: TrialStore, request: TrialRequest) -> CreatedTrial:
+    """Put a question to the ledger; the same one again gets the same answer."""
+    if isinstance(request, EnqueueTrial):
+        return CreatedTrial(record=_enqueue(store, request, request.phase, request.params))
+    arm, number = request.arm, request.number
+    if arm.group is None:
+        replicas = arm.replicas.search
+        return CreatedTrial(
+            record=store.ask(arm.name, number, arm.space, request.settings, replicas)
+        )
+    point = request.group_point or store.ask(arm.group, number, arm.space, request.settings)
+    return CreatedTrial(record=_enqueue(store, request, "search", point.params), group_point=point)
+
+
+def next_request(state: StudyState) -> TrialRequest | None:
+    """Give what to ask next, or None while nothing can be begun.
+
+    Searches go before final trials, and the arm that is furthest behind first, so that all
+    searches end together.
+    """
+    waiting = [
+        (len(state.phase(arm.name, "search").records) / arm.search_budget, i, arm)
+        for i, arm in enumerate(state.spec.arms)
+        if _has_search_budget(state, arm)
+    ]
+    return _search_request(state, min(waiting)[2]) if waiting else _final_request(state)
+
+
+def search_settings(arm: Arm, seed: int) -> SearchSettings:
+    """Say who proposes the search trials of an arm, or of its group, in a study of a seed."""
+    name = arm.group or arm.name
+    if arm.search.design is not None:
+        return DesignSettings(design=arm.search.design, seed=derive_seed(seed, "design", name))
+    return SamplerSettings(
+        name=arm.search.sampler,
+        seed=derive_seed(seed, "sampler", name),
+        startup_trials=arm.search.startup_trials,
+    )
+
+
+def has_work(state: StudyState) -> bool:
+    """Tell whether any trial is still to be trained."""
+    return any(phase.is_running for phase in state.phases) or next_request(state) is not None
+
+
+def count_pending(state: StudyState) -> int:
+    """Count the trials that could begin now, if there were room for all of them."""
+    interrupted = sum(len(phase.interrupted) for phase in state.phases)
+    arms = state.spec.arms
+    left = (arm.search_budget - len(state.phase(arm.name, "search").records) for arm in arms)
+    searches = sum(max(count, 0) for count in left)
+    return interrupted + searches + sum(len(_pending_points(state, arm)) for arm in arms)
+
+
+def _enqueue(
+    store: TrialStore, request: TrialRequest, phase: PhaseName, params: Mapping[str, ParamValue]
+) -> TrialRecord:
+    arm = request.arm
+    key = TrialKey(arm=arm.name, phase=phase, number=request.number)
+    return store.enqueue(key, params, arm.space, arm.replicas.of(phase))
+
+
+def _search_request(state: StudyState, arm: Arm) -> TrialRequest:
+    number = len(state.phase(arm.name, "search").records)
+    if not arm.space.dimensions:
+        return EnqueueTrial(arm=arm, phase="search", number=number, params={})
+    settings = search_settings(arm, state.spec.seed)
+    point = state.groups[arm.group].records.get(number) if arm.group else None
+    return SampleTrial(arm=arm, number=number, settings=settings, group_point=point)
+
+
+def _final_request(state: StudyState) -> TrialRequest | None:
+    for arm in state.spec.arms:
+        number = len(state.phase(arm.name, "final").records)
+        for params in _pending_points(state, arm):
+            return EnqueueTrial(arm=arm, phase="final", number=number, params=params)
+    return None
+
+
+def _has_search_budget(state: StudyState, arm: Arm) -> bool:
+    return len(state.phase(arm.name, "search").records) < arm.search_budget
+
+
+def _pending_points(state: StudyState, arm: Arm) -> list[dict[str, ParamValue]]:
+    best = state.best(arm)
+    if best is None:
+        return []
+    # A study file that asks for more replicas has its points trained anew, with all of them.
+    wanted = arm.replicas.final
+    finals = state.phase(arm.name, "final").records.values()
+    asked = [dict(e.params) for e in finals if (e.replicas or wanted) >= wanted]
+    points = (*arm.final_points(best), *_transferred_params(state, arm))
+    return [params for params in unique(points) if params not in asked]
+
+
+def _transferred_params(state: StudyState, arm: Arm) -> list[Mapping[str, ParamValue]]:
+    """Give what other arms of the method chose, as far as it is legal here."""
+    found = [state.best(other) for other in state.spec.transfer_sources(arm)]
+    return [params for params in found if params is not None and not arm.rejection_reason(params)]

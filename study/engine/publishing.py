@@ -1,0 +1,114 @@
+"""A study's report and its review copy in MLflow: written, queued, delivered."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console
+
+from study.config.run_options import RunOptions
+from study.engine.status import running_process_name
+from study.records.trial_table import TrialTable
+from study.results.build import load_study, load_trial_table
+from study.storage.layout import StudyFolder
+from study.storage.lease import lease
+from study.tracking import mlflow_records, sync_process
+from study.tracking.callback import tracked_study
+from study.tracking.outbox import Outbox, PendingRecords
+from study.tracking.report_artifacts import artifact_records
+
+if TYPE_CHECKING:
+    from study.report import PageFormat
+
+_log = logging.getLogger(__name__)
+
+# How long the end of a run waits for an MLflow that takes nothing.
+SYNC_TIMEOUT_S: Final = 20.0
+
+
+def publish_report(
+    table: TrialTable,
+    folder: StudyFolder,
+    outbox: Outbox,
+    review: mlflow_records.TrackedStudy,
+    *,
+    allow_biased: bool = False,
+    page_format: PageFormat = "html",
+) -> Path:
+    """Write the report and queue it for MLflow; gives the page in the format asked for."""
+    from study.report import write_report
+
+    files = write_report(
+        table, folder.path, folder.report, allow_biased=allow_biased, page_format=page_format
+    )
+    outbox.put(mlflow_records.all_records(review, table))
+    outbox.put(artifact_records(table, files, folder))
+    return files.page
+
+
+def start_sync(folder: StudyFolder, options: RunOptions) -> sync_process.SyncProcess:
+    """Start the process that empties a study's outbox into MLflow."""
+    return sync_process.start(
+        folder.outbox,
+        folder.path.name,
+        options.storage.artifacts,
+        options.tracking,
+        folder.logs / "delivery.log",
+    )
+
+
+def wait_for_sync(sync: sync_process.SyncProcess, console: Console) -> PendingRecords:
+    """Wait until MLflow has everything, or takes nothing for a while."""
+    with console.status("delivering to MLflow …") as status:
+
+        def show(pending: PendingRecords) -> None:
+            status.update(f"delivering to MLflow … {pending.entries} entries left")
+
+        return sync.finish(SYNC_TIMEOUT_S, show)
+
+
+def rebuild_report(
+    name: str,
+    options: RunOptions,
+    console: Console,
+    *,
+    allow_biased: bool = False,
+    page_format: PageFormat = "html",
+) -> tuple[TrialTable, Path]:
+    """Write a study's report anew, as it stands, and deliver it."""
+    folder = options.storage.study(name)
+    spec = load_study(folder)
+    table = load_trial_table(name, options)
+    page = publish_report(
+        table,
+        folder,
+        Outbox(path=folder.outbox),
+        tracked_study(spec),
+        allow_biased=allow_biased,
+        page_format=page_format,
+    )
+    if running_process_name(folder, options.database_url) is None:
+        wait_for_sync(start_sync(folder, options), console)
+    return table, page
+
+
+def rebuild_mlflow(name: str, options: RunOptions, console: Console) -> PendingRecords:
+    """Deliver everything of a study to MLflow again; what is there already stays single.
+
+    Raises:
+        BusyError: If a process runs the study.
+    """
+    folder = options.storage.study(name)
+    spec = load_study(folder)
+    # Before the lease, which makes a database that is missing.
+    load_trial_table(name, options)
+    say = partial(console.print, markup=False, highlight=False)
+    # Nothing that it writes would be in the way of one that took over.
+    with lease(folder, options.database_url, _log.warning, say):
+        outbox = Outbox(path=folder.outbox)
+        publish_report(load_trial_table(name, options), folder, outbox, tracked_study(spec))
+        outbox.requeue_all()
+        return wait_for_sync(start_sync(folder, options), console)

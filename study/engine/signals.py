@@ -1,0 +1,59 @@
+"""What stops a study that trains from outside: Ctrl-C, SIGTERM, the loss of its lease."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+from study.engine.coordinator import TrialCoordinator
+from study.records.errors import BusyError
+
+
+@dataclass(slots=True)
+class LeaseLossHandler:
+    """Stops the conductor when its study was taken over, even if that is before there is one."""
+
+    _coordinator: TrialCoordinator | None = None
+    _error: BusyError | None = None
+
+    def note(self, text: str) -> None:
+        """Take note that another process holds the study now; from any thread."""
+        self._error = BusyError(text)
+        if self._coordinator is not None:
+            self._coordinator.stop(self._error)
+
+    def attach(self, coordinator: TrialCoordinator) -> None:
+        """Say whom it stops."""
+        self._coordinator = coordinator
+        if self._error is not None:
+            coordinator.stop(self._error)
+
+
+@contextmanager
+def stop_on_signals(coordinator: TrialCoordinator, say: Callable[[str], None]) -> Iterator[None]:
+    """Let the first signal stop the conductor, and a second one interrupt whatever runs.
+
+    While no trial runs there is nothing to wait for, and the first one interrupts too.
+
+    Args:
+        conductor: What is to stop.
+        say: Told that it does.
+    """
+
+    def handle(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 (a signal handler)
+        if coordinator.is_stopping or not coordinator.is_running_trials:
+            raise KeyboardInterrupt
+        coordinator.stop()
+        say("stopping: trials write their checkpoints; Ctrl-C again does not wait for them.")
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,166 @@
+"""A study's report as files: figures, their numbers, a summary and one HTML page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias, TypeVar
+
+from study.records.trial_table import TrialTable
+from study.report.csv_rows import rows_to_csv
+from study.report.markdown import Summary, report_markdown, summarize, to_markdown
+from study.report.page import render_page
+from study.report.panel import (
+    MissingPanel,
+    RenderedFigure,
+    ReportPanel,
+    ReportSource,
+    file_stem,
+    render_panel,
+)
+from study.report.panels import PANELS
+from study.report.tables import Table, failures_table
+from study.results.export import to_frame, to_parquet
+from study.storage.atomic_write import write_atomic
+
+PageFormat: TypeAlias = Literal["html", "md"]
+"""What a report can be read as."""
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportFiles:
+    """What a report consists of.
+
+    Attributes:
+        html: The self-contained page.
+        page: The report in the format that was asked for: the same, or its Markdown.
+        summary: The written summary as Markdown.
+        written: The same, not yet a text.
+        environment: Versions, hardware and commit, as JSON.
+        figures: Arm to its figures, each as PNG and SVG; a figure of several arms is listed
+            under each.
+        tables: Arm to the CSV and Parquet files behind its figures and tables.
+        shown: Arm to its tables as the page shows them, each with a stem for a file of it.
+        missing: What the report could not show and why, in sentences.
+    """
+
+    html: Path
+    page: Path
+    summary: Path
+    written: Summary
+    environment: Path
+    figures: Mapping[str, tuple[Path, ...]]
+    tables: Mapping[str, tuple[Path, ...]]
+    shown: Mapping[str, tuple[tuple[str, Table], ...]]
+    missing: tuple[str, ...]
+
+
+def write_report(
+    table: TrialTable,
+    folder: Path,
+    output: Path,
+    *,
+    allow_biased: bool = False,
+    page_format: PageFormat = "html",
+) -> ReportFiles:
+    """Write the report of a study, finished or not.
+
+    What cannot be shown (an unfinished search, a failed arm, no attribution maps) is named at
+    the top of the page and of the summary. Each file is renamed into place once it is whole;
+    files of the same name are replaced.
+
+    Args:
+        table: Trials of the study.
+        folder: Folder of the study, to which the trials' folders are relative.
+        output: Folder to write into; made if it is not there.
+        insist: Whether to show global claims even where the sampler looked at results.
+        page_format: ``md`` writes the report as Markdown too, for a pull request.
+
+    Raises:
+        ReportError: If the output folder cannot be written to.
+    """
+    source = ReportSource(table=table, folder=folder, allow_biased=allow_biased)
+    built = [panel for make in PANELS.values() for panel in make(source)]
+    panels = [panel for panel in built if isinstance(panel, ReportPanel)]
+    summary = summarize(table, _missing_notes(built))
+    rendered = {one.name: render_panel(one) for one in panels}
+    figure_files = {name: _write_figure(name, found, output) for name, found in rendered.items()}
+    row_files = {panel.name: _write_rows(panel, table, output) for panel in panels}
+    shown = {panel.name: _tables_by_stem(panel) for panel in panels}
+    environment = json.dumps(dict(table.environment), indent=2, sort_keys=True)
+    html = write_atomic(output / "report.html", render_page(table, summary, panels, rendered))
+    page = html
+    if page_format == "md":
+        page = write_atomic(output / "report.md", report_markdown(table, summary, panels))
+    return ReportFiles(
+        html=html,
+        page=page,
+        summary=write_atomic(output / "summary.md", to_markdown(summary)),
+        written=summary,
+        environment=write_atomic(output / "environment.json", environment),
+        figures=_by_arm(table, panels, figure_files),
+        tables=_by_arm(table, panels, row_files),
+        shown=_with_failures(table, _by_arm(table, panels, shown)),
+        missing=summary.missing,
+    )
+
+
+def _missing_notes(built: Sequence[ReportPanel | MissingPanel]) -> tuple[str, ...]:
+    sentences: list[str] = []
+    for one in built:
+        if isinstance(one, MissingPanel):
+            sentences.append(f"{one.title}: {one.reason}")
+        else:
+            sentences += one.notes
+    return tuple(dict.fromkeys(sentences))
+
+
+def _write_figure(name: str, shown: RenderedFigure | None, output: Path) -> tuple[Path, ...]:
+    if shown is None:
+        return ()
+    return (
+        write_atomic(output / f"{name}.png", shown.png),
+        write_atomic(output / f"{name}.svg", shown.svg),
+    )
+
+
+def _write_rows(panel: ReportPanel, table: TrialTable, output: Path) -> tuple[Path, ...]:
+    if not panel.rows:
+        return ()
+    names = dict.fromkeys(name for row in panel.rows for name in row)
+    frame = to_frame({name: [row.get(name) for row in panel.rows] for name in names}, table)
+    return (
+        write_atomic(output / f"{panel.name}.csv", rows_to_csv(panel.rows)),
+        write_atomic(output / f"{panel.name}.parquet", to_parquet(frame)),
+    )
+
+
+def _tables_by_stem(panel: ReportPanel) -> tuple[tuple[str, Table], ...]:
+    if len(panel.tables) == 1:
+        return ((panel.name, panel.tables[0]),)
+    named = {file_stem(panel.name, one.title): one for one in panel.tables}
+    assert len(named) == len(panel.tables), "two tables of an exhibit have one title"
+    return tuple(named.items())
+
+
+def _with_failures(
+    table: TrialTable, shown: Mapping[str, tuple[tuple[str, Table], ...]]
+) -> dict[str, tuple[tuple[str, Table], ...]]:
+    failures = failures_table(table)
+    more = (("failed-trials", failures),) if failures.rows else ()
+    return {arm: (*tables, *more) for arm, tables in shown.items()}
+
+
+def _by_arm(
+    table: TrialTable, panels: Sequence[ReportPanel], built: Mapping[str, tuple[_T, ...]]
+) -> dict[str, tuple[_T, ...]]:
+    return {
+        arm.name: tuple(
+            one for panel in panels if arm.name in panel.arms for one in built[panel.name]
+        )
+        for arm in table.arms
+    }

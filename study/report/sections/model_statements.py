@@ -1,0 +1,213 @@
+"""Statements on the trained models: diversity of filters, occlusion, and limits of the result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from study.records.errors import ReportError
+from study.records.trial_table import TrialTable
+from study.report.formatting import (
+    CONFIDENCE_PERCENT,
+    format_count,
+    format_difference,
+    format_significance,
+    format_with_unit,
+    number,
+)
+from study.report.sections.result_statements import Section, main_metric
+from study.sensitivity import (
+    MEAN_LAYER,
+    OCCLUSION_ORDERS,
+    ArmComparison,
+    OcclusionCurve,
+    Robustness,
+    Workload,
+    arm_label,
+    compare,
+    cosine_and_accuracy,
+    metric_label,
+    occluded_workloads,
+    order_label,
+    robustness,
+    workloads,
+)
+
+_METRIC = f"filter_cosine/{MEAN_LAYER}"
+
+
+def filters_section(table: TrialTable) -> Section:
+    """State each arm's mean filter cosine and its difference to Base."""
+    return Section(title="Diversity of filters", statements=tuple(_filters_statements(table)))
+
+
+def _filters_statements(table: TrialTable) -> Iterator[str]:
+    try:
+        comparison = compare(table, (_METRIC,))
+    except ReportError as error:
+        yield f"Nothing can be said yet: {error}"
+        return
+    for row in comparison.rows:
+        yield _filters_statement(row)
+    for workload in workloads(table):
+        yield from _correlation(table, workload)
+    yield (
+        "The signed cosine between random filters is 0 on average; lower means more diverse "
+        "filters. A difference here goes along with a difference in accuracy, or not; neither "
+        "explains the other by itself."
+    )
+
+
+def _filters_statement(row: ArmComparison) -> str:
+    name, found = arm_label(row.arm, row.method), row.get(_METRIC)
+    if found is None:
+        return f"{name} on {row.dataset}: no filter cosine."
+    mean, low, high = (
+        number(x, _METRIC) for x in (found.interval.mean, found.interval.low, found.interval.high)
+    )
+    level = (
+        f"{name} on {row.dataset}: mean filter cosine {mean} "
+        f"({CONFIDENCE_PERCENT} interval {low} to {high}, {found.interval.n} replicas)"
+    )
+    corrected = found.to_control
+    if corrected is None:
+        return f"{level}."
+    change = number(corrected.difference.interval.mean, _METRIC, is_signed=True)
+    if not corrected.is_significant:
+        verdict = "no difference to Base was shown"
+    elif corrected.difference.interval.mean < 0:
+        verdict = "more diverse filters than Base"
+    else:
+        verdict = "less diverse filters than Base"
+    return f"{level}; {verdict}: {change} ({format_significance(corrected, _METRIC)})."
+
+
+def _correlation(table: TrialTable, workload: Workload) -> Iterator[str]:
+    """Say whether final trials with more diverse filters reach more; nothing of too few."""
+    metric = main_metric(table)
+    try:
+        found = cosine_and_accuracy(table, workload, "final", metric).overall
+    except ReportError:
+        # A report without sweeps has too few final trials, which is nothing that is missing.
+        return
+    if found is None:
+        return
+    is_significant = found.low > 0 or found.high < 0
+    is_better = (found.r < 0) == (metric_label(metric).direction == "maximize")
+    verdict = (
+        f"trials with more diverse filters did {'better' if is_better else 'worse'}"
+        if is_significant
+        else "no relation was shown"
+    )
+    interval = f"{found.low:.2f} to {found.high:.2f}".replace("-", "−")
+    r = f"{found.r:.2f}".replace("-", "−")
+    yield (
+        f"Over {found.n} final trials on {workload.dataset}, mean filter cosine and "
+        f"{metric_label(metric).name} are correlated with r = {r} ({CONFIDENCE_PERCENT} interval "
+        f"{interval}): {verdict}."
+    )
+
+
+def occlusion_section(table: TrialTable) -> Section:
+    """State the area under each arm's occlusion curves; nothing where no arm was occluded."""
+    found = occluded_workloads(table)
+    statements = tuple(
+        text for workload in found for text in _occlusion_statements(table, workload)
+    )
+    return Section(
+        title="Robustness to hidden inputs", statements=(*statements, _CAUTION) if found else ()
+    )
+
+
+_CAUTION = (
+    "An area holds the level of the whole samples too, so a model that is better without "
+    "occlusion starts ahead. Hidden with the most relevant first, each model loses what it relies "
+    "on itself: a steep fall can mean that few positions decide, or that the attribution finds "
+    "them well."
+)
+
+
+def _occlusion_statements(table: TrialTable, workload: Workload) -> Iterator[str]:
+    try:
+        record = robustness(table, workload)
+    except ReportError as error:
+        yield f"Nothing can be said on {workload.dataset} yet: {error}"
+        return
+    for order in OCCLUSION_ORDERS:
+        for curve in record.curves_for(order):
+            yield _occlusion_statement(record, curve)
+
+
+def _occlusion_statement(record: Robustness, curve: OcclusionCurve) -> str:
+    metric, area, last = record.metric, curve.area, curve.points[-1]
+    low, high = (number(x, metric) for x in (area.interval.low, area.interval.high))
+    level = (
+        f"{arm_label(curve.arm, curve.method)} on {record.dataset}, hidden "
+        f"{order_label(curve.order)}: the mean {metric_label(metric).name} goes from "
+        f"{format_with_unit(curve.points[0].interval.mean, metric)} to {format_with_unit(last.interval.mean, metric)} "
+        f"with {last.share * 100:.3g}% hidden; over all shares it is "
+        f"{format_with_unit(area.interval.mean, metric)} ({CONFIDENCE_PERCENT} interval {low} to {high}, "
+        f"{area.interval.n} replicas)"
+    )
+    corrected = area.to_base
+    if corrected is None:
+        return f"{level}."
+    difference = corrected.difference.interval.mean
+    if not corrected.is_significant:
+        verdict = "no difference to Base was shown"
+    elif difference > 0:
+        verdict = "better than Base under occlusion"
+    else:
+        verdict = "worse than Base under occlusion"
+    change = format_difference(difference, metric, is_signed=True)
+    return f"{level}; {verdict}: {change} ({format_significance(corrected, metric)})."
+
+
+_ADVISED_REPLICAS = 5
+
+
+def limits_section(table: TrialTable) -> Section:
+    """State scale, replicas, unequal budgets and failed trials."""
+    return Section(title="What limits this result", statements=tuple(_limits_statements(table)))
+
+
+def _limits_statements(table: TrialTable) -> Iterator[str]:
+    yield (
+        f"The {CONFIDENCE_PERCENT} intervals cover what changes with the replica seed (initialization, "
+        f"order of samples, challenges). They do not cover another dataset or model, nor another "
+        f"search."
+    )
+    yield from _replica_statements(table)
+    for workload in workloads(table):
+        yield from _budget_statements(table, workload)
+        epochs = sorted({arm.epochs for arm in workload.arms})
+        yield (
+            f"Scale: {workload.dataset}, {workload.model}, {' or '.join(map(str, epochs))} epochs, "
+            f"{workload.arms[0].n_features} input features, {workload.arms[0].n_classes} classes."
+        )
+    failed = sum(row.state == "FAIL" for row in table.rows)
+    if failed:
+        yield (
+            f"{failed} of {format_count(len(table.rows), 'trial')} failed and are left out of every "
+            f"mean; if they failed because of their parameters, the rest looks better than it is."
+        )
+
+
+def _replica_statements(table: TrialTable) -> Iterator[str]:
+    counts = [len(row.seeds) for row in table.rows if row.phase == "final"]
+    if counts and min(counts) < _ADVISED_REPLICAS:
+        yield (
+            f"Final trials have as few as {format_count(min(counts), 'replica')}: intervals are wide, "
+            f"and small effects cannot be shown; {_ADVISED_REPLICAS} or more are advised."
+        )
+
+
+def _budget_statements(table: TrialTable, workload: Workload) -> Iterator[str]:
+    counts = {
+        arm.name: len(table.select(arm.name, "search")) for arm in workload.arms if arm.dimensions
+    }
+    if len(set(counts.values())) > 1:
+        shown = ", ".join(f"{name} {count}" for name, count in counts.items())
+        yield (
+            f"The arms on {workload.dataset} had unequal search budgets in trials ({shown}): the "
+            f"comparison favors the larger."
+        )

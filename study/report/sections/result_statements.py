@@ -1,0 +1,256 @@
+"""Statements on test results: against controls, over datasets, of transferred configurations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from study.records.errors import ReportError
+from study.records.trial_table import TrialTable
+from study.report.formatting import (
+    CONFIDENCE_PERCENT,
+    format_difference,
+    format_significance,
+    format_with_unit,
+    join_words,
+    number,
+    p_value,
+)
+from study.sensitivity import (
+    CONFIDENCE,
+    CONTROLS,
+    TEST_METRICS,
+    TRANSFER_METRICS,
+    ArmComparison,
+    AverageRanks,
+    Comparison,
+    Measurement,
+    Transfer,
+    TransferRow,
+    TransferTarget,
+    TransferValue,
+    arm_label,
+    average_ranks,
+    compare,
+    metric_label,
+    transfer,
+    transfer_methods,
+    workloads,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A heading and statements made from numbers.
+
+    Attributes:
+        title: Heading.
+        statements: Each one or a few sentences.
+    """
+
+    title: str
+    statements: tuple[str, ...]
+
+
+_OTHER_METRICS = ("test/auc", "test/nll", "test/brier_mean", "test/ece10")
+
+
+def outcome_section(table: TrialTable) -> Section:
+    """State each arm's test result and its differences to Base and Random, controls last."""
+    return Section(title="In short", statements=tuple(_outcome_statements(table)))
+
+
+def main_metric(table: TrialTable) -> str:
+    """Give the test metric that the search's objective stands for; test accuracy otherwise."""
+    metric = f"test/{table.objective.partition('/')[2]}"
+    return metric if metric in TEST_METRICS else "test/accuracy"
+
+
+def _outcome_statements(table: TrialTable) -> Iterator[str]:
+    metric = main_metric(table)
+    metrics = tuple(dict.fromkeys((metric, *_OTHER_METRICS)))
+    try:
+        to_base = compare(table, metrics)
+        to_random = compare(table, metrics, against="random")
+    except ReportError as error:
+        yield f"No test result can be given yet: {error}"
+        return
+    for row in sorted(to_base.rows, key=lambda row: row.method in CONTROLS):
+        found = row.get(metric)
+        if found is None:
+            yield f"{_arm_name(row)} on {row.dataset}: no test result yet."
+            continue
+        yield " ".join(
+            (
+                _outcome_level(row, found),
+                *_difference_sentences(row, to_base, metric),
+                *_difference_sentences(to_random.row(row.arm), to_random, metric),
+                *_other_metrics(row, [m for m in metrics if m != metric]),
+            )
+        )
+
+
+def _outcome_level(row: ArmComparison, found: Measurement) -> str:
+    low, high = (number(x, found.metric) for x in (found.interval.low, found.interval.high))
+    return (
+        f"{_arm_name(row)} on {row.dataset} reached a {metric_label(found.metric).name} of "
+        f"{format_with_unit(found.interval.mean, found.metric)} ({CONFIDENCE_PERCENT} interval {low} to {high}, "
+        f"{found.interval.n} replicas)."
+    )
+
+
+def _difference_sentences(
+    row: ArmComparison, comparison: Comparison, metric: str
+) -> Iterator[str]:
+    found = row.get(metric)
+    corrected = None if found is None else found.to_control
+    if corrected is None:
+        return
+    control = comparison.against.capitalize()
+    interval = corrected.difference.interval
+    how_sure = format_significance(corrected, metric)
+    if corrected.is_significant:
+        word = "better" if _is_better(interval.mean, metric) else "worse"
+        side = "above" if interval.mean > 0 else "below"
+        yield (
+            f"It is {format_difference(abs(interval.mean), metric)} {side} {control} ({how_sure}): "
+            f"{word} than {control}."
+        )
+        return
+    reason = "" if not interval.excludes(0.0) else " after correction for several comparisons"
+    yield (
+        f"Against {control} no difference was shown{reason}: "
+        f"{format_difference(interval.mean, metric, is_signed=True)} ({how_sure})."
+    )
+
+
+def _other_metrics(row: ArmComparison, metrics: Sequence[str]) -> Iterator[str]:
+    groups: dict[str, list[str]] = {}
+    for metric in metrics:
+        found = row.get(metric)
+        corrected = None if found is None else found.to_control
+        if corrected is None:
+            continue
+        mean = corrected.difference.interval.mean
+        better = "better than Base" if _is_better(mean, metric) else "worse than Base"
+        group = better if corrected.is_significant else "no difference to Base shown"
+        groups.setdefault(group, []).append(metric_label(metric).name.removeprefix("test "))
+    if groups:
+        parts = [f"{group}: {join_words(names)}" for group, names in groups.items()]
+        yield f"Other test metrics, {'; '.join(parts)}."
+
+
+def _is_better(difference: float, metric: str) -> bool:
+    return (difference > 0) == (metric_label(metric).direction == "maximize")
+
+
+def _arm_name(row: ArmComparison) -> str:
+    return arm_label(row.arm, row.method)
+
+
+def ranks_section(table: TrialTable) -> Section:
+    """State the mean ranks; nothing where the study has only one dataset."""
+    statements = tuple(_ranks_statements(table)) if len(workloads(table)) > 1 else ()
+    return Section(title="Over the datasets", statements=statements)
+
+
+def _ranks_statements(table: TrialTable) -> Iterator[str]:
+    try:
+        record = average_ranks(table, main_metric(table))
+    except ReportError as error:
+        yield f"Methods are not ranked: {error}"
+        return
+    ranks = [f"{arm_label(m.method, m.method)} {m.rank:.2f}" for m in record.methods]
+    yield (
+        f"Mean ranks by {metric_label(record.metric).name} over {len(record.workloads)} datasets "
+        f"(1 is best): {', '.join(ranks)}. {_ranks_conclusion(record)}"
+    )
+
+
+def _ranks_conclusion(record: AverageRanks) -> str:
+    sure = f"{p_value(record.p_value)}, Friedman's test by permutation"
+    if record.p_value >= 1 - CONFIDENCE:
+        return f"No difference between the methods was shown ({sure})."
+    groups = [
+        join_words([arm_label(method, method) for method in group])
+        for group in record.insignificant_groups
+    ]
+    insignificant_groups = f" Not shown to differ: {'; '.join(groups)}." if groups else ""
+    return (
+        f"The methods differ ({sure}); two of them where their mean ranks are at least "
+        f"{record.critical_difference:.2f} apart (Nemenyi, 5%).{insignificant_groups}"
+    )
+
+
+def transfer_section(table: TrialTable) -> Section:
+    """State for each target its own choice and each setting from elsewhere, in one sentence."""
+    return Section(title="Settings found elsewhere", statements=tuple(_transfer_statements(table)))
+
+
+def _transfer_statements(table: TrialTable) -> Iterator[str]:
+    for method in transfer_methods(table):
+        try:
+            record = transfer(table, method)
+        except ReportError as error:
+            yield f"{arm_label(method, method)}: nothing can be said yet; {error}"
+            continue
+        metric = main_metric(table)
+        for target in record.targets:
+            yield _target_statement(
+                record, target, metric if metric in TRANSFER_METRICS else TRANSFER_METRICS[0]
+            )
+
+
+def _target_statement(record: Transfer, target: TransferTarget, metric: str) -> str:
+    own, *others = target.rows
+    parts = [
+        _own_clause(record, target, own.get(metric)),
+        *(_transferred_clause(record, row, row.get(metric)) for row in others),
+    ]
+    return f"{_source_name(record, target.arm)} on {target.dataset}: {'; '.join(parts)}."
+
+
+def _own_clause(record: Transfer, target: TransferTarget, value: TransferValue | None) -> str:
+    row = target.rows[0]
+    whose = "its own choice"
+    if row.source != target.arm:
+        whose = f"the choice of {_source_name(record, row.source)}, its own search,"
+    if value is None:
+        return f"{whose} has {row.note.rstrip('.')}"
+    return (
+        f"{whose} reached a {metric_label(value.metric).name} of {_transfer_level(value)}, "
+        f"{value.interval.n} replicas)"
+    )
+
+
+def _transferred_clause(record: Transfer, row: TransferRow, value: TransferValue | None) -> str:
+    whose = f"that of {_source_name(record, row.source)}"
+    if row.note:
+        verb = "has" if value is None and not row.is_infeasible else "is"
+        return f"{whose} {verb} {row.note.rstrip('.')}"
+    assert value is not None
+    return f"{whose} {_transfer_level(value)}){_difference_clause(value)}"
+
+
+def _transfer_level(value: TransferValue) -> str:
+    low, high = (number(x, value.metric) for x in (value.interval.low, value.interval.high))
+    return f"{format_with_unit(value.interval.mean, value.metric)} ({CONFIDENCE_PERCENT} interval {low} to {high}"
+
+
+def _difference_clause(value: TransferValue) -> str:
+    corrected = value.to_own
+    if corrected is None:
+        return ""
+    mean, how_sure = (
+        corrected.difference.interval.mean,
+        format_significance(corrected, value.metric),
+    )
+    if not corrected.is_significant:
+        shown = format_difference(mean, value.metric, is_signed=True)
+        return f", no difference to the own choice shown: {shown} ({how_sure})"
+    side = "above" if mean > 0 else "below"
+    return f", {format_difference(abs(mean), value.metric)} {side} the own choice ({how_sure})"
+
+
+def _source_name(record: Transfer, name: str) -> str:
+    return arm_label(name, record.method)

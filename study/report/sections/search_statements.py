@@ -1,0 +1,290 @@
+"""Statements on the search: swept dimensions, importances, trials and cost."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from study.records.errors import ReportError
+from study.records.trial_table import ArmRow, TrialTable
+from study.report.formatting import (
+    CONFIDENCE_PERCENT,
+    STATE_NAMES,
+    format_count,
+    format_difference,
+    format_params,
+    format_value,
+    format_with_unit,
+    join_words,
+    p_value,
+)
+from study.report.importance_panels import format_percent, global_metrics
+from study.report.sections.result_statements import Section, main_metric
+from study.report.summary_tables import hours
+from study.sensitivity import (
+    CONFIDENCE,
+    DimensionCurve,
+    SweepEffect,
+    arm_label,
+    cost,
+    dimension_symbol,
+    holm,
+    metric_label,
+    sweep_curve,
+    sweep_effect,
+    swept_dimensions,
+)
+from study.sensitivity.importance import (
+    DimensionShare,
+    Importance,
+    SearchData,
+    estimators_for,
+    importance,
+    is_design,
+    search_data,
+)
+
+
+def dimensions_section(table: TrialTable) -> Section:
+    """State for each sweep its range, and whether the dimension has an effect at all."""
+    metric, swept = main_metric(table), _swept_arms(table)
+    found = [_curve_or_reason(table, arm, dimension, metric) for arm, dimension in swept]
+    effects = [sweep_effect(curve) for curve in found if isinstance(curve, DimensionCurve)]
+    corrected = iter(zip(effects, holm([effect.p_value for effect in effects]), strict=True))
+    statements = tuple(
+        " ".join(_curve_sentences(one, *next(corrected), len(effects)))
+        if isinstance(one, DimensionCurve)
+        else one
+        for one in found
+    )
+    none = ("No dimension was swept: add 'sensitivity' to an arm of the study file.",)
+    return Section(title="What the dimensions do", statements=statements or none)
+
+
+def _swept_arms(table: TrialTable) -> list[tuple[ArmRow, str]]:
+    return [(arm, name) for arm in table.arms for name in swept_dimensions(table, arm)]
+
+
+def _curve_or_reason(
+    table: TrialTable, arm: ArmRow, dimension: str, metric: str
+) -> DimensionCurve | str:
+    """Give a curve, or say why there is none."""
+    try:
+        return sweep_curve(table, arm.name, dimension, metric)
+    except ReportError as error:
+        return f"{arm_label(arm.name, arm.method)}, {dimension}: nothing can be said; {error}"
+
+
+def _curve_sentences(
+    curve: DimensionCurve, effect: SweepEffect, p: float, family: int
+) -> Iterator[str]:
+    symbol, metric = dimension_symbol(curve.dimension), curve.metric
+    lowest = min(curve.points, key=lambda point: point.interval.mean)
+    highest = max(curve.points, key=lambda point: point.interval.mean)
+    span = highest.interval.mean - lowest.interval.mean
+    widths = [point.interval.width for point in curve.points]
+    yield (
+        f"Over {len(curve.points)} values of {symbol} ({format_value(curve.points[0].value)} to "
+        f"{format_value(curve.points[-1].value)}) the mean {metric_label(metric).name} of "
+        f"{arm_label(curve.arm, curve.method)} goes from {format_with_unit(lowest.interval.mean, metric)} "
+        f"({symbol} = {format_value(lowest.value)}) to {format_with_unit(highest.interval.mean, metric)} "
+        f"({symbol} = {format_value(highest.value)}), a range of {format_difference(span, metric)}; the {CONFIDENCE_PERCENT} "
+        f"interval of a single value is {format_difference(statistics.fmean(widths), metric)} wide on average "
+        f"and {format_difference(max(widths), metric)} at most (n = {curve.n})."
+    )
+    yield _effect_sentence(symbol, effect, p, family)
+    yield from _base_sentence(curve)
+    yield (
+        f"The search chose {symbol} = {format_value(curve.chosen)}; taking the best value of this "
+        f"curve instead would select on the test set."
+    )
+
+
+def _effect_sentence(symbol: str, effect: SweepEffect, p: float, family: int) -> str:
+    verdict = (
+        f"{symbol} matters here" if p < 1 - CONFIDENCE else f"No effect of {symbol} was shown"
+    )
+    correction = f", Holm-corrected over {family} sweeps" if family > 1 else ""
+    told = (
+        f"{verdict}: its value explains {effect.share:.0%} of the variance within a seed, where "
+        f"chance alone gives {effect.expected_share:.0%} ({p_value(p)} by permutation within "
+        f"seeds{correction})."
+    )
+    if effect.min_p_value < 1 - CONFIDENCE:
+        return told
+    return (
+        f"{told} Of {effect.values} values and {effect.n} replicas p cannot be below "
+        f"{effect.min_p_value:.2g}: nothing could have been shown; more replicas are needed."
+    )
+
+
+def _base_sentence(curve: DimensionCurve) -> Iterator[str]:
+    compared = [point.to_base for point in curve.points if point.to_base is not None]
+    if not compared:
+        return
+    sign = 1 if curve.direction == "maximize" else -1
+    shown = [c for c in compared if c.is_significant]
+    better = sum(sign * c.difference.interval.mean > 0 for c in shown)
+    worse = len(shown) - better
+    yield (
+        f"{better} of {len(compared)} values are better than Base, {worse} worse, and for "
+        f"{len(compared) - len(shown)} no difference was shown (Holm-corrected)."
+    )
+
+
+_STATED_ESTIMATORS = ("fanova", "ped_anova", "sobol_first", "sobol_total", "given_first")
+_UNBIASED_HINT = "'sampler: random' or 'design: sobol' (or saltelli)"
+
+
+def importance_section(table: TrialTable) -> Section:
+    """State per design and metric which dimensions explain more than chance would.
+
+    Trials that a sampler proposed by their results are the basis of no statement, however
+    insistently the figures were asked for.
+    """
+    designs = [arm for arm in table.arms if is_design(arm)]
+    statements = tuple(
+        _importance_statement(table, arm, metric)
+        for arm in designs
+        for metric in global_metrics(table, arm)
+    )
+    return Section(title="What matters", statements=statements or tuple(_no_claim(table)))
+
+
+def _no_claim(table: TrialTable) -> Iterator[str]:
+    samplers = dict.fromkeys(arm.sampler for arm in table.arms if arm.dimensions)
+    if samplers:
+        yield (
+            f"No claim is made about which dimensions matter over their whole space: "
+            f"{join_words(list(samplers))} proposed the trials by their results. To make one, search "
+            f"an arm with {_UNBIASED_HINT} and 'scheduler: none'."
+        )
+
+
+def _importance_statement(table: TrialTable, arm: ArmRow, metric: str) -> str:
+    name = f"{arm_label(arm.name, arm.method)}, {metric_label(metric).name}"
+    try:
+        basis = search_data(table, arm.name, metric)
+    except ReportError as error:
+        return f"{name}: no claim is made; {error}"
+    return " ".join((f"{name} ({_data_clause(basis)}):", *_findings(basis)))
+
+
+def _data_clause(basis: SearchData) -> str:
+    noise = (
+        ""
+        if basis.noise is None
+        else f", of whose variance {min(1.0, basis.noise):.0%} is replica noise"
+    )
+    return f"{format_count(basis.n, 'trial')} by {basis.sampler}{noise}"
+
+
+def _findings(basis: SearchData) -> Iterator[str]:
+    for name in (name for name in estimators_for(basis.sampler) if name in _STATED_ESTIMATORS):
+        try:
+            yield _finding(importance(basis, name))
+        except ReportError as error:
+            yield f"No claim is made here: {error}"
+
+
+def _finding(record: Importance) -> str:
+    title, factor = record.estimator.title, record.estimator.factor
+    if record.level is None:
+        return f"{_explained(record, record.shares)} ({title}); chance has no level here."
+    level = f"level {format_percent(record.level, factor)}%"
+    shown = [share for share in record.shares if share.is_significant]
+    if not shown:
+        return (
+            f"For no dimension an effect above chance was shown ({title}: {level}; the largest is "
+            f"{dimension_symbol(record.shares[0].dimension)} with {_format_share(record.shares[0])})."
+        )
+    more = f"{_explained(record, shown)} ({title}), more than chance"
+    rest = "; for no other dimension an effect above chance was shown" * (
+        len(shown) < len(record.shares)
+    )
+    return f"{more} ({level}){rest}."
+
+
+def _explained(record: Importance, shares: Sequence[DimensionShare]) -> str:
+    first, *others = shares
+    parts = [f"{dimension_symbol(first.dimension)} explains {_format_share(first)}"]
+    parts += [f"{dimension_symbol(other.dimension)} {_format_share(other)}" for other in others]
+    return f"{join_words(parts)} {record.estimator.share_of}"
+
+
+def _format_share(share: DimensionShare) -> str:
+    value, low, high = (format_percent(each) for each in (share.value, share.low, share.high))
+    return f"{value}% [{low}, {high}]"
+
+
+def search_section(table: TrialTable) -> Section:
+    """State per arm its trials by state, its replicas and its chosen configuration."""
+    aim = (
+        f"Trials were proposed by {_sampler_names(table)} and compared by {table.objective} "
+        f"({table.direction}) on validation data; test metrics come only from trials of the "
+        f"chosen configurations with fresh replica seeds."
+    )
+    return Section(
+        title="What was searched",
+        statements=(
+            aim,
+            *(" ".join(_search_sentences(table, arm)) for arm in table.arms),
+            *_cost_sentences(table),
+        ),
+    )
+
+
+def _sampler_names(table: TrialTable) -> str:
+    names = dict.fromkeys(arm.sampler for arm in table.arms if arm.dimensions)
+    return join_words([name.upper() if name == "tpe" else name for name in names] or ["nobody"])
+
+
+def _search_sentences(table: TrialTable, arm: ArmRow) -> Iterator[str]:
+    name = f"{arm_label(arm.name, arm.method)} ({arm.dataset}; {arm.model}; {arm.epochs} epochs)"
+    if not arm.dimensions:
+        yield f"{name} has nothing to search."
+    else:
+        yield f"{name} searched {join_words([dimension_symbol(d) for d in arm.dimensions])}."
+        yield _trials_sentence(table, arm)
+        if arm.group is not None:
+            count = sum(other.group == arm.group for other in table.arms)
+            yield (
+                f"Its trials are compared by the mean gain over Base in {table.objective} on "
+                f"{count} datasets, on each of which every point is tried: the search of "
+                f"{arm_label(arm.group, arm.method)}."
+            )
+        chosen = "nothing yet" if arm.best_params is None else format_params(arm.best_params)
+        yield f"Chosen: {chosen}."
+    finals = table.select(arm.name, "final")
+    replicas = sorted({len(row.seeds) for row in finals})
+    if finals:
+        yield (
+            f"{format_count(len(finals), 'final trial')} of {' or '.join(map(str, replicas))} replicas."
+        )
+    else:
+        yield "No final trial yet."
+
+
+def _cost_sentences(table: TrialTable) -> Iterator[str]:
+    try:
+        record = cost(table)
+    except ReportError:
+        # The exhibit of the cost says why it is missing.
+        return
+    lost = sum(row.cpu_hours for row in record.rows if row.state in {"PRUNED", "FAIL"})
+    gpu = f" and {hours(record.gpu_hours)} GPU hours" if record.gpu_hours else ""
+    yield (
+        f"Training took {hours(record.cpu_hours)} CPU hours{gpu}; {hours(lost)} of the CPU hours "
+        f"went into trials that were stopped early or failed."
+    )
+
+
+def _trials_sentence(table: TrialTable, arm: ArmRow) -> str:
+    trials = table.select(arm.name, "search")
+    if not trials:
+        return "No search trial yet."
+    states = Counter(row.state for row in trials)
+    parts = [f"{states[state]} {word}" for state, word in STATE_NAMES.items() if states[state]]
+    replicas = max(len(row.seeds) for row in trials)
+    return f"{format_count(len(trials), 'trial')} of {format_count(replicas, 'replica')} each: {join_words(parts)}."

@@ -1,0 +1,200 @@
+"""A preset: a study file, its scales, and what the paper prints for it.
+
+A preset is a study file with three more keys: ``scales``, ``paper`` (printed numbers) and
+``unknown`` (what the paper does not state, in a sentence). As it stands it is the paper's
+configuration, scale ``full``. Of a scale, ``training``, ``replicas``, ``search`` and
+``evaluation`` replace values that the preset spells out; ``datasets`` and ``models`` change
+those of a name; ``sweeps`` replaces the values of a sweep, ``resources`` those of a trial;
+``arms`` is merged into the arms of a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from study.config import StudySpec, merge, read_yaml
+from study.records.errors import SpecError
+from trainables.decoding import decode, encode
+from trainables.errors import ConfigError
+from trainables.names import suggestion
+
+SCALES = ("smoke", "small", "full")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaperRow:
+    """A number that the paper prints.
+
+    Attributes:
+        row: Its row there, ``tinyMNIST, Ours``.
+        arm: Arm of the study that stands for it.
+        metric: Key of the metric.
+        value: The number in the paper's unit, which is the one in which results are shown.
+        note: Why it may not be compared, or None.
+    """
+
+    row: str
+    arm: str
+    metric: str
+    value: float
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """A preset, read.
+
+    Attributes:
+        name: Its name, which is that of its file.
+        study: The study file at full scale, as plain data.
+        scales: Scale to what it replaces.
+        paper: What the paper prints.
+        unknown: What the paper does not state.
+    """
+
+    name: str
+    study: Mapping[str, Any]
+    scales: Mapping[str, Mapping[str, Any]]
+    paper: tuple[PaperRow, ...]
+    unknown: str
+
+
+def preset_names() -> tuple[str, ...]:
+    """Name the presets that reproduce something, in alphabetical order."""
+    folder = files("study.presets")
+    return tuple(
+        sorted(
+            file.name.removesuffix(".yaml")
+            for file in folder.iterdir()
+            if file.name.endswith(".yaml") and file.name != "demo.yaml"
+        )
+    )
+
+
+def load_preset(name: str) -> Preset:
+    """Read a preset.
+
+    Raises:
+        SpecError: If there is none of that name.
+    """
+    if name not in preset_names():
+        hint = suggestion(name, preset_names())
+        raise SpecError(f"there is nothing called {name!r} to reproduce; {hint}")
+    where = f"{name}.yaml"
+    data = read_yaml((files("study.presets") / where).read_text(encoding="utf-8"), where)
+    try:
+        return Preset(
+            name=name,
+            scales=data.pop("scales"),
+            paper=decode(tuple[PaperRow, ...], data.pop("paper"), "paper"),
+            unknown=data.pop("unknown"),
+            study=data,
+        )
+    except ConfigError as error:
+        raise SpecError(f"{where}: {error}") from None
+
+
+_REPLACED = ("training", "replicas", "search", "evaluation")
+_NAMED = {"datasets": "dataset", "models": "model"}
+_COMPARED = ("dataset", "model", "training", "replicas", "search", "evaluation", "sensitivity")
+
+
+def at_scale(preset: Preset, scale: str) -> dict[str, Any]:
+    """Give the study file of a scale, named after the preset and the scale.
+
+    Raises:
+        SpecError: If the preset has no such scale, or it names what no scale may.
+    """
+    study = {**preset.study, "name": f"{preset.name}-{scale}"}
+    if scale == "full":
+        return study
+    if scale not in preset.scales:
+        hint = suggestion(scale, [*preset.scales, "full"])
+        raise SpecError(f"{preset.name} has no scale {scale!r}; {hint}")
+    patch = preset.scales[scale]
+    for key in patch:
+        if key not in (*_REPLACED, *_NAMED, "sweeps", "resources", "arms"):
+            raise SpecError(f"{preset.name}.yaml: scales.{scale}.{key} is not a setting.")
+    return {
+        **study,
+        "resources": {**study.get("resources", {}), **patch.get("resources", {})},
+        "defaults": _patch_part(study.get("defaults", {}), patch),
+        "arms": [
+            merge(_patch_part(arm, patch), patch.get("arms", {}).get(arm.get("name"), {}))
+            for arm in study["arms"]
+        ],
+    }
+
+
+def differences(full: StudySpec, ours: StudySpec, arm: str) -> tuple[str, ...]:
+    """Say in which settings an arm differs from the paper's setting: ``epochs 100 → 2``."""
+    theirs, mine = (dict(_settings(spec, arm)) for spec in (full, ours))
+    return tuple(
+        f"{key} {_format_setting(theirs.get(key))} → {_format_setting(mine.get(key))}"
+        for key in dict.fromkeys((*theirs, *mine))
+        if theirs.get(key) != mine.get(key)
+    )
+
+
+def _patch_part(part: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    scaled = {
+        key: _patch_value(value, patch[key]) if key in _REPLACED and key in patch else value
+        for key, value in part.items()
+    }
+    for plural, key in _NAMED.items():
+        if key in scaled:
+            scaled[key] = _patch_named(scaled[key], patch.get(plural, {}))
+    if "datasets" in scaled:
+        scaled["datasets"] = [_patch_member(member, patch) for member in scaled["datasets"]]
+    if "sensitivity" in scaled:
+        sweeps = patch.get("sweeps", {})
+        scaled["sensitivity"] = [
+            {**sweep, "values": sweeps[sweep["over"]]} if sweep["over"] in sweeps else sweep
+            for sweep in scaled["sensitivity"]
+        ]
+    return scaled
+
+
+def _patch_value(value: Any, patch: Any) -> Any:  # noqa: ANN401 (YAML)
+    if isinstance(value, Mapping) and isinstance(patch, Mapping):
+        return {
+            key: _patch_value(item, patch[key]) if key in patch else item
+            for key, item in value.items()
+        }
+    # A mapping in place of a plain value (an alternative by its name alone) replaces nothing.
+    return value if isinstance(patch, Mapping) else patch
+
+
+def _patch_named(value: Any, patches: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    settings = dict(value) if isinstance(value, Mapping) else {"name": value}
+    return {**settings, **patches.get(settings["name"], {})}
+
+
+def _patch_member(member: Any, patch: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    if isinstance(member, Mapping) and "dataset" in member:
+        return _patch_part(member, patch)
+    return _patch_named(member, patch.get("datasets", {}))
+
+
+def _settings(spec: StudySpec, name: str) -> Iterator[tuple[str, object]]:
+    data = encode(spec.arm(name))
+    data["search"] = {"trials": data["search"]["trials"]}
+    for key in _COMPARED:
+        yield from _leaves(key, data[key])
+
+
+def _leaves(path: str, value: object) -> Iterator[tuple[str, object]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _leaves(f"{path}.{key}", item)
+    else:
+        yield path, value
+
+
+def _format_setting(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "all" if value is None else str(value)

@@ -1,0 +1,100 @@
+"""Run a preset and keep what it says of the paper beside the study's report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from study.config import parse
+from study.config.run_options import RunOptions
+from study.engine.publishing import start_sync, wait_for_sync
+from study.engine.run import RunResult, run_study
+from study.records.trial_table import TrialTable
+from study.report.csv_rows import rows_to_csv
+from study.report.tables import Table
+from study.reproduction.paper_comparison import (
+    PaperReference,
+    reproduce,
+    reproduction_csv,
+    reproduction_tables,
+)
+from study.reproduction.paper_preset import Preset, differences
+from study.storage.atomic_write import write_atomic
+from study.tracking.mlflow_records import arm_key
+from study.tracking.outbox import Outbox
+from study.tracking.record_types import LogArtifact
+
+
+def run_reproduction(
+    preset: Preset, study: Mapping[str, Any], scale: str, options: RunOptions, console: Console
+) -> tuple[RunResult, tuple[Table, ...]]:
+    """Run the study of a preset at a scale, or go on with it.
+
+    Returns:
+        How it ended, and its tables; none if it was interrupted or has no result.
+    """
+    text = _to_yaml(study)
+    result = run_study(text, f"{preset.name}.yaml at scale {scale}", options, console)
+    if result.report is None:
+        return result, ()
+    record = reproduce(result.table, _paper_reference(preset, study, scale))
+    tables = reproduction_tables(record)
+    folder = options.storage.study(str(study["name"]))
+    files = (
+        write_atomic(
+            folder.report / "reproduction.md", "\n\n".join(map(_table_markdown, tables)) + "\n"
+        ),
+        write_atomic(folder.report / "reproduction.csv", rows_to_csv(reproduction_csv(record))),
+    )
+    outbox = Outbox(path=folder.outbox)
+    outbox.put(
+        LogArtifact(run_key=arm_key(name), path=str(file.absolute()), artifact_folder="report")
+        for name in _arms_with_trials(result.table)
+        for file in files
+    )
+    sync = start_sync(folder, options)
+    try:
+        wait_for_sync(sync, console)
+    finally:
+        sync.stop()
+    return result, tables
+
+
+def _paper_reference(preset: Preset, study: Mapping[str, Any], scale: str) -> PaperReference:
+    ours = parse(_to_yaml(study), preset.name)
+    full = parse(_to_yaml(preset.study), preset.name)
+    return PaperReference(
+        preset=preset.name,
+        scale=scale,
+        unknown=preset.unknown,
+        rows=preset.paper,
+        deviations={arm.name: differences(full, ours, arm.name) for arm in ours.arms},
+    )
+
+
+def _to_yaml(study: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(dict(study), sort_keys=False, allow_unicode=True)
+
+
+def _arms_with_trials(table: TrialTable) -> list[str]:
+    return [arm.name for arm in table.arms if any(row.arm == arm.name for row in table.rows)]
+
+
+def _table_markdown(table: Table) -> str:
+    lines = [
+        f"## {table.title}",
+        "",
+        _markdown_row(table.columns),
+        _markdown_row(["---"] * len(table.columns)),
+        *(_markdown_row(row) for row in table.rows),
+        "",
+        table.note,
+    ]
+    return "\n".join(lines)
+
+
+def _markdown_row(cells: object) -> str:
+    return f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in cells)} |"  # type: ignore[attr-defined]

@@ -1,0 +1,165 @@
+"""The trial table of a study, built from its trial store and its report logs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from search_spaces import ParamValue
+from study.config import Arm, StudySpec, parse, with_sweeps
+from study.config.run_options import RunOptions
+from study.records.environment import environment
+from study.records.trial_table import ArmRow, StoredReport, TrialRow, TrialTable
+from study.results.state import StudyState, trial_seeds
+from study.storage.layout import StudyFolder, read_manifest
+from study.storage.provenance import Provenance, read_provenance, with_provenance
+from study.storage.trial_store import TrialRecord, TrialStore
+from trainables.decoding import encode
+
+
+def build_trial_table(spec: StudySpec, folder: StudyFolder, state: StudyState) -> TrialTable:
+    """Make the table of a study as it stands."""
+    records = sorted(state.records(), key=lambda e: _order(spec, e))
+    held = read_provenance(folder.provenance)
+    chosen = {arm.name: state.best(arm) for arm in spec.arms}
+    return TrialTable(
+        study=spec.name,
+        objective=spec.metric,
+        direction=spec.direction,
+        sampler=_sampler_names(spec.arms),
+        arms=tuple(
+            replace(
+                arm_row(arm, held),
+                best_params=chosen[arm.name],
+                refusals=_rejections(spec, arm, chosen),
+            )
+            for arm in spec.arms
+        ),
+        rows=tuple(trial_row(spec, folder, e, state.reports_of(e.key)) for e in records),
+        environment=environment(),
+    )
+
+
+def trial_row(
+    spec: StudySpec, folder: StudyFolder, record: TrialRecord, reports: Sequence[StoredReport]
+) -> TrialRow:
+    """Make the row of one trial."""
+    key = record.key
+    return TrialRow(
+        arm=key.arm,
+        phase=key.phase,
+        number=key.number,
+        state=record.state,
+        params=record.params,
+        seeds=trial_seeds(spec, spec.arm(key.arm), record),
+        reports=tuple(reports),
+        value=record.value,
+        reason=record.reason,
+        folder=str(folder.trial(key).relative_to(folder.path)),
+        started_ms=record.started_ms,
+        finished_ms=record.finished_ms,
+    )
+
+
+def arm_row(arm: Arm, held: Provenance) -> ArmRow:
+    """Make the row of one arm as it is before its search has chosen.
+
+    Args:
+        arm: The arm.
+        held: What the data root held when the study began.
+    """
+    info = arm.dataset.info
+    return ArmRow(
+        name=arm.name,
+        dataset=with_provenance(arm.dataset.description, held.get(arm.dataset.name)),
+        model=f"{arm.model.name}, width {arm.model.width:g}",
+        method=arm.method.name,
+        n_classes=info.n_classes,
+        n_features=info.n_features,
+        domain=info.domain,
+        is_multi_label=info.is_multi_label,
+        epochs=arm.training.epochs,
+        dimensions=arm.space.dimensions,
+        conditions=arm.space.conditions,
+        sampler=arm.search.sampler_name,
+        design=arm.search.design,
+        sweeps=arm.sweeps(),
+        best_params=None,
+        group=arm.group,
+        transfer=arm.transfer,
+    )
+
+
+def _rejections(
+    spec: StudySpec, arm: Arm, chosen: Mapping[str, Mapping[str, ParamValue] | None]
+) -> dict[str, str]:
+    """Say of each arm whose choice is tried on this one why it cannot be, if it is illegal."""
+    found = {}
+    for other in spec.transfer_sources(arm):
+        params = chosen[other.name]
+        reason = None if params is None else arm.rejection_reason(params)
+        if reason is not None:
+            found[other.name] = reason
+    return found
+
+
+def flat_settings(arm: Arm) -> dict[str, str]:
+    """Give an arm's fixed settings as flat text, without what its trials vary."""
+    data = encode(arm)
+    parts = {key: data[key] for key in ("dataset", "model", "training", "method", "evaluation")}
+    varied = set(arm.space.dimensions)
+    flat = dict(_flatten(parts))
+    return {k: v for k, v in flat.items() if k.removeprefix("method/") not in varied}
+
+
+def _flatten(data: Mapping[str, object], path: str = "") -> Iterable[tuple[str, str]]:
+    for key, value in data.items():
+        where = f"{path}/{key}" if path else key
+        if isinstance(value, Mapping):
+            yield from _flatten(value, where)
+        else:
+            yield where, str(value)
+
+
+def _sampler_names(arms: Iterable[Arm]) -> str:
+    names = dict.fromkeys(arm.search.sampler_name for arm in arms if arm.space.dimensions)
+    return ", ".join(names) or "none"
+
+
+def _order(spec: StudySpec, record: TrialRecord) -> tuple[int, int, int]:
+    arms = [arm.name for arm in spec.arms]
+    key = record.key
+    return arms.index(key.arm), ("search", "final").index(key.phase), key.number
+
+
+def read_study_text(folder: StudyFolder) -> str:
+    """Read the study file of a study that was begun.
+
+    Raises:
+        SpecError: If there is none of that name.
+    """
+    read_manifest(folder.manifest)
+    return folder.spec.read_text(encoding="utf-8")
+
+
+def load_study(folder: StudyFolder) -> StudySpec:
+    """Read the study of a folder, with the sweeps added at the command line.
+
+    Raises:
+        SpecError: If there is none of that name.
+    """
+    return with_sweeps(parse(read_study_text(folder), str(folder.spec)), folder)
+
+
+def load_trial_table(name: str, options: RunOptions) -> TrialTable:
+    """Read all trials of a study as it stands; changes nothing.
+
+    Raises:
+        SpecError: If there is none of that name.
+    """
+    folder = options.storage.study(name)
+    spec = load_study(folder)
+    maximize = spec.direction == "maximize"
+    is_named = options.database is not None
+    store = TrialStore(options.database_url, spec.name, maximize=maximize, must_exist=is_named)
+    return build_trial_table(spec, folder, StudyState(spec, folder, store))

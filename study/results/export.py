@@ -1,0 +1,214 @@
+"""The trial table for other programs: tidy columns, as a data frame, CSV or Parquet."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from study.records.trial_table import StoredReport, TrialRow, TrialTable
+from trainables.report import mean, std
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Cell", "Per", "export_columns", "to_csv", "to_frame", "to_parquet"]
+
+Per: TypeAlias = Literal["trial", "replica", "report"]
+Cell: TypeAlias = str | int | float | bool | datetime | None
+
+# What a row is about, and how its trial went; parameters stand between them.
+_IDENTITY_COLUMNS = (
+    *("study", "arm", "dataset", "model", "method", "phase", "trial_number", "sampler"),
+    *("state", "reason", "is_chosen"),
+)
+_RESULT_COLUMNS: Mapping[Per, tuple[str, ...]] = {
+    "trial": ("seeds", "epoch", "value", "started", "finished", "duration_s"),
+    "replica": ("replica", "seed", "epoch"),
+    "report": ("replica", "seed", "epoch", "time"),
+}
+
+
+def export_columns(table: TrialTable, per: Per) -> dict[str, tuple[Cell, ...]]:
+    """Give the columns of a table; all have the same length, and None where nothing is known.
+
+    Per trial: what it is and how it ended; its parameters as ``params/top_k``; the mean of every
+    metric over its replicas at its last evaluation, and as ``val/accuracy_std`` their sample
+    standard deviation (None for one replica); seconds used, as ``usage/cpu_s``. Per replica: its
+    seed, and its own values there. Per report: the same at every evaluation.
+
+    Args:
+        table: The trials.
+        per: What a row stands for. A trial that was not evaluated yet has no row per report.
+    """
+    chosen = {arm.name: table.chosen(arm.name) for arm in table.arms}
+    rows = [
+        {**_identity(table, trial, is_chosen=trial is chosen[trial.arm]), **cells}
+        for trial in table.rows
+        for cells in _ROW_BUILDERS[per](trial)
+    ]
+    names = (
+        *_IDENTITY_COLUMNS,
+        *_params(table),
+        *_RESULT_COLUMNS[per],
+        *_usage(table, per),
+        *_metrics(table, per),
+    )
+    return {name: tuple(row.get(name) for row in rows) for name in names}
+
+
+def _params(table: TrialTable) -> Iterable[str]:
+    axes = (name for arm in table.arms for name in arm.dimensions)
+    return dict.fromkeys(
+        f"params/{n}" for n in (*axes, *(n for r in table.rows for n in r.params))
+    )
+
+
+def _usage(table: TrialTable, per: Per) -> Iterable[str]:
+    # Of all replicas together: repeated in each one's row, it would be counted twice.
+    if per != "trial":
+        return ()
+    used = {what for row in table.rows for report in row.reports for what in report.usage}
+    return [f"usage/{what}" for what in sorted(used) if what.endswith("_s")]
+
+
+def _metrics(table: TrialTable, per: Per) -> Iterable[str]:
+    names = sorted({name for row in table.rows for r in row.reports for name in r.metrics})
+    if per != "trial":
+        return names
+    return [column for name in names for column in (name, f"{name}_std")]
+
+
+def _trial_rows(trial: TrialRow) -> Iterator[dict[str, Cell]]:
+    last = trial.reports[-1] if trial.reports else None
+    is_finished = trial.finished_ms is not None
+    yield {
+        "seeds": json.dumps(trial.seeds),
+        "epoch": last.epoch if last else None,
+        "value": trial.value,
+        "started": _time(trial.started_ms),
+        "finished": _time(trial.finished_ms),
+        "duration_s": ((trial.finished_ms or 0) - trial.started_ms) / 1000
+        if is_finished
+        else None,
+        **{f"usage/{what}": trial.used(what) for r in trial.reports for what in r.usage},
+        **(_means(last) if last else {}),
+    }
+
+
+def _replica_rows(trial: TrialRow) -> Iterator[dict[str, Cell]]:
+    last = trial.reports[-1:]
+    for replica, seed in enumerate(trial.seeds):
+        values = _values(last[0], replica) if last else {}
+        yield {"replica": replica, "seed": seed, **values}
+
+
+def _report_rows(trial: TrialRow) -> Iterator[dict[str, Cell]]:
+    for report in trial.reports:
+        for replica, seed in enumerate(trial.seeds):
+            yield {"replica": replica, "seed": seed, **_values(report, replica)}
+
+
+_ROW_BUILDERS = {"trial": _trial_rows, "replica": _replica_rows, "report": _report_rows}
+
+
+def _identity(table: TrialTable, trial: TrialRow, *, is_chosen: bool) -> dict[str, Cell]:
+    arm = table.arm(trial.arm)
+    return {
+        "study": table.study,
+        "arm": arm.name,
+        "dataset": arm.dataset,
+        "model": arm.model,
+        "method": arm.method,
+        "phase": trial.phase,
+        "trial_number": trial.number,
+        "sampler": arm.sampler if trial.phase == "search" and arm.dimensions else None,
+        "state": trial.state,
+        "reason": trial.reason,
+        "is_chosen": is_chosen,
+        **{f"params/{name}": value for name, value in trial.params.items()},
+    }
+
+
+def _values(report: StoredReport, replica: int) -> dict[str, Cell]:
+    values = {name: replicas[replica] for name, replicas in report.metrics.items()}
+    return {"epoch": report.epoch, "time": _time(report.time_ms), **values}
+
+
+def _means(report: StoredReport) -> dict[str, Cell]:
+    found: dict[str, Cell] = {}
+    for name, values in report.metrics.items():
+        if all(map(math.isfinite, values)):
+            found[name] = mean(values)
+            found[f"{name}_std"] = std(values) if len(values) > 1 else None
+    return found
+
+
+def _time(time_ms: int | None) -> datetime | None:
+    return None if time_ms is None else datetime.fromtimestamp(time_ms / 1000, UTC)
+
+
+_TIME_DTYPE = "datetime64[ms, UTC]"
+# Columns that may hold nothing at all, which says nothing of their type.
+_COLUMN_DTYPES = {
+    "reason": "str",
+    "sampler": "str",
+    "epoch": "Int64",
+    "finished": _TIME_DTYPE,
+    "started": _TIME_DTYPE,
+}
+_CELL_DTYPES = {bool: "boolean", int: "Int64", float: "float64", str: "str", datetime: _TIME_DTYPE}
+
+
+def to_frame(columns: Mapping[str, Sequence[Cell]], table: TrialTable) -> pd.DataFrame:
+    """Make a data frame of columns; its ``attrs`` say what they are of.
+
+    Integers, and true and false, stay what they are where cells are missing (``Int64``,
+    ``boolean``). Where values of a column differ in kind, integers become real numbers beside
+    these, and anything else text.
+
+    Args:
+        columns: Name to cells.
+        table: Where they come from: objective, direction and environment go to ``attrs``.
+    """
+    import pandas as pd
+
+    frame = pd.DataFrame({name: _series(name, cells) for name, cells in columns.items()})
+    frame.attrs = {
+        "study": table.study,
+        "objective": table.objective,
+        "direction": table.direction,
+        "environment": dict(table.environment),
+    }
+    return frame
+
+
+def to_csv(frame: pd.DataFrame) -> str:
+    """Write a frame with every digit; a missing cell is empty."""
+    return str(frame.to_csv(index=False, lineterminator="\n"))
+
+
+def to_parquet(frame: pd.DataFrame) -> bytes:
+    """Write a frame with its types and ``attrs``."""
+    stream = io.BytesIO()
+    frame.to_parquet(stream, engine="pyarrow", index=False)
+    return stream.getvalue()
+
+
+def _series(name: str, cells: Sequence[Cell]) -> pd.Series[Any]:
+    import pandas as pd
+
+    kind = _COLUMN_DTYPES.get(name) or _dtype(cells)
+    if kind == "str":
+        cells = [None if cell is None else str(cell) for cell in cells]
+    return pd.Series(list(cells), dtype=kind)
+
+
+def _dtype(cells: Sequence[Cell]) -> str:
+    kinds = {type(cell) for cell in cells if cell is not None}
+    if len(kinds) == 1:
+        return _CELL_DTYPES[kinds.pop()]
+    return "float64" if kinds <= {int, float} else "str"

@@ -1,0 +1,324 @@
+"""How a setting that was found on one dataset does on the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from study.records.errors import ReportError
+from study.records.trial_table import ArmRow, ParamValue, TrialRow, TrialTable
+from study.sensitivity.intervals import (
+    CorrectedDifference,
+    Interval,
+    PairedDifference,
+    ReplicaValues,
+    align_by_seed,
+    apply_holm,
+    last_values,
+    paired_difference,
+    t_interval,
+)
+from study.sensitivity.workloads import control_of, describe_state, require_chosen
+
+TRANSFER_METRICS = ("test/accuracy", "test/auc")
+"""What a setting is judged by on another dataset."""
+
+SourceKind: TypeAlias = Literal["own", "arm", "group"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferValue:
+    """One metric of one setting on the target.
+
+    Attributes:
+        metric: Key of the metric.
+        replicas: Its value per replica, in the order of the row's seeds.
+        interval: Mean over the replicas and its interval.
+        to_base: Paired difference to Base on the target (this minus Base), Holm-corrected over
+            the settings tried there; None without Base.
+        to_own: Paired difference to the target's own choice, Holm-corrected over the other
+            settings tried there; None for that choice, and without its result.
+    """
+
+    metric: str
+    replicas: tuple[float, ...]
+    interval: Interval
+    to_base: CorrectedDifference | None
+    to_own: CorrectedDifference | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferRow:
+    """A setting on the target: who chose it, and what it reached.
+
+    Attributes:
+        source: Arm that chose it, or the name of the arm over several datasets.
+        kind: ``own`` for the target's own choice, ``group`` for that of an arm over several
+            datasets, else ``arm``.
+        found_on: Datasets on which it was found, for people.
+        params: The setting; None if nothing is chosen yet.
+        seeds: Replica seeds on the target.
+        values: By metric; empty where ``note`` says why.
+        note: Why there is no result, or that it is the own choice; empty otherwise.
+        is_illegal: Whether there is no result because the target does not allow the setting.
+    """
+
+    source: str
+    kind: SourceKind
+    source_datasets: tuple[str, ...]
+    params: Mapping[str, ParamValue] | None
+    seeds: tuple[int, ...]
+    values: tuple[TransferValue, ...]
+    note: str
+    is_infeasible: bool
+
+    def get(self, metric: str) -> TransferValue | None:
+        """Give the value of a metric, or None."""
+        return next((value for value in self.values if value.metric == metric), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferTarget:
+    """All settings tried on one arm.
+
+    Attributes:
+        arm: Name of the arm.
+        dataset: Dataset, for people.
+        model: Model, for people.
+        rows: Its own choice, then those of the others in the order of the study file.
+        base: Metric to the level of Base, as far as it has completed.
+        notes: What is missing, in sentences.
+    """
+
+    arm: str
+    dataset: str
+    model: str
+    rows: tuple[TransferRow, ...]
+    base: Mapping[str, Interval]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """The settings that the arms of one method chose, on each other's datasets."""
+
+    study: str
+    method: str
+    targets: tuple[TransferTarget, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is missing, in sentences."""
+        return tuple(f"Arm '{t.arm}': {note}" for t in self.targets for note in t.notes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ConfigurationSource:
+    """Who chose a setting: an arm, or the arms of a group, of which one stands for all."""
+
+    arm: ArmRow
+    name: str
+    kind: SourceKind
+    source_datasets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Candidate:
+    """A setting and the target's trial of it; without one, ``note`` says why."""
+
+    source: _ConfigurationSource
+    trial: TrialRow | None = None
+    note: str = ""
+    is_infeasible: bool = False
+
+
+_Differences: TypeAlias = Mapping[int, CorrectedDifference | None]
+
+
+def transfer_methods(table: TrialTable) -> tuple[str, ...]:
+    """Name the methods of which settings are tried on other datasets, in the arms' order."""
+    return tuple(
+        dict.fromkeys(
+            arm.method for arm in table.arms if arm.transfer and _other_sources(table, arm)
+        )
+    )
+
+
+def transfer(table: TrialTable, method: str) -> Transfer:
+    """Compare the settings that the arms of a method chose, on the dataset of each.
+
+    A setting is the searched params; all else is the target's own. All trials of a target are
+    on its final seeds. One family of comparisons is one metric of one target; settings that
+    coincide are one trial, and count once in it. A setting without a result keeps its row, with
+    a note.
+
+    Args:
+        table: Trials of the study.
+        method: Name of the method, one of :func:`transfer_methods`.
+
+    Raises:
+        ReportError: If no arm of the method has a completed final trial, a trial has fewer than
+            2 replicas, or trials that should be pairs have different seeds.
+    """
+    arms = [
+        a for a in table.arms if a.method == method and a.transfer and _other_sources(table, a)
+    ]
+    targets = tuple(_target(table, arm) for arm in arms)
+    if not any(row.values for target in targets for row in target.rows):
+        raise ReportError(
+            f"study '{table.study}': settings of {method} on other datasets need a completed "
+            f"final trial, but there is none; run 'challenger-study resume {table.study}'."
+        )
+    return Transfer(study=table.study, method=method, targets=targets)
+
+
+def _other_sources(table: TrialTable, arm: ArmRow) -> list[_ConfigurationSource]:
+    """Give the sources of other settings, those of a group as one."""
+    if not arm.dimensions:
+        return []
+    others = [
+        other
+        for other in table.arms
+        if other.transfer
+        and other.dimensions
+        and other.method == arm.method
+        and other.name != arm.name
+        and (other.group is None or other.group != arm.group)
+    ]
+    by_name = {_name(other): other for other in reversed(others)}
+    return [_source(table, by_name[name]) for name in dict.fromkeys(map(_name, others))]
+
+
+def _source(table: TrialTable, arm: ArmRow, *, is_own: bool = False) -> _ConfigurationSource:
+    members = [arm] if arm.group is None else [a for a in table.arms if a.group == arm.group]
+    return _ConfigurationSource(
+        arm=arm,
+        name=_name(arm),
+        kind="own" if is_own else "arm" if arm.group is None else "group",
+        source_datasets=tuple(dict.fromkeys(member.dataset for member in members)),
+    )
+
+
+def _name(arm: ArmRow) -> str:
+    return arm.name if arm.group is None else arm.group
+
+
+def _target(table: TrialTable, arm: ArmRow) -> TransferTarget:
+    tried = [
+        _own_candidate(table, arm),
+        *(_transferred_candidate(table, arm, other) for other in _other_sources(table, arm)),
+    ]
+    base, notes = _base_values(table, arm)
+    rows = _rows(tried, base)
+    return TransferTarget(
+        arm=arm.name,
+        dataset=arm.dataset,
+        model=arm.model,
+        rows=rows,
+        base={metric: t_interval(values.values) for metric, values in base.items()},
+        notes=(*notes, *_missing_notes(rows)),
+    )
+
+
+def _own_candidate(table: TrialTable, arm: ArmRow) -> _Candidate:
+    source = _source(table, arm, is_own=True)
+    try:
+        return _Candidate(source=source, trial=require_chosen(table, arm))
+    except ReportError as error:
+        return _Candidate(source=source, note=f"no result: {error}")
+
+
+def _transferred_candidate(
+    table: TrialTable, arm: ArmRow, source: _ConfigurationSource
+) -> _Candidate:
+    params = source.arm.best_params
+    if params is None:
+        return _Candidate(source=source, note="no result: its search has not chosen yet.")
+    if source.arm.name in arm.refusals:
+        reason = arm.refusals[source.arm.name]
+        return _Candidate(source=source, note=f"not legal here: {reason}", is_infeasible=True)
+    trials = [r for r in table.select(arm.name, "final") if dict(r.params) == dict(params)]
+    row = max(trials, key=lambda r: r.state == "COMPLETE", default=None)
+    if row is None or row.state != "COMPLETE":
+        return _Candidate(source=source, note=f"no result: its trial {describe_state(row)}.")
+    is_same = params == arm.best_params
+    return _Candidate(
+        source=source, trial=row, note="the same as the own choice." if is_same else ""
+    )
+
+
+def _base_values(
+    table: TrialTable, arm: ArmRow
+) -> tuple[dict[str, ReplicaValues], tuple[str, ...]]:
+    control = control_of(table, arm, "base")
+    if control is None:
+        return {}, (f"The study has no base arm on {arm.dataset} with {arm.model}.",)
+    try:
+        row = require_chosen(table, control)
+        return {metric: last_values(row, metric) for metric in TRANSFER_METRICS}, ()
+    except ReportError as error:
+        return {}, (f"The control base is left out: {error}",)
+
+
+def _rows(
+    tried: Sequence[_Candidate], base: Mapping[str, ReplicaValues]
+) -> tuple[TransferRow, ...]:
+    values: dict[int, list[TransferValue]] = {}
+    for metric in TRANSFER_METRICS:
+        for number, value in _values(metric, tried, base.get(metric)):
+            values.setdefault(number, []).append(value)
+    return tuple(
+        TransferRow(
+            source=one.source.name,
+            kind=one.source.kind,
+            source_datasets=one.source.source_datasets,
+            params=one.source.arm.best_params,
+            seeds=() if one.trial is None else one.trial.seeds,
+            values=() if one.trial is None else tuple(values[one.trial.number]),
+            note=one.note,
+            is_infeasible=one.is_infeasible,
+        )
+        for one in tried
+    )
+
+
+def _values(
+    metric: str, tried: Sequence[_Candidate], base: ReplicaValues | None
+) -> Iterator[tuple[int, TransferValue]]:
+    """Give a metric of each trial, by the trial's number; coinciding settings are one trial."""
+    trials = {one.trial.number: one.trial for one in tried if one.trial is not None}
+    found = {number: last_values(row, metric) for number, row in trials.items()}
+    own = tried[0].trial
+    rest = {n: v for n, v in found.items() if own is not None and n != own.number}
+    to_base = _differences(found, base)
+    to_own = _differences(rest, None if own is None else found[own.number])
+    for number, values in found.items():
+        yield (
+            number,
+            TransferValue(
+                metric=metric,
+                replicas=values.values,
+                interval=t_interval(values.values),
+                to_base=to_base.get(number),
+                to_own=to_own.get(number),
+            ),
+        )
+
+
+def _differences(
+    found: Mapping[int, ReplicaValues], reference: ReplicaValues | None
+) -> _Differences:
+    if reference is None:
+        return {}
+    differences: list[PairedDifference] = [
+        paired_difference(*align_by_seed(values, reference)) for values in found.values()
+    ]
+    return dict(zip(found, apply_holm(differences), strict=True))
+
+
+def _missing_notes(rows: Sequence[TransferRow]) -> Iterator[str]:
+    # What the target does not allow is a finding, not a gap; its row says it.
+    for row in rows:
+        if not row.values and not row.is_infeasible:
+            yield f"The setting of '{row.source}' has {row.note}"

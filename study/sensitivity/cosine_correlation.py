@@ -1,0 +1,162 @@
+"""Do trials with more diverse filters reach more? A correlation, which proves no cause."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scipy import stats
+
+from study.records.errors import ReportError
+from study.records.trial_table import ArmRow, PhaseName, TrialRow, TrialTable
+from study.sensitivity.intervals import CONFIDENCE
+from study.sensitivity.layer_cosine import MEAN_LAYER
+from study.sensitivity.workloads import Workload
+
+COSINE = f"filter_cosine/{MEAN_LAYER}"
+_MIN_TRIALS = 6
+"""Below, Fisher's interval of a correlation covers nearly everything."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correlation:
+    """Pearson's correlation with Fisher's interval.
+
+    Attributes:
+        r: From -1 to 1.
+        low: Lower end of the interval.
+        high: Upper end.
+        p_value: Two-sided, of no correlation.
+        n: Number of trials.
+    """
+
+    r: float
+    low: float
+    high: float
+    p_value: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialPoint:
+    """One trial: its means over the replicas at the last evaluation."""
+
+    number: int
+    cosine: float
+    accuracy: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmScatter:
+    """The trials of one arm.
+
+    Attributes:
+        arm: Name of the arm.
+        method: Method of the arm.
+        points: By number of the trial.
+        correlation: Within the arm, or None of fewer than 6 trials or without any spread.
+    """
+
+    arm: str
+    method: str
+    points: tuple[TrialPoint, ...]
+    correlation: Correlation | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CosineAndAccuracy:
+    """Filter cosine and accuracy of the completed trials on one dataset and model.
+
+    Attributes:
+        study: Name of the study.
+        dataset: Dataset, for people.
+        model: Model, for people.
+        phase: Which trials: of the search (validation) or final ones (test).
+        metric: Key of the metric beside the cosine.
+        arms: Arms with trials.
+        together: Over the trials of all arms, or None of fewer than 6 or without any spread.
+    """
+
+    study: str
+    dataset: str
+    model: str
+    phase: PhaseName
+    metric: str
+    arms: tuple[ArmScatter, ...]
+    overall: Correlation | None
+
+
+def cosine_and_accuracy(
+    table: TrialTable, workload: Workload, phase: PhaseName, metric: str
+) -> CosineAndAccuracy:
+    """Set the mean filter cosine of completed trials beside a metric.
+
+    Trials of one arm differ in their parameters and share their seeds. Over several arms the
+    correlation also holds what the arms differ in, so each arm's own is given too.
+
+    Args:
+        table: Trials of the study.
+        setting: Dataset and model.
+        phase: ``search`` or ``final``.
+        metric: Key of the metric: ``test/accuracy``.
+
+    Raises:
+        ReportError: If fewer than 6 trials completed with both.
+    """
+    arms = tuple(
+        ArmScatter(
+            arm=arm.name, method=arm.method, points=points, correlation=_correlation(points)
+        )
+        for arm in workload.arms
+        if (points := _points(table, arm, phase, metric))
+    )
+    every = [point for arm in arms for point in arm.points]
+    if len(every) < _MIN_TRIALS:
+        raise ReportError(
+            f"study '{table.study}': the correlation of filter cosine and {metric} on "
+            f"{workload.dataset} needs at least {_MIN_TRIALS} completed {phase} trials that report "
+            f"both, but there are {len(every)}; sweep a dimension or search longer."
+        )
+    return CosineAndAccuracy(
+        study=table.study,
+        dataset=workload.dataset,
+        model=workload.model,
+        phase=phase,
+        metric=metric,
+        arms=arms,
+        overall=_correlation(every),
+    )
+
+
+def _points(
+    table: TrialTable, arm: ArmRow, phase: PhaseName, metric: str
+) -> tuple[TrialPoint, ...]:
+    return tuple(
+        TrialPoint(number=row.number, cosine=both[0], accuracy=both[1])
+        for row in table.select(arm.name, phase)
+        if row.state == "COMPLETE" and (both := _cosine_and_metric(row, metric)) is not None
+    )
+
+
+def _cosine_and_metric(row: TrialRow, metric: str) -> tuple[float, float] | None:
+    cosine, accuracy = row.last(COSINE), row.last(metric)
+    if not cosine or not accuracy:
+        return None
+    return statistics.fmean(cosine), statistics.fmean(accuracy)
+
+
+def _correlation(points: Sequence[TrialPoint]) -> Correlation | None:
+    cosines = [point.cosine for point in points]
+    accuracies = [point.accuracy for point in points]
+    if len(points) < _MIN_TRIALS or len(set(cosines)) == 1 or len(set(accuracies)) == 1:
+        return None
+    found = stats.pearsonr(cosines, accuracies)
+    interval = found.confidence_interval(CONFIDENCE)
+    return Correlation(
+        r=float(found.statistic),
+        low=float(interval.low),
+        high=float(interval.high),
+        p_value=float(found.pvalue),
+        n=len(points),
+    )

@@ -1,0 +1,104 @@
+"""From a basis to the importances of one estimator, or the reason why there are none."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
+
+from study.records.errors import ReportError
+from study.sensitivity.importance.fanova import FANOVA
+from study.sensitivity.importance.given_data import GIVEN_DELTA, GIVEN_FIRST
+from study.sensitivity.importance.ped_anova import PED_ANOVA
+from study.sensitivity.importance.search_data import SearchData
+from study.sensitivity.importance.shares import Importance, ImportanceEstimator
+from study.sensitivity.importance.sobol_analysis import SOBOL_FIRST, SOBOL_TOTAL
+
+IMPORTANCES: Mapping[str, ImportanceEstimator] = MappingProxyType(
+    {
+        "fanova": FANOVA,
+        "ped_anova": PED_ANOVA,
+        "sobol_first": SOBOL_FIRST,
+        "sobol_total": SOBOL_TOTAL,
+        "given_first": GIVEN_FIRST,
+        "given_delta": GIVEN_DELTA,
+    }
+)
+
+
+def estimators_for(sampler: str) -> tuple[str, ...]:
+    """Name the estimators that take trials of a sampler, in the order of IMPORTANCES."""
+    return tuple(
+        name for name, each in IMPORTANCES.items() if not each.samplers or sampler in each.samplers
+    )
+
+
+@lru_cache(maxsize=64)
+def importance(basis: SearchData, name: str) -> Importance:
+    """Measure how important each dimension is.
+
+    The same basis gives the same numbers: random draws follow from the names of arm, metric and
+    estimator.
+
+    Args:
+        basis: Trials of one arm.
+        name: Name of an estimator in IMPORTANCES.
+
+    Raises:
+        ReportError: If there is no such estimator, or it does not take this design, this number
+            of trials or these dimensions.
+    """
+    estimator = _find_estimator(name)
+    _require_design(basis, estimator)
+    _require_dimensions(basis, estimator)
+    _require_trials(basis, estimator)
+    found = estimator.measure(basis)
+    return Importance(
+        basis=basis,
+        name=name,
+        estimator=estimator,
+        shares=tuple(sorted(found.shares, key=lambda share: -share.value)),
+        level=found.level,
+        interval=found.interval,
+        chance=found.chance,
+        notes=(*basis.notes, *found.notes),
+    )
+
+
+def _find_estimator(name: str) -> ImportanceEstimator:
+    if name not in IMPORTANCES:
+        close = difflib.get_close_matches(name, list(IMPORTANCES), n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(IMPORTANCES)}."
+        raise ReportError(f"'{name}' is not an estimator of importance; {hint}")
+    return IMPORTANCES[name]
+
+
+def _require_design(basis: SearchData, estimator: ImportanceEstimator) -> None:
+    if estimator.samplers and basis.sampler not in estimator.samplers:
+        known = ", ".join(estimators_for(basis.sampler))
+        raise ReportError(
+            f"arm '{basis.arm}': {estimator.title} takes trials of "
+            f"{' or '.join(estimator.samplers)}, but {basis.sampler} proposed these; "
+            f"take one of {known}."
+        )
+
+
+def _require_dimensions(basis: SearchData, estimator: ImportanceEstimator) -> None:
+    if basis.conditions and not estimator.supports_conditions:
+        name, condition = basis.conditions[0]
+        raise ReportError(
+            f"arm '{basis.arm}': {estimator.title} needs a value of every dimension in every "
+            f"trial, but {name} has one only where {condition.dimension} is {condition.value}; "
+            f"hold {condition.dimension} at one value in the study file, or read PED-ANOVA."
+        )
+
+
+def _require_trials(basis: SearchData, estimator: ImportanceEstimator) -> None:
+    needed = estimator.min_trials(basis)
+    if basis.n < needed:
+        raise ReportError(
+            f"arm '{basis.arm}': {estimator.title} of {len(basis.axes)} dimensions needs at least "
+            f"{needed} trials ({estimator.min_trials_reason}), but has {basis.n}; raise 'search.trials' and "
+            f"resume the study."
+        )

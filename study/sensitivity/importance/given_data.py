@@ -1,0 +1,202 @@
+"""Sensitivity indices from given data by SALib: first order, and Borgonovo's δ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from jaxtyping import Float
+from threadpoolctl import threadpool_limits
+
+from search_spaces import CategoricalDimension, Dimension
+from study.sensitivity.importance.search_data import SearchData, is_constant
+from study.sensitivity.importance.shares import (
+    EstimatedShares,
+    ImportanceEstimator,
+    chance_level,
+    estimator_seed,
+    permutations,
+    to_shares,
+)
+from study.sensitivity.intervals import CONFIDENCE
+
+
+def bin_edges(axis: Dimension, x: Float[np.ndarray, " trial"]) -> Float[np.ndarray, " edge"]:
+    """Give the ranks between which trials form one class.
+
+    Classes of equal size along an axis, as many as SALib takes (Plischke et al., 2013); of
+    choices, and of axes with fewer values than that, one class per value.
+    """
+    _, counts = np.unique(x, return_counts=True)
+    classes = _n_bins(len(x))
+    if isinstance(axis, CategoricalDimension) or len(counts) <= classes:
+        return np.concatenate(([0.0], np.cumsum(counts)))
+    return np.linspace(0, len(x), classes + 1)
+
+
+@contextmanager
+def numpy_seeded(seed: int) -> Iterator[None]:
+    """Seed NumPy's global generator, which SALib draws from, and give it back as it was."""
+    state = np.random.get_state()
+    np.random.seed(seed)
+    try:
+        yield
+    finally:
+        np.random.set_state(state)
+
+
+def _n_bins(trials: int) -> int:
+    # SALib computes it inside its analyze.
+    exponent = 2.0 / (7.0 + np.tanh((1500.0 - trials) / 500.0))
+    return int(np.round(min(int(np.ceil(trials**exponent)), 48)))
+
+
+FIRST_ORDER_RESAMPLES, FIRST_ORDER_PERMUTATIONS = 200, 999
+
+
+def given_first_order(basis: SearchData) -> EstimatedShares:
+    """Estimate Var(E[y | x]) / Var(y) by the means of classes of trials along each axis.
+
+    Estimator and bootstrap are SALib's (``sobol_first``, ``sobol_first_conf``), the interval is
+    its normal one. SALib's ``analyze`` computes the index itself from one resample of the
+    trials, which only adds noise; here it is from the trials as they are. A dimension without
+    any effect has about (classes - 1) / trials; the permutation test's level tells how much that
+    is. The effect within a class is not seen, so that a strong wave along an axis is understated.
+
+    References:
+        Plischke, Borgonovo and Smith, EJOR 226, 2013.
+    """
+    from SALib.analyze import delta
+
+    columns = basis.x.T
+    edges = [bin_edges(axis, x) for (_, axis), x in zip(basis.axes, columns, strict=True)]
+    is_varied = np.array([not is_constant(axis) for _, axis in basis.axes])
+
+    def shares(y: np.ndarray) -> np.ndarray:
+        found = [delta.sobol_first(y, x, m) for x, m in zip(columns, edges, strict=True)]
+        return np.where(is_varied, found, 0.0)
+
+    with numpy_seeded(estimator_seed(basis, "given_first")):
+        reach = [
+            delta.sobol_first_conf(basis.y, x, m, FIRST_ORDER_RESAMPLES, CONFIDENCE, basis.n)
+            for x, m in zip(columns, edges, strict=True)
+        ]
+    values, half = shares(basis.y), np.where(is_varied, reach, 0.0)
+    largest = np.array(
+        [shares(y).max() for y in permutations(basis, FIRST_ORDER_PERMUTATIONS, "given_first")]
+    )
+    return EstimatedShares(
+        shares=to_shares(basis, values, (values - half, values + half), largest),
+        level=chance_level(largest),
+        interval=f"SALib's, normal, from {FIRST_ORDER_RESAMPLES} bootstrap draws of trials",
+        chance=f"{FIRST_ORDER_PERMUTATIONS} permutations of the values",
+    )
+
+
+GIVEN_FIRST = ImportanceEstimator(
+    title="First order, from given data",
+    question="what each dimension alone explains of the variance",
+    share_of="of the variance",
+    axis="Share of the variance [%]",
+    factor=100.0,
+    samplers=("random", "sobol", "tpe"),
+    min_trials=lambda basis: max(50, 10 * len(basis.axes)),
+    min_trials_reason="10 for each dimension, and 50 for classes of more than 10",
+    supports_conditions=False,
+    measure=given_first_order,
+)
+
+
+DELTA_RESAMPLES, DELTA_PERMUTATIONS = 100, 99
+
+
+def borgonovo_delta(basis: SearchData) -> EstimatedShares:
+    """Estimate δ: half the area between the metric's density and its density given a dimension.
+
+    0 is independence, 1 certainty; unlike a share of variance it sees a change of shape too, and
+    δ of several dimensions do not add up. Estimator and bootstrap are SALib's (``calc_delta``,
+    ``bias_reduced_delta``). The value is the estimate from the trials as they are, which is never
+    0: SALib 1.6 draws even that from a resample, so that its reduction of the bias by the
+    resamples' mean reduces none. How much of δ is bias, the permutation test's level tells.
+
+    References:
+        Borgonovo, RESS 92(6), 2007; Plischke, Borgonovo and Smith, EJOR 226, 2013, eq. 26.
+    """
+    # Densities of a hundred trials are small: threads wait for each other, 20 times as long.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _borgonovo_delta(basis)
+
+
+def _borgonovo_delta(basis: SearchData) -> EstimatedShares:
+    values = _delta_indices(basis, basis.y)
+    half = _delta_half_widths(basis)
+    largest = np.array(
+        [
+            _delta_indices(basis, y).max()
+            for y in permutations(basis, DELTA_PERMUTATIONS, "given_delta")
+        ]
+    )
+    return EstimatedShares(
+        shares=to_shares(basis, values, (values - half, values + half), largest),
+        level=chance_level(largest),
+        interval=f"SALib's, normal, from {DELTA_RESAMPLES} bootstrap draws of trials",
+        chance=f"{DELTA_PERMUTATIONS} permutations of the values",
+    )
+
+
+def _delta_indices(basis: SearchData, y: np.ndarray) -> np.ndarray:
+    from SALib.analyze import delta
+
+    return np.array(
+        [
+            0.0
+            if is_constant(axis)
+            else delta.calc_delta(y, _density_grid(y), x, bin_edges(axis, x))
+            for (_, axis), x in zip(basis.axes, basis.x.T, strict=True)
+        ]
+    )
+
+
+def _delta_half_widths(basis: SearchData) -> np.ndarray:
+    from SALib.analyze import delta
+
+    y, half = basis.y, np.zeros(len(basis.axes))
+    with numpy_seeded(estimator_seed(basis, "given_delta")):
+        for place, (name, axis) in enumerate(basis.axes):
+            x = basis.x[:, place]
+            if not is_constant(axis):
+                edges = bin_edges(axis, x)
+                # Only 'balanced' uses the edges of bins, and the least size of one.
+                _, half[place], _ = delta.bias_reduced_delta(
+                    y,
+                    _density_grid(y),
+                    x,
+                    edges,
+                    DELTA_RESAMPLES,
+                    CONFIDENCE,
+                    len(y),
+                    "raw",
+                    (),
+                    name,
+                    0,
+                )
+    return half
+
+
+def _density_grid(y: np.ndarray) -> np.ndarray:
+    return np.linspace(y.min(), y.max(), 100)
+
+
+GIVEN_DELTA = ImportanceEstimator(
+    title="Borgonovo's δ, from given data",
+    question="what shifts the whole distribution",
+    share_of="(δ)",
+    axis="δ",
+    factor=1.0,
+    samplers=("random", "sobol", "tpe"),
+    min_trials=lambda basis: max(50, 10 * len(basis.axes)),
+    min_trials_reason="10 for each dimension, and 50 for densities within classes",
+    supports_conditions=False,
+    measure=borgonovo_delta,
+)

@@ -1,0 +1,334 @@
+"""Filter cosine per layer: after training, over a dimension and over the epochs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from study.records.errors import ReportError
+from study.records.trial_table import ArmRow, TrialRow, TrialTable
+from study.sensitivity.intervals import Interval, initial_values, last_values, t_interval
+from study.sensitivity.sweep_curves import DimensionCurve, sweep_curve
+from study.sensitivity.workloads import Workload, require_arm, require_chosen
+
+MEAN_LAYER = "mean"
+"""Name of the unweighted mean over the convolution layers, beside the layers' own."""
+
+CHANCE_COSINE = 0.0
+"""Expected signed cosine of two independent random filters."""
+
+_SIGNED = "filter_cosine/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerCosine:
+    """Cosine similarity between the filters of one layer, over replicas.
+
+    Attributes:
+        layer: ``conv1``, …, or ``mean`` for the mean over layers.
+        last: Signed mean over filter pairs at the last epoch.
+        initial: The same of the freshly initialized model, or None.
+        pair_std: Standard deviation over the layer's filter pairs at the last epoch, averaged
+            over replicas (the number in brackets in the paper), or None.
+        relative: Mean |cosine| over its value for random filters (1 is chance), or None.
+    """
+
+    layer: str
+    last: Interval
+    initial: Interval | None
+    pair_std: float | None
+    relative: Interval | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmCosine:
+    """The layers of one arm's chosen configuration.
+
+    Attributes:
+        arm: Name of the arm.
+        method: Method of the arm.
+        epoch: Epoch of the last evaluation.
+        accuracy: Test accuracy, as in the paper's table, or None.
+        layers: In the order of the network, ``mean`` last.
+    """
+
+    arm: str
+    method: str
+    epoch: int
+    accuracy: Interval | None
+    layers: tuple[LayerCosine, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilterCosineByLayer:
+    """Filter cosine per layer of the arms on one dataset and model.
+
+    Attributes:
+        study: Name of the study.
+        dataset: Dataset, for people.
+        model: Model, for people.
+        chance: Signed cosine to expect of random filters.
+        arms: In the order of the study file.
+        notes: What is missing, in sentences.
+    """
+
+    study: str
+    dataset: str
+    model: str
+    chance: float
+    arms: tuple[ArmCosine, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilterCosineCurves:
+    """Filter cosine over one dimension: a curve per layer, ``mean`` last."""
+
+    study: str
+    arm: str
+    dimension: str
+    chance: float
+    curves: tuple[DimensionCurve, ...]
+
+
+def filter_cosine(table: TrialTable, workload: Workload) -> FilterCosineByLayer:
+    """Give the filter cosine per layer of every arm's chosen configuration.
+
+    Args:
+        table: Trials of the study.
+        setting: Dataset and model whose arms are shown together.
+
+    Raises:
+        ReportError: If no arm has a completed final trial with 2 replicas and filter metrics.
+    """
+    arms, notes = [], []
+    for arm in workload.arms:
+        try:
+            arms.append(_arm_cosine(arm, require_chosen(table, arm)))
+        except ReportError as error:
+            notes.append(str(error))
+    if not arms:
+        raise ReportError(
+            f"study '{table.study}': filter cosine on {workload.dataset} needs an arm with a "
+            f"completed final trial of at least 2 replicas, but there is none ({' '.join(notes)})"
+        )
+    return FilterCosineByLayer(
+        study=table.study,
+        dataset=workload.dataset,
+        model=workload.model,
+        chance=CHANCE_COSINE,
+        arms=tuple(arms),
+        notes=tuple(notes),
+    )
+
+
+def filter_cosine_over_dimension(
+    table: TrialTable, arm: str, dimension: str
+) -> FilterCosineCurves:
+    """Give the filter cosine of each layer over the swept values of a dimension.
+
+    Raises:
+        ReportError: As ``over_dimension``, or if the trials report no filter cosine.
+    """
+    chosen = require_chosen(table, require_arm(table, arm))
+    return FilterCosineCurves(
+        study=table.study,
+        arm=arm,
+        dimension=dimension,
+        chance=CHANCE_COSINE,
+        curves=tuple(
+            sweep_curve(table, arm, dimension, _SIGNED + layer)
+            for layer in _require_layers(chosen)
+        ),
+    )
+
+
+def layers_of(row: TrialRow) -> tuple[str, ...]:
+    """Name the layers whose filter cosine a trial reports, by number, ``mean`` last."""
+    keys = {key for report in row.reports for key in report.metrics if key.startswith(_SIGNED)}
+    return tuple(sorted((key.removeprefix(_SIGNED) for key in keys), key=_layer_order))
+
+
+def _layer_order(layer: str) -> tuple[bool, str, int]:
+    name = layer.rstrip("0123456789")
+    return layer == MEAN_LAYER, name, int(layer[len(name) :] or 0)
+
+
+def _require_layers(row: TrialRow) -> tuple[str, ...]:
+    layers = layers_of(row)
+    if not layers:
+        raise ReportError(
+            f"{row.phase} trial {row.number} of arm '{row.arm}' must report filter_cosine, but "
+            f"has none; only models with convolution layers of 2 or more filters do."
+        )
+    return layers
+
+
+def _arm_cosine(arm: ArmRow, row: TrialRow) -> ArmCosine:
+    return ArmCosine(
+        arm=arm.name,
+        method=arm.method,
+        epoch=row.reports[-1].epoch if row.reports else 0,
+        accuracy=_optional_last(row, "test/accuracy"),
+        layers=tuple(_layer_cosine(row, layer) for layer in _require_layers(row)),
+    )
+
+
+def _layer_cosine(row: TrialRow, layer: str) -> LayerCosine:
+    pair_std = _optional_last(row, f"filter_cosine_pair_std/{layer}")
+    return LayerCosine(
+        layer=layer,
+        last=t_interval(last_values(row, _SIGNED + layer).values),
+        initial=_optional_initial(row, _SIGNED + layer),
+        pair_std=None if pair_std is None else pair_std.mean,
+        relative=_optional_last(row, f"filter_cosine_relative/{layer}"),
+    )
+
+
+def _optional_last(row: TrialRow, metric: str) -> Interval | None:
+    return None if row.last(metric) is None else t_interval(last_values(row, metric).values)
+
+
+def _optional_initial(row: TrialRow, metric: str) -> Interval | None:
+    try:
+        return t_interval(initial_values(row, metric).values)
+    except ReportError:
+        return None
+
+
+SIGNED = "filter_cosine"
+RELATIVE = "filter_cosine_relative"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochPoint:
+    """One evaluation.
+
+    Attributes:
+        epoch: Epochs trained; 0 is the freshly initialized model.
+        level: Mean over the replicas.
+        change: Mean change since initialization, replica by replica; None without an epoch 0.
+    """
+
+    epoch: int
+    level: Interval
+    change: Interval | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochCurve:
+    """One arm and layer over the epochs."""
+
+    arm: str
+    method: str
+    points: tuple[EpochPoint, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerOverEpochs:
+    """One quantity of one layer, with a curve per arm.
+
+    Attributes:
+        layer: ``conv1``, …, or ``mean``.
+        kind: ``filter_cosine`` (signed), or ``filter_cosine_relative``: mean |cosine| over its
+            value for random filters.
+        chance: Its value for random filters: 0 and 1.
+        curves: In the order of the arms.
+    """
+
+    layer: str
+    kind: str
+    chance: float
+    curves: tuple[EpochCurve, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CosineOverEpochs:
+    """The filter cosine during the training of every arm's chosen configuration.
+
+    Attributes:
+        study: Name of the study.
+        dataset: Dataset, for people.
+        model: Model, for people.
+        replicas: Numbers of replicas that occur, in order.
+        layers: The mean over layers (signed), the same relative to chance, then every layer.
+        notes: What is missing, in sentences.
+    """
+
+    study: str
+    dataset: str
+    model: str
+    replicas: tuple[int, ...]
+    layers: tuple[LayerOverEpochs, ...]
+    notes: tuple[str, ...]
+
+
+def cosine_over_epochs(table: TrialTable, workload: Workload) -> CosineOverEpochs:
+    """Follow the filter cosine of every arm's chosen configuration over the epochs.
+
+    Raises:
+        ReportError: If no arm has a completed final trial with 2 replicas and filter metrics at
+            two epochs.
+    """
+    found: dict[str, TrialRow] = {}
+    notes = []
+    for arm in workload.arms:
+        try:
+            row = require_chosen(table, arm)
+        except ReportError as error:
+            notes.append(str(error))
+            continue
+        if len(row.seeds) >= 2 and len(_reported_epochs(row, f"{SIGNED}/{MEAN_LAYER}")) >= 2:
+            found[arm.name] = row
+        else:
+            notes.append(f"Arm '{arm.name}' has no filter cosine at two epochs or more.")
+    if not found:
+        raise ReportError(
+            f"study '{table.study}': the filter cosine over epochs on {workload.dataset} needs an "
+            f"arm with 2 replicas that reports it at two epochs, but there is none "
+            f"({' '.join(notes)})"
+        )
+    rows = [(arm, found[arm.name]) for arm in workload.arms if arm.name in found]
+    layers = tuple(dict.fromkeys(layer for _, row in rows for layer in layers_of(row)))
+    wanted = [(MEAN_LAYER, SIGNED, CHANCE_COSINE), (MEAN_LAYER, RELATIVE, 1.0)]
+    wanted += [(layer, SIGNED, CHANCE_COSINE) for layer in layers if layer != MEAN_LAYER]
+    return CosineOverEpochs(
+        study=table.study,
+        dataset=workload.dataset,
+        model=workload.model,
+        replicas=tuple(sorted({len(row.seeds) for _, row in rows})),
+        layers=tuple(
+            LayerOverEpochs(layer=layer, kind=kind, chance=chance, curves=curves)
+            for layer, kind, chance in wanted
+            if (curves := _epoch_curves(rows, f"{kind}/{layer}"))
+        ),
+        notes=tuple(notes),
+    )
+
+
+def _epoch_curves(rows: list[tuple[ArmRow, TrialRow]], metric: str) -> tuple[EpochCurve, ...]:
+    return tuple(
+        EpochCurve(arm=arm.name, method=arm.method, points=points)
+        for arm, row in rows
+        if (points := _epoch_points(row, metric))
+    )
+
+
+def _epoch_points(row: TrialRow, metric: str) -> tuple[EpochPoint, ...]:
+    by_epoch = _reported_epochs(row, metric)
+    initial = by_epoch.get(0)
+    return tuple(
+        EpochPoint(
+            epoch=epoch,
+            level=t_interval(values),
+            change=None
+            if initial is None
+            else t_interval([now - then for now, then in zip(values, initial, strict=True)]),
+        )
+        for epoch, values in by_epoch.items()
+    )
+
+
+def _reported_epochs(row: TrialRow, metric: str) -> dict[int, tuple[float, ...]]:
+    return {
+        report.epoch: report.metrics[metric] for report in row.reports if metric in report.metrics
+    }

@@ -1,0 +1,290 @@
+"""How an arm's models bear hidden inputs: a test metric over the hidden share, with intervals."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from study.records.errors import ReportError
+from study.records.trial_table import ArmRow, TrialRow, TrialTable
+from study.sensitivity.intervals import (
+    CorrectedDifference,
+    Interval,
+    PairedDifference,
+    ReplicaValues,
+    align_by_seed,
+    apply_holm,
+    last_values,
+    paired_difference,
+    require_replicas,
+    t_interval,
+)
+from study.sensitivity.workloads import Workload, control_of, require_chosen, workloads
+
+OCCLUSION_ORDERS = ("random", "most_relevant")
+"""In which order positions are hidden: at random, or the most relevant first."""
+
+_UNOCCLUDED = "occlusion/none"
+_KEY = re.compile(rf"occlusion/({'|'.join(OCCLUSION_ORDERS)})/(.+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OcclusionPoint:
+    """One hidden share.
+
+    Attributes:
+        share: Share of a sample's positions that is hidden; 0 for the whole sample.
+        replicas: The metric per replica, in the order of the curve's seeds.
+        interval: Mean over the replicas and its interval.
+        to_base: Paired difference to Base (this minus Base), Holm-corrected over all arms and
+            shares of one order; None for Base itself, and for the whole sample, whose
+            difference is in the comparison.
+    """
+
+    share: float
+    replicas: tuple[float, ...]
+    interval: Interval
+    to_base: CorrectedDifference | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OcclusionArea:
+    """Area under a curve by the trapezoidal rule, divided by the largest share.
+
+    It is the metric's mean over the shares from 0 to the largest, in the metric's unit.
+
+    Attributes:
+        replicas: Area per replica, in the order of the curve's seeds.
+        interval: Mean over the replicas and its interval.
+        to_base: Paired difference to Base (this minus Base), Holm-corrected over the arms; None
+            for Base itself, and where Base was tested with other shares.
+    """
+
+    replicas: tuple[float, ...]
+    interval: Interval
+    to_base: CorrectedDifference | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OcclusionCurve:
+    """The chosen configuration of one arm, with positions hidden in one order.
+
+    Attributes:
+        arm: Name of the arm.
+        method: Method of the arm.
+        order: ``random`` or ``most_relevant``.
+        seeds: Replica seeds of every point.
+        points: By increasing share, from 0.
+        area: What the curve comes to in one number.
+    """
+
+    arm: str
+    method: str
+    order: str
+    seeds: tuple[int, ...]
+    points: tuple[OcclusionPoint, ...]
+    area: OcclusionArea
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Robustness:
+    """The arms on one dataset and model under occlusion.
+
+    Attributes:
+        study: Name of the study.
+        dataset: Dataset, for people.
+        model: Model, for people.
+        metric: Key of the metric that is measured: accuracy, or AUC for multi-label data.
+        curves: By order, then in the order of the study file.
+        notes: What is missing, in sentences.
+    """
+
+    study: str
+    dataset: str
+    model: str
+    metric: str
+    curves: tuple[OcclusionCurve, ...]
+    notes: tuple[str, ...]
+
+    def curves_for(self, order: str) -> tuple[OcclusionCurve, ...]:
+        """Give the curves of one order."""
+        return tuple(curve for curve in self.curves if curve.order == order)
+
+
+# Arm to share to the metric; one order.
+_Values: TypeAlias = dict[str, dict[float, ReplicaValues]]
+
+
+def occluded_workloads(table: TrialTable) -> tuple[Workload, ...]:
+    """Give the datasets and models on which some arm's chosen configuration was occluded."""
+
+    def is_occluded(arm: ArmRow) -> bool:
+        chosen = table.chosen(arm.name)
+        return chosen is not None and any(_shares(chosen, order) for order in OCCLUSION_ORDERS)
+
+    return tuple(one for one in workloads(table) if any(map(is_occluded, one.arms)))
+
+
+def robustness(table: TrialTable, workload: Workload) -> Robustness:
+    """Give the test metric over the hidden share for every arm's chosen configuration.
+
+    Args:
+        table: Trials of the study.
+        setting: Dataset and model whose arms are shown together.
+
+    Raises:
+        ReportError: If no arm has a completed final trial with 2 replicas and an occlusion
+            test, or trials that should be pairs have different seeds.
+    """
+    chosen, notes = _occluded_trials(table, workload)
+    if not chosen:
+        raise ReportError(
+            f"study '{table.study}': robustness on {workload.dataset} needs an arm with a "
+            f"completed final trial of at least 2 replicas that was tested with hidden inputs, "
+            f"but there is none ({' '.join(notes)})"
+        )
+    base = control_of(table, workload.arms[0], "base")
+    reference = None if base is None else base.name
+    by_order = {
+        order: {name: _values(row, order) for name, row in chosen.items()}
+        for order in OCCLUSION_ORDERS
+    }
+    return Robustness(
+        study=table.study,
+        dataset=workload.dataset,
+        model=workload.model,
+        metric="test/auc" if workload.arms[0].is_multi_label else "test/accuracy",
+        curves=tuple(
+            curve
+            for order, values in by_order.items()
+            for curve in _curves(table, order, values, reference)
+        ),
+        notes=(*notes, *_notes(workload, by_order[OCCLUSION_ORDERS[0]], reference)),
+    )
+
+
+def _occluded_trials(
+    table: TrialTable, workload: Workload
+) -> tuple[dict[str, TrialRow], tuple[str, ...]]:
+    chosen: dict[str, TrialRow] = {}
+    notes = []
+    for arm in workload.arms:
+        try:
+            row = require_chosen(table, arm)
+            require_replicas(arm.name, row.seeds)
+            _require_occlusion(row)
+        except ReportError as error:
+            notes.append(str(error))
+        else:
+            chosen[arm.name] = row
+    return chosen, tuple(notes)
+
+
+def _require_occlusion(row: TrialRow) -> None:
+    if not all(_shares(row, order) for order in OCCLUSION_ORDERS):
+        raise ReportError(
+            f"arm '{row.arm}' was not tested with hidden inputs; give it 'evaluation.occlusion' "
+            "in a study of another name."
+        )
+
+
+def _shares(row: TrialRow, order: str) -> tuple[float, ...]:
+    keys = (_KEY.fullmatch(key) for report in row.reports for key in report.metrics)
+    return tuple(sorted({float(key[2]) for key in keys if key is not None and key[1] == order}))
+
+
+def _values(row: TrialRow, order: str) -> dict[float, ReplicaValues]:
+    occluded = {s: last_values(row, f"occlusion/{order}/{s}") for s in _shares(row, order)}
+    return {0.0: last_values(row, _UNOCCLUDED), **occluded}
+
+
+def _curves(
+    table: TrialTable, order: str, values: _Values, base: str | None
+) -> Iterator[OcclusionCurve]:
+    differences = _differences(values, base)
+    areas = {name: _area_under_curve(by_share) for name, by_share in values.items()}
+    to_base = _area_differences(areas, values, base)
+    for name, by_share in values.items():
+        yield OcclusionCurve(
+            arm=name,
+            method=table.arm(name).method,
+            order=order,
+            seeds=areas[name].seeds,
+            points=tuple(
+                OcclusionPoint(
+                    share=share,
+                    replicas=found.values,
+                    interval=t_interval(found.values),
+                    to_base=differences.get((name, share)),
+                )
+                for share, found in by_share.items()
+            ),
+            area=OcclusionArea(
+                replicas=areas[name].values,
+                interval=t_interval(areas[name].values),
+                to_base=to_base.get(name),
+            ),
+        )
+
+
+def _differences(
+    values: _Values, base: str | None
+) -> dict[tuple[str, float], CorrectedDifference | None]:
+    reference = values.get(base, {}) if base is not None else {}
+    found = {
+        (name, share): _difference(mine, reference[share])
+        for name, by_share in values.items()
+        for share, mine in by_share.items()
+        if name != base and share > 0 and share in reference
+    }
+    return dict(zip(found, apply_holm(list(found.values())), strict=True))
+
+
+def _area_differences(
+    areas: Mapping[str, ReplicaValues], values: _Values, base: str | None
+) -> dict[str, CorrectedDifference | None]:
+    if base is None or base not in areas:
+        return {}
+    found = {
+        name: _difference(area, areas[base])
+        for name, area in areas.items()
+        if name != base and values[name].keys() == values[base].keys()
+    }
+    return dict(zip(found, apply_holm(list(found.values())), strict=True))
+
+
+def _difference(mine: ReplicaValues, reference: ReplicaValues) -> PairedDifference:
+    return paired_difference(*align_by_seed(mine, reference))
+
+
+def _area_under_curve(by_share: Mapping[float, ReplicaValues]) -> ReplicaValues:
+    whole = by_share[0.0]
+    replicas = zip(*(found.values for found in by_share.values()), strict=True)
+    return ReplicaValues(
+        trial=whole.trial,
+        metric="the area under the occlusion curve",
+        seeds=whole.seeds,
+        values=tuple(_trapezoidal_mean(tuple(by_share), values) for values in replicas),
+    )
+
+
+def _trapezoidal_mean(shares: tuple[float, ...], values: tuple[float, ...]) -> float:
+    corners = itertools.pairwise(zip(shares, values, strict=True))
+    return sum((b - a) * (at_a + at_b) / 2 for (a, at_a), (b, at_b) in corners) / shares[-1]
+
+
+def _notes(workload: Workload, values: _Values, base: str | None) -> Iterator[str]:
+    if base is None:
+        yield f"The study has no base arm on {workload.dataset} with {workload.model}."
+        return
+    if base not in values:
+        return
+    for name, by_share in values.items():
+        if by_share.keys() != values[base].keys():
+            yield (
+                f"Arm '{name}' and its Base were tested with different hidden shares; only those "
+                "that both have are compared, and their areas are not."
+            )

@@ -1,0 +1,206 @@
+"""The trials of an arm's search: objective over the trials, and points of the space."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from search_spaces import Dimension
+from study.records.errors import ReportError
+from study.records.labels import Direction
+from study.records.trial_table import ParamValue, TrialRow, TrialState, TrialTable
+from study.sensitivity.workloads import require_arm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryPoint:
+    """One trial of the search.
+
+    Attributes:
+        number: Number of the trial.
+        state: What became of it.
+        value: Mean objective over the replicas at its last evaluation, or None.
+        deviation: Standard deviation of the objective over the replicas, or None.
+        best: Best value of the completed trials up to this one, or None before the first.
+    """
+
+    number: int
+    state: TrialState
+    value: float | None
+    deviation: float | None
+    best: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchHistory:
+    """The search of one arm.
+
+    Attributes:
+        study: Name of the study.
+        arm: Name of the arm.
+        method: Method of the arm.
+        objective: Key of the metric that is searched.
+        direction: Whether more of it is better.
+        sampler: Who proposed the trials.
+        replicas: Replicas per trial (the most of any).
+        points: By trial number.
+        reasons: Trial number to reason, for failed trials.
+    """
+
+    study: str
+    arm: str
+    method: str
+    objective: str
+    direction: Direction
+    sampler: str
+    replicas: int
+    points: tuple[HistoryPoint, ...]
+    reasons: Mapping[int, str]
+
+    def count(self, state: TrialState) -> int:
+        """Count the trials in a state."""
+        return sum(point.state == state for point in self.points)
+
+
+def search_history(table: TrialTable, arm: str) -> SearchHistory:
+    """Follow the search of one arm, trial by trial.
+
+    Only completed trials, which had the full budget, count as the best so far.
+
+    Raises:
+        ReportError: If the arm has no search trials.
+    """
+    row = require_arm(table, arm)
+    trials = table.select(arm, "search")
+    if not trials:
+        raise ReportError(
+            f"arm '{arm}' has no search trials"
+            + (
+                f"; run 'challenger-study resume {table.study}'."
+                if row.dimensions
+                else ": its method has no dimensions."
+            )
+        )
+    return SearchHistory(
+        study=table.study,
+        arm=arm,
+        method=row.method,
+        objective=table.objective,
+        direction=table.direction,
+        sampler=row.sampler,
+        replicas=max(len(trial.seeds) for trial in trials),
+        points=_history_points(table, trials),
+        reasons={t.number: t.reason or "no reason given" for t in trials if t.state == "FAIL"},
+    )
+
+
+def _history_points(table: TrialTable, trials: tuple[TrialRow, ...]) -> tuple[HistoryPoint, ...]:
+    better = max if table.direction == "maximize" else min
+    best: float | None = None
+    points = []
+    for trial in trials:
+        replicas = trial.last(table.objective)
+        value = trial.value
+        if value is None and replicas:
+            value = statistics.fmean(replicas)
+        if trial.state == "COMPLETE" and value is not None:
+            best = value if best is None else better(best, value)
+        points.append(
+            HistoryPoint(
+                number=trial.number,
+                state=trial.state,
+                value=value,
+                deviation=statistics.stdev(replicas) if replicas and len(replicas) > 1 else None,
+                best=best,
+            )
+        )
+    return tuple(points)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchPoint:
+    """One trial.
+
+    Attributes:
+        number: Number of the trial.
+        state: What became of it.
+        params: Its point.
+        value: Mean objective at its last evaluation, or None.
+    """
+
+    number: int
+    state: TrialState
+    params: Mapping[str, ParamValue]
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchPoints:
+    """The search of one arm as points of its space.
+
+    Attributes:
+        study: Name of the study.
+        arm: Name of the arm.
+        method: Method of the arm.
+        objective: Key of the metric that is searched.
+        direction: Whether more of it is better.
+        sampler: Who proposed the trials.
+        replicas: Replicas per trial (the most of any).
+        dimensions: Name to axis.
+        points: Trials that have a value, by number.
+        best: Number of the completed trial with the best value.
+        without_value: How many trials have none (failed, or nothing reported yet).
+    """
+
+    study: str
+    arm: str
+    method: str
+    objective: str
+    direction: Direction
+    sampler: str
+    replicas: int
+    dimensions: Mapping[str, Dimension]
+    points: tuple[SearchPoint, ...]
+    best: int
+    n_without_value: int
+
+
+def search_points(table: TrialTable, arm: str) -> SearchPoints:
+    """Give the points that the search of an arm has tried.
+
+    Raises:
+        ReportError: If fewer than 2 of its trials completed.
+    """
+    row = require_arm(table, arm)
+    trials = table.select(arm, "search")
+    points = tuple(
+        SearchPoint(number=t.number, state=t.state, params=t.params, value=value)
+        for t in trials
+        if (value := _mean_objective(t, table.objective)) is not None
+    )
+    completed = [p for p in points if p.state == "COMPLETE" and p.value is not None]
+    if len(completed) < 2:
+        raise ReportError(
+            f"arm '{arm}': where its search has been needs at least 2 completed search trials, "
+            f"but there are {len(completed)}; run 'challenger-study resume {table.study}'."
+        )
+    sign = 1 if table.direction == "maximize" else -1
+    return SearchPoints(
+        study=table.study,
+        arm=arm,
+        method=row.method,
+        objective=table.objective,
+        direction=table.direction,
+        sampler=row.sampler,
+        replicas=max(len(trial.seeds) for trial in trials),
+        dimensions=row.dimensions,
+        points=points,
+        best=max(completed, key=lambda p: sign * (p.value or 0.0)).number,
+        n_without_value=len(trials) - len(points),
+    )
+
+
+def _mean_objective(row: TrialRow, objective: str) -> float | None:
+    replicas = row.last(objective)
+    return statistics.fmean(replicas) if replicas else None

@@ -1,0 +1,141 @@
+"""What the networks of several arms look at in the same test images."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from study.records.errors import ReportError
+from study.records.trial_table import ArmRow, TrialTable
+from study.sensitivity.workloads import require_arm, require_chosen
+
+FILE_NAME = "attribution_maps.npz"
+"""File in a trial's folder that holds the maps."""
+
+_ARRAYS = ("inputs", "relevance", "target", "predicted")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ArmMaps:
+    """The maps of one arm's chosen configuration.
+
+    Attributes:
+        arm: Name of the arm.
+        method: Method of the arm.
+        relevance: Signed relevance for the true class; positive is evidence for it.
+        predicted: Class that the network predicts.
+    """
+
+    arm: str
+    method: str
+    relevance: Float[np.ndarray, "sample channel height width"]
+    predicted: Int[np.ndarray, " sample"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AttributionMaps:
+    """Maps of several arms for the same test images.
+
+    Attributes:
+        study: Name of the study.
+        dataset: Dataset, for people.
+        inputs: The images, normalized as in training.
+        target: True class of each image.
+        arms: In the order asked for.
+    """
+
+    study: str
+    dataset: str
+    inputs: Float[np.ndarray, "sample channel height width"]
+    target: Int[np.ndarray, " sample"]
+    arms: tuple[ArmMaps, ...]
+
+
+_Arrays = dict[str, np.ndarray]
+
+
+def read_attribution_maps(
+    table: TrialTable, folder: Path, arms: Sequence[str], *, at_most: int = 8
+) -> AttributionMaps:
+    """Read the maps of several arms' chosen configurations.
+
+    Args:
+        table: Trials of the study.
+        folder: Folder of the study, to which the trials' folders are relative.
+        arms: Names of the arms, at least one, all on the same test images.
+        at_most: Number of images to keep, from the first.
+
+    Raises:
+        ReportError: If an arm has no completed final trial, its file is missing or not of this
+            form, or the arms were shown different images.
+    """
+    rows = [require_arm(table, name) for name in arms]
+    read = [(row, *_read(table, folder, row)) for row in rows]
+    first, first_path, reference = read[0]
+    for _, path, arrays in read[1:]:
+        same = all(np.array_equal(arrays[key], reference[key]) for key in ("inputs", "target"))
+        if not same:
+            raise ReportError(
+                f"{path} must show the same test images as {first_path}, but does not; "
+                f"train both arms again with one version of the code."
+            )
+    return AttributionMaps(
+        study=table.study,
+        dataset=first.dataset,
+        inputs=reference["inputs"][:at_most],
+        target=reference["target"][:at_most],
+        arms=tuple(
+            ArmMaps(
+                arm=row.name,
+                method=row.method,
+                relevance=arrays["relevance"][:at_most],
+                predicted=arrays["predicted"][:at_most],
+            )
+            for row, _, arrays in read
+        ),
+    )
+
+
+def _read(table: TrialTable, folder: Path, arm: ArmRow) -> tuple[Path, _Arrays]:
+    path = folder / require_chosen(table, arm).folder / FILE_NAME
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+            arrays = {key: stored[key] for key in _ARRAYS if key in stored}
+    except FileNotFoundError:
+        raise ReportError(
+            f"{path} must hold the attribution maps of arm '{arm.name}', but is not there; "
+            f"train the arm's chosen configuration again."
+        ) from None
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise ReportError(
+            f"{path} must be a readable npz file, but is not ({error}); "
+            f"delete it and train the arm's chosen configuration again."
+        ) from error
+    _check(path, arrays)
+    return path, arrays
+
+
+def _check(path: Path, arrays: _Arrays) -> None:
+    missing = [key for key in _ARRAYS if key not in arrays]
+    if missing:
+        raise ReportError(
+            f"{path} must hold the arrays {', '.join(_ARRAYS)}, but lacks {', '.join(missing)}; "
+            f"delete it and train the arm's chosen configuration again."
+        )
+    shapes = {key: arrays[key].shape for key in _ARRAYS}
+    samples = shapes["inputs"][:1]
+    is_right = (
+        len(shapes["inputs"]) == 4
+        and shapes["relevance"] == shapes["inputs"]
+        and shapes["target"] == samples == shapes["predicted"]
+    )
+    if not is_right:
+        raise ReportError(
+            f"{path} must hold inputs and relevance (n, channel, height, width) and target and "
+            f"predicted (n,), but holds {shapes}; attribution maps are drawn for images only."
+        )

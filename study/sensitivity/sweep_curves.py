@@ -1,0 +1,322 @@
+"""A metric over the swept values of one dimension, of one arm and of several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from study.records.errors import ReportError
+from study.records.labels import Direction, metric_label
+from study.records.trial_table import ArmRow, ParamValue, TrialRow, TrialTable
+from study.sensitivity.intervals import (
+    CorrectedDifference,
+    Interval,
+    PairedDifference,
+    ReplicaValues,
+    align_by_seed,
+    align_to_seeds,
+    apply_holm,
+    last_values,
+    paired_difference,
+    t_interval,
+)
+from study.sensitivity.workloads import (
+    CONTROLS,
+    control_of,
+    describe_state,
+    require_arm,
+    require_chosen,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvePoint:
+    """One value of the dimension.
+
+    Attributes:
+        value: The value.
+        replicas: The metric per replica, in the order of the curve's seeds.
+        interval: Mean over the replicas and its interval.
+        to_base: Paired difference to Base (this minus Base), Holm-corrected over the curve's
+            values, or None without Base.
+    """
+
+    value: ParamValue
+    replicas: tuple[float, ...]
+    interval: Interval
+    to_base: CorrectedDifference | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlResult:
+    """The same metric for a control's chosen configuration."""
+
+    arm: str
+    method: str
+    interval: Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DimensionCurve:
+    """A metric over one dimension of one arm, from final trials on fresh seeds.
+
+    Attributes:
+        study: Name of the study.
+        arm: Name of the arm.
+        method: Method of the arm.
+        dimension: Name of the dimension.
+        metric: Key of the metric.
+        direction: Whether more of the metric is better.
+        chosen: The value that the search chose.
+        fixed: The other params, at the chosen configuration.
+        seeds: Replica seeds of every point.
+        points: By increasing value (in the file's order where values are not numbers).
+        controls: Base and Random, as far as the study has completed them.
+        notes: What is missing, in sentences.
+    """
+
+    study: str
+    arm: str
+    method: str
+    dimension: str
+    metric: str
+    direction: Direction
+    chosen: ParamValue
+    fixed: Mapping[str, ParamValue]
+    seeds: tuple[int, ...]
+    points: tuple[CurvePoint, ...]
+    controls: tuple[ControlResult, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def n(self) -> int:
+        """Number of replicas of every point."""
+        return len(self.seeds)
+
+
+def sweep_curve(table: TrialTable, arm: str, dimension: str, metric: str) -> DimensionCurve:
+    """Give a metric over the swept values of a dimension, against Base and Random.
+
+    The chosen trial is one of the points. Values whose trial is missing or failed are left out
+    and named in ``notes``. Two curves of one arm are two families of comparisons.
+
+    Args:
+        table: Trials of the study.
+        arm: Name of the arm that has the sweep.
+        dimension: Name of the swept dimension: ``top_k``.
+        metric: Key of the metric: ``test/accuracy``.
+
+    Raises:
+        ReportError: If the arm has no such sweep, fewer than 2 of its values or fewer than 2
+            replicas completed, or trials that should be pairs have different seeds.
+    """
+    row = require_arm(table, arm)
+    chosen = require_chosen(table, row)
+    _require_sweep(table, row, dimension)
+    found, notes = _sweep_values(table, row, dimension, metric)
+    if len(found) < 2:
+        raise ReportError(
+            f"arm '{arm}': a curve over {dimension} needs at least 2 completed values, but "
+            f"{len(found)} completed ({' '.join(notes)}); "
+            f"run 'challenger-study resume {table.study}'."
+        )
+    controls, control_notes = _controls(table, row, metric)
+    base = controls.get("base")
+    differences = apply_holm([_difference_to_base(values, base) for values in found.values()])
+    return DimensionCurve(
+        study=table.study,
+        arm=arm,
+        method=row.method,
+        dimension=dimension,
+        metric=metric,
+        direction=metric_label(metric).direction,
+        chosen=chosen.params[dimension],
+        fixed={name: value for name, value in chosen.params.items() if name != dimension},
+        seeds=chosen.seeds,
+        points=tuple(
+            CurvePoint(
+                value=value,
+                replicas=align_to_seeds(
+                    chosen.seeds, values, owner=f"the chosen trial of arm '{arm}'"
+                ),
+                interval=t_interval(values.values),
+                to_base=difference,
+            )
+            for (value, values), difference in zip(found.items(), differences, strict=True)
+        ),
+        controls=tuple(
+            ControlResult(
+                arm=_control_name(table, row, method),
+                method=method,
+                interval=t_interval(values.values),
+            )
+            for method, values in controls.items()
+        ),
+        notes=(*notes, *control_notes),
+    )
+
+
+def swept_dimensions(table: TrialTable, arm: ArmRow) -> tuple[str, ...]:
+    """Name the dimensions that the study file sweeps or that final trials of the arm vary.
+
+    Trials of an arm with transfer may also vary in one dimension by chance: no sweep was meant.
+    """
+    if arm.transfer:
+        return tuple(arm.sweeps)
+    best = arm.best_params or {}
+    varied = [
+        name
+        for name in best
+        if any(_varies_only(row, best, name) for row in table.select(arm.name, "final"))
+    ]
+    return tuple(dict.fromkeys((*arm.sweeps, *varied)))
+
+
+def _varies_only(row: TrialRow, best: Mapping[str, ParamValue], dimension: str) -> bool:
+    """Tell whether a trial differs from the chosen configuration in exactly this dimension."""
+    differing = {name for name in best if row.params.get(name) != best[name]}
+    return differing == {dimension} and set(row.params) == set(best)
+
+
+def _require_sweep(table: TrialTable, arm: ArmRow, dimension: str) -> None:
+    best = arm.best_params or {}
+    if dimension not in best:
+        raise ReportError(
+            f"arm '{arm.name}' must search {dimension} to have a sensitivity to it, but searches "
+            f"{', '.join(best) or 'nothing'}; name one of those or another arm."
+        )
+    if dimension not in swept_dimensions(table, arm):
+        raise ReportError(
+            f"arm '{arm.name}' has no sweep over {dimension}; "
+            f"run 'challenger-study sensitivity {table.study} --over {dimension}' first."
+        )
+
+
+def _sweep_values(
+    table: TrialTable, arm: ArmRow, dimension: str, metric: str
+) -> tuple[dict[ParamValue, ReplicaValues], tuple[str, ...]]:
+    best = arm.best_params or {}
+    trials = sorted(table.select(arm.name, "final"), key=lambda row: row.state == "COMPLETE")
+    line = {
+        row.params[dimension]: row
+        for row in trials
+        if dict(row.params) == dict(best) or _varies_only(row, best, dimension)
+    }
+    found: dict[ParamValue, ReplicaValues] = {}
+    notes = []
+    for value in _sorted_values((*arm.sweeps.get(dimension, ()), *line)):
+        row = line.get(value)
+        if row is None or row.state != "COMPLETE":
+            notes.append(f"The trial at {dimension} = {value} {describe_state(row)}.")
+            continue
+        try:
+            found[value] = last_values(row, metric)
+        except ReportError as error:
+            notes.append(f"{dimension} = {value} is left out: {error}")
+    return found, tuple(notes)
+
+
+def _sorted_values(values: tuple[ParamValue, ...]) -> tuple[ParamValue, ...]:
+    distinct = tuple(dict.fromkeys(values))
+    if any(isinstance(value, str | bool) for value in distinct):
+        return distinct
+    return tuple(sorted(distinct, key=float))
+
+
+def _controls(
+    table: TrialTable, arm: ArmRow, metric: str
+) -> tuple[dict[str, ReplicaValues], tuple[str, ...]]:
+    found: dict[str, ReplicaValues] = {}
+    notes = []
+    for method in CONTROLS:
+        control = control_of(table, arm, method)
+        if control is None:
+            notes.append(f"The study has no {method} arm on {arm.dataset} with {arm.model}.")
+            continue
+        if control == arm:
+            continue
+        try:
+            found[method] = last_values(require_chosen(table, control), metric)
+        except ReportError as error:
+            notes.append(f"The control {method} is left out: {error}")
+    return found, tuple(notes)
+
+
+def _control_name(table: TrialTable, arm: ArmRow, method: str) -> str:
+    control = control_of(table, arm, method)
+    return method if control is None else control.name
+
+
+def _difference_to_base(
+    values: ReplicaValues, base: ReplicaValues | None
+) -> PairedDifference | None:
+    return None if base is None else paired_difference(*align_by_seed(values, base))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmCurves:
+    """The curves of several arms over one dimension.
+
+    Attributes:
+        study: Name of the study.
+        dimension: Name of the dimension.
+        metrics: Keys of the metrics.
+        curves: By metric, in the order of ``metrics``, one curve per arm that has it.
+        notes: What is missing, in sentences.
+    """
+
+    study: str
+    dimension: str
+    metrics: tuple[str, ...]
+    curves: tuple[tuple[DimensionCurve, ...], ...]
+    notes: tuple[str, ...]
+
+
+def shared_sweeps(table: TrialTable) -> dict[str, tuple[str, ...]]:
+    """Give the dimensions that several arms sweep, with the names of these arms."""
+    found: dict[str, list[str]] = {}
+    for arm in table.arms:
+        for dimension in swept_dimensions(table, arm):
+            found.setdefault(dimension, []).append(arm.name)
+    return {name: tuple(arms) for name, arms in found.items() if len(arms) > 1}
+
+
+def arm_curves(table: TrialTable, dimension: str, metrics: tuple[str, ...]) -> ArmCurves:
+    """Give some metrics over a dimension for all arms that sweep it.
+
+    Args:
+        table: Trials of the study.
+        dimension: Name of the dimension: ``top_k``.
+        metrics: Keys of the metrics; an arm that does not report one is left out of it.
+
+    Raises:
+        ReportError: If fewer than 2 arms have a curve of any of the metrics.
+    """
+    notes: list[str] = []
+    curves = tuple(_metric_curves(table, dimension, metric, notes) for metric in metrics)
+    arms = {curve.arm for group in curves for curve in group}
+    if len(arms) < 2:
+        raise ReportError(
+            f"study '{table.study}': a figure of several arms over {dimension} needs 2 arms with "
+            f"a curve, but there are {len(arms)} ({' '.join(dict.fromkeys(notes))})"
+        )
+    kept = [(metric, group) for metric, group in zip(metrics, curves, strict=True) if group]
+    return ArmCurves(
+        study=table.study,
+        dimension=dimension,
+        metrics=tuple(metric for metric, _ in kept),
+        curves=tuple(group for _, group in kept),
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _metric_curves(
+    table: TrialTable, dimension: str, metric: str, notes: list[str]
+) -> tuple[DimensionCurve, ...]:
+    found = []
+    for arm in shared_sweeps(table).get(dimension, ()):
+        try:
+            found.append(sweep_curve(table, arm, dimension, metric))
+        except ReportError as error:
+            notes.append(str(error))
+    return tuple(found)

@@ -1,0 +1,95 @@
+"""Which arms may be compared: those of one dataset and one model."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+from study.records.errors import ReportError
+from study.records.trial_table import ArmRow, TrialRow, TrialTable
+
+CONTROLS = ("base", "random")
+"""Methods that others are measured against: plain training, and features chosen at random."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """A dataset and a model, with the arms trained on them in the order of the study file."""
+
+    dataset: str
+    model: str
+    arms: tuple[ArmRow, ...]
+
+
+def workloads(table: TrialTable) -> tuple[Workload, ...]:
+    """Group the arms of a study by dataset and model, in the order of their first arm."""
+    keys = dict.fromkeys((arm.dataset, arm.model) for arm in table.arms)
+    return tuple(
+        Workload(
+            dataset=dataset,
+            model=model,
+            arms=tuple(arm for arm in table.arms if (arm.dataset, arm.model) == (dataset, model)),
+        )
+        for dataset, model in keys
+    )
+
+
+def control_of(table: TrialTable, arm: ArmRow, method: str) -> ArmRow | None:
+    """Give the first arm of that method on the arm's own dataset and model, or None."""
+    return next(
+        (
+            other
+            for other in table.arms
+            if (other.method, other.dataset, other.model) == (method, arm.dataset, arm.model)
+        ),
+        None,
+    )
+
+
+def require_arm(table: TrialTable, name: str) -> ArmRow:
+    """Give the arm of that name.
+
+    Raises:
+        ReportError: If the study has no such arm, with the names it has.
+    """
+    names = [arm.name for arm in table.arms]
+    if name not in names:
+        close = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"its arms are {', '.join(names)}."
+        raise ReportError(f"study '{table.study}' has no arm '{name}'; {hint}")
+    return table.arm(name)
+
+
+def require_chosen(table: TrialTable, arm: ArmRow) -> TrialRow:
+    """Give the completed final trial of the arm's chosen configuration.
+
+    Raises:
+        ReportError: If the search has not chosen yet, or that trial has not completed.
+    """
+    again = f"run 'challenger-study resume {table.study}'."
+    if arm.best_params is None:
+        done = sum(row.state == "COMPLETE" for row in table.select(arm.name, "search"))
+        raise ReportError(
+            f"arm '{arm.name}' must have finished its search, but nothing is chosen yet "
+            f"({done} search trials completed); {again}"
+        )
+    chosen = table.chosen(arm.name)
+    if chosen is None:
+        wanted = dict(arm.best_params)
+        row = next((r for r in table.select(arm.name, "final") if dict(r.params) == wanted), None)
+        raise ReportError(
+            f"arm '{arm.name}' must have trained its chosen configuration to the end, but that "
+            f"trial {describe_state(row)}; {again}"
+        )
+    return chosen
+
+
+def describe_state(row: TrialRow | None) -> str:
+    """Say what became of a trial, as the end of a sentence: ``failed (out of memory)``."""
+    if row is None:
+        return "has not been started"
+    if row.state == "FAIL":
+        return f"failed ({row.reason or 'no reason given'})"
+    return {"RUNNING": "is still running", "PRUNED": "was stopped early"}.get(
+        row.state, "completed"
+    )

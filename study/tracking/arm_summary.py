@@ -1,0 +1,115 @@
+"""What MLflow is told of arms that only all of a study's trials say.
+
+The chosen configuration's results stand in the parent run under the same keys as in the trials',
+so that arms sort and compare in the table of runs; so does what an arm has cost.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from study.records.errors import ReportError
+from study.records.trial_table import ArmRow, TrialRow, TrialTable
+from study.tracking.mlflow_records import arm_key, cost_metrics, replica_metrics, trial_key
+from study.tracking.record_types import LogMetrics, MlflowRecord, SetTags
+
+if TYPE_CHECKING:
+    from study.sensitivity import ArmComparison
+
+
+def arm_summary_records(table: TrialTable) -> Iterator[MlflowRecord]:
+    """Give each arm's metrics, and say of each final trial whether it is the chosen one.
+
+    The step is the number of trials that have ended in the whole study: one that goes on adds a
+    point instead of contradicting one. An arm whose trials have not ended gets nothing.
+    """
+    ended = [row for row in table.rows if row.is_finished]
+    intervals = _intervals(table)
+    for arm in table.arms:
+        rows = [row for row in ended if row.arm == arm.name]
+        if not rows:
+            continue
+        yield LogMetrics(
+            run_key=arm_key(arm.name),
+            epoch=len(ended),
+            time_ms=max(row.finished_ms or row.started_ms for row in ended),
+            metrics=arm_metrics(table, arm, rows) | intervals.get(arm.name, {}),
+            name="arm_summary",
+        )
+        yield from _chosen_tags(table, rows)
+
+
+def arm_metrics(table: TrialTable, arm: ArmRow, rows: Sequence[TrialRow]) -> dict[str, float]:
+    """Give an arm's own metrics.
+
+    Args:
+        table: Trials of the study.
+        arm: The arm.
+        rows: Its trials that have ended.
+
+    Returns:
+        Under a trial's own keys (``test/accuracy``, ``test/accuracy_std``, …) the last values of
+        the chosen configuration's final trial: mean and sample standard deviation over its
+        replicas; ``replicas``, their number; under ``best/<objective>`` the best search trial's
+        value and deviation; the arm's ``cost/…``, as far as its trials were measured.
+    """
+    found = dict(cost_metrics(rows))
+    best = _best(table, rows)
+    if best is not None:
+        means = replica_metrics({table.objective: best.last(table.objective) or ()})
+        found |= {f"best/{key}": value for key, value in means.items()}
+    chosen = table.chosen(arm.name)
+    if chosen is not None:
+        found["replicas"] = float(len(chosen.seeds))
+        keys = {key for report in chosen.reports for key in report.metrics}
+        found |= replica_metrics({key: chosen.last(key) or () for key in sorted(keys)})
+    return found
+
+
+def _best(table: TrialTable, rows: Sequence[TrialRow]) -> TrialRow | None:
+    """Find the completed search trial with the best objective."""
+    sign = 1 if table.direction == "maximize" else -1
+    done = [
+        (sign * row.value, -row.number, row)
+        for row in rows
+        if row.phase == "search" and row.state == "COMPLETE" and row.value is not None
+    ]
+    return max(done, default=(0, 0, None))[2]
+
+
+def _chosen_tags(table: TrialTable, rows: Sequence[TrialRow]) -> Iterator[SetTags]:
+    for row in rows:
+        if row.phase == "final":
+            is_chosen = row == table.chosen(row.arm)
+            yield SetTags(run_key=trial_key(row), tags={"is_chosen": str(is_chosen).lower()})
+
+
+def _intervals(table: TrialTable) -> Mapping[str, dict[str, float]]:
+    """Give the ends of the test metrics' intervals, and the differences to Base, by arm.
+
+    ``…_ci_low`` and ``…_ci_high`` are the ends of the 95 % interval of the mean,
+    ``…_minus_base`` and its ends the paired difference to Base.
+    """
+    # Slow to import, for commands that show no result.
+    from study.sensitivity import compare
+
+    try:
+        comparison = compare(table)
+    except ReportError:
+        return {}  # the report names what is missing
+    return {arm.arm: dict(_ends(arm)) for arm in comparison.rows}
+
+
+def _ends(arm: ArmComparison) -> Iterator[tuple[str, float]]:
+    for measured in arm.measurements:
+        intervals = {measured.metric: measured.interval}
+        if measured.to_control is not None:
+            difference = measured.to_control.difference.interval
+            intervals[f"{measured.metric}_minus_base"] = difference
+            yield f"{measured.metric}_minus_base", difference.mean
+        for key, interval in intervals.items():
+            for end, value in (("low", interval.low), ("high", interval.high)):
+                if math.isfinite(value):
+                    yield f"{key}_ci_{end}", value

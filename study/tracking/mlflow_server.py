@@ -1,0 +1,192 @@
+"""The local MLflow server that ``challenger-study mlflow`` runs, with safe defaults."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from cluster.mlflow_server import server_command, server_environment
+from study.records.errors import TrackingError
+from study.tracking.saved_views import VIEW_TAG
+
+# A fresh database took 22 s on two shared cores.
+_STARTUP_TIMEOUT_S: Final = 180.0
+_TERMINATE_TIMEOUT_S: Final = 10.0
+
+# MLflow 3.17 shows the side bar of language-model projects unless the link says otherwise.
+_WORKFLOW: Final = "workflowType=machine_learning"
+_MOST_LINKS: Final = 20
+_OPENED_VIEW: Final = "arms"
+
+
+def serve(
+    storage_uri: str,
+    artifacts: Path,
+    host: str = "127.0.0.1",
+    port: int = 5000,
+    announce: Callable[[str], None] = print,
+) -> int:
+    """Run MLflow's server on a local store until Ctrl-C or until it ends by itself.
+
+    It listens on this machine only, has one worker, runs no jobs of its own (its default is ten
+    processes and 2.4 GB) and sends no telemetry. MLflow's check of the Host header stays on.
+
+    Args:
+        storage_uri: The database, ``sqlite:////absolute/mlflow.db``.
+        artifacts: Folder in which the server keeps artifacts.
+        host: Loopback address to listen on.
+        port: Port to listen on.
+        announce: Told the page to open and a line per study, the latest first, once the server
+            answers.
+
+    Returns:
+        0 after Ctrl-C or SIGTERM, otherwise the server's own exit code.
+
+    Raises:
+        TrackingError: If the address is not this machine's own, the port is taken, or the
+            server ends before it answers.
+    """
+    _require_loopback(host)
+    _require_free(host, port)
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    environment = {**os.environ, **server_environment(storage_uri, artifacts)}
+    with _sigterm_interrupts(), _running(server_command(host, port), environment) as process:
+        try:
+            _wait_until_ready(process, address)
+            announce(f"{address}/#/experiments?{_WORKFLOW}")
+            for line in _study_links(address):
+                announce(line)
+            return process.wait()
+        except KeyboardInterrupt:
+            return 0
+
+
+def _study_links(address: str) -> list[str]:
+    """Give the latest studies' own pages: a click in MLflow's list forgets the kind of work."""
+    query = json.dumps(
+        {
+            "max_results": _MOST_LINKS,
+            "filter": "tags.study LIKE '%'",
+            "order_by": ["last_update_time DESC"],
+        }
+    )
+    request = urllib.request.Request(
+        f"{address}/api/2.0/mlflow/experiments/search",
+        data=query.encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        found = json.load(answer).get("experiments", [])
+    return [
+        f"{one['name']}: {address}/#/experiments/{one['experiment_id']}/runs?{_WORKFLOW}"
+        + _view(one.get("tags", []))
+        for one in found
+    ]
+
+
+def _view(tags: Sequence[Mapping[str, str]]) -> str:
+    """Open the table of runs with its columns, where the experiment has them."""
+    has_view = any(tag["key"] == f"{VIEW_TAG}{_OPENED_VIEW}" for tag in tags)
+    return f"&viewStateShareKey={_OPENED_VIEW}" if has_view else ""
+
+
+def _require_loopback(host: str) -> None:
+    with contextlib.suppress(ValueError):
+        if host == "localhost" or ipaddress.ip_address(host).is_loopback:
+            return
+    raise TrackingError(
+        f"mlflow: host must be a loopback address, because the server asks for no password; got "
+        f"{host!r}; use 127.0.0.1 and reach it through 'ssh -L'"
+    )
+
+
+def _require_free(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            raise TrackingError(
+                f"mlflow: {host}:{port} must be free to listen on, got: {error}; end what "
+                "listens there or choose another port with --port"
+            ) from error
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], address: str) -> None:
+    end = time.monotonic() + _STARTUP_TIMEOUT_S
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise TrackingError(
+                f"mlflow: the server at {address} must start, but it ended with exit code "
+                f"{process.returncode}; its own message stands above"
+            )
+        with (
+            contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError),
+            urllib.request.urlopen(f"{address}/health", timeout=5),
+        ):
+            return
+        time.sleep(0.2)
+    raise TrackingError(
+        f"mlflow: the server must answer at {address}/health within {_STARTUP_TIMEOUT_S:.0f} s, got no "
+        "answer; look at its messages above, and start it again when the machine is less busy"
+    )
+
+
+@contextlib.contextmanager
+def _running(
+    command: list[str], environment: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the server in a process group of its own, of which nothing outlives the block."""
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=2,  # its chatter is no result of ours
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        # The group, not the process: MLflow's own process does not pass a signal on to the
+        # web server below it.
+        end = time.monotonic() + _TERMINATE_TIMEOUT_S
+        while _send_signal(process.pid, signal.SIGTERM) and time.monotonic() < end:
+            process.poll()
+            time.sleep(0.2)
+        _send_signal(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _send_signal(group: int, number: int) -> bool:
+    """Send a signal to a process group; False if there is none any more."""
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """Let SIGTERM end the server as Ctrl-C does."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,266 @@
+"""The process that empties the outbox into MLflow, and how the driver starts and ends it.
+
+MLflow is never called in the driver's process: a server that is slow, gone or wrong delays the
+review copy and nothing else. ``python -m study.tracking.sync_process`` is started by ``start``. It
+may be killed at any moment: a run is looked up by its key before it is made, and a point that is
+delivered twice is stored once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import site
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from study.records.errors import TrackingError
+from study.records.trial_table import StoredReport
+from study.storage.layout import TrialKey
+from study.tracking.mlflow_mirror import MlflowMirror
+from study.tracking.outbox import Outbox, PendingRecords
+from study.tracking.sync import IDLE_PAUSE_S, MlflowSync
+from study.tracking.tracking_uri import TrackingUri, secrets
+
+# The address may hold a password, and the command line of a process is public.
+ADDRESS_VARIABLE: Final = "CHALLENGER_TRACKING_URI"
+
+# Importing MLflow takes 3 to 20 s, depending on what else the machine does.
+_STARTUP_TIMEOUT_S: Final = 60.0
+
+# A call to MLflow that lasts longer is cut off, which is safe.
+_TERMINATE_TIMEOUT_S: Final = 2.0
+
+_RESTART_DELAY_S: Final = 30.0
+
+if TYPE_CHECKING:
+    from study.storage.trial_store import TrialRecord
+    from trainables.config import TrialConfig
+
+_log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def exclusive_lock(outbox: Path, should_stop: Callable[[], bool]) -> Iterator[bool]:
+    """Wait until no other process drains the outbox; yields False if it is over before."""
+    lock = outbox.with_name(f"{outbox.name}.lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        is_announced = False
+        while not should_stop():
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not is_announced:
+                    _log.info("waiting: another process holds %s", lock)
+                    is_announced = True
+                time.sleep(IDLE_PAUSE_S)
+            else:
+                yield True
+                return
+        yield False
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the delivery process; see the module's docstring."""
+    parser = argparse.ArgumentParser(
+        prog="python -m study.tracking.sync_process", description=__doc__
+    )
+    parser.add_argument("--outbox", type=Path, required=True)
+    parser.add_argument("--experiment", required=True)
+    parser.add_argument("--artifacts", type=Path, required=True)
+    parser.add_argument("--parent-pid", type=int, required=True)
+    options = parser.parse_args(arguments)
+    parent_pid: int = options.parent_pid
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    # At once, even in a call to MLflow: that is safe, and Python takes seconds to leave.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        address = TrackingUri.parse(os.environ.pop(ADDRESS_VARIABLE, ""))
+    except TrackingError as error:
+        sys.stderr.write(f"TrackingError: {error}\n")
+        return 2
+    os.environ.update(_environment(address))
+
+    def should_stop() -> bool:
+        return os.getppid() != parent_pid
+
+    with exclusive_lock(options.outbox, should_stop) as is_mine:
+        if is_mine:
+            MlflowSync(
+                outbox=Outbox(path=options.outbox),
+                mirror=MlflowMirror(
+                    address=address, experiment=options.experiment, artifacts=options.artifacts
+                ),
+                should_stop=should_stop,
+                secrets=secrets(address, os.environ),
+            ).run()
+    return 0
+
+
+def _environment(address: TrackingUri) -> dict[str, str]:
+    """Keep MLflow quick to fail (its default retries for minutes), quiet and at home."""
+    settings = {
+        "DO_NOT_TRACK": "true",
+        "GIT_PYTHON_REFRESH": "quiet",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    }
+    if address.user is not None:
+        settings["MLFLOW_TRACKING_USERNAME"] = address.user
+        settings["MLFLOW_TRACKING_PASSWORD"] = address.password or ""
+    return settings
+
+
+@dataclass(slots=True, kw_only=True)
+class SyncProcess:
+    """The delivery process as its parent sees it: a thin shell over ``subprocess.Popen``.
+
+    Attributes:
+        outbox: The queue that the process empties.
+        process: The process.
+    """
+
+    outbox: Outbox
+    process: subprocess.Popen[bytes]
+    _launch: Callable[[], subprocess.Popen[bytes]]
+    _launched_at: float = field(default_factory=time.monotonic)
+
+    def restart_if_dead(self) -> None:
+        """Start the process again if it died (killed by the system for its memory, say)."""
+        if self.process.poll() is not None:
+            self._launched_at = time.monotonic()
+            self.process = self._launch()
+
+    def on_trial_start(self, entry: TrialRecord, config: TrialConfig) -> None:
+        """Take no notice: this is a listener so that somebody looks after the process."""
+
+    def on_report(self, key: TrialKey, report: StoredReport) -> None:  # noqa: ARG002
+        """Look whether the process is alive; one that dies at once is not started in a row."""
+        if time.monotonic() - self._launched_at > _RESTART_DELAY_S:
+            self.restart_if_dead()
+
+    def on_trial_end(self, entry: TrialRecord, reports: Sequence[StoredReport]) -> None:
+        """Take no notice."""
+
+    def finish(
+        self, timeout_s: float, on_progress: Callable[[PendingRecords], None]
+    ) -> PendingRecords:
+        """Let the process deliver what is left and end, as long as it gets on.
+
+        Args:
+            timeout_s: How long it may deliver nothing, counted from its first attempt.
+            on_wait: Told a few times a second what is left.
+
+        Returns:
+            What could not be delivered. It stays in the outbox, for the next start.
+        """
+        self.outbox.set_flag("finish", "yes")
+        if self.outbox.pending().entries:
+            self.restart_if_dead()
+        before, since = self.outbox.pending(), time.monotonic()
+        while self.process.poll() is None:
+            now = self.outbox.pending()
+            on_progress(now)
+            if (now.entries, now.last_delivery_ms) != (before.entries, before.last_delivery_ms):
+                before, since = now, time.monotonic()
+            has_started = self.outbox.flag("attempted") is not None
+            timeout_now_s = timeout_s if has_started else max(timeout_s, _STARTUP_TIMEOUT_S)
+            if time.monotonic() - since > timeout_now_s:
+                break
+            time.sleep(0.2)
+        self.stop()
+        return self.outbox.pending()
+
+    def stop(self) -> None:
+        """End the process now; what is left stays in the outbox."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(timeout=_TERMINATE_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+def start(
+    outbox_path: Path, experiment: str, artifacts: Path, tracking_uri: str, log_path: Path
+) -> SyncProcess:
+    """Start the process that delivers an outbox. It ends when this process does.
+
+    Ctrl-C at the terminal does not reach it. Costs this process a few milliseconds.
+
+    Args:
+        outbox_path: The outbox, on a local disk.
+        experiment: Name of the MLflow experiment.
+        artifacts: Folder for artifacts where MLflow is a database without a server.
+        tracking_uri: MLflow's address. It is handed over in the environment.
+        log_path: File that the process appends its log to.
+
+    Raises:
+        TrackingError: If the address is none that MLflow's client understands.
+        StoreError: If the outbox cannot be written.
+    """
+    TrackingUri.parse(tracking_uri)
+    outbox = Outbox(path=outbox_path.absolute())
+    outbox.set_flag("finish", None)
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "study.tracking.sync_process",
+        "--outbox",
+        str(outbox.path),
+    ]
+    command += ["--experiment", experiment, "--artifacts", str(artifacts.absolute())]
+    command += ["--parent-pid", str(os.getpid())]
+    environment = {**os.environ, **_import_path(), ADDRESS_VARIABLE: tracking_uri}
+
+    def launch() -> subprocess.Popen[bytes]:
+        outbox.set_flag("attempted", None)
+        log_path.parent.mkdir(parents=True, exist_ok=True)
+        with log_path.open("ab") as log:
+            return subprocess.Popen(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    return SyncProcess(outbox=outbox, process=launch(), _launch=launch)
+
+
+def _import_path() -> dict[str, str]:
+    """Let the child import this very package, whatever the current folder holds.
+
+    ``study`` is an ordinary word: without ``-P`` a folder of that name in the current folder
+    would be imported instead.
+    """
+    home = str(Path(__file__).resolve().parents[2])
+    if home in {*site.getsitepackages(), site.getusersitepackages()}:
+        return {}
+    inherited = os.environ.get("PYTHONPATH")
+    return {"PYTHONPATH": home if not inherited else f"{home}{os.pathsep}{inherited}"}
+
+
+if __name__ == "__main__":
+    code = main()
+    logging.shutdown()
+    sys.stderr.flush()
+    # The study waits for this process to end; freeing what MLflow has imported takes a second.
+    os._exit(code)

@@ -1,0 +1,292 @@
+"""A study of many trials, written without running it, and what it costs its driver and readers."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from optuna.distributions import distribution_to_json
+from optuna.storages import RDBStorage
+from optuna.storages._rdb import models
+from sqlalchemy import insert
+
+from search_spaces.optuna_sampler import to_distribution
+from study.config import Arm, StudySpec, parse
+from study.config.run_options import RunOptions
+from study.engine.coordinator import TrialCoordinator
+from study.engine.protocol import TrialAssignment
+from study.storage.atomic_write import write_atomic
+from study.storage.database import open_database
+from study.storage.layout import Manifest, StorageRoot, StudyFolder, TrialKey
+from study.storage.provenance import write_provenance
+from study.storage.trial_store import TrialStore
+from tests.benchmarks.measured_study import bench_text
+from trainables.report import Report
+
+_FIRST_MS: Final = 1_700_000_000_000
+_TRIAL_MS: Final = 10_000
+_EPOCHS: Final = 4
+
+
+def make_large_study(options: RunOptions, trials: int) -> StudySpec:
+    """Write a study that has ended: its search by force, its final trials by the conductor.
+
+    Args:
+        options: Where it is kept.
+        trials: How many search trials it has.
+    """
+    text = bench_text(search={"trials": trials})
+    spec = parse(text, "tests/benchmarks/study.yaml")
+    folder = options.storage.study(spec.name)
+    options.storage.prepare()
+    write_atomic(folder.spec, text)
+    write_atomic(folder.manifest, _manifest(spec).encode())
+    write_provenance(folder.provenance, {})
+    # Makes the tables and the study.
+    store = TrialStore(options.database_url, spec.name, maximize=True)
+    (arm,) = spec.arms
+    store.records(arm.name, "search")
+    _insert_trials(
+        open_database(options.database_url), f"{spec.name}/{arm.name}/search", arm, trials
+    )
+    for number in range(trials):
+        key = TrialKey(arm=arm.name, phase="search", number=number)
+        path = folder.make_trial(key)
+        lines = (json.dumps(report) for report in _reports(number))
+        (path / "reports.jsonl").write_text("".join(f"{line}\n" for line in lines))
+        (path / "end.json").write_text(json.dumps(_end(number)))
+    _run_final_trials(spec, folder, store)
+    return spec
+
+
+def _run_final_trials(spec: StudySpec, folder: StudyFolder, store: TrialStore) -> None:
+    coordinator = TrialCoordinator(spec, folder, store, ())
+    while isinstance(step := coordinator.ask(), TrialAssignment):
+        for epoch in range(1, _EPOCHS + 1):
+            metrics = {
+                f"{split}/accuracy": (_value(0, epoch),) * len(step.config.seeds)
+                for split in ("val", "test")
+            }
+            coordinator.report(step.key, Report(epoch=epoch, metrics=metrics))
+        coordinator.tell(step.key)
+    coordinator.flush()
+
+
+def _manifest(spec: StudySpec) -> Manifest:
+    return Manifest(
+        name=spec.name,
+        metric=spec.metric,
+        direction=spec.direction,
+        search={arm.name: arm.search_budget for arm in spec.arms},
+        final={arm.name: spec.final_budget(arm) for arm in spec.arms},
+    )
+
+
+def _insert_trials(storage: RDBStorage, name: str, arm: Arm, trials: int) -> None:
+    """Enter all trials at once: one by one they would take longer than what is measured."""
+    study_id, now = storage.get_study_id_from_name(name), datetime.now()
+    begun: list[dict[str, Any]] = [
+        {
+            "trial_id": number + 1,
+            "number": number,
+            "study_id": study_id,
+            "state": "COMPLETE",
+            "datetime_start": now,
+            "datetime_complete": now,
+        }
+        for number in range(trials)
+    ]
+    with storage.engine.begin() as connection:
+        connection.execute(insert(models.TrialModel), begun)
+        connection.execute(insert(models.TrialParamModel), list(_params(arm, trials)))
+        connection.execute(insert(models.TrialValueModel), list(_values(trials)))
+        connection.execute(
+            insert(models.TrialIntermediateValueModel), list(_intermediate_values(trials))
+        )
+        connection.execute(insert(models.TrialUserAttributeModel), list(_user_attributes(trials)))
+
+
+def _params(arm: Arm, trials: int) -> Iterator[dict[str, Any]]:
+    draw = random.Random(0)
+    axes = {name: to_distribution(axis) for name, axis in arm.space.dimensions.items()}
+    texts = {name: distribution_to_json(within) for name, within in axes.items()}
+    for number in range(trials):
+        for name, within in axes.items():
+            value: Any = draw.uniform(within.low, within.high)  # type: ignore[attr-defined]
+            yield {
+                "trial_id": number + 1,
+                "param_name": name,
+                "param_value": within.to_internal_repr(round(value) if name == "top_k" else value),
+                "distribution_json": texts[name],
+            }
+
+
+def _values(trials: int) -> Iterator[dict[str, Any]]:
+    for number in range(trials):
+        value = _value(number, _EPOCHS)
+        yield {"trial_id": number + 1, "objective": 0, "value": value, "value_type": "FINITE"}
+
+
+def _intermediate_values(trials: int) -> Iterator[dict[str, Any]]:
+    for number in range(trials):
+        for epoch in range(1, _EPOCHS + 1):
+            yield {
+                "trial_id": number + 1,
+                "step": epoch,
+                "intermediate_value": _value(number, epoch),
+                "intermediate_value_type": "FINITE",
+            }
+
+
+def _user_attributes(trials: int) -> Iterator[dict[str, Any]]:
+    for number in range(trials):
+        began_ms = _FIRST_MS + number * _TRIAL_MS
+        notes = {"started_ms": began_ms, "replicas": 1, "finished_ms": began_ms + _TRIAL_MS}
+        for name, note in notes.items():
+            yield {"trial_id": number + 1, "key": name, "value_json": json.dumps(note)}
+
+
+def _reports(number: int) -> Iterator[dict[str, Any]]:
+    for epoch in range(1, _EPOCHS + 1):
+        value = [_value(number, epoch)]
+        names = ("val/accuracy", "val/nll", "train/accuracy", "train/nll")
+        time_ms = _FIRST_MS + number * _TRIAL_MS + epoch * 2_000
+        used = {"trained_s": 2.0, "cpu_s": 2.0}
+        yield {
+            "epoch": epoch,
+            "time_ms": time_ms,
+            "metrics": dict.fromkeys(names, value),
+            "usage": used,
+        }
+
+
+def _end(number: int) -> dict[str, Any]:
+    ended_ms = _FIRST_MS + (number + 1) * _TRIAL_MS
+    return {
+        "state": "COMPLETE",
+        "finished_ms": ended_ms,
+        "value": _value(number, _EPOCHS),
+        "reason": None,
+    }
+
+
+def _value(number: int, epoch: int) -> float:
+    return 0.5 + (number * 7919 % 1000) / 4000 + 0.05 * epoch
+
+
+# `-P`: a folder called study in the current one is not our package.
+_PROGRAM: Final = ("-P", "-c", "from study.cli.main import main; main()")
+_OPEN_STUDY: Final = """
+import sys
+from pathlib import Path
+from study.engine.coordinator import TrialCoordinator
+from study.storage.layout import StorageRoot
+from study.storage.trial_store import TrialStore
+from study.results.build import load_study
+from trainables.runtime.resource_monitor import resident_bytes
+storage = StorageRoot(root=Path(sys.argv[1]))
+folder = storage.study("bench")
+store = TrialStore(storage.database_url, "bench", maximize=True, must_exist=True)
+before = resident_bytes()
+coordinator = TrialCoordinator(load_study(folder), folder, store, ())
+print(before, resident_bytes())
+"""
+# As the command does it, but for MLflow, which would have to be told all trials first.
+_WRITE_REPORT: Final = """
+import sys
+from pathlib import Path
+from study.config.run_options import RunOptions
+from study.engine.publishing import publish_report
+from study.storage.layout import StorageRoot
+from study.results.build import load_study, load_trial_table
+from study.tracking.callback import tracked_study
+from study.tracking.outbox import Outbox
+storage = StorageRoot(root=Path(sys.argv[1]))
+folder = storage.study("bench")
+table = load_trial_table("bench", RunOptions(storage=storage))
+tracked = tracked_study(load_study(folder))
+publish_report(table, folder, Outbox(path=folder.outbox), tracked)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LargeStudyCosts:
+    """The figures.
+
+    Times include the start of the program.
+
+    Attributes:
+        trials: Trials of the study.
+        driver_mib: Resident memory of a driver that has opened the study.
+        driver_own_mib: What of it the study is, and not the program.
+        open_s: How long opening the study takes a driver.
+        status_s: How long ``status`` takes.
+        report_s: How long writing the report takes, and queueing it for MLflow.
+    """
+
+    trials: int
+    driver_mib: float
+    driver_own_mib: float
+    open_s: float
+    status_s: float
+    report_s: float
+
+    def as_data(self) -> dict[str, Any]:
+        """Give the figures as plain data."""
+        return {
+            "trials": self.trials,
+            "driver_mib": self.driver_mib,
+            "driver_mib_for_trials": self.driver_own_mib,
+            "open_seconds": self.open_s,
+            "status_seconds": self.status_s,
+            "report_seconds": self.report_s,
+        }
+
+
+def measure_large_study(root: Path, trials: int) -> LargeStudyCosts:
+    """Make a study of so many trials and measure, each in a process of its own.
+
+    Args:
+        root: An empty folder.
+        trials: Trials of its search.
+    """
+    make_large_study(RunOptions(storage=StorageRoot(root=root)), trials)
+    open_s, said = _timed("-P", "-c", _OPEN_STUDY, str(root))
+    before, after = (int(word) / 2**20 for word in said.split())
+    status_s, _ = _timed(*_PROGRAM, "status", "bench", "--storage", str(root))
+    report_s, _ = _timed("-P", "-c", _WRITE_REPORT, str(root))
+    return LargeStudyCosts(
+        trials=trials,
+        driver_mib=after,
+        driver_own_mib=after - before,
+        open_s=open_s,
+        status_s=status_s,
+        report_s=report_s,
+    )
+
+
+def _timed(*arguments: str) -> tuple[float, str]:
+    """Run Python; gives the seconds that took, and what it said.
+
+    Raises:
+        CalledProcessError: If it failed; a benchmark that failed has no figure.
+    """
+    home = str(Path(__file__).resolve().parents[2])
+    began = time.monotonic()
+    ended = subprocess.run(
+        [sys.executable, *arguments],
+        env={**os.environ, "PYTHONPATH": home},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return time.monotonic() - began, ended.stdout

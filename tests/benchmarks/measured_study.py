@@ -1,0 +1,184 @@
+"""A study that is measured, with everything on that a real one has, and its databases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+import psycopg
+import yaml
+from rich.console import Console
+
+from cluster.postgres import PostgresServer, create_postgres
+from study.config import StudySpec, parse
+from study.config.run_options import RunOptions
+from study.engine.coordinator import TrialCoordinator
+from study.engine.executors import ExecutionContext
+from study.engine.progress_display import ProgressCallback
+from study.engine.protocol import Callback
+from study.engine.publishing import start_sync
+from study.records.trial_table import TrialTable
+from study.results.build import build_trial_table
+from study.storage.atomic_write import write_atomic
+from study.storage.layout import StorageRoot, StudyFolder
+from study.storage.lease import lease
+from study.storage.provenance import write_provenance
+from study.storage.sqlite import sqlite_url
+from study.storage.store_writer import StoreWriter
+from study.storage.trial_store import TrialStore
+from study.tracking.callback import TrackingCallback, tracked_study
+from study.tracking.outbox import Outbox
+from study.tracking.sync_process import SyncProcess
+
+DatabaseKind: TypeAlias = Literal["sqlite", "postgresql"]
+
+_BARE: Final = "bare"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabasePair:
+    """Two SQLAlchemy URLs.
+
+    Attributes:
+        study: Of the study's database; None for the file in its storage.
+        bare: Of an empty one.
+    """
+
+    study: str | None
+    bare: str
+
+
+@contextmanager
+def databases(kind: DatabaseKind, root: Path) -> Iterator[DatabasePair]:
+    """Give two databases on one disk, and end the server if there is one.
+
+    Args:
+        kind: Kind of both. PostgreSQL's server is one of our own, as it is installed.
+        root: A folder on the disk that is meant.
+
+    Raises:
+        ClusterError: If PostgreSQL is not installed, or cannot be run here.
+    """
+    if kind == "sqlite":
+        yield DatabasePair(study=None, bare=sqlite_url(root / "bare.db"))
+        return
+    # Root lets the user postgres run the server, who must be able to pass.
+    root.chmod(0o711)
+    create_postgres(root / "postgres")
+    server = PostgresServer(root / "postgres", stops_with_parent=True)
+    server.start()
+    try:
+        address = server.url.replace("+psycopg", "")
+        with psycopg.connect(address, autocommit=True) as control:
+            control.execute(f"CREATE DATABASE {_BARE}")
+        yield DatabasePair(study=server.url, bare=server.database_url(_BARE))
+    finally:
+        server.stop()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredStudy:
+    """A study in the making, as :func:`study.engine.run.run_study` makes it.
+
+    Attributes:
+        spec: The study.
+        options: Where it is kept.
+        conductor: Hands out its trials.
+        delivery: The process that empties its outbox into MLflow.
+    """
+
+    spec: StudySpec
+    options: RunOptions
+    coordinator: TrialCoordinator
+    delivery: SyncProcess
+
+    @property
+    def folder(self) -> StudyFolder:
+        """The study's folder."""
+        return self.options.storage.study(self.spec.name)
+
+    def require_whole(self) -> None:
+        """Raise what ended its training before its end, if anything did.
+
+        Raises:
+            StudyError: If its storage failed, or another process took it over.
+        """
+        if self.coordinator.stop_error is not None:
+            raise self.coordinator.stop_error
+
+    def table(self) -> TrialTable:
+        """Give all its trials."""
+        return build_trial_table(self.spec, self.folder, self.coordinator.state)
+
+    def context(self, address: str | None = None) -> ExecutionContext:
+        """Say where its trials run: on a Ray of its own, or at an address."""
+        return ExecutionContext(
+            spec=self.spec,
+            data=self.options.data,
+            scratch=self.folder.ray,
+            stop_file=self.folder.stop,
+            address=address,
+        )
+
+
+def bench_text(**changes: Any) -> str:  # noqa: ANN401 (YAML)
+    """Write the study of ``study.yaml``.
+
+    Args:
+        changes: Sections below ``defaults`` to the keys that are changed in them; ``resources``
+            is the study's own.
+    """
+    text = (files("tests.benchmarks") / "study.yaml").read_text(encoding="utf-8")
+    study: dict[str, Any] = yaml.safe_load(text)
+    study["resources"] = changes.pop("resources", {})
+    for section, values in changes.items():
+        study["defaults"].setdefault(section, {}).update(values)
+    return yaml.safe_dump(study, sort_keys=False)
+
+
+@contextmanager
+def measured_study(
+    root: Path,
+    text: str,
+    callbacks: Sequence[Callback],
+    on_message: Callable[[str], None],
+    *,
+    clocked: Callable[[Callback], Callback] = lambda listener: listener,
+    database: str | None = None,
+) -> Iterator[MeasuredStudy]:
+    """Begin a study, and end its delivery and its lease, whatever happens.
+
+    Args:
+        root: An empty folder, which becomes the storage root.
+        text: The study file.
+        listeners: Are told of trials before the study's own listeners.
+        say: Told what a user would be told.
+        clocked: Puts a clock around what queues for MLflow, if that is measured.
+        database: URL of its database; None for a file in the storage root.
+    """
+    options = RunOptions(storage=StorageRoot(root=root), database=database)
+    spec = parse(text, "tests/benchmarks")
+    folder = options.storage.study(spec.name)
+    options.storage.prepare()
+    with lease(folder, options.database_url, on_message, on_message):
+        write_atomic(folder.spec, text)
+        write_provenance(folder.provenance, {})
+        tracking = TrackingCallback(spec, folder, tracked_study(spec), Outbox(path=folder.outbox))
+        store = TrialStore(options.database_url, spec.name, maximize=True)
+        sync = start_sync(folder, options)
+        try:
+            with (folder.logs / "driver.log").open("w", encoding="utf-8") as log:
+                progress = ProgressCallback(spec, Console(file=log))
+                told = (*callbacks, clocked(tracking), clocked(sync), progress)
+                coordinator = TrialCoordinator(
+                    spec, folder, store, told, writer=StoreWriter(on_message)
+                )
+                yield MeasuredStudy(
+                    spec=spec, options=options, coordinator=coordinator, delivery=sync
+                )
+        finally:
+            sync.stop()

@@ -1,0 +1,245 @@
+"""How well a cluster is used as it grows: trials that sleep, on nodes that are processes here.
+
+A place is idle while its trial's report waits for the driver, and while its next trial is asked
+for. Places begin once every process has started: one after the other over the length of a trial,
+as they stand in the middle of a study, or all at the same moment, so that their reports come in
+bursts. What is measured is the driver, its ledger and Ray, on a machine that bears all of them and
+the nodes too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from study.engine.executors import run_on_ray
+from study.records.trial_table import StoredReport
+from study.storage.layout import StudyFolder, TrialKey
+from study.storage.trial_store import TrialRecord
+from tests.benchmarks.measured_study import bench_text, measured_study
+from trainables.config import TrialConfig
+
+# CPUs of a node, of which one is a trial's place.
+NODE_CPUS: Final = 16
+# A process of Ray's that imports Tune, and its share of its node; measured: 0.12 + 0.03 GiB.
+_SLOT_BYTES: Final = 160 << 20
+_SPARE_BYTES: Final = 3 << 30
+_EPOCH_S: Final = 0.25
+_REPORTS: Final = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotUtilization:
+    """How well places were used.
+
+    Attributes:
+        slots: Trials at a time.
+        trial_s: How long a trial sleeps.
+        trials: How many there were.
+        ideal_s: How long a place slept for its trials, on average.
+        actual_s: How long it took from its first trial's begin to its last trial's end.
+    """
+
+    slots: int
+    trial_s: float
+    trials: int
+    ideal_s: float
+    actual_s: float
+
+    @property
+    def efficiency(self) -> float:
+        """Share of the places' time in which trials slept."""
+        return self.ideal_s / self.actual_s
+
+    def as_data(self) -> dict[str, Any]:
+        """Give the figures as plain data."""
+        return {
+            "slots": self.slots,
+            "trial_seconds": self.trial_s,
+            "trials": self.trials,
+            "ideal_seconds": self.ideal_s,
+            "actual_seconds": self.actual_s,
+            "efficiency": self.efficiency,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScalingConfig:
+    """What is to be measured.
+
+    Attributes:
+        slots: Numbers of trials at a time.
+        trial_s: Durations of a trial, in whole seconds.
+        rounds: Trials per place.
+        at_once: Whether all places begin at the same moment.
+    """
+
+    slots: tuple[int, ...]
+    trial_s: tuple[int, ...]
+    rounds: int
+    at_once: bool = False
+
+
+def available_bytes() -> int:
+    """Give the memory that processes could still have without swapping."""
+    for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines():
+        name, _, amount = line.partition(":")
+        if name == "MemAvailable":
+            return int(amount.split()[0]) << 10
+    raise AssertionError("Linux says MemAvailable in /proc/meminfo")
+
+
+def most_slots(available_bytes: int) -> int:
+    """Say how many places this machine's memory bears.
+
+    Example:
+        >>> most_slots(20 << 30)
+        108
+    """
+    return max(1, (available_bytes - _SPARE_BYTES) // _SLOT_BYTES)
+
+
+def nodes_for(slots: int) -> tuple[int, ...]:
+    """Give the CPUs of each node.
+
+    Example:
+        >>> nodes_for(40)
+        (16, 16, 8)
+    """
+    full, rest = divmod(slots, NODE_CPUS)
+    return (NODE_CPUS,) * full + ((rest,) if rest else ())
+
+
+def measure_scaling(
+    root: Path, scaling_config: ScalingConfig, address: str, on_message: Callable[[str], None]
+) -> Iterator[SlotUtilization]:
+    """Run one study per number of places and duration, and say how well each used them.
+
+    Args:
+        root: An empty folder.
+        wish: What is to be measured.
+        address: A Ray that has as many CPUs as places are wished for at the most.
+        say: Told what is going on.
+
+    Raises:
+        ClusterError: If no Ray answers.
+        StudyError: If a study cannot go on.
+    """
+    for slots in scaling_config.slots:
+        for trial_s in scaling_config.trial_s:
+            on_message(f"{slots} at a time, {trial_s} s each, {scaling_config.rounds} per place")
+            slot = root / f"{slots}-{trial_s}"
+            gate = _Gate(
+                slots=slots,
+                trials=slots * scaling_config.rounds,
+                spread_s=0.0 if scaling_config.at_once else float(trial_s),
+            )
+            _measure(slot, trial_s, gate, address)
+            yield gate.usage(trial_s)
+
+
+def _measure(root: Path, trial_s: int, gate: _Gate, address: str) -> None:
+    epochs = round(trial_s / _EPOCH_S)
+    text = bench_text(
+        search={"trials": gate.trials},
+        training={"epochs": epochs, "eval_every": max(1, epochs // _REPORTS)},
+        resources={"max_concurrent": gate.slots},
+    )
+    with measured_study(root, text, [gate], lambda _: None) as built:
+        gate.folder = built.folder
+        gate.stop = built.coordinator.stop
+        run_on_ray(built.coordinator, built.context(address), _sleeping)
+        built.require_whole()
+
+
+def _sleeping() -> type[Any]:
+    from tests.benchmarks.sleeping_trainable import SleepingTrainable
+
+    return SleepingTrainable
+
+
+@dataclass(slots=True, kw_only=True)
+class _SlotTimes:
+    """A process that trains one trial after the other; mutable as they end.
+
+    Attributes:
+        began_s: When its first trial began to sleep.
+        ended_s: When its latest trial ended.
+        n_ended: How many have ended.
+    """
+
+    began_s: float
+    ended_s: float = 0.0
+    n_ended: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Gate:
+    """A listener that lets the places begin; mutable as trials report and end.
+
+    Attributes:
+        slots: Places.
+        trials: Search trials, with the last of which the measurement ends.
+        spread_s: How long it takes from the first place's begin to the last one's.
+        folder: The study's folder, once it is there.
+        stop: Ends the study.
+    """
+
+    slots: int
+    trials: int
+    spread_s: float
+    folder: StudyFolder | None = None
+    stop: Callable[[], None] = lambda: None
+    _slot_times: dict[float, _SlotTimes] = field(default_factory=dict)
+    _waiting: dict[int, float] = field(default_factory=dict)
+    _slot_of: dict[int, float] = field(default_factory=dict)
+    _n_ended: int = 0
+
+    def on_trial_start(self, record: TrialRecord, config: TrialConfig) -> None:
+        """Take no notice."""
+
+    def on_report(self, key: TrialKey, report: StoredReport) -> None:
+        """Open the gate once a trial in every place waits before it."""
+        slot = self._slot_of[key.number] = report.usage["place"]
+        if not self._slot_times:
+            self._waiting[key.number] = slot
+            if len(self._waiting) == self.slots:
+                self._open()
+
+    def on_trial_end(self, record: TrialRecord, reports: Sequence[StoredReport]) -> None:  # noqa: ARG002
+        """Note the time, and end the study with its last search trial."""
+        slot = self._slot_times[self._slot_of[record.key.number]]
+        slot.ended_s = time.monotonic()
+        slot.n_ended += 1
+        self._n_ended += 1
+        if self._n_ended == self.trials:
+            self.stop()
+
+    def usage(self, trial_s: float) -> SlotUtilization:
+        """Say how well the places were used, once the study has ended."""
+        slot_times = self._slot_times.values()
+        return SlotUtilization(
+            slots=self.slots,
+            trial_s=trial_s,
+            trials=self._n_ended,
+            ideal_s=trial_s * self._n_ended / len(slot_times),
+            actual_s=sum(slot.ended_s - slot.began_s for slot in slot_times) / len(slot_times),
+        )
+
+    def _open(self) -> None:
+        from tests.benchmarks.sleeping_trainable import open_gate
+
+        assert self.folder is not None
+        delays_s = {
+            number: self.spread_s * order / self.slots
+            for order, number in enumerate(sorted(self._waiting))
+        }
+        open_gate(self.folder.stop, delays_s)
+        now = time.monotonic()
+        self._slot_times = {
+            slot: _SlotTimes(began_s=now + delays_s[number])
+            for number, slot in self._waiting.items()
+        }

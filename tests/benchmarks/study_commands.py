@@ -1,0 +1,275 @@
+"""``bench``: what a study costs beside its trials, and how far it scales, measured here."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+
+from study.cli.options import database_kind_option
+from tests.benchmarks import result_tables as tables
+
+if TYPE_CHECKING:
+    from tests.benchmarks.large_study import LargeStudyCosts
+    from tests.benchmarks.measured_study import DatabaseKind
+    from tests.benchmarks.scaling import ScalingConfig, SlotUtilization
+
+_PASSED_ON = {"ignore_unknown_options": True, "help_option_names": []}
+
+
+@click.group("bench")
+def command() -> None:
+    """Measure a training step, what a study costs and saves beside its trials, and how it scales.
+
+    Whatever is compared is measured in turn on this machine.
+    """
+
+
+@command.command("step", context_settings=_PASSED_ON, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def _step(arguments: tuple[str, ...]) -> None:
+    """Measure a challenged step beside a plain one; takes torch alone."""
+    _run_torch_benchmark("step", arguments)
+
+
+@command.command("replicas", context_settings=_PASSED_ON, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def _replicas(arguments: tuple[str, ...]) -> None:
+    """Measure replicas that train together beside one after the other; takes torch alone."""
+    _run_torch_benchmark("replicas", arguments)
+
+
+def _folder_option(called: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--folder",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Folder on the disk that is meant; emptied of what was measured. Default: a "
+        "temporary one.",
+    )(called)
+
+
+def _rounds_option(called: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--rounds",
+        type=click.IntRange(min=1),
+        default=7,
+        show_default=True,
+        help="Rounds measured.",
+    )(called)
+
+
+def _json_option(called: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(called)
+
+
+@command.command("overhead")
+@click.option(
+    "--trials",
+    type=click.IntRange(min=8),
+    default=200,
+    show_default=True,
+    help="Trials that are measured, in eight blocks.",
+)
+@click.option(
+    "--slots", type=click.IntRange(min=1), default=2, show_default=True, help="Trials at a time."
+)
+@database_kind_option
+@_folder_option
+@_json_option
+def _overhead(
+    trials: int, slots: int, database: DatabaseKind, folder: Path | None, as_json: bool
+) -> None:
+    """Measure what a trial costs beside its training.
+
+    A real study, whose trials alone cost nothing: TPE over five dimensions, four reports each,
+    with result files, checkpoints, a database and MLflow. It is compared with Optuna alone, on a
+    database of the same kind, and with Tune as it comes, block by block. How many trials at a
+    time one driver could feed is computed from it.
+    """
+    from tests.benchmarks.overhead import measure_overhead
+
+    with _work_folder(folder) as root:
+        found = measure_overhead(root, trials, slots, _print_status, database)
+    if as_json:
+        _print_json(found.as_data())
+    else:
+        tables.print_overhead(found)
+
+
+@command.command("tracking")
+@_rounds_option
+@_folder_option
+@_json_option
+def _tracking(rounds: int, folder: Path | None, as_json: bool) -> None:
+    """Measure how fast a backlog reaches MLflow, and how long a study waits for it.
+
+    A server of its own takes what waited in an outbox, and the same points from MLflow's client
+    alone, in turn. Then the study of 'bench reuse' is run.
+    """
+    from tests.benchmarks.tracking import measure_tracking, measure_tracking_share
+
+    with _work_folder(folder) as root:
+        (root / "rates").mkdir()
+        found = measure_tracking(root / "rates", rounds, _print_status)
+        share = measure_tracking_share(root / "study", _print_status)
+    if as_json:
+        _print_json({**found.as_data(), "study": share.as_data()})
+    else:
+        tables.print_tracking(found)
+        tables.print_tracking_share(share)
+
+
+@command.command("reuse")
+@_rounds_option
+@_folder_option
+@_json_option
+def _reuse(rounds: int, folder: Path | None, as_json: bool) -> None:
+    """Measure what a study saves by not doing twice what it knows.
+
+    A study of 40 trials that fine-tune Base models of digits is run, and one of its trials
+    with and without each saving.
+    """
+    from tests.benchmarks.reuse import measure_reuse
+
+    with _work_folder(folder) as root:
+        found = measure_reuse(root, rounds, _print_status)
+    if as_json:
+        _print_json(found.as_data())
+    else:
+        tables.print_reuse(found)
+
+
+@command.command("scaling")
+@click.option(
+    "--slots",
+    "slots",
+    type=click.IntRange(min=1),
+    multiple=True,
+    default=(1, 4, 16, 64),
+    show_default=True,
+    help="Trials at a time; may be given several times. What the memory does not bear is left "
+    "out.",
+)
+@click.option(
+    "--seconds",
+    "trial_s",
+    type=click.IntRange(min=1),
+    multiple=True,
+    default=(1, 10),
+    show_default=True,
+    help="How long a trial sleeps; may be given several times.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Trials that each place gets.",
+)
+@click.option(
+    "--at-once",
+    is_flag=True,
+    help="Let all places begin at the same moment, so that their reports come in bursts. "
+    "Default: one after the other, over the length of a trial.",
+)
+@click.option(
+    "--much",
+    type=click.IntRange(min=0),
+    default=10_000,
+    show_default=True,
+    help="Trials of the study of which status, report and memory are measured; 0 for none.",
+)
+@_folder_option
+@_json_option
+def _scaling(
+    slots: tuple[int, ...],
+    much: int,
+    folder: Path | None,
+    as_json: bool,
+    **requested: Any,  # noqa: ANN401 (what a Wish is made of)
+) -> None:
+    """Measure how well a growing cluster is used, and a study of very many trials.
+
+    Nodes are processes of this machine and trials sleep, so that the driver, its ledger and Ray
+    are what is measured.
+    """
+    from tests.benchmarks.scaling import ScalingConfig
+
+    scaling_config = ScalingConfig(slots=_affordable(slots), **requested)
+    with _work_folder(folder) as root:
+        utilizations = _utilizations(root, scaling_config)
+        found = _large_study(root / "much", much)
+    left_out = sorted(set(slots) - set(scaling_config.slots))
+    if as_json:
+        data = {"usage": [usage.as_data() for usage in utilizations], "left_out_slots": left_out}
+        _print_json({**data, "much": None if found is None else found.as_data()})
+    else:
+        tables.print_scaling(utilizations, left_out, found)
+
+
+def _affordable(slots: tuple[int, ...]) -> tuple[int, ...]:
+    from tests.benchmarks.scaling import available_bytes, most_slots
+
+    most = most_slots(available_bytes())
+    return tuple(count for count in sorted(set(slots)) if count <= most)
+
+
+def _utilizations(root: Path, scaling_config: ScalingConfig) -> list[SlotUtilization]:
+    from tests.benchmarks.scaling import measure_scaling, nodes_for
+    from tests.support.local_cluster import LocalCluster
+
+    # Ray opens sockets below it, whose paths must be short.
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as home:
+        nodes = LocalCluster(Path(home))
+        os.environ.update(nodes.environment())
+        try:
+            nodes.start(nodes_for(max(scaling_config.slots)))
+            return list(measure_scaling(root, scaling_config, nodes.address, _print_status))
+        finally:
+            nodes.shutdown()
+
+
+def _large_study(root: Path, trials: int) -> LargeStudyCosts | None:
+    if not trials:
+        return None
+    from tests.benchmarks.large_study import measure_large_study
+
+    _print_status(f"a study of {trials} trials")
+    return measure_large_study(root, trials)
+
+
+def _run_torch_benchmark(name: str, arguments: tuple[str, ...]) -> None:
+    from tests.benchmarks.__main__ import main
+
+    main([name, *arguments])
+
+
+@contextmanager
+def _work_folder(folder: Path | None) -> Iterator[Path]:
+    """Give an empty folder, and remove it in the end."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    room = Path(tempfile.mkdtemp(prefix="bench-", dir=folder))
+    try:
+        yield room
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+
+
+def _print_status(text: str) -> None:
+    # Results alone go to stdout.
+    Console(stderr=True).print(text, markup=False, highlight=False)
+
+
+def _print_json(data: dict[str, Any]) -> None:
+    from study.records.environment import environment
+
+    click.echo(json.dumps({**data, "environment": dict(environment())}, indent=2))

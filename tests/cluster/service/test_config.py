@@ -1,0 +1,110 @@
+"""What a service shall be: kept, read again, compared."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from cluster.errors import ClusterError
+from cluster.service.config import (
+    ServiceConfig,
+    create_service,
+    differences,
+    merge_config,
+    read_service,
+)
+from cluster.service.folder import ServiceFolder
+
+CONFIG = ServiceConfig(
+    storage=Path("/lab"),
+    tracking_database=Path("/lab/mlflow.db"),
+    artifacts=Path("/lab/mlflow-artifacts"),
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> ServiceFolder:
+    folder = ServiceFolder(root=tmp_path / "service")
+    folder.prepare()
+    return folder
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        CONFIG,
+        ServiceConfig(
+            storage=Path("/lab"),
+            tracking_database=Path("/m.db"),
+            artifacts=Path("/a"),
+            data_root=Path("/data"),
+            host="10.0.0.7",
+            cpus=3,
+            gpus=0,
+            has_postgres=True,
+            port=1111,
+            dashboard_port=2222,
+            mlflow_port=3333,
+        ),
+    ],
+)
+def test_a_service_that_was_written_is_read_again(
+    folder: ServiceFolder, config: ServiceConfig
+) -> None:
+    assert read_service(folder) is None
+    service = create_service(folder, config)
+    service.write()
+    assert read_service(folder) == service
+    assert folder.record.stat().st_mode & 0o777 == 0o600
+    assert create_service(folder, config).instance_id != service.instance_id
+
+
+def test_addresses_are_loopback_unless_a_host_is_given(folder: ServiceFolder) -> None:
+    service = create_service(folder, CONFIG)
+    assert (service.head, service.dashboard, service.mlflow, service.is_open) == (
+        "127.0.0.1:6379",
+        "http://127.0.0.1:8265",
+        "http://127.0.0.1:5000",
+        False,
+    )
+    opened = create_service(folder, dataclasses.replace(CONFIG, host="10.0.0.7", port=7))
+    assert (opened.head, opened.mlflow, opened.is_open) == (
+        "10.0.0.7:7",
+        "http://10.0.0.7:5000",
+        True,
+    )
+
+
+def test_what_is_not_asked_for_expressly_stays_as_it_was() -> None:
+    was = dataclasses.replace(CONFIG, port=1, host="10.0.0.7")
+    asked = dataclasses.replace(CONFIG, port=2)
+    assert merge_config(was, asked, frozenset()) == was
+    assert merge_config(was, asked, {"port"}) == dataclasses.replace(was, port=2)
+    assert differences(was, was) == ()
+    assert differences(was, asked) == ("host: 10.0.0.7, not None", "port: 1, not 2")
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"instance_id": "x", "config": {"wild": 1}}']
+)
+def test_a_record_that_cannot_be_read_is_named(folder: ServiceFolder, content: str) -> None:
+    folder.record.write_text(content)
+    with pytest.raises(ClusterError) as refused:
+        read_service(folder)
+    assert str(refused.value).startswith(
+        f"{folder.record} must say what 'cluster up' has started, but cannot be read ("
+    )
+    assert str(refused.value).endswith(
+        "); restore it, or delete it once the service's processes have ended."
+    )
+
+
+def test_the_record_holds_no_more_than_the_config_and_the_instance_id(
+    folder: ServiceFolder,
+) -> None:
+    service = create_service(folder, CONFIG)
+    service.write()
+    assert set(json.loads(folder.record.read_text())) == {"instance_id", "config"}

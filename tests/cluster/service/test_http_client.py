@@ -1,0 +1,148 @@
+"""What Ray's dashboard says, read from answers that a real one gave."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from cluster.errors import ClusterError
+from cluster.service.http_client import NodeStatus, StudyJob, http_get, list_nodes, list_studies
+
+TOKEN = {"Authorization": "Bearer sesame"}
+
+
+def node(number: str, address: str, state: str, **resources: float) -> dict[str, Any]:
+    return {
+        "node_id": number,
+        "node_ip": address,
+        "is_head_node": address.endswith(".1"),
+        "state": state,
+        "resources_total": {"memory": 1e9, f"node:{address}": 1.0, **resources},
+    }
+
+
+def job(number: str, state: str, began_ms: int, metadata: Any) -> dict[str, Any]:  # noqa: ANN401
+    return {
+        "type": "SUBMISSION",
+        "submission_id": number,
+        "status": state,
+        "start_time": began_ms,
+        "metadata": metadata,
+    }
+
+
+NODES = [
+    node("b", "10.0.0.9", "ALIVE", CPU=8.0, GPU=2.0),
+    node("c", "10.0.0.8", "DEAD", CPU=8.0),
+    node("a", "10.0.0.1", "ALIVE", CPU=4.0),
+]
+USED = {"a": {"CPU": [1.5, 4.0]}, "b": {"CPU": [0.0, 8.0], "GPU": [0.5, 2.0]}}
+
+
+@pytest.fixture
+def answers() -> dict[str, Any]:
+    return {
+        "/api/v0/nodes?detail=1&limit=10000": {"data": {"result": {"result": NODES}}},
+        "/api/cluster_status": {
+            "data": {"clusterStatus": {"loadMetricsReport": {"usageByNode": USED}}}
+        },
+        "/api/jobs/": [
+            job("j3", "RUNNING", 3000, {"study": "late"}),
+            job("j1", "PENDING", 1000, {"study": "early"}),
+            job("j2", "SUCCEEDED", 2000, {"study": "over"}),
+            job("j4", "RUNNING", 500, {"owner": "somebody"}),
+            job("j5", "RUNNING", 500, None),
+        ],
+    }
+
+
+@pytest.fixture
+def dashboard(answers: dict[str, Any]) -> Iterator[str]:
+    """Start a server that knows these answers, and nobody without the token."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            known = self.headers["Authorization"] == "Bearer sesame"
+            self.send_response(200 if known else 401)
+            self.end_headers()
+            self.wfile.write(json.dumps(answers[self.path]).encode() if known else b"who?")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_nodes_are_listed_head_first_with_what_is_free(dashboard: str) -> None:
+    assert list_nodes(dashboard, TOKEN) == (
+        NodeStatus(
+            address="10.0.0.1",
+            is_head=True,
+            is_alive=True,
+            cpus=4.0,
+            cpus_free=2.5,
+            gpus=0.0,
+            gpus_free=0.0,
+        ),
+        NodeStatus(
+            address="10.0.0.8",
+            is_head=False,
+            is_alive=False,
+            cpus=8.0,
+            cpus_free=None,
+            gpus=0.0,
+            gpus_free=None,
+        ),
+        NodeStatus(
+            address="10.0.0.9",
+            is_head=False,
+            is_alive=True,
+            cpus=8.0,
+            cpus_free=8.0,
+            gpus=2.0,
+            gpus_free=1.5,
+        ),
+    )
+
+
+def test_before_ray_has_counted_nobody_knows_what_is_free(
+    dashboard: str, answers: dict[str, Any]
+) -> None:
+    answers["/api/cluster_status"] = {"data": {"clusterStatus": None}}
+    assert [each.cpus_free for each in list_nodes(dashboard, TOKEN)] == [None, None, None]
+
+
+def test_studies_are_the_running_jobs_that_name_one_in_their_order(dashboard: str) -> None:
+    assert list_studies(dashboard, TOKEN) == (
+        StudyJob(study="early", job="j1", state="PENDING", since_s=1.0),
+        StudyJob(study="late", job="j3", state="RUNNING", since_s=3.0),
+    )
+
+
+def test_a_refusal_is_told(dashboard: str) -> None:
+    with pytest.raises(ClusterError) as refused:
+        list_studies(dashboard, {})
+    assert str(refused.value) == (
+        f"Ray's dashboard must answer at {dashboard}/api/jobs/, but: status 401: who?; look again "
+        "in a moment."
+    )
+
+
+def test_no_answer_is_an_answer_and_a_proxy_is_not_asked(dashboard: str, monkeypatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert http_get(f"{dashboard}/api/jobs/", TOKEN).status == 200
+    nobody = http_get("http://127.0.0.1:9/")
+    assert nobody.status == 0
+    assert nobody.reason == "no answer ([Errno 111] Connection refused)"

@@ -1,0 +1,188 @@
+"""Processes are found and ended with their session or children, and no others."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster.process import (
+    child_pids,
+    command_line,
+    kill_session,
+    kill_tree,
+    processes,
+    send_signal,
+    session_pids,
+    start_session,
+    terminate_session,
+)
+
+# Three processes below the first: a plain child, one with a group of its own, and one that left
+# the session, which has a child again.
+_TREE = """
+import subprocess, sys, time
+sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
+below = "import subprocess, sys, time; subprocess.Popen(sys.argv[1:]); time.sleep(600)"
+subprocess.Popen(sleep)
+subprocess.Popen(sleep, process_group=0)
+subprocess.Popen([sys.executable, "-c", below, *sleep], start_new_session=True)
+time.sleep(600)
+"""
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
+    started = []
+
+    def start(source: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", source]
+        started.append(start_session(command, os.environ, tmp_path / "log", tmp_path))
+        return started[-1]
+
+    yield start
+    for process in started:
+        kill_session(process)
+
+
+def test_all_members_are_found_and_killed_also_those_that_left_group_or_session(start) -> None:
+    leader = start(_TREE)
+    wait_until(lambda: len(session_pids(leader.pid)) == 5)
+    found = session_pids(leader.pid)
+    assert leader.pid in found
+    kill_session(leader)
+    assert not set(found) & {process.pid for process in processes()}
+    assert leader.returncode == -signal.SIGKILL
+    assert session_pids(leader.pid) == ()
+
+
+def test_members_are_found_after_their_leader_has_died(start) -> None:
+    leader = start(
+        "import subprocess, sys; "
+        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])"
+    )
+    assert leader.wait(60) == 0
+    assert len(session_pids(leader.pid)) == 1
+    kill_session(leader)
+    assert session_pids(leader.pid) == ()
+
+
+def test_others_are_left_alone(start) -> None:
+    first, second = start("import time; time.sleep(600)"), start("import time; time.sleep(600)")
+    kill_session(first)
+    kill_session(first)
+    assert second.poll() is None
+    assert session_pids(second.pid) == (second.pid,)
+    assert os.getpid() in {process.pid for process in processes()}
+
+
+def test_a_session_is_asked_before_it_is_killed(start, tmp_path: Path) -> None:
+    leader = start(
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    wait_until(lambda: "ready" in (tmp_path / "log").read_text())
+    terminate_session(leader)
+    assert leader.returncode == 7
+
+
+def test_a_session_that_does_not_listen_is_killed(start, tmp_path: Path) -> None:
+    leader = start(
+        "import signal, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    wait_until(lambda: "ready" in (tmp_path / "log").read_text())
+    terminate_session(leader, timeout_s=0.3)
+    assert leader.returncode == -signal.SIGKILL
+
+
+def test_the_log_is_its_owner_s_alone_and_grows(start, tmp_path: Path) -> None:
+    for word in ("one", "two"):
+        assert start(f"print('{word}')").wait(60) == 0
+    assert (tmp_path / "log").read_text() == "one\ntwo\n"
+    assert (tmp_path / "log").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_process_that_is_gone_cannot_be_signaled_and_has_no_command_line(start) -> None:
+    leader = start("pass")
+    leader.wait(60)
+    assert send_signal(leader.pid, signal.SIGTERM) is False
+    assert command_line(leader.pid) == ""
+    assert "python" in command_line(os.getpid())
+
+
+# Each child is the leader of a session of its own, as PostgreSQL's are.
+_SCRIPT = "setsid sleep 300 & setsid sleep 300 & wait"
+
+
+@pytest.fixture
+def parent() -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(["sh", "-c", _SCRIPT], start_new_session=True)
+    end = time.monotonic() + 30
+    while "sleep" not in names(child_pids(process.pid)) and time.monotonic() < end:
+        time.sleep(0.01)
+    yield process
+    kill_tree(process)
+
+
+def names(pids: list[int]) -> set[str]:
+    return {Path(f"/proc/{pid}/comm").read_text().strip() for pid in pids}
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+    return "State:\tZ" not in status
+
+
+def test_children_are_found_in_sessions_of_their_own(parent) -> None:
+    found = child_pids(parent.pid)
+    assert len(found) == 2
+    assert {os.getsid(pid) for pid in found}.isdisjoint({os.getsid(parent.pid)})
+    assert parent.pid in child_pids(os.getpid())
+
+
+def test_a_process_is_killed_with_its_children_and_nothing_else(parent) -> None:
+    bystander = subprocess.Popen(["sleep", "300"])
+    below = child_pids(parent.pid)
+    kill_tree(parent)
+    assert parent.returncode == -9
+    assert not any(is_alive(pid) for pid in below)
+    assert bystander.poll() is None
+    kill_tree(bystander)
+
+
+def test_a_process_that_has_ended_has_nothing_to_kill() -> None:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    kill_tree(process)
+    assert process.returncode == 0
+
+
+def test_a_name_with_parentheses_and_blanks_is_no_obstacle(tmp_path: Path) -> None:
+    program = tmp_path / "a) Z 1 (b"
+    program.symlink_to("/bin/sleep")
+    process = subprocess.Popen([program, "300"])
+    try:
+        assert process.pid in child_pids(os.getpid())
+    finally:
+        kill_tree(process)

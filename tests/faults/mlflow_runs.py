@@ -1,0 +1,211 @@
+"""The runs and artifacts that MLflow must hold, and those that it holds."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from study.tracking.mlflow_mirror import RUN_KEY_TAG, table_json
+from study.tracking.record_types import (
+    CloseRun,
+    LogArtifact,
+    LogMetrics,
+    LogTable,
+    MlflowRecord,
+    OpenRun,
+    SetTags,
+    decode,
+)
+
+# Name, parent, files and description of a run, which are looked at elsewhere, and the commit of
+# the code and whether files differed from it, which may have been otherwise when the run began.
+_OTHER_TAGS: Final = (
+    RUN_KEY_TAG,
+    "git_commit",
+    "mlflow.loggedArtifacts",
+    "mlflow.note.content",
+    "mlflow.parentRunId",
+    "mlflow.runName",
+    "mlflow.source.git.commit",
+    "mlflow.source.git.dirty",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One value of one metric."""
+
+    metric: str
+    step: int
+    value: float
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MlflowRun:
+    """What MLflow knows of a trial or an arm.
+
+    Attributes:
+        run_key: Its name in the outbox; empty for a run that nobody asked for.
+        name: Its name for people.
+        status: MLflow's status.
+        start_ms: When it began, in milliseconds since 1970.
+        end_ms: When it ended, or None.
+        parent_key: The run that it stands below, or None.
+        params: Settings.
+        tags: Labels, but for those that say something of another kind.
+        points: All values of all metrics.
+    """
+
+    run_key: str
+    name: str
+    status: str
+    start_ms: int
+    end_ms: int | None
+    parent_key: str | None
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    points: frozenset[Point]
+
+
+def expected_runs(entries: Iterable[MlflowRecord]) -> dict[str, MlflowRun]:
+    """Give the runs that MLflow must have once it was told these entries, by key."""
+    by_run: dict[str, list[MlflowRecord]] = {}
+    for record in entries:
+        if record.run_key is not None:
+            by_run.setdefault(record.run_key, []).append(record)
+    return {key: _expected(key, told) for key, told in by_run.items()}
+
+
+def _expected(run_key: str, entries: list[MlflowRecord]) -> MlflowRun:
+    (opening,) = (record for record in entries if isinstance(record, OpenRun))
+    closings = [record for record in entries if isinstance(record, CloseRun)]
+    closing = closings[-1] if closings else None
+    further = {
+        k: v for record in entries if isinstance(record, SetTags) for k, v in record.tags.items()
+    }
+    return MlflowRun(
+        run_key=run_key,
+        name=opening.name,
+        status=closing.status if closing else "RUNNING",
+        start_ms=opening.start_ms,
+        end_ms=closing.end_ms if closing else None,
+        parent_key=opening.parent_key,
+        params=opening.params,
+        tags=_own_tags({**opening.tags, **(closing.tags if closing else {}), **further}),
+        points=frozenset(_points(entries)),
+    )
+
+
+def _own_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in tags.items() if name not in _OTHER_TAGS}
+
+
+def _points(entries: Iterable[MlflowRecord]) -> Iterable[Point]:
+    for record in entries:
+        if isinstance(record, LogMetrics):
+            for metric, value in record.metrics.items():
+                yield Point(metric=metric, step=record.epoch, value=value, time_ms=record.time_ms)
+
+
+def read_mlflow_runs(database: Path, experiment: str) -> tuple[MlflowRun, ...]:
+    """Read the runs of all experiments of a name from MLflow's SQLite file, deleted ones too."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)) as connection:
+        runs = connection.execute(
+            "SELECT run_uuid, runs.name, status, start_time, end_time FROM runs "
+            "JOIN experiments USING (experiment_id) WHERE experiments.name = ?",
+            (experiment,),
+        ).fetchall()
+        tags = _by_run(connection, "SELECT run_uuid, key, value FROM tags")
+        params = _by_run(connection, "SELECT run_uuid, key, value FROM params")
+        points = _by_run(connection, "SELECT run_uuid, key, step, value, timestamp FROM metrics")
+    keys = {run_id: dict(tags.get(run_id, ())).get(RUN_KEY_TAG, "") for run_id, *_ in runs}
+    return tuple(
+        MlflowRun(
+            run_key=keys[run_id],
+            name=name,
+            status=status,
+            start_ms=start_ms,
+            end_ms=end_ms,
+            parent_key=_parent(dict(tags.get(run_id, ())), keys),
+            params=dict(params.get(run_id, ())),
+            tags=_own_tags(dict(tags.get(run_id, ()))),
+            points=frozenset(_found_points(points.get(run_id, ()))),
+        )
+        for run_id, name, status, start_ms, end_ms in runs
+    )
+
+
+def _parent(tags: Mapping[str, str], keys: Mapping[str, str]) -> str | None:
+    parent_id = tags.get("mlflow.parentRunId")
+    return None if parent_id is None else keys.get(parent_id, parent_id)
+
+
+def _found_points(rows: Iterable[tuple[Any, ...]]) -> Iterable[Point]:
+    for metric, step, value, time_ms in rows:
+        yield Point(metric=metric, step=step, value=value, time_ms=time_ms)
+
+
+def _by_run(connection: sqlite3.Connection, query: str) -> dict[str, list[tuple[Any, ...]]]:
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    for run_id, *columns in connection.execute(query):
+        found.setdefault(run_id, []).append(tuple(columns))
+    return found
+
+
+# MLflow's server hands out addresses below the folder that it was started with.
+_SERVED: Final = "mlflow-artifacts"
+
+
+def missing_artifacts(outbox: Path, database: Path, artifacts: Path) -> Iterator[str]:
+    """Name the files that were queued and are not in MLflow as they should be.
+
+    Args:
+        outbox: The study's outbox, which keeps what was delivered.
+        database: MLflow's SQLite file.
+        artifacts: Where MLflow's server keeps files.
+    """
+    roots = _roots(database, artifacts)
+    for run_id, record in _queued(outbox):
+        path, content = _expected_artifact(record)
+        found = roots[run_id] / path if run_id in roots else None
+        if found is None or not found.is_file() or found.read_bytes() != content:
+            yield f"{record.run_key} {path}"
+
+
+def _expected_artifact(record: LogArtifact | LogTable) -> tuple[str, bytes | None]:
+    if isinstance(record, LogTable):
+        return record.name, table_json(record).encode()
+    content = None
+    with suppress(FileNotFoundError):
+        content = Path(record.path).read_bytes()
+    return str(Path(record.artifact_folder, Path(record.path).name)), content
+
+
+def _queued(outbox: Path) -> Iterator[tuple[str, LogArtifact | LogTable]]:
+    query = (
+        "SELECT run_id, kind, payload FROM entry LEFT JOIN run USING (run_key) "
+        "WHERE kind IN ('artifact', 'table') ORDER BY seq"
+    )
+    for run_id, kind, payload in _rows(outbox, query):
+        record: MlflowRecord = decode(kind, payload)
+        if isinstance(record, LogArtifact | LogTable):
+            yield run_id, record
+
+
+def _roots(database: Path, artifacts: Path) -> dict[str, Path]:
+    found = {}
+    for run_id, uri in _rows(database, "SELECT run_uuid, artifact_uri FROM runs"):
+        scheme, _, path, *_ = urlsplit(uri)
+        found[run_id] = artifacts / path.lstrip("/") if scheme == _SERVED else Path(path)
+    return found
+
+
+def _rows(database: Path, query: str) -> list[tuple[str, ...]]:
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)) as connection:
+        return connection.execute(query).fetchall()

@@ -1,0 +1,356 @@
+"""An audit passes a study that is whole, and each of its checks fails for one way to damage it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from study.config.run_options import RunOptions
+from study.results.build import build_trial_table
+from study.storage.layout import Manifest, StorageRoot
+from study.tracking import mlflow_records, sync_process
+from study.tracking.arm_summary import arm_summary_records
+from study.tracking.callback import TrackingCallback, tracked_study
+from study.tracking.outbox import Outbox
+from study.tracking.record_types import LogArtifact
+from tests.faults.audit import CHECKS, audit
+from tests.faults.event_log import DriverExit, EventLog, InjectedFault
+from tests.faults.evidence import Evidence, StudyLocation, gather
+from tests.faults.run import Retraining, most_interrupted
+from tests.faults.schedule import Fault
+from tests.support.simulated import StudyFixture, simulate, study_text
+
+STUDY = study_text(sampler="random", trials=3, epochs=3)
+SECRET = "rosebud-1941"
+A_TRIAL = "challenger/search/0"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder with a finished study and a store of MLflow's that was told everything."""
+    root = tmp_path_factory.mktemp("whole")
+    place = StudyFixture.of(root / "storage", STUDY)
+    outbox = Outbox(path=place.folder.outbox)
+    review = tracked_study(place.spec)
+    coordinator = place.coordinator([TrackingCallback(place.spec, place.folder, review, outbox)])
+    simulate(coordinator, place.context)
+    assert coordinator.flush()
+    table = build_trial_table(place.spec, place.folder, place.state())
+    figure = root / "figure.png"
+    figure.write_bytes(b"figure")
+    outbox.put(mlflow_records.all_records(review, table))
+    outbox.put(arm_summary_records(table))
+    outbox.put([LogArtifact(run_key="arm/base", path=str(figure), artifact_folder="figures")])
+    _write_study(place)
+    uri = f"sqlite:///{root / 'mlflow.db'}"
+    log = root / "delivery.log"
+    sync = sync_process.start(outbox.path, "tiny", root / "artifacts", uri, log)
+    assert sync.finish(120.0, lambda _: None).entries == 0, log.read_text()
+    outbox.close()
+    # As a server writes them, so that the folder can be copied.
+    _sql(
+        root / "mlflow.db",
+        "UPDATE runs SET artifact_uri = replace(artifact_uri, ?, 'mlflow-artifacts:')",
+        f"file://{root / 'artifacts'}",
+    )
+    return root
+
+
+def _write_study(place: StudyFixture) -> None:
+    manifest = Manifest(
+        name="tiny",
+        metric="val/accuracy",
+        direction="maximize",
+        search={"base": 0, "random": 3, "challenger": 3},
+        final={"base": 1, "random": 1, "challenger": 3},
+    )
+    place.folder.spec.write_text(STUDY, encoding="utf-8")
+    place.folder.manifest.write_text(manifest.encode(), encoding="utf-8")
+
+
+@pytest.fixture
+def root(whole: Path, tmp_path: Path) -> Path:
+    """Give a copy of the study, to be damaged."""
+    return Path(shutil.copytree(whole, tmp_path / "copy"))
+
+
+def evidence_of(root: Path) -> Evidence:
+    places = StudyLocation(
+        name="tiny",
+        options=RunOptions(storage=StorageRoot(root=root / "storage")),
+        mlflow_database=root / "mlflow.db",
+        mlflow_artifacts=root / "artifacts",
+        open_folders=(root,),
+        secrets=(SECRET,),
+    )
+    return gather(places, EventLog(), {A_TRIAL: ()})
+
+
+def failing(evidence: Evidence) -> dict[str, str]:
+    return {check.name: check.found for check in audit(evidence) if not check.is_ok}
+
+
+def _sql(database: Path, statement: str, *values: object) -> None:
+    with closing(sqlite3.connect(database)) as connection, connection:
+        assert connection.execute(statement, values).rowcount != 0
+
+
+def optuna(statement: str) -> Callable[[Path], None]:
+    return lambda root: _sql(root / "storage" / "optuna.db", statement)
+
+
+def mlflow(statement: str) -> Callable[[Path], None]:
+    return lambda root: _sql(root / "mlflow.db", statement)
+
+
+def outbox(statement: str) -> Callable[[Path], None]:
+    return lambda root: _sql(root / "storage" / "tiny" / "outbox.db", statement)
+
+
+def trial_folder(root: Path, key: str = A_TRIAL) -> Path:
+    arm, phase, number = key.split("/")
+    return root / "storage" / "tiny" / "trials" / arm / phase / f"{int(number):05d}"
+
+
+def lines(change: Callable[[list[str]], list[str]]) -> Callable[[Path], None]:
+    def damage(root: Path) -> None:
+        path = trial_folder(root) / "reports.jsonl"
+        path.write_text("".join(change(path.read_text().splitlines(keepends=True))))
+
+    return damage
+
+
+def new_file(name: str, content: bytes = b"x") -> Callable[[Path], None]:
+    def damage(root: Path) -> None:
+        (trial_folder(root) / name).write_bytes(content)
+
+    return damage
+
+
+def other_end(root: Path) -> None:
+    path = trial_folder(root) / "end.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "state": "PRUNED"}))
+
+
+def no_artifact(root: Path) -> None:
+    next((root / "artifacts").rglob("figure.png")).unlink()
+
+
+_TRIAL = (
+    "(SELECT trial_id FROM trials JOIN studies USING (study_id) WHERE number = 0 "
+    "AND study_name = 'tiny/challenger/{}')"
+)
+_RUN = "(SELECT run_uuid FROM tags WHERE value = 'trial/challenger/search/0')"
+
+DAMAGES: dict[str, tuple[Callable[[Path], None], set[str]]] = {
+    "a search trial is one too many": (
+        optuna(
+            "INSERT INTO trials (number, study_id, state) SELECT 3, study_id, 'COMPLETE' FROM "
+            "studies WHERE study_name = 'tiny/challenger/search'"
+        ),
+        {"search trials asked", "epochs in result files", "end files", "runs in MLflow"},
+    ),
+    "a final trial is gone": (
+        optuna(f"DELETE FROM trials WHERE trial_id = {_TRIAL.format('final')}"),
+        {"final trials asked", "chosen points trained", "trial numbers", "runs in MLflow"},
+    ),
+    "a trial was never told": (
+        optuna(f"UPDATE trials SET state = 'RUNNING' WHERE trial_id = {_TRIAL.format('search')}"),
+        {"trials told", "end files"},
+    ),
+    "a trial failed": (
+        optuna(f"UPDATE trials SET state = 'FAIL' WHERE trial_id = {_TRIAL.format('search')}"),
+        {"trials failed", "end files", "ends in MLflow", "tags in MLflow"},
+    ),
+    "a point was trained twice": (
+        optuna(
+            "UPDATE trial_params SET param_value = (SELECT max(param_value) FROM trial_params AS "
+            "other WHERE other.param_name = 'top_k') WHERE param_name = 'top_k'"
+        ),
+        {"points of final trials", "chosen points trained", "params in MLflow"},
+    ),
+    "an epoch stands twice in a result file": (
+        lines(lambda found: [*found, found[1]]),
+        {"epochs in result files"},
+    ),
+    "an epoch is missing in a result file": (
+        lines(lambda found: [*found[:1], *found[2:]]),
+        {"epochs in result files", "epochs in Optuna", "metric values in MLflow"},
+    ),
+    "a result file ends in the middle of a line": (
+        lines(lambda found: [*found, '{"epoch"']),
+        {"epochs in result files"},
+    ),
+    "an intermediate value differs": (
+        optuna(
+            "UPDATE trial_intermediate_values SET intermediate_value = 0.25 WHERE step = 2 "
+            f"AND trial_id = {_TRIAL.format('search')}"
+        ),
+        {"epochs in Optuna"},
+    ),
+    "an intermediate value is missing": (
+        optuna(
+            "DELETE FROM trial_intermediate_values WHERE step = 2 "
+            f"AND trial_id = {_TRIAL.format('search')}"
+        ),
+        {"epochs in Optuna"},
+    ),
+    "a value differs": (
+        optuna(f"UPDATE trial_values SET value = 0.1 WHERE trial_id = {_TRIAL.format('search')}"),
+        {"values in Optuna", "end files", "metric values in MLflow"},
+    ),
+    "an end file says something else": (other_end, {"end files"}),
+    "a checkpoint is left": (new_file("epoch-00000002-00.pt"), {"checkpoints left"}),
+    "a file was never renamed": (
+        new_file(".epoch-00000002-00.pt.77.tmp"),
+        {"temporary files left"},
+    ),
+    "a log says the password": (new_file("log", SECRET.encode()), {"secrets in files"}),
+    "a run is missing": (
+        mlflow("DELETE FROM tags WHERE value = 'trial/challenger/search/0'"),
+        {"runs in MLflow"},
+    ),
+    "a param differs": (
+        mlflow(f"UPDATE params SET value = '99' WHERE key = 'top_k' AND run_uuid = {_RUN}"),
+        {"params in MLflow"},
+    ),
+    "a tag is missing": (
+        mlflow(f"DELETE FROM tags WHERE key = 'state' AND run_uuid = {_RUN}"),
+        {"tags in MLflow"},
+    ),
+    "a metric value stands twice": (
+        mlflow(
+            "INSERT INTO metrics SELECT key, value, timestamp + 1, run_uuid, step, is_nan FROM "
+            f"metrics WHERE step = 2 AND run_uuid = {_RUN}"
+        ),
+        {"metric values in MLflow"},
+    ),
+    "a metric value is missing": (
+        mlflow(f"DELETE FROM metrics WHERE step = 2 AND run_uuid = {_RUN}"),
+        {"metric values in MLflow"},
+    ),
+    "a run did not end": (
+        mlflow(f"UPDATE runs SET status = 'RUNNING' WHERE run_uuid = {_RUN}"),
+        {"ends in MLflow"},
+    ),
+    "a run has another parent": (
+        mlflow(
+            f"UPDATE tags SET value = 'x' WHERE key = 'mlflow.parentRunId' AND run_uuid = {_RUN}"
+        ),
+        {"ends in MLflow"},
+    ),
+    "a file is not in MLflow": (no_artifact, {"files in MLflow"}),
+    "an entry waits": (
+        outbox("UPDATE entry SET state = 'waiting' WHERE kind = 'note' OR seq = 3"),
+        {"outbox"},
+    ),
+    "an entry was refused": (
+        outbox("UPDATE entry SET state = 'rejected' WHERE seq = 3"),
+        {"outbox"},
+    ),
+}
+
+
+def test_a_study_that_is_whole_passes(root: Path) -> None:
+    evidence = evidence_of(root)
+    assert failing(evidence) == {}
+    assert len(audit(evidence)) == len(CHECKS)
+    assert {row.state for row in evidence.table.rows} == {"COMPLETE"}
+    assert len(evidence.mlflow_runs) == 3 + 6 + 5
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_study_fails_if(root: Path, damage: str) -> None:
+    damaged, expected = DAMAGES[damage]
+    damaged(root)
+    assert expected <= set(failing(evidence_of(root)))
+
+
+def run_with(**changes: object) -> EventLog:
+    return replace(EventLog(), **changes)
+
+
+def injected(outcome: str) -> InjectedFault:
+    fault = Fault(kind="twice", at_s=1.0)
+    return InjectedFault(fault=fault, at_s=2.0, outcome=outcome, note="exit code 0")  # type: ignore[arg-type]
+
+
+def driver_end(code: int, cause: str | None) -> DriverExit:
+    return DriverExit(at_s=3.4, code=code, cause=cause, output="KeyError: 'x'")
+
+
+RUNS: dict[str, tuple[EventLog, dict[str, str]]] = {
+    "study finished": (run_with(is_finished=False), {"study finished": "no"}),
+    "driver ends explained": (
+        run_with(ends=(driver_end(1, None), driver_end(-9, "driver"))),
+        {"driver ends explained": "1: exit code 1 at 3 s: KeyError: 'x'"},
+    ),
+    "promises kept on the spot": (
+        run_with(injected=(injected("failed"), injected("survived"), injected("skipped"))),
+        {"promises kept on the spot": "1: twice at 2 s: exit code 0"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_broken_promise_fails_the_audit(root: Path, name: str) -> None:
+    event_log, expected = RUNS[name]
+    assert failing(replace(evidence_of(root), event_log=event_log)) == expected
+
+
+def test_every_check_was_seen_to_fail() -> None:
+    seen = {name for _, names in DAMAGES.values() for name in names} | set(RUNS)
+    assert seen | {"trials trained again"} == set(CHECKS)
+
+
+def retrained(place: StudyFixture, scratch: Path, count: int) -> Mapping[str, tuple[str, ...]]:
+    state, data = place.state(), place.context.data
+    again = Retraining(spec=place.spec, state=state, data=data, scratch=scratch)
+    return again.differences(most_interrupted(state.entries(), lambda _: 1, 0, count))
+
+
+def test_trials_that_were_interrupted_most_often_are_trained_again(root: Path) -> None:
+    entries = list(StudyFixture.of(root / "storage", STUDY).state().entries())
+    attempts = {str(entry.key): i for i, entry in enumerate(entries)}
+    entries[-1] = replace(entries[-1], state="PRUNED")
+    chosen = most_interrupted(entries, lambda entry: attempts[str(entry.key)], 0, 2)
+    assert chosen == (entries[-2], entries[-3])
+    among_equals = {most_interrupted(entries, lambda _: 1, i, 1)[0].key for i in range(20)}
+    assert len(among_equals) > 3
+
+
+def test_a_trial_that_differs_when_retrained_fails(root: Path, tmp_path: Path) -> None:
+    place = StudyFixture.of(root / "storage", STUDY)
+    # Simulated results are no trained ones, so that each of them differs.
+    found = retrained(place, tmp_path / "again", 1)
+    assert len(found) == 1
+    output = failing(replace(evidence_of(root), retrained=found))["trials trained again"]
+    assert "filter_cosine" in output
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> StudyFixture:
+    from study.engine.executors import run_inline
+
+    place = StudyFixture.of(
+        tmp_path_factory.mktemp("trained"), study_text(trials=1, epochs=2, sweep=[])
+    )
+    coordinator = place.coordinator()
+    run_inline(coordinator, place.context)
+    assert coordinator.flush()
+    return place
+
+
+def test_a_trial_that_was_really_trained_gives_the_same_again(
+    trained: StudyFixture, tmp_path: Path
+) -> None:
+    found = retrained(trained, tmp_path / "again", 2)
+    assert len(found) == 2
+    assert set(found.values()) == {()}

@@ -1,0 +1,625 @@
+"""Which trial comes next, and what becomes of its reports, on studies that train nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from search_spaces import ParamValue
+from study.config import replica_seeds
+from study.engine.coordinator import TrialCoordinator
+from study.engine.protocol import Done, Stop, TrialAssignment, Wait
+from study.records.errors import StoreError
+from study.results.build import build_trial_table
+from study.results.state import best_params
+from study.storage.layout import TrialKey
+from study.storage.optuna_bulk import add_trial, end_trial
+from study.storage.report_log import append_report, write_outcome
+from study.storage.trial_store import TrialRecord
+from tests.support.simulated import (
+    NOISE,
+    OPTIMUM,
+    PEAK,
+    RecordingCallback,
+    StudyFixture,
+    level,
+    lines,
+    metrics_of,
+    scripted,
+    simulate,
+    simulated_reports,
+    study_file,
+    study_text,
+)
+from trainables.report import Report, mean
+
+CHALLENGER = TrialKey(arm="challenger", phase="search", number=0)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> StudyFixture:
+    return StudyFixture.of(tmp_path, study_text())
+
+
+def changed(place: StudyFixture, **changes: object) -> StudyFixture:
+    """Give the same folder with another study file."""
+    return StudyFixture.of(place.root, study_text(**changes))
+
+
+def train(
+    coordinator: TrialCoordinator, assignment: TrialAssignment, *, until: int | None = None
+) -> None:
+    """Report a trial's evaluations, all or up to an epoch."""
+    for report in simulated_reports(assignment.config):
+        if until is None or report.epoch <= until:
+            coordinator.report(assignment.key, report)
+
+
+def assigned(coordinator: TrialCoordinator) -> TrialAssignment:
+    step = coordinator.ask()
+    assert isinstance(step, TrialAssignment)
+    return step
+
+
+def states(coordinator: TrialCoordinator) -> dict[str, str]:
+    return {str(record.key): record.state for record in coordinator.records()}
+
+
+def stored_values(place: StudyFixture, arm: str, phase: str) -> Iterator[dict[int, float]]:
+    """Give what Optuna has of each trial of an arm: epoch to value."""
+    study = optuna.load_study(study_name=f"tiny/{arm}/{phase}", storage=place.storage.database_url)
+    for trial in study.trials:
+        yield dict(trial.intermediate_values)
+
+
+def records_of(coordinator: TrialCoordinator, arm: str, phase: str) -> list[TrialRecord]:
+    return [e for e in coordinator.records() if (e.key.arm, e.key.phase) == (arm, phase)]
+
+
+def objectives(coordinator: TrialCoordinator, key: TrialKey) -> dict[int, float]:
+    """Give the mean objective of a trial's stored reports by epoch."""
+    metric = "val/accuracy"
+    stored = [r for r in coordinator.reports_of(key) if metric in r.metrics]
+    return {r.epoch: mean(r.metrics[metric]) for r in stored}
+
+
+def assert_store_equals_report_logs(place: StudyFixture) -> None:
+    """Compare numbers, epochs, objectives and ends in the two halves of the truth."""
+    coordinator = place.state()
+    epochs = place.spec.arms[0].training.epochs
+    for arm in place.spec.arms:
+        for phase in ("search", "final"):
+            records = records_of(coordinator, arm.name, phase)
+            assert [e.key.number for e in records] == list(range(len(records)))
+            for record, stored in zip(records, stored_values(place, arm.name, phase), strict=True):
+                assert stored == objectives(coordinator, record.key)
+                assert len(lines(place, record.key)) == len(coordinator.reports_of(record.key))
+                if record.state == "COMPLETE":
+                    assert record.value == stored[epochs]
+
+
+def test_two_hundred_trials_of_tpe_find_the_top_of_a_known_surface(tmp_path: Path) -> None:
+    arms = [{"method": "challenger"}]
+    place = StudyFixture.of(
+        tmp_path, study_text(trials=200, startup_trials=10, sweep=[], arms=arms)
+    )
+    coordinator = place.coordinator()
+    simulate(coordinator, place.context)
+    assert isinstance(coordinator.ask(), Done)
+    found = states(place.coordinator())
+    assert len(found) == 201
+    assert set(found.values()) == {"COMPLETE"}
+    assert_store_equals_report_logs(place)
+    best = coordinator.best(place.spec.arms[0])
+    assert best is not None
+    # As near as the noise of a mean over two replicas lets anybody see, and some.
+    assert level(best) > PEAK - 6 * NOISE
+    middle = {"top_k": 5.5, "n_features": 0.155, "alpha": 1.05, "beta": 1.05, "split": 0.5}
+    assert level(best) > level(middle)
+    assert set(best) == set(OPTIMUM)
+
+
+def test_a_simulated_study_is_a_function_of_its_seed(tmp_path: Path) -> None:
+    results = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        place = StudyFixture.of(tmp_path / name, study_text(trials=5, seed=seed))
+        simulate(place.coordinator(), place.context)
+        results.append(metrics_of(place.folder))
+    assert results[0] == results[1]
+    assert results[0] != results[2]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_reports_twice_late_and_out_of_order_are_counted_once(tmp_path: Path, seed: int) -> None:
+    place = StudyFixture.of(tmp_path, study_text(trials=15, epochs=6, sweep=[1, 2, 3]))
+    recorder = RecordingCallback()
+    coordinator = place.coordinator([recorder])
+    scripted(seed)(coordinator, place.context)
+    found = states(place.coordinator())
+    assert "RUNNING" not in found.values()
+    assert len(recorder.reports) == len(set(recorder.reports))
+    for record in coordinator.records():
+        number, is_search = record.key.number, record.key.phase == "search"
+        fails, stops = is_search and number % 5 == 4, is_search and number % 7 == 6
+        assert record.state == ("FAIL" if fails else "PRUNED" if stops else "COMPLETE")
+        assert record.reason == ("scripted" if fails else None)
+    ends = [name for state, name in recorder.events if state != "began"]
+    assert sorted(ends) == sorted(found)
+    assert_store_equals_report_logs(place)
+
+
+def test_searches_are_interleaved_and_base_fills_the_slots_before_other_finals(
+    place: StudyFixture,
+) -> None:
+    recorder = RecordingCallback()
+    coordinator = place.coordinator([recorder])
+    simulate(coordinator, place.context)
+    assert [name for event, name in recorder.events if event == "began"] == [
+        "random/search/0",
+        "challenger/search/0",
+        "random/search/1",
+        "challenger/search/1",
+        "base/final/0",
+        "random/final/0",
+        "challenger/final/0",
+        "challenger/final/1",
+        *(["challenger/final/2"] if coordinator.best(place.spec.arms[2])["top_k"] > 2 else []),
+    ]
+
+
+def test_an_arm_that_is_behind_is_asked_first(place: StudyFixture) -> None:
+    arms = study_file()["arms"]
+    arms[1] = {"method": "random", "search": {"trials": 4}}
+    coordinator = changed(place, arms=arms).coordinator()
+    keys = [str(assigned(coordinator).key) for _ in range(6)]
+    assert keys == [
+        "random/search/0",
+        "challenger/search/0",
+        "random/search/1",
+        "random/search/2",
+        "challenger/search/1",
+        "random/search/3",
+    ]
+
+
+def test_finals_wait_for_the_whole_search_of_their_arm_alone(place: StudyFixture) -> None:
+    coordinator = place.coordinator()
+    search = [assigned(coordinator) for _ in range(4)]
+    base = assigned(coordinator)
+    assert str(base.key) == "base/final/0"
+    assert isinstance(coordinator.ask(), Wait)
+    for assignment in search:
+        if assignment.key.arm == "random":
+            assert isinstance(coordinator.ask(), Wait)
+            train(coordinator, assignment)
+            coordinator.tell(assignment.key)
+    assert str(assigned(coordinator).key) == "random/final/0"
+    assert isinstance(coordinator.ask(), Wait)
+
+
+def test_search_and_final_trials_share_no_seed_and_arms_share_all(place: StudyFixture) -> None:
+    recorder = RecordingCallback()
+    seeds: dict[tuple[str, str], set[tuple[int, ...]]] = {}
+    coordinator = place.coordinator([recorder])
+    while isinstance(step := coordinator.ask(), TrialAssignment):
+        seeds.setdefault((step.key.arm, step.key.phase), set()).add(step.config.seeds)
+        assert step.config.is_final == (step.key.phase == "final")
+        train(coordinator, step)
+        coordinator.tell(step.key)
+    search, final = (replica_seeds(place.spec.seed, phase, 2) for phase in ("search", "final"))
+    assert not set(search) & set(final)
+    assert {key: value for key, value in seeds.items() if key[1] == "search"} == {
+        (arm, "search"): {search} for arm in ("random", "challenger")
+    }
+    assert {key: value for key, value in seeds.items() if key[1] == "final"} == {
+        (arm, "final"): {final} for arm in ("base", "random", "challenger")
+    }
+
+
+def test_a_study_is_done_only_when_its_last_trial_has_ended(place: StudyFixture) -> None:
+    place = changed(place, arms=[{"method": "base"}])
+    coordinator = place.coordinator()
+    assert coordinator.has_work()
+    assignment = assigned(coordinator)
+    assert isinstance(coordinator.ask(), Wait)
+    assert coordinator.has_work()
+    train(coordinator, assignment)
+    coordinator.tell(assignment.key)
+    assert isinstance(coordinator.ask(), Done)
+    assert not coordinator.has_work()
+    assert not place.coordinator().has_work()
+
+
+def test_no_more_trials_are_given_out_than_may_run_at_a_time(place: StudyFixture) -> None:
+    coordinator = changed(place, resources={"max_concurrent": 2}).coordinator()
+    first, _ = assigned(coordinator), assigned(coordinator)
+    assert isinstance(coordinator.ask(), Wait)
+    train(coordinator, first)
+    coordinator.tell(first.key)
+    third = assigned(coordinator)
+    assert isinstance(coordinator.ask(), Wait)
+    coordinator.tell_failure(third.key, "lost")
+    assert isinstance(coordinator.ask(), TrialAssignment)
+
+
+def test_an_executor_without_room_is_given_no_trial_and_still_hears_of_the_end(
+    place: StudyFixture,
+) -> None:
+    coordinator = changed(place, arms=[{"method": "base"}]).coordinator()
+    assert (coordinator.n_running, coordinator.n_pending) == (0, 1)
+    assert isinstance(coordinator.ask(limit=0), Wait)
+    first = assigned(coordinator)
+    assert (coordinator.n_running, coordinator.n_pending) == (1, 0)
+    assert isinstance(coordinator.ask(limit=1), Wait)
+    train(coordinator, first)
+    coordinator.tell(first.key)
+    assert (coordinator.n_running, coordinator.n_pending) == (0, 0)
+    assert isinstance(coordinator.ask(limit=0), Done)
+    coordinator.stop()
+    assert isinstance(coordinator.ask(limit=0), Stop)
+
+
+def test_the_smaller_of_two_limits_holds(place: StudyFixture) -> None:
+    coordinator = changed(place, resources={"max_concurrent": 2}).coordinator()
+    assigned(coordinator)
+    assert isinstance(coordinator.ask(limit=1), Wait)
+    assert isinstance(coordinator.ask(limit=5), TrialAssignment)
+    assert isinstance(coordinator.ask(limit=5), Wait)
+
+
+def test_what_could_begin_is_what_is_given_out_until_something_ends(place: StudyFixture) -> None:
+    left = place.coordinator()
+    for _ in range(2):
+        assigned(left)
+    # Two of the trials were left behind by another process.
+    coordinator = place.coordinator()
+    expected = coordinator.n_pending
+    begun = []
+    while isinstance(step := coordinator.ask(), TrialAssignment):
+        begun.append(step)
+        assert coordinator.n_pending == expected - len(begun)
+    assert len(begun) == expected > 2
+    for step in begun:
+        train(coordinator, step)
+        coordinator.tell(step.key)
+    # The searches have ended, and their sweeps and controls can begin.
+    finals = coordinator.n_pending
+    assert finals > 0
+    simulate(coordinator, place.context)
+    assert coordinator.n_pending == 0
+
+
+def test_trials_that_a_process_left_behind_count_as_running_only_once_they_are_given_out(
+    place: StudyFixture,
+) -> None:
+    before = place.coordinator()
+    for _ in range(3):
+        assigned(before)
+    coordinator = changed(place, resources={"max_concurrent": 2}).coordinator()
+    assert [assigned(coordinator).key.number for _ in range(2)] == [0, 1]
+    assert isinstance(coordinator.ask(), Wait)
+
+
+def test_the_chosen_point_is_not_trained_again_by_the_sweep(tmp_path: Path) -> None:
+    sweep = list(range(1, 11))
+    place = StudyFixture.of(
+        tmp_path, study_text(sweep=sweep, arms=study_file(sweep=sweep)["arms"][2:])
+    )
+    coordinator = place.coordinator()
+    simulate(coordinator, place.context)
+    finals = [e for e in coordinator.records() if e.key.phase == "final"]
+    best = coordinator.best(place.spec.arms[0])
+    assert best is not None
+    assert dict(finals[0].params) == best
+    assert sorted(e.params["top_k"] for e in finals) == sweep
+    for record in finals:
+        assert {**record.params, "top_k": best["top_k"]} == best
+
+
+def test_an_unfinished_trial_is_given_out_again_under_its_number_with_its_point(
+    place: StudyFixture,
+) -> None:
+    before = place.coordinator()
+    left = [assigned(before) for _ in range(3)]
+    train(before, left[1], until=1)
+    after = place.coordinator()
+    again = [assigned(after) for _ in range(3)]
+    assert sorted(map(str, (a.key for a in again))) == sorted(map(str, (a.key for a in left)))
+    by_key = {a.key: a for a in again}
+    for assignment in left:
+        assert by_key[assignment.key] == assignment
+    assert [r.epoch for r in after.reports_of(left[1].key)] == [0, 1]
+    # The rest of the study is what it would have been.
+    for assignment in again:
+        train(after, assignment)
+        after.tell(assignment.key)
+    simulate(after, place.context)
+    assert set(states(place.coordinator()).values()) == {"COMPLETE"}
+    assert_store_equals_report_logs(place)
+
+
+def test_a_trial_whose_last_report_is_stored_is_told_without_training(place: StudyFixture) -> None:
+    before = place.coordinator()
+    assignment = assigned(before)
+    train(before, assignment)
+    assert before.config(next(before.records())) == assignment.config
+    recorder = RecordingCallback()
+    after = place.coordinator([recorder])
+    assert recorder.events == [("COMPLETE", str(assignment.key))]
+    assert states(after)[str(assignment.key)] == "COMPLETE"
+    assert assigned(after).key != assignment.key
+    assert_store_equals_report_logs(place)
+
+
+def test_a_report_that_reached_the_file_alone_reaches_the_ledger_at_the_next_start(
+    place: StudyFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise Killed
+
+    before = place.coordinator()
+    assignment = assigned(before)
+    train(before, assignment, until=1)
+    with monkeypatch.context() as patch:
+        patch.setattr("study.storage.trial_store.TrialStore.report", die)
+        before.report(assignment.key, simulated_reports(assignment.config)[2])
+        # Nobody waits for a report to be told; whoever does so next hears of it.
+        with pytest.raises(Killed):
+            before.flush()
+    after = place.coordinator()
+    simulate(after, place.context)
+    assert_store_equals_report_logs(place)
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL."""
+
+
+class CrashPoint:
+    """Kills at a chosen write to the database or to a result file."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, at: int | None) -> None:
+        """Stand in the way of every write."""
+        self.writes = 0
+        self._at = at
+        patch.setattr("study.storage.trial_store.add_trial", self._mortal(add_trial))
+        patch.setattr("study.storage.trial_store.end_trial", self._mortal(end_trial))
+        storage, name = optuna.storages.RDBStorage, "set_trial_intermediate_value"
+        patch.setattr(storage, name, self._mortal(getattr(storage, name)))
+        patch.setattr("study.engine.coordinator.append_report", self._mortal(append_report))
+        patch.setattr("study.engine.coordinator.write_outcome", self._mortal(write_outcome))
+
+    def _mortal(self, write: Callable[..., object]) -> Callable[..., object]:
+        def wrapper(*args: object, **kwargs: object) -> object:
+            self.writes += 1
+            if self.writes == self._at:
+                raise Killed
+            return write(*args, **kwargs)
+
+        return wrapper
+
+
+def test_a_study_killed_before_any_of_its_writes_ends_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes: dict[str, Any] = {"epochs": 1, "arms": study_file(sweep=[1, 10])["arms"][2:]}
+    with monkeypatch.context() as patch:
+        death = CrashPoint(patch, None)
+        place = StudyFixture.of(tmp_path / "whole", study_text(**changes))
+        simulate(place.coordinator(), place.context)
+        expected = states(place.state())
+    assert death.writes > 20
+    for at in range(1, death.writes + 1):
+        place = StudyFixture.of(tmp_path / str(at), study_text(**changes))
+        with monkeypatch.context() as patch:
+            CrashPoint(patch, at)
+            with pytest.raises(Killed):
+                simulate(place.coordinator(), place.context)
+        coordinator = place.coordinator()
+        simulate(coordinator, place.context)
+        found = states(place.state())
+        assert found.keys() >= {"challenger/search/0", "challenger/search/1", "challenger/final/0"}
+        assert set(found.values()) == {"COMPLETE"}
+        # A point drawn again may choose another K, so that the sweep is one longer or shorter.
+        assert abs(len(found) - len(expected)) <= 1
+        assert all(set(e.params) == set(OPTIMUM) for e in coordinator.records())
+        assert_store_equals_report_logs(place)
+
+
+def test_an_arm_whose_search_found_nothing_has_no_final_and_the_study_ends(
+    place: StudyFixture,
+) -> None:
+    coordinator = place.coordinator()
+    while isinstance(step := coordinator.ask(), TrialAssignment):
+        if step.key.arm == "random":
+            coordinator.tell_failure(step.key, "diverged")
+        else:
+            train(coordinator, step)
+            coordinator.tell(step.key)
+    assert isinstance(step, Done)
+    assert not coordinator.has_work()
+    assert coordinator.best(place.spec.arm("random")) is None
+    finals = {e.key.arm for e in coordinator.records() if e.key.phase == "final"}
+    assert finals == {"base", "challenger"}
+
+
+def test_a_study_whose_trials_all_failed_ends(place: StudyFixture) -> None:
+    coordinator = place.coordinator()
+    while isinstance(step := coordinator.ask(), TrialAssignment):
+        coordinator.tell_failure(step.key, "diverged")
+    assert states(coordinator) == {
+        **{f"{arm}/search/{i}": "FAIL" for arm in ("random", "challenger") for i in range(2)},
+        "base/final/0": "FAIL",
+    }
+
+
+def test_a_trial_stopped_before_its_budget_is_pruned_and_never_chosen(place: StudyFixture) -> None:
+    coordinator = place.coordinator()
+    while isinstance(step := coordinator.ask(), TrialAssignment):
+        stops = step.key.phase == "search" and step.key.number == 0
+        train(coordinator, step, until=2 if stops else None)
+        coordinator.tell(step.key)
+    assert states(coordinator)["challenger/search/0"] == "PRUNED"
+    record = next(e for e in coordinator.records() if str(e.key) == "challenger/search/1")
+    assert coordinator.best(place.spec.arm("challenger")) == record.params
+
+
+def test_more_trials_another_sweep_and_a_new_arm_continue_a_finished_study(
+    place: StudyFixture,
+) -> None:
+    simulate(place.coordinator(), place.context)
+    before = metrics_of(place.folder)
+    arms = [
+        *study_file(sweep=[1, 2, 3])["arms"],
+        {"method": {"name": "random", "clip": [0.0, 1.0]}, "name": "clipped"},
+    ]
+    larger = changed(place, trials=4, arms=arms)
+    coordinator = larger.coordinator()
+    assert coordinator.has_work()
+    simulate(coordinator, larger.context)
+    after = metrics_of(place.folder)
+    assert {name: after[name] for name in before} == before
+    counts = {a.name: len(records_of(coordinator, a.name, "search")) for a in larger.spec.arms}
+    assert counts == {"base": 0, "random": 4, "challenger": 4, "clipped": 4}
+    best = coordinator.best(larger.spec.arm("challenger"))
+    assert best is not None
+    finals = [dict(e.params) for e in records_of(coordinator, "challenger", "final")]
+    for value in (1, 2, 3, best["top_k"]):
+        assert finals.count({**best, "top_k": value}) == 1
+    assert_store_equals_report_logs(larger)
+    assert isinstance(larger.coordinator().ask(), Done)
+
+
+def test_more_final_replicas_train_the_final_points_anew_and_leave_the_search_as_it_is(
+    place: StudyFixture,
+) -> None:
+    simulate(place.coordinator(), place.context)
+    before = metrics_of(place.folder)
+    defaults = study_file()["defaults"]
+    larger = changed(place, defaults={**defaults, "replicas": {"search": 2, "final": 5}})
+    coordinator = larger.coordinator()
+    simulate(coordinator, larger.context)
+    after = metrics_of(place.folder)
+    assert {name: after[name] for name in before} == before
+    assert {name.split("/")[1] for name in set(after) - set(before)} == {"final"}
+    table = build_trial_table(larger.spec, larger.folder, coordinator.state)
+    for arm in larger.spec.arms:
+        finals = table.select(arm.name, "final")
+        assert {len(row.seeds) for row in finals} == {5}
+        assert {len(row.last("val/accuracy") or ()) for row in finals} == {5}
+        twice = [row for row in table.rows if row.arm == arm.name and row.phase == "final"]
+        assert len(twice) == 2 * len(finals)
+        assert [row.seeds for row in twice[: len(finals)]] == [finals[0].seeds[:2]] * len(finals)
+        assert {len(row.seeds) for row in table.select(arm.name, "search")} <= {2}
+    assert isinstance(larger.coordinator().ask(), Done)
+
+
+def test_a_trial_that_was_begun_with_fewer_replicas_goes_on_with_them(place: StudyFixture) -> None:
+    place = changed(place, arms=[{"method": "base"}])
+    left = assigned(place.coordinator())
+    more = changed(place, arms=[{"method": "base", "replicas": {"final": 5}}])
+    coordinator = more.coordinator()
+    assert assigned(coordinator).config == left.config
+    assert len(assigned(coordinator).config.seeds) == 5
+
+
+def test_a_study_with_fewer_trials_than_there_are_asks_for_none(place: StudyFixture) -> None:
+    larger = changed(place, trials=4)
+    simulate(larger.coordinator(), larger.context)
+    coordinator = place.coordinator()
+    assert isinstance(coordinator.ask(), Done)
+
+
+def test_a_database_that_does_not_know_the_trials_is_refused_before_anything_is_asked(
+    place: StudyFixture,
+) -> None:
+    coordinator = place.coordinator()
+    for _ in range(2):
+        train(coordinator, assigned(coordinator), until=1)
+    other = StudyFixture.of(place.root, study_text(), f"sqlite:///{place.root}/other.db")
+    with pytest.raises(StoreError) as refused:
+        other.coordinator()
+    assert str(refused.value) == (
+        f"the Optuna database must know every trial of {place.folder.path}, but has not heard of "
+        "2 of them, trials/challenger/search/00000 first; name the database that the study was "
+        "run with by --database or CHALLENGER_DATABASE, or put it back where it was."
+    )
+    assert place.coordinator().has_work()
+
+
+def test_one_that_only_looks_changes_nothing_while_another_runs(place: StudyFixture) -> None:
+    recorder = RecordingCallback()
+    running = place.coordinator()
+    finished, halfway = assigned(running), assigned(running)
+    train(running, finished)
+    train(running, halfway, until=1)
+    files = {path: path.read_bytes() for path in place.folder.path.rglob("*.jsonl")}
+    reader = place.state()
+    assert set(states(reader).values()) == {"RUNNING"}
+    assert recorder == RecordingCallback()
+    assert {path: path.read_bytes() for path in place.folder.path.rglob("*.jsonl")} == files
+    running.tell(finished.key)
+    train(running, halfway)
+    running.tell(halfway.key)
+    assert set(states(place.state()).values()) == {"COMPLETE"}
+
+
+@pytest.mark.parametrize("end", ["finish", "prune", "fail"])
+def test_checkpoints_are_deleted_when_their_trial_ends_and_its_other_files_stay(
+    place: StudyFixture, end: str
+) -> None:
+    coordinator = place.coordinator()
+    assignment = assigned(coordinator)
+    train(coordinator, assignment, until=1 if end == "prune" else None)
+    for name in ("epoch-00000001-abc.pt", "epoch-00000002-def.pt", "attribution_maps.npz"):
+        (assignment.folder / name).write_bytes(b"")
+    if end == "fail":
+        coordinator.tell_failure(assignment.key, "lost")
+    else:
+        coordinator.tell(assignment.key)
+    left = sorted(path.name for path in assignment.folder.iterdir())
+    assert left == ["attribution_maps.npz", "end.json", "reports.jsonl"]
+
+
+def test_a_report_without_the_objective_is_kept_and_not_told(place: StudyFixture) -> None:
+    coordinator = place.coordinator()
+    assignment = assigned(coordinator)
+    coordinator.report(assignment.key, Report(epoch=0, metrics={"filter_cosine/mean": (0.1, 0.2)}))
+    assert [r.epoch for r in coordinator.reports_of(assignment.key)] == [0]
+    arm = assignment.key.arm
+    assert list(stored_values(place, arm, "search")) == [{}]
+
+
+def record(number: int, value: float | None, **params: ParamValue) -> TrialRecord:
+    return TrialRecord(
+        key=dataclasses.replace(CHALLENGER, number=number),
+        state="FAIL" if value is None else "COMPLETE",
+        params=params,
+        value=value,
+        reason=None,
+        started_ms=0,
+        finished_ms=0,
+    )
+
+
+def test_the_best_trial_follows_the_direction_and_the_earliest_of_equals_wins() -> None:
+    records = [record(0, 0.5, k=0), record(1, 0.9, k=1), record(2, 0.9, k=2), record(3, None, k=3)]
+    assert best_params(records, maximize=True) == {"k": 1}
+    assert best_params(records, maximize=False) == {"k": 0}
+    assert best_params(records[3:], maximize=True) is None
+
+
+def test_an_objective_that_is_minimized_chooses_the_lowest(tmp_path: Path) -> None:
+    place = StudyFixture.of(tmp_path, study_text(objective={"metric": "val/nll"}))
+    coordinator = place.coordinator()
+    while isinstance(step := coordinator.ask(), TrialAssignment):
+        value = 1.0 - 0.1 * step.key.number
+        coordinator.report(step.key, Report(epoch=3, metrics={"val/nll": (value, value)}))
+        coordinator.tell(step.key)
+    chosen = next(e for e in coordinator.records() if str(e.key) == "random/search/1")
+    assert coordinator.best(place.spec.arm("random")) == chosen.params

@@ -1,0 +1,119 @@
+"""No password reaches a file, a pickle, a log, the list of processes or MLflow."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from cluster.mlflow_server import server_command, server_environment
+from tests.study.fault_tolerance.shell import PATIENCE_S, Shell
+from tests.support.simulated import study_text
+
+SECRET = "sesame-opens-the-tracking-server"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """Start a real MLflow server; gives its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    home = tmp_path / "mlflow"
+    home.mkdir()
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(home),
+        **server_environment(f"sqlite:///{home}/mlflow.db", home / "artifacts"),
+    }
+    with (home / "log").open("wb") as log:
+        process = subprocess.Popen(
+            server_command("127.0.0.1", port),
+            env=environment,
+            cwd=home,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health"):
+            break
+        time.sleep(0.2)
+    yield f"127.0.0.1:{port}"
+    subprocess.run(["pkill", "-KILL", "-s", str(process.pid)], check=False)
+    process.wait()
+
+
+def command_lines() -> str:
+    """Give what every process on this machine shows of its command line."""
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            lines.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return "\n".join(lines)
+
+
+def holding(folder: Path, *secrets: str) -> list[str]:
+    """Name the files that hold a secret, as it is or in base64 at any offset."""
+    marks = [mark for secret in secrets for mark in marks_of(secret)]
+    return [
+        str(path)
+        for path in folder.rglob("*")
+        if path.is_file() and any(mark in path.read_bytes() for mark in marks)
+    ]
+
+
+def marks_of(secret: str) -> Iterator[bytes]:
+    yield secret.encode()
+    for shift in range(3):
+        # What follows or precedes changes the ends alone.
+        yield base64.b64encode(b"x" * shift + secret.encode())[4:-4]
+
+
+def test_a_search_for_a_secret_finds_it(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text(f"http://me:{SECRET}@host")
+    (tmp_path / "header").write_bytes(base64.b64encode(f"me:{SECRET}".encode()))
+    (tmp_path / "none").write_text("nothing")
+    assert {Path(name).name for name in holding(tmp_path, SECRET)} == {"plain", "header"}
+    with subprocess.Popen([sys.executable, "-c", "input()", SECRET], stdin=-1) as process:
+        assert SECRET in command_lines()
+        process.kill()
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(1200)
+def test_passwords_of_database_and_mlflow_are_nowhere(
+    shell: Callable[[str], Shell], postgres_url: str, server: str
+) -> None:
+    on_ray = shell("ray")
+    on_ray.database, on_ray.tracking = postgres_url, f"http://reviewer:{SECRET}@{server}"
+    password = urlsplit(postgres_url).password
+    assert password
+    arms = [{"method": "base"}, {"method": "random"}]
+    (on_ray.folder / "tiny.yaml").write_text(study_text(epochs=6, arms=arms))
+    process = on_ray.start("run", "tiny.yaml")
+    on_ray.until_reports(process, 5)
+    shown = command_lines()
+    assert "tiny.yaml" in shown
+    assert SECRET not in shown
+    assert password not in shown
+    assert process.wait(PATIENCE_S) == 0, on_ray.log.read_text()
+    # The pickles of Ray and Tune, its logs and sessions, our files and logs, MLflow's store.
+    assert list((on_ray.study / "ray").rglob("*.pkl"))
+    for folder in (on_ray.folder, on_ray.ray):
+        assert holding(folder, SECRET, password) == []
+    with closing(sqlite3.connect(on_ray.folder / "mlflow" / "mlflow.db")) as database:
+        assert database.execute("SELECT count(*) FROM metrics").fetchone()[0] > 0
+    shutil.rmtree(on_ray.ray, ignore_errors=True)

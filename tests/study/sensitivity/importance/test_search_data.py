@@ -1,0 +1,253 @@
+"""Search trials as arrays, and the variance of the replica noise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from search_spaces import CategoricalDimension, Condition, FloatDimension, IntDimension, Saltelli
+from study.records.errors import ReportError
+from study.records.trial_table import TrialTable
+from study.sensitivity.importance import is_design, search_data
+from study.sensitivity.importance.search_data import (
+    axis_bounds,
+    decode_value,
+    encode_value,
+    noise_variance,
+)
+from study.sensitivity.intervals import ReplicaValues
+from tests.support.search_designs import (
+    METRIC,
+    SOBOL,
+    UNIT,
+    additive,
+    design_table,
+    saltelli,
+    search_data_of,
+)
+from tests.support.trial_tables import with_arm, with_row, without_rows
+
+
+def with_state(table: TrialTable, number: int, state: str) -> TrialTable:
+    row = next(row for row in table.rows if row.number == number)
+    return with_row(table, replace(row, state=state))
+
+
+def proposed_by(table: TrialTable, sampler: str) -> TrialTable:
+    return with_arm(table, replace(table.arm("challenger"), sampler=sampler, design=None))
+
+
+def test_points_and_values_are_those_of_the_trials():
+    table = design_table(additive, axes=UNIT, trials=8, noise=0.1)
+    basis = search_data_of(table)
+    assert basis.dimensions == tuple("abcde")
+    assert basis.numbers == tuple(range(8))
+    assert basis.x[3].tolist() == list(table.rows[3].params.values())
+    assert basis.y[3] == pytest.approx(np.mean(table.rows[3].last(METRIC)))
+    assert (basis.n, basis.replicas, basis.block, basis.is_biased) == (8, (3,), 1, False)
+    assert basis.notes == ()
+
+
+def test_a_basis_can_be_kept_by_what_it_holds():
+    first, second = (search_data_of(design_table(additive, axes=UNIT, trials=8)) for _ in range(2))
+    assert first == second
+    assert hash(first) == hash(second)
+
+
+def test_the_direction_is_the_objectives_or_the_metrics_own():
+    table = design_table(additive, axes=UNIT, trials=8)
+    assert search_data_of(table).direction == "maximize"
+    assert search_data_of(replace(table, direction="minimize")).direction == "minimize"
+    assert search_data_of(table, "filter_cosine/mean").direction == "minimize"
+
+
+@pytest.mark.parametrize(
+    ("axis", "value", "number"),
+    [
+        (FloatDimension(low=0.01, high=1.0, log=True), 0.1, np.log(0.1)),
+        (IntDimension(low=1, high=64, log=True), 8, np.log(8)),
+        (IntDimension(low=1, high=9), 4, 4.0),
+        (CategoricalDimension(choices=("lrp", "gradient")), "gradient", 1.0),
+        (CategoricalDimension(choices=(False, True)), True, 1.0),
+    ],
+)
+def test_values_and_numbers_are_each_others_inverse(axis, value, number):
+    assert encode_value(axis, value) == pytest.approx(number)
+    back = decode_value(axis, encode_value(axis, value))
+    assert back == (pytest.approx(value) if isinstance(value, float) else value)
+    assert type(back) is type(value)
+
+
+def test_the_outermost_integers_weigh_as_much_as_the_others():
+    assert axis_bounds(IntDimension(low=1, high=3)) == (0.5, 3.5)
+    assert axis_bounds(IntDimension(low=1, high=3, log=True)) == pytest.approx(np.log((0.5, 3.5)))
+
+
+def test_trials_that_tpe_proposed_are_refused():
+    table = proposed_by(design_table(additive, axes=UNIT, trials=8), "tpe")
+    assert not is_design(table.arm("challenger"))
+    with pytest.raises(ReportError) as caught:
+        search_data_of(table)
+    assert str(caught.value) == (
+        "arm 'challenger': a claim about its whole space needs trials that were chosen without "
+        "looking at results, but tpe proposed them: they cluster around the best, so that shares "
+        "of variance would describe tpe's own choices; search with 'sampler: random' or a "
+        "'design' (sobol, saltelli), or give --allow-biased to see them marked as biased."
+    )
+
+
+def test_whoever_insists_gets_them_marked_as_biased():
+    table = proposed_by(design_table(additive, axes=UNIT, trials=8), "tpe")
+    basis = search_data(table, "challenger", METRIC, allow_biased=True)
+    assert basis.is_biased
+    assert basis.notes[0].startswith("Biased: tpe proposed the trials by their results")
+
+
+def test_trials_that_were_stopped_early_are_refused_even_so():
+    table = with_state(design_table(additive, axes=UNIT, trials=8), 2, "PRUNED")
+    for allow_biased in (False, True):
+        with pytest.raises(ReportError) as caught:
+            search_data(table, "challenger", METRIC, allow_biased=allow_biased)
+        assert str(caught.value) == (
+            "arm 'challenger': a claim about its whole space needs trials of the full budget, but "
+            "1 of 8 search trials were stopped early: their values are those of fewer epochs, and "
+            "without them the bad regions would be missing; search with 'scheduler: none'."
+        )
+
+
+def test_failed_and_running_trials_are_left_out_and_named():
+    table = design_table(additive, axes=UNIT, trials=8, design=SOBOL)
+    basis = search_data_of(with_state(with_state(table, 2, "FAIL"), 5, "RUNNING"))
+    assert basis.numbers == (0, 1, 3, 4, 6, 7)
+    assert basis.notes == (
+        "1 of 8 search trials failed and are left out: where they lie, nothing is known.",
+        "1 search trials are still running and are left out.",
+    )
+
+
+def test_a_failed_trial_takes_its_whole_block_with_it():
+    design, trials = saltelli(4, 5)
+    table = with_state(design_table(additive, axes=UNIT, design=design, trials=trials), 9, "FAIL")
+    basis = search_data_of(table)
+    assert basis.block == 7
+    assert basis.numbers == (*range(7), *range(14, 28))
+    assert basis.notes[1] == (
+        "1 of the design's blocks of 7 trials did not complete whole and are left out, 7 trials "
+        "in all."
+    )
+
+
+def test_a_block_that_is_not_there_whole_is_left_out():
+    design, trials = saltelli(4, 5, second_order=True)
+    table = design_table(additive, axes=UNIT, design=design, trials=trials)
+    basis = search_data_of(without_rows(table, ("challenger", "search", trials - 1)))
+    assert (basis.block, basis.n) == (12, 36)
+    assert basis.second_order
+
+
+def test_a_dimension_that_its_choice_closes_has_no_number():
+    axes = {"mix": CategoricalDimension(choices=("on", "off")), "a": FloatDimension(low=0, high=1)}
+    table = design_table(lambda x: x[:, 0] + 1.0, axes=axes, trials=6)
+    rows = [
+        replace(r, params={"mix": "off"}) if r.params["mix"] == "off" else r for r in table.rows
+    ]
+    arm = replace(
+        table.arm("challenger"), conditions={"a": Condition(dimension="mix", value="on")}
+    )
+    basis = search_data_of(with_arm(replace(table, rows=tuple(rows)), arm))
+    assert np.isnan(basis.x[:, 1]).tolist() == [r.params["mix"] == "off" for r in rows]
+
+
+def test_a_trial_without_a_value_of_a_dimension_is_refused():
+    table = design_table(additive, axes=UNIT, trials=4)
+    row = replace(table.rows[1], params={"a": 0.5})
+    with pytest.raises(ReportError, match="search trial 1 of arm 'challenger' must have a value"):
+        search_data_of(with_row(table, row))
+
+
+def test_a_metric_without_any_spread_is_refused():
+    table = design_table(lambda x: np.full(len(x), 0.5), axes=UNIT, trials=4)
+    with pytest.raises(ReportError) as caught:
+        search_data_of(table)
+    assert str(caught.value) == (
+        "arm 'challenger': val/accuracy must differ between trials for anything to explain it, "
+        "but is 0.5 in all 4; name another metric or train longer."
+    )
+
+
+def test_an_arm_that_searches_nothing_is_refused():
+    table = design_table(additive, axes=UNIT, trials=4)
+    with pytest.raises(ReportError, match="must search a dimension for a claim about its space"):
+        search_data_of(with_arm(table, replace(table.arm("challenger"), dimensions={})))
+
+
+def test_a_search_without_completed_trials_is_refused():
+    table = replace(design_table(additive, axes=UNIT, trials=4), rows=())
+    with pytest.raises(ReportError, match="but of 0 there are 0 to use; resume the study"):
+        search_data_of(table)
+
+
+def test_a_metric_that_search_trials_do_not_report_is_refused():
+    with pytest.raises(ReportError, match="must report test/accuracy, but has none"):
+        search_data_of(design_table(additive, axes=UNIT, trials=4), "test/accuracy")
+
+
+def test_only_saltellis_design_has_blocks():
+    assert search_data_of(design_table(additive, axes=UNIT, trials=8, design=SOBOL)).block == 1
+    assert Saltelli().block_size(5) == 7
+
+
+def trials(values: np.ndarray, seeds=None) -> list[ReplicaValues]:
+    return [
+        ReplicaValues(
+            trial=str(i),
+            metric="val/accuracy",
+            seeds=tuple(seeds[i]) if seeds is not None else tuple(range(len(row))),
+            values=tuple(row.tolist()),
+        )
+        for i, row in enumerate(values)
+    ]
+
+
+def test_it_is_the_variance_of_the_noise_over_the_replicas():
+    values = np.random.default_rng(1).normal(0, 0.2, (4000, 4)) + 0.5
+    assert noise_variance(trials(values)) == pytest.approx(0.04 / 4, rel=0.03)
+
+
+def test_a_seed_that_does_well_everywhere_is_no_noise_between_trials():
+    rng = np.random.default_rng(2)
+    values = rng.normal(0, 0.1, (4000, 3)) + rng.normal(0, 5.0, 3)
+    assert noise_variance(trials(values)) == pytest.approx(0.01 / 3, rel=0.04)
+
+
+def test_without_shared_seeds_it_is_the_mean_variance_over_the_replicas():
+    values = np.random.default_rng(3).normal(size=(5, 3))
+    found = noise_variance(trials(values, seeds=np.arange(15).reshape(5, 3)))
+    assert found == pytest.approx(values.var(axis=1, ddof=1).mean() / 3)
+
+
+def test_of_single_replicas_it_is_unknown():
+    assert noise_variance(trials(np.ones((4, 1)))) is None
+
+
+def test_a_basis_carries_the_share():
+    table = design_table(additive, axes=UNIT, trials=2000, noise=1.5)
+    signal = 14.25 / 12
+    assert search_data_of(table).noise == pytest.approx(0.75 / (0.75 + signal), rel=0.06)
+
+
+def test_a_basis_of_single_replicas_has_none():
+    table = design_table(additive, axes=UNIT, trials=8)
+    rows = tuple(
+        replace(
+            row,
+            seeds=(0,),
+            reports=tuple(
+                replace(r, metrics={k: v[:1] for k, v in r.metrics.items()}) for r in row.reports
+            ),
+        )
+        for row in table.rows
+    )
+    assert search_data_of(replace(table, rows=rows)).noise is None

@@ -1,0 +1,276 @@
+"""Curves over one dimension, of one arm and of several."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from study.records.errors import ReportError
+from study.records.trial_table import TrialTable
+from study.sensitivity import (
+    apply_holm,
+    arm_curves,
+    paired_difference,
+    shared_sweeps,
+    sweep_curve,
+    swept_dimensions,
+    t_interval,
+)
+from tests.support.trial_tables import (
+    BEST,
+    TableShape,
+    constant_table,
+    make_trial_table,
+    with_arm,
+    with_row,
+    without_rows,
+)
+
+BASE = (0.4, 0.5, 0.45)
+RANDOM = (0.5, 0.52, 0.51)
+CURVE = {5: (0.7, 0.72, 0.69), 1: (0.6, 0.66, 0.62), 10: (0.5, 0.58, 0.52)}
+TABLE = constant_table({"base": {0: BASE}, "random": {0: RANDOM}, "challenger": CURVE})
+
+
+def test_points_are_by_value_with_their_replicas_intervals_and_corrected_differences():
+    curve = sweep_curve(TABLE, "challenger", "top_k", "test/accuracy")
+    values = {value: CURVE[value] for value in (1, 5, 10)}
+    expected = apply_holm([paired_difference(replicas, BASE) for replicas in values.values()])
+    assert [point.value for point in curve.points] == [1, 5, 10]
+    assert [point.replicas for point in curve.points] == list(values.values())
+    assert [point.interval for point in curve.points] == [t_interval(v) for v in values.values()]
+    assert tuple(point.to_base for point in curve.points) == expected
+    assert curve.points[0].to_base is not None
+    assert curve.points[0].to_base.family == 3
+
+
+def test_a_curve_knows_its_controls_its_chosen_value_and_what_is_fixed():
+    curve = sweep_curve(make_trial_table(), "challenger", "top_k", "test/nll")
+    assert [control.method for control in curve.controls] == ["base", "random"]
+    assert curve.chosen == 5
+    assert curve.fixed == {name: value for name, value in BEST.items() if name != "top_k"}
+    assert curve.n == 5
+    assert curve.direction == "minimize"
+    assert curve.notes == ()
+
+
+def test_replicas_are_paired_by_seed_and_not_by_position():
+    base = next(row for row in TABLE.rows if row.arm == "base")
+    turned = replace(
+        base,
+        seeds=base.seeds[::-1],
+        reports=(replace(base.reports[0], metrics={"test/accuracy": BASE[::-1]}),),
+    )
+    shuffled = sweep_curve(with_row(TABLE, turned), "challenger", "top_k", "test/accuracy")
+    straight = sweep_curve(TABLE, "challenger", "top_k", "test/accuracy")
+    assert shuffled.points == straight.points
+
+
+def test_trials_with_other_seeds_are_never_paired():
+    base = next(row for row in TABLE.rows if row.arm == "base")
+    with pytest.raises(ReportError) as caught:
+        sweep_curve(
+            with_row(TABLE, replace(base, seeds=(1, 2, 3))), "challenger", "top_k", "test/accuracy"
+        )
+    assert str(caught.value) == (
+        "test/accuracy: pairs must share their replica seeds, but final trial 1 of arm "
+        "'challenger' has [100, 101, 102] and final trial 0 of arm 'base' has [1, 2, 3]; train "
+        "both with the same 'replicas.final' and resume the study."
+    )
+
+
+def test_points_list_their_replicas_in_the_order_of_the_curves_seeds():
+    row = next(r for r in TABLE.rows if r.arm == "challenger" and r.number == 1)
+    turned = replace(
+        row,
+        seeds=row.seeds[::-1],
+        reports=(replace(row.reports[0], metrics={"test/accuracy": CURVE[1][::-1]}),),
+    )
+    curve = sweep_curve(with_row(TABLE, turned), "challenger", "top_k", "test/accuracy")
+    assert curve.seeds == (100, 101, 102)
+    assert curve.points[0].replicas == CURVE[1]
+
+
+def test_a_point_with_other_seeds_than_the_chosen_trial_is_refused():
+    table = constant_table({"challenger": CURVE})
+    row = next(r for r in table.rows if r.number == 1)
+    with pytest.raises(ReportError, match="but the chosen trial of arm 'challenger' has"):
+        sweep_curve(
+            with_row(table, replace(row, seeds=(7, 8, 9))), "challenger", "top_k", "test/accuracy"
+        )
+
+
+def test_missing_and_failed_values_are_left_out_and_named():
+    table = without_rows(TABLE, ("challenger", "final", 1))
+    failed = next(r for r in table.rows if r.arm == "challenger" and r.number == 2)
+    table = with_arm(table, replace(table.arm("challenger"), sweeps={"top_k": (1, 2, 5, 10)}))
+    table = with_row(table, replace(failed, state="FAIL", reason="loss is not finite"))
+    extra = replace(failed, number=3, params={"top_k": 2}, state="COMPLETE")
+    curve = sweep_curve(
+        replace(table, rows=(*table.rows, extra)), "challenger", "top_k", "test/accuracy"
+    )
+    assert [point.value for point in curve.points] == [2, 5]
+    assert curve.notes == (
+        "The trial at top_k = 1 has not been started.",
+        "The trial at top_k = 10 failed (loss is not finite).",
+    )
+
+
+def test_a_metric_that_is_missing_at_one_value_leaves_out_that_value():
+    row = next(r for r in TABLE.rows if r.arm == "challenger" and r.number == 1)
+    bad = replace(row.reports[0], metrics={"test/accuracy": (0.1, float("nan"), 0.2)})
+    curve = sweep_curve(
+        with_row(TABLE, replace(row, reports=(bad,))), "challenger", "top_k", "test/accuracy"
+    )
+    assert [point.value for point in curve.points] == [5, 10]
+    assert curve.notes == (
+        "top_k = 1 is left out: final trial 1 of arm 'challenger': test/accuracy must be finite, "
+        "but is nan for seed 101; look at that replica's loss.",
+    )
+
+
+def test_without_base_there_are_no_differences_and_a_note_says_so():
+    curve = sweep_curve(
+        constant_table({"challenger": CURVE}), "challenger", "top_k", "test/accuracy"
+    )
+    assert [point.to_base for point in curve.points] == [None, None, None]
+    assert curve.controls == ()
+    assert curve.notes == (
+        "The study has no base arm on mnist (3 per class) with vgg11, width 0.25.",
+        "The study has no random arm on mnist (3 per class) with vgg11, width 0.25.",
+    )
+
+
+def test_a_base_on_another_dataset_is_no_control():
+    table = with_arm(TABLE, replace(TABLE.arm("base"), dataset="reuters"))
+    curve = sweep_curve(table, "challenger", "top_k", "test/accuracy")
+    assert [control.method for control in curve.controls] == ["random"]
+    assert curve.points[0].to_base is None
+
+
+def test_values_that_are_texts_keep_the_files_order():
+    table = constant_table({"challenger": {"lrp": (0.1, 0.2), "grad": (0.3, 0.4)}})
+    curve = sweep_curve(table, "challenger", "top_k", "test/accuracy")
+    assert [point.value for point in curve.points] == ["lrp", "grad"]
+
+
+def test_a_sweep_that_was_run_later_is_found_without_the_study_file():
+    table = with_arm(TABLE, replace(TABLE.arm("challenger"), sweeps={}))
+    assert swept_dimensions(table, table.arm("challenger")) == ("top_k",)
+    assert len(sweep_curve(table, "challenger", "top_k", "test/accuracy").points) == 3
+
+
+def test_a_dimension_without_a_sweep_names_the_command():
+    with pytest.raises(ReportError) as caught:
+        sweep_curve(make_trial_table(), "challenger", "alpha", "test/accuracy")
+    assert str(caught.value) == (
+        "arm 'challenger' has no sweep over alpha; "
+        "run 'challenger-study sensitivity tiny-mnist-top-k --over alpha' first."
+    )
+
+
+def test_a_dimension_that_the_arm_does_not_search_is_refused():
+    with pytest.raises(ReportError) as caught:
+        sweep_curve(make_trial_table(), "random", "top_k", "test/accuracy")
+    assert str(caught.value) == (
+        "arm 'random' must search top_k to have a sensitivity to it, but searches n_features, "
+        "alpha, beta, split; name one of those or another arm."
+    )
+
+
+def test_an_unknown_arm_is_refused_with_the_closest_name():
+    with pytest.raises(ReportError) as caught:
+        sweep_curve(TABLE, "chalenger", "top_k", "test/accuracy")
+    assert str(caught.value) == (
+        "study 'tiny-mnist-top-k' has no arm 'chalenger'; did you mean 'challenger'?"
+    )
+
+
+def test_one_replica_is_too_few():
+    table = constant_table({"challenger": {1: (0.5,), 2: (0.6,)}})
+    with pytest.raises(ReportError, match="at least 2 replicas, but there is only 1"):
+        sweep_curve(table, "challenger", "top_k", "test/accuracy")
+
+
+def test_one_value_is_too_few():
+    table = without_rows(TABLE, ("challenger", "final", 1), ("challenger", "final", 2))
+    with pytest.raises(ReportError) as caught:
+        sweep_curve(table, "challenger", "top_k", "test/accuracy")
+    assert str(caught.value) == (
+        "arm 'challenger': a curve over top_k needs at least 2 completed values, but 1 completed "
+        "(The trial at top_k = 1 has not been started. The trial at top_k = 10 has not been "
+        "started.); run 'challenger-study resume tiny-mnist-top-k'."
+    )
+
+
+def test_an_unfinished_search_has_no_curve():
+    table = make_trial_table()
+    table = with_arm(table, replace(table.arm("challenger"), best_params=None))
+    with pytest.raises(ReportError) as caught:
+        sweep_curve(table, "challenger", "top_k", "test/accuracy")
+    assert str(caught.value) == (
+        "arm 'challenger' must have finished its search, but nothing is chosen yet (18 search "
+        "trials completed); run 'challenger-study resume tiny-mnist-top-k'."
+    )
+
+
+def test_intervals_of_noise_around_one_level_hold_that_level():
+    rng = np.random.default_rng(0)
+    held = total = 0
+    for _ in range(100):
+        noise = {k: tuple(rng.normal(0.6, 0.02, 4).tolist()) for k in (1, 2, 3)}
+        curve = sweep_curve(
+            constant_table({"challenger": noise}), "challenger", "top_k", "test/accuracy"
+        )
+        held += sum(not point.interval.excludes(0.6) for point in curve.points)
+        total += len(curve.points)
+    assert 0.92 < held / total < 0.98
+
+
+def test_a_larger_study_has_all_its_values():
+    curve = sweep_curve(
+        make_trial_table(TableShape(replicas=3, sweep=(2, 4, 6))),
+        "challenger",
+        "top_k",
+        "test/auc",
+    )
+    assert [point.value for point in curve.points] == [2, 4, 5, 6]
+
+
+def two_datasets() -> TrialTable:
+    """Make a study of two datasets whose challenger arms both sweep K."""
+    tables = [make_trial_table(seed=0), make_trial_table(seed=1)]
+    arms, rows = [], []
+    for table, data in zip(tables, ("digits", "letters"), strict=True):
+        arms += [replace(a, name=f"{data}-{a.name}", dataset=data) for a in table.arms]
+        rows += [replace(row, arm=f"{data}-{row.arm}") for row in table.rows]
+    return replace(tables[0], arms=tuple(arms), rows=tuple(rows))
+
+
+def test_only_a_dimension_that_several_arms_sweep_is_shared():
+    assert shared_sweeps(two_datasets()) == {"top_k": ("digits-challenger", "letters-challenger")}
+    assert shared_sweeps(make_trial_table()) == {}
+
+
+def test_each_arm_has_its_own_curve_of_each_metric():
+    table = two_datasets()
+    found = arm_curves(table, "top_k", ("test/accuracy", "test/auc"))
+    assert found.metrics == ("test/accuracy", "test/auc")
+    for metric, curves in zip(found.metrics, found.curves, strict=True):
+        assert curves == tuple(
+            sweep_curve(table, arm, "top_k", metric)
+            for arm in ("digits-challenger", "letters-challenger")
+        )
+
+
+def test_a_metric_that_no_arm_reports_is_left_out_and_said():
+    found = arm_curves(two_datasets(), "top_k", ("test/accuracy", "test/f1"))
+    assert found.metrics == ("test/accuracy",)
+    assert any("test/f1" in note for note in found.notes)
+
+
+def test_a_single_arm_is_refused():
+    with pytest.raises(ReportError, match="needs 2 arms with a curve, but there are 0"):
+        arm_curves(make_trial_table(), "top_k", ("test/accuracy",))

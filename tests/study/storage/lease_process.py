@@ -1,0 +1,119 @@
+"""Processes that start a study: each tries to hold it when told to, and says how that went."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+# Says: held, left, refused (and why), waits (and for whom), lost (and to whom), interrupted.
+_PROGRAM = """
+import json, sys
+from dataclasses import replace
+from pathlib import Path
+from study.records.errors import StudyError
+from study.storage.layout import StudyFolder
+from study.storage.lease import LeaseTiming
+from study.storage.lease import lease
+from study.storage.lease_table import current_process
+
+def say(*words):
+    print(*words, flush=True)
+
+for line in sys.stdin:
+    told = json.loads(line)
+    here = replace(current_process(), **told["machine"])
+    folder = StudyFolder(path=Path(told["folder"]))
+    try:
+        with lease(
+            folder,
+            told["url"],
+            lambda text: say("lost", text),
+            lambda text: say("waits", text),
+            owner=here,
+            timing=LeaseTiming(**told["pace"]),
+        ):
+            say("held")
+            sys.stdin.readline()
+        say("left")
+    except StudyError as error:
+        say("refused", error)
+    except KeyboardInterrupt:
+        say("interrupted")
+"""
+
+# Fast, so that tests are; a holder is given up after twenty beats that did not come.
+TIMING = {"renew_s": 0.05, "expire_s": 1.0, "poll_s": 0.05}
+# Longer than any test.
+LONG_TIMING = {**TIMING, "expire_s": 600.0}
+
+
+class LeaseProcess:
+    """One process, perhaps of a machine that is not there. Has mutable state: the process.
+
+    Attributes:
+        pid: Its process id.
+        machine: Name of the machine that it says it is on, or None for the true one.
+    """
+
+    def __init__(self) -> None:
+        """Start the process; it tries nothing yet."""
+        self.machine: str | None = None
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.pid = self._process.pid
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.end()
+
+    def start(self, folder: Path, url: str, timing: dict[str, float] | None = None) -> None:
+        """Have it try to hold the study of a folder."""
+        there = (
+            {"host": self.machine, "pid_namespace": f"{self.machine}/1/2"} if self.machine else {}
+        )
+        told = {
+            "folder": str(folder),
+            "url": url,
+            "machine": there,
+            "pace": TIMING if timing is None else timing,
+        }
+        self._tell(json.dumps(told))
+
+    def release(self) -> None:
+        """Have it let the study go."""
+        self._tell("")
+
+    def heard(self) -> str:
+        """Wait for the next thing that it says."""
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().removesuffix("\n")
+
+    def send(self, signal: int) -> None:
+        """Send it a signal."""
+        self._process.send_signal(signal)
+
+    def end(self) -> str:
+        """Kill it; gives what it wrote to standard error."""
+        self._process.kill()
+        return self._process.communicate()[1]
+
+    def _tell(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()

@@ -1,0 +1,481 @@
+"""The ledger: what was asked and told, whoever asks, however often."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.exceptions import UpdateFinishedTrialError
+
+from search_spaces import FloatDimension, IntDimension, Saltelli, Sobol, Space, design_points
+from search_spaces.optuna_sampler import suggest_params
+from study.records.errors import StoreError
+from study.storage import trial_store as ledger_module
+from study.storage.layout import TrialKey
+from study.storage.report_log import TrialOutcome
+from study.storage.sqlite import sqlite_url
+from study.storage.trial_store import (
+    DesignSettings,
+    IntermediateValue,
+    SamplerSettings,
+    TrialRecord,
+)
+from tests.support.direct_trial_store import DirectTrialStore
+from tests.support.simulated import empty_database
+
+SPACE = Space(
+    dimensions={
+        "top_k": IntDimension(low=1, high=10),
+        "alpha": FloatDimension(low=0.1, high=2.0),
+        "beta": FloatDimension(low=0.01, high=2.0, log=True),
+    },
+    fixed={},
+)
+TPE = SamplerSettings(name="tpe", seed=3, startup_trials=2)
+RANDOM = SamplerSettings(name="random", seed=3, startup_trials=1)
+SOBOL = DesignSettings(design=Sobol(), seed=3)
+SALTELLI = DesignSettings(design=Saltelli(second_order=True), seed=3)
+POINT = {"top_k": 3, "alpha": 0.1 + 0.2, "beta": 1 / 3}
+
+
+@pytest.fixture
+def file_url(tmp_path: Path) -> str:
+    path = tmp_path / "optuna.db"
+    path.write_bytes(empty_database())
+    return sqlite_url(path)
+
+
+@pytest.fixture(
+    params=["file_url", pytest.param("postgres_url", marks=pytest.mark.postgres)],
+    ids=["sqlite", "postgresql"],
+)
+def url(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue(request.param))
+
+
+def open_store(url: str, study: str = "tiny") -> DirectTrialStore:
+    return DirectTrialStore(url, study, maximize=True)
+
+
+def test_a_file_is_made_with_write_ahead_logging(file_url: str, tmp_path: Path) -> None:
+    (tmp_path / "optuna.db").unlink()
+    open_store(file_url)
+    database = sqlite3.connect(tmp_path / "optuna.db")
+    assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    database.close()
+
+
+def test_a_trial_is_running_from_the_moment_it_is_asked_for(url: str) -> None:
+    store = open_store(url)
+    asked = [store.ask_next("a", SPACE, TPE), store.enqueue_next("a", POINT, SPACE)]
+    for record in asked:
+        assert record.state == "RUNNING"
+        assert record.value is record.reason is record.finished_ms is None
+        assert store.record(record.key) == record
+        assert open_store(url).record(record.key) == record
+    assert set(asked[0].params) == set(SPACE.dimensions)
+
+
+def test_a_point_is_stored_to_the_last_bit_with_its_types(url: str) -> None:
+    point = {**POINT, "is_on": True, "class_mode": "topk"}
+    key = open_store(url).enqueue_next("a", point, SPACE).key
+    params = open_store(url).record(key).params
+    assert params == point
+    assert {name: type(value) for name, value in params.items()} == {
+        name: type(value) for name, value in point.items()
+    }
+
+
+def test_trials_are_numbered_from_zero_in_each_arm_and_phase(url: str) -> None:
+    store = open_store(url)
+    numbers = [
+        [store.ask_next(arm, SPACE, TPE).key.number for _ in range(2)]
+        + [store.enqueue_next(arm, POINT, SPACE).key.number for _ in range(2)]
+        for arm in ("a", "b")
+    ]
+    assert numbers == [[0, 1, 0, 1], [0, 1, 0, 1]]
+    assert [str(e.key) for e in store.records("b", "final")] == ["b/final/0", "b/final/1"]
+    assert store.records("c", "search") == []
+
+
+_OPEN = """
+import sys, time
+from study.storage.trial_store import TrialStore
+while time.time() < float(sys.argv[2]):
+    pass
+TrialStore(sys.argv[1], sys.argv[3], maximize=True)
+"""
+
+
+@pytest.fixture(
+    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)],
+)
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return sqlite_url(tmp_path / "new.db")
+    return str(request.getfixturevalue("postgres_url"))
+
+
+def test_studies_that_begin_at_the_same_moment_share_a_new_database(new_url: str) -> None:
+    moment = time.time() + 15
+    began = [
+        subprocess.Popen([sys.executable, "-c", _OPEN, new_url, str(moment), f"study-{i}"])
+        for i in range(4)
+    ]
+    assert [process.wait() for process in began] == [0, 0, 0, 0]
+    assert open_store(new_url).records("a", "search") == []
+
+
+def test_studies_in_one_database_do_not_meet(url: str) -> None:
+    open_store(url).ask_next("a", SPACE, TPE)
+    assert open_store(url, "other").records("a", "search") == []
+
+
+@pytest.mark.parametrize(
+    ("told", "state", "value", "reason"),
+    [
+        (lambda store, key: store.complete(key, 0.75), "COMPLETE", 0.75, None),
+        (lambda store, key: store.prune(key), "PRUNED", None, None),
+        (lambda store, key: store.fail(key, "no memory"), "FAIL", None, "no memory"),
+    ],
+)
+def test_the_first_end_of_a_trial_is_kept_whatever_is_told_later(
+    url: str, told, state: str, value: float | None, reason: str | None
+) -> None:
+    store = open_store(url)
+    key = store.ask_next("a", SPACE, TPE).key
+    store.report_one(key, 1, 0.5)
+    told(store, key)
+    first = store.record(key)
+    assert (first.state, first.value, first.reason) == (state, value, reason)
+    for other in (store, open_store(url)):
+        other.complete(key, 0.1)
+        other.prune(key)
+        other.fail(key, "another reason")
+        told(other, key)
+        assert other.record(key) == first
+
+
+def test_a_repeated_report_changes_nothing(url: str) -> None:
+    store = open_store(url)
+    key = store.ask_next("a", SPACE, TPE).key
+    for epoch, value in ((2, 0.5), (1, 0.25), (2, 0.5), (1, 0.25)):
+        store.report_one(key, epoch, value)
+    study = optuna.load_study(study_name="tiny/a/search", storage=url)
+    assert study.trials[0].intermediate_values == {1: 0.25, 2: 0.5}
+    assert len(study.trials) == 1
+
+
+def test_reports_of_several_trials_are_stored_together_or_not_at_all(url: str) -> None:
+    store = open_store(url)
+    keys = [store.ask_next(arm, SPACE, TPE).key for arm in ("a", "a", "b")]
+    reports = [
+        IntermediateValue(key=key, epoch=epoch, value=value)
+        for key in keys
+        for epoch, value in ((1, 0.5), (2, math.inf), (3, math.nan))
+    ]
+    store.report(reports[:4])
+    store.report(reports)
+    for study, number in (("tiny/a/search", 0), ("tiny/a/search", 1), ("tiny/b/search", 0)):
+        trial = optuna.load_study(study_name=study, storage=url).trials[number]
+        assert str(trial.intermediate_values) == "{1: 0.5, 2: inf, 3: nan}"
+
+    other = open_store(url)
+    other.fail(keys[2], "ended elsewhere")
+    later = [IntermediateValue(key=key, epoch=4, value=0.5) for key in keys]
+    with pytest.raises(UpdateFinishedTrialError):
+        store.report(later)
+    store.report(later[:1])
+    trials = optuna.load_study(study_name="tiny/a/search", storage=url).trials
+    assert [4 in trial.intermediate_values for trial in trials] == [True, False]
+
+
+def test_a_pruned_trial_shows_optuna_its_last_value_and_us_none(url: str) -> None:
+    store = open_store(url)
+    key = store.ask_next("a", SPACE, TPE).key
+    store.report_one(key, 1, 0.25)
+    store.report_one(key, 2, 0.5)
+    store.prune(key)
+    (trial,) = optuna.load_study(study_name="tiny/a/search", storage=url).trials
+    assert trial.state == optuna.trial.TrialState.PRUNED
+    assert trial.value == 0.5
+    assert store.record(key).value is None
+
+
+def test_a_process_that_starts_again_does_not_repeat_the_draws(url: str) -> None:
+    random = SamplerSettings(name="random", seed=3, startup_trials=1)
+    points = [
+        tuple(open_store(url).ask_next("a", SPACE, random).params.values()) for _ in range(4)
+    ]
+    assert len(set(points)) == 4
+
+
+def test_the_draws_of_a_study_can_be_repeated(tmp_path: Path) -> None:
+    def draw(name: str) -> list[object]:
+        store = open_store(sqlite_url(tmp_path / name))
+        found = []
+        for i in range(5):
+            record = store.ask_next("a", SPACE, TPE)
+            store.complete(record.key, float(i))
+            found.append(dict(record.params))
+        return found
+
+    assert draw("one.db") == draw("two.db")
+
+
+@pytest.mark.parametrize("settings", [SOBOL, SALTELLI], ids=["sobol", "saltelli"])
+def test_a_design_gives_its_points_in_order_to_whichever_process_asks(
+    url: str, settings: DesignSettings
+) -> None:
+    """Whatever became of the trials before; each process has the design anew."""
+    told = [DirectTrialStore.prune, lambda store, key: store.fail(key, "lost"), lambda *_: None]
+    for number in range(9):
+        store = open_store(url)
+        asked = store.ask_next("a", SPACE, settings)
+        assert asked.key.number == number
+        told[number % 3](store, asked.key)
+    stored = [record.params for record in open_store(url).records("a", "search")]
+    expected = design_points(settings.design, SPACE, settings.seed, 9)
+    assert stored == list(expected)
+    assert [[type(v) for v in p.values()] for p in stored] == [[int, float, float]] * 9
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL."""
+
+
+EVERY = pytest.mark.parametrize(
+    "settings", [TPE, RANDOM, SOBOL, SALTELLI], ids=["tpe", "random", "sobol", "saltelli"]
+)
+
+
+def begun(url: str, settings: SamplerSettings) -> tuple[DirectTrialStore, TrialRecord]:
+    """Give a ledger with two trials, and what an undisturbed one gives as the third."""
+    whole, store = open_store(url, "whole"), open_store(url)
+    for each in (whole, store):
+        # The second trial of TPE is drawn at random, and the third from its model.
+        for number in range(2):
+            each.complete(each.ask_next("a", SPACE, settings).key, 0.5 + number)
+    return store, whole.ask_next("a", SPACE, settings)
+
+
+def assert_gives_the_third(url: str, settings: SamplerSettings, undisturbed: TrialRecord) -> None:
+    record = open_store(url).ask("a", 2, SPACE, settings)
+    assert record.key.number == 2
+    assert record.params == undisturbed.params
+    assert open_store(url).records("a", "search")[2] == record
+    assert len(optuna.load_study(study_name="tiny/a/search", storage=url).trials) == 3
+
+
+@EVERY
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_process_killed_while_it_asked_leaves_a_trial_with_its_whole_point_or_none(
+    url: str, when: str, settings: SamplerSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, undisturbed = begun(url, settings)
+    add = ledger_module.add_trial
+
+    def dying(*args: Any) -> None:  # noqa: ANN401 (Optuna's)
+        if when == "after":
+            add(*args)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger_module, "add_trial", dying)
+        with pytest.raises(Killed):
+            store.ask_next("a", SPACE, settings)
+    left = open_store(url).records("a", "search")
+    assert [e.state for e in left] == ["COMPLETE"] * 2 + ["RUNNING"] * (when == "after")
+    # A process that lived on, because its database was away, asks again too.
+    assert store.ask("a", 2, SPACE, settings).params == undisturbed.params
+    assert_gives_the_third(url, settings, undisturbed)
+
+
+def ask_in_parts(study: optuna.Study) -> None:
+    trial = study.ask()
+    suggest_params(trial, SPACE)
+    trial.set_user_attr("replicas", None)
+
+
+@EVERY
+@pytest.mark.parametrize("write", range(5))
+def test_a_trial_that_an_earlier_version_asked_for_in_part_is_given_the_rest(
+    url: str, write: int, settings: SamplerSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first versions stored a trial, each parameter and each note one after the other."""
+    _, undisturbed = begun(url, settings)
+    left = write
+
+    def dying(call: Callable[..., object]) -> Callable[..., object]:
+        def wrapper(*args: object, **kwargs: object) -> object:
+            nonlocal left
+            if left == 0:
+                raise Killed
+            left -= 1
+            return call(*args, **kwargs)
+
+        return wrapper
+
+    study = optuna.load_study(
+        study_name="tiny/a/search", storage=url, sampler=settings.sampler(SPACE, 2)
+    )
+    storage = optuna.storages.RDBStorage
+    with monkeypatch.context() as patch:
+        for name in ("_create_new_trial", "_set_trial_param", "set_trial_user_attr"):
+            patch.setattr(storage, name, dying(getattr(storage, name)))
+        with pytest.raises(Killed):
+            ask_in_parts(study)
+    assert [e.state for e in open_store(url).records("a", "search")] == ["COMPLETE"] * 2
+    assert_gives_the_third(url, settings, undisturbed)
+
+
+def test_a_trial_that_somebody_else_adds_meanwhile_is_an_error(url: str) -> None:
+    store = open_store(url)
+    store.ask("a", 0, SPACE, TPE)
+    optuna.load_study(study_name="tiny/a/search", storage=url).ask()
+    with pytest.raises(StoreError) as refused:
+        store.ask("a", 1, SPACE, TPE)
+    assert str(refused.value) == (
+        "the next trial of tiny/a/search in the Optuna database must be number 1, but is 2: "
+        "another process adds trials to it; end that one, and begin the study under another name."
+    )
+
+
+def test_an_end_that_another_process_told_first_is_kept(url: str) -> None:
+    store = open_store(url)
+    key = store.ask("a", 0, SPACE, TPE).key
+    open_store(url).complete(key, 0.25)
+    store.fail(key, "too late")
+    assert (store.record(key).state, store.record(key).value) == ("COMPLETE", 0.25)
+
+
+def test_asking_for_the_same_number_again_gives_the_trial_that_is_there(url: str) -> None:
+    """A database that went away may have kept what it did not live to answer."""
+    for _ in range(2):
+        store = open_store(url)
+        asked = store.ask("a", 0, SPACE, TPE)
+        entered = store.enqueue(TrialKey(arm="a", phase="final", number=0), POINT, SPACE)
+        assert store.ask("a", 0, SPACE, TPE) == asked
+        assert store.enqueue(entered.key, POINT, SPACE) == entered
+        assert store.records("a", "search") == [asked]
+        assert store.records("a", "final") == [entered]
+
+
+def test_a_process_killed_while_it_told_may_tell_again(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(url)
+    key = store.ask_next("a", SPACE, TPE).key
+
+    def die(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(optuna.storages.RDBStorage, "_set_trial_value_without_commit", die)
+        with pytest.raises(Killed):
+            store.complete(key, 0.75)
+    again = open_store(url)
+    running = again.record(key)
+    assert (running.state, running.reason, running.finished_ms) == ("RUNNING", None, None)
+    again.complete(key, 0.5)
+    assert (again.record(key).value, again.record(key).reason) == (0.5, None)
+
+
+_TIMES = """
+import json, sys
+from tests.support.direct_trial_store import DirectTrialStore
+from tests.study.storage.test_trial_store import POINT, SPACE, TPE
+store = DirectTrialStore(sys.argv[1], "tiny", maximize=True)
+keys = [store.ask_next("a", SPACE, TPE).key, store.enqueue_next("a", POINT, SPACE).key]
+for key in keys:
+    store.complete(key, 0.5)
+print(json.dumps([[e.started_ms, e.finished_ms] for e in map(store.record, keys)]))
+"""
+
+
+def test_times_are_milliseconds_since_1970_in_any_time_zone(url: str) -> None:
+    before = int(time.time() * 1000)
+    environment = {**os.environ, "TZ": "Asia/Tokyo"}
+    command = [sys.executable, "-c", _TIMES, url]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    after = int(time.time() * 1000) + 1
+    times = json.loads(done.stdout)
+    for started_ms, finished_ms in times:
+        assert before <= started_ms <= finished_ms <= after
+    store = open_store(url)
+    keys = [TrialKey(arm="a", phase=phase, number=0) for phase in ("search", "final")]
+    read = [[e.started_ms, e.finished_ms] for e in map(store.record, keys)]
+    assert read == times
+
+
+def test_a_database_that_is_no_database_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "optuna.db"
+    path.write_text("this is not SQLite, but long enough to have a header of it\n" * 20)
+    with pytest.raises(StoreError) as refused:
+        open_store(sqlite_url(path))
+    assert str(refused.value) == (
+        f"the Optuna database {path} cannot be opened: file is not a database; restore it, or "
+        "name another with --database."
+    )
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"optuna.db cannot be opened: \[Errno"):
+        open_store(sqlite_url(tmp_path / "file" / "optuna.db"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://ann:sesame@127.0.0.1:1/studies",
+        "nonsense://ann:sesame@host/studies",
+        "no url at all",
+    ],
+)
+def test_an_address_that_is_none_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(StoreError) as refused:
+        open_store(url)
+    text = str(refused.value)
+    assert text.startswith(f"the Optuna database {url.replace('sesame', '***')} cannot be opened:")
+    assert text.endswith("; name another with --database.")
+    assert "sesame" not in text
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_a_file_that_is_taken_away_while_it_is_open_takes_nothing_more(
+    file_url: str, tmp_path: Path, is_replaced: bool
+) -> None:
+    store = open_store(file_url)
+    record = store.ask("challenger", 0, SPACE, RANDOM)
+    path = tmp_path / "optuna.db"
+    path.rename(tmp_path / "away")
+    if is_replaced:
+        path.write_bytes((tmp_path / "away").read_bytes())
+    end = TrialOutcome(state="COMPLETE", value=0.5, finished_ms=7)
+    for write in (
+        lambda: store.ask("challenger", 1, SPACE, RANDOM),
+        lambda: store.enqueue(dataclasses.replace(record.key, phase="final"), POINT, SPACE),
+        lambda: store.report_one(record.key, 1, 0.5),
+        lambda: store.tell(record.key, end),
+    ):
+        with pytest.raises(StoreError) as refused:
+            write()
+        assert str(refused.value) == (
+            f"the Optuna database {path} must stay in its place while its study runs, but was "
+            "deleted or replaced; put it back."
+        )
+    (tmp_path / "away").rename(path)
+    store.tell(record.key, end)
+    assert store.records("challenger", "search")[0].state == "COMPLETE"

@@ -1,0 +1,56 @@
+"""An MLflow that answers with errors, or late; counts who asks it what."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+SLOW_S = 10.0
+
+
+@dataclass(slots=True, kw_only=True)
+class FaultyServer:
+    """What a server does, and what it was asked.
+
+    Attributes:
+        port: Where it listens.
+        asked: Paths of the requests.
+        is_slow: Whether an answer takes ten seconds.
+    """
+
+    port: int = 0
+    asked: list[str] = field(default_factory=list)
+    is_slow: bool = False
+
+
+@contextmanager
+def faulty_server(*, is_slow: bool) -> Iterator[FaultyServer]:
+    """Run one on loopback."""
+    faulty = FaultyServer(is_slow=is_slow)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            faulty.asked.append(self.path)
+            if faulty.is_slow:
+                time.sleep(SLOW_S)
+            self.send_error(500, "out of order")
+
+        do_POST = do_GET  # noqa: N815 (the base class looks for it)
+
+        def log_message(self, *_: object) -> None:
+            """Be silent."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    faulty.port = server.server_address[1]
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield faulty
+    finally:
+        server.shutdown()
+        server.server_close()

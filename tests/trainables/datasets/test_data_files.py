@@ -1,0 +1,86 @@
+"""Archives and cached arrays."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from tests.trainables.datasets.small_texts import pack
+from trainables.datasets.data_files import archived_files, cache_path, ensure_cached
+from trainables.errors import DataError
+
+NOISE = random.Random(0).randbytes(5000)
+ENDED = "Compressed file ended before the end-of-stream marker was reached"
+
+
+@pytest.fixture
+def archive(tmp_path):
+    path = tmp_path / "some.tar.gz"
+    pack(path, {"b/2": NOISE, "a/1": b""})
+    return path
+
+
+def flipped(content: bytes) -> bytes:
+    return content[:3000] + bytes([content[3000] ^ 1]) + content[3001:]
+
+
+def test_files_are_given_as_they_are_packed(archive):
+    assert list(archived_files(archive)) == [("b/2", NOISE), ("a/1", b"")]
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda _: b"<html>", "Not a gzipped file (b'<h')"),
+        (lambda whole: whole[:3000], ENDED),
+        (lambda whole: whole[:-6], ENDED),
+        (lambda whole: whole[:-8] + bytes(4) + whole[-4:], "CRC check failed"),
+        (flipped, "CRC check failed"),
+        (lambda _: b"", "empty file"),
+    ],
+    ids=["page", "half", "cut", "checksum", "bit", "empty"],
+)
+def test_a_damaged_archive_is_refused(archive, damage, reason):
+    archive.write_bytes(damage(archive.read_bytes()))
+    with pytest.raises(DataError) as caught:
+        list(archived_files(archive))
+    said = str(caught.value)
+    assert said.startswith(f"{archive} is damaged ({reason}")
+    assert said.endswith("); replace it by a fresh copy.")
+
+
+def test_a_file_is_named_after_all_that_its_arrays_depend_on(tmp_path):
+    path = cache_path(tmp_path, [1, "keep", {"b": 2, "a": None}])
+    assert path == cache_path(tmp_path, [1, "keep", {"a": None, "b": 2}])
+    assert path.parent == tmp_path
+    assert path.suffix == ".npz"
+    others = {cache_path(tmp_path, identity) for identity in ([], [1], ["1"], [1, "strip"])}
+    assert len(others | {path}) == 5
+
+
+def test_arrays_are_made_once(tmp_path):
+    path = tmp_path / "new" / "arrays.npz"
+    made = []
+
+    def make() -> dict[str, np.ndarray]:
+        made.append(True)
+        return {"a": np.arange(3, dtype=np.int16)}
+
+    ensure_cached(path, make)
+    ensure_cached(path, make)
+    with np.load(path) as arrays:
+        assert arrays["a"].tolist() == [0, 1, 2]
+        assert arrays["a"].dtype == np.int16
+    assert len(made) == 1
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_nothing_is_kept_of_what_could_not_be_made(tmp_path):
+    def fail() -> dict[str, np.ndarray]:
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError):
+        ensure_cached(tmp_path / "arrays.npz", fail)
+    assert list(tmp_path.iterdir()) == []

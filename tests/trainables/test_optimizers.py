@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from trainables.errors import ConfigError
+from trainables.optimizers import Adam, AdamW, Constant, OneCycle, Sgd, set_learning_rate
+
+
+@pytest.mark.parametrize("kind", [Adam, AdamW, Sgd])
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"lr": 0.0}, "lr must be above 0, got 0.0."),
+        ({"weight_decay": -1.0}, "weight_decay must be 0 or more, got -1.0."),
+    ],
+)
+def test_settings_out_of_range_are_refused(kind, settings, message):
+    with pytest.raises(ConfigError) as caught:
+        kind(**settings)
+    assert str(caught.value) == message
+
+
+def test_weight_decay_is_decoupled_for_adamw_alone():
+    weights = {}
+    for kind in (Adam, AdamW):
+        weight = torch.nn.Parameter(torch.tensor([1.0]))
+        optimizer = kind(lr=0.1, weight_decay=0.5).build([weight])
+        weight.grad = torch.zeros(1)
+        optimizer.step()
+        weights[kind] = float(weight.detach())
+    # Adam turns any gradient into a step of the learning rate; AdamW shrinks by lr × decay.
+    assert weights[Adam] == pytest.approx(0.9, rel=1e-5)
+    assert weights[AdamW] == pytest.approx(0.95, rel=1e-6)
+
+
+def test_a_constant_schedule_stays():
+    assert {Constant().factor(p) for p in (0.0, 0.3, 1.0)} == {1.0}
+
+
+@pytest.mark.parametrize("settings", [{}, {"warm_up": 0.1, "start_divisor": 7.0}])
+def test_one_cycle_is_torchs(settings):
+    schedule, n_steps = OneCycle(**settings), 41
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    theirs = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer,
+        max_lr=0.02,
+        total_steps=n_steps,
+        pct_start=(schedule.warm_up * (n_steps - 1) + 1) / n_steps,
+        div_factor=schedule.start_divisor,
+        final_div_factor=schedule.end_divisor,
+        cycle_momentum=False,
+    )
+    for step in range(n_steps):
+        lr = 0.02 * schedule.factor(step / (n_steps - 1))
+        assert lr == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9)
+        if step < n_steps - 1:
+            optimizer.step()
+            theirs.step()
+
+
+def test_one_cycle_starts_low_peaks_and_ends_lower():
+    schedule = OneCycle()
+    assert schedule.factor(0.0) == pytest.approx(1 / 25)
+    assert schedule.factor(0.3) == 1.0
+    assert schedule.factor(1.0) == pytest.approx(1 / 25 / 1e4)
+    assert math.isclose(schedule.factor(0.65), (1 + 1 / 25 / 1e4) / 2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"warm_up": 0.0}, "warm_up must lie in (0, 1), got 0.0."),
+        ({"warm_up": 1.0}, "warm_up must lie in (0, 1), got 1.0."),
+        ({"start_divisor": 0.5}, "start_divisor must be at least 1, got 0.5."),
+        ({"end_divisor": 0.0}, "end_divisor must be at least 1, got 0.0."),
+    ],
+)
+def test_a_cycle_out_of_range_is_refused(settings, message):
+    with pytest.raises(ConfigError) as caught:
+        OneCycle(**settings)
+    assert str(caught.value) == message
+
+
+def test_the_learning_rate_of_every_group_is_set():
+    weights = [torch.nn.Parameter(torch.zeros(1)) for _ in range(2)]
+    optimizer = torch.optim.SGD([{"params": [w]} for w in weights], lr=1.0)
+    set_learning_rate(optimizer, 0.25)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.25]

@@ -1,0 +1,184 @@
+"""The ε of ε-LRP inside autograd: a gradient at a layer's output z is scaled by |z| / (|z| + ε).
+
+Both functions are identities forwards. They work where the layers run inside ``torch.func.vmap``
+and ordinary autograd around it, which hooks on tensors do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal, TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+EpsilonMode: TypeAlias = Literal["absolute", "relative"]
+
+# What is added to |z|: a number, or one per sample, of the shape (batch, 1, …).
+Stabilizer: TypeAlias = Tensor | float
+
+# Elements that are scaled at a time on a CPU, of 1 MB in single precision: what is in between
+# stays in the cache, where passes over whole layers go to memory, and each to new pages.
+_CHUNK_ELEMENTS = 2**18
+
+
+def stabilizer_for(
+    outputs: Float[Tensor, "batch first *rest"], epsilon: float, mode: EpsilonMode
+) -> Stabilizer:
+    """Give what is added to |z| for an ε, absolute or relative to each sample's z.
+
+    It is never 0, not even where ε is so small that this precision rounds it to 0 or where a
+    layer is silent: 0 / 0 would be NaN, and a z of 0 carries no relevance.
+
+    Args:
+        outputs: z.
+        epsilon: ε > 0, in units of z if ``absolute``, as a share of the root mean square of z
+            over the sample if ``relative``.
+        mode: Meaning of ``epsilon``.
+    """
+    least = torch.finfo(outputs.dtype).tiny
+    if mode == "absolute":
+        return max(epsilon, least)
+    mean_square = outputs.detach().flatten(1).square().mean(1)
+    stabilizer = (epsilon * mean_square.sqrt()).clamp_min(least)
+    return stabilizer.reshape(-1, *[1] * (outputs.ndim - 1))
+
+
+class EpsilonRule(torch.autograd.Function):
+    """Give a layer's outputs z on; the gradient that comes back is scaled by |z| / (|z| + ε)."""
+
+    @staticmethod
+    def forward(outputs: Tensor, stabilizer: Stabilizer, is_copied: bool) -> Tensor:
+        """Give the outputs on, as a copy where they are about to be overwritten."""
+        del stabilizer
+        return outputs.clone() if is_copied else outputs.view_as(outputs)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401
+        """Keep z, and what is added to it."""
+        del output
+        outputs, stabilizer, _ = inputs
+        _save_tensors(ctx, outputs, stabilizer)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
+        """Scale the gradient."""
+        return scale_gradient(gradient, *_saved_tensors(ctx)), None, None
+
+    @staticmethod
+    def vmap(
+        _info: Any,  # noqa: ANN401 (torch's)
+        in_dims: tuple[int | None, ...],
+        outputs: Tensor,
+        stabilizer: Stabilizer,
+        is_copied: bool,
+    ) -> tuple[Tensor, int]:
+        """Do the same for stacked outputs in one pass, whichever dimension they are stacked in."""
+        place = _stacked_dim(in_dims)
+        return EpsilonRule.apply(
+            outputs, _move_stacked_dim(stabilizer, in_dims[1], place), is_copied
+        ), place
+
+
+class EpsilonRuleReLU(torch.autograd.Function):
+    """Take the place of a ReLU after a damped layer: one pass scales the gradient for both.
+
+    Where z > 0 it is scaled by z / (z + ε), elsewhere it becomes 0; both are a / (a + ε) for
+    a = max(z, 0). This costs little more than the ReLU alone would, and z need not be kept.
+    """
+
+    @staticmethod
+    def forward(outputs: Tensor, active: Tensor, stabilizer: Stabilizer) -> Tensor:
+        """Give on what the ReLU made of the outputs."""
+        del outputs, stabilizer
+        return active.view_as(active)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401
+        """Keep what the ReLU gave, and what is added to it."""
+        del output
+        _, active, stabilizer = inputs
+        _save_tensors(ctx, active, stabilizer)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
+        """Scale the gradient."""
+        return scale_gradient(gradient, *_saved_tensors(ctx), is_positive=True), None, None
+
+    @staticmethod
+    def vmap(
+        _info: Any,  # noqa: ANN401 (torch's)
+        in_dims: tuple[int | None, ...],
+        outputs: Tensor,
+        active: Tensor,
+        stabilizer: Stabilizer,
+    ) -> tuple[Tensor, int]:
+        """Do the same for stacked outputs in one pass, whichever dimension they are stacked in."""
+        place = _stacked_dim(in_dims)
+        others = (
+            _move_stacked_dim(active, in_dims[1], place),
+            _move_stacked_dim(stabilizer, in_dims[2], place),
+        )
+        return EpsilonRuleReLU.apply(outputs, *others), place
+
+
+def scale_gradient(
+    gradient: Float[Tensor, "batch first *rest"],
+    outputs: Float[Tensor, "batch first *rest"],
+    stabilizer: Stabilizer,
+    *,
+    is_positive: bool = False,
+) -> Float[Tensor, "batch first *rest"]:
+    """Scale a gradient by |z| / (|z| + margin).
+
+    Reads both once and writes the result once, which is the only memory that it asks for, as the
+    backward pass of a ReLU does; for z that may be negative a few samples' worth more.
+
+    Args:
+        gradient: Gradient at z; left as it is, since others may hold it too.
+        outputs: z.
+        margin: What is added, above 0.
+        is_positive: Whether z is known to have no negative values.
+    """
+    result = torch.empty_like(outputs)
+    for part in _chunks(outputs):
+        scaled, here = result[part], outputs[part]
+        magnitude = here if is_positive else here.abs()
+        added = stabilizer[part] if isinstance(stabilizer, Tensor) else stabilizer
+        torch.add(magnitude, added, out=scaled)
+        torch.div(magnitude, scaled, out=scaled)
+        scaled.mul_(gradient[part])
+    return result
+
+
+def _chunks(outputs: Tensor) -> Iterator[slice]:
+    samples, per_sample = len(outputs), outputs[:1].numel()
+    # Other devices have no such cache, and every further call costs them a launch.
+    fitting = _CHUNK_ELEMENTS // max(1, per_sample)
+    step = max(1, fitting if outputs.device.type == "cpu" else samples)
+    return (slice(start, start + step) for start in range(0, samples, step))
+
+
+def _save_tensors(ctx: Any, outputs: Tensor, stabilizer: Stabilizer) -> None:  # noqa: ANN401
+    is_tensor = isinstance(stabilizer, Tensor)
+    ctx.number = None if is_tensor else stabilizer
+    ctx.save_for_backward(outputs, stabilizer if is_tensor else None)
+
+
+def _saved_tensors(ctx: Any) -> tuple[Tensor, Stabilizer]:  # noqa: ANN401
+    outputs, stabilizer = ctx.saved_tensors
+    return outputs, ctx.number if stabilizer is None else stabilizer
+
+
+def _stacked_dim(in_dims: tuple[int | None, ...]) -> int:
+    # What is made of a layer's outputs cannot be stacked where these are not.
+    assert in_dims[0] is not None
+    return in_dims[0]
+
+
+def _move_stacked_dim(operand: Stabilizer, dim: int | None, place: int) -> Stabilizer:
+    """Move the dimension along which vmap has stacked a tensor."""
+    return (
+        operand if dim is None or not isinstance(operand, Tensor) else operand.movedim(dim, place)
+    )

@@ -1,0 +1,234 @@
+"""Calls of Captum on a weight-sharing copy of the model, and the models that it supports.
+
+Captum registers hooks, rules and stored activations on modules and leaves some of them there. It
+works on modules: a functional operation, or a module that is called twice, is attributed wrongly
+and silently by some of its methods and fails in others.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, NoReturn, TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from trainables.attribution.gradients import Target, resolve_target
+from trainables.errors import ConfigError
+
+# From captum.attr and a model, make one of Captum's attributions.
+AttributionFactory: TypeAlias = Callable[[ModuleType, nn.Module], Any]
+
+# Rows of a forward pass in which Captum takes several points per sample; bounds memory.
+ROWS_PER_PASS = 256
+
+# What Captum announces at every call, each of which a twin makes harmless.
+_CAPTUM_WARNINGS = (
+    r"Input Tensor \d+ did not already require gradients",
+    r"Setting forward, backward hooks and attributes on non-linear",
+    r"Setting backward hooks on ReLU activations",
+)
+
+
+def captum_call(
+    build: AttributionFactory,
+    model: nn.Module,
+    inputs: Float[Tensor, "batch channel *grid"],
+    target: Target,
+    **options: object,
+) -> Float[Tensor, "batch channel *grid"]:
+    """Attribute with one of Captum's classes, in eval mode, without a trace on the model.
+
+    Costs what Captum costs, and one forward pass more if ``target`` is a function.
+
+    Args:
+        build: Makes Captum's attribution of ``captum.attr`` and a model.
+        model: Classifier that maps ``inputs`` to logits ``(batch, n_classes)``.
+        inputs: Samples to explain.
+        target: Class to explain for each sample, or a function that chooses it from the logits.
+        options: What Captum's ``attribute`` takes beside the inputs and the target.
+
+    Returns:
+        What Captum gives, detached.
+    """
+    from captum import attr  # slow to import, and most trials do without
+
+    model = weight_sharing_copy(model).eval()
+    leaf = inputs.detach().requires_grad_()
+    classes = resolve_target(target, _logits(model, leaf)) if callable(target) else target
+    with torch.enable_grad(), _suppress_captum_warnings():
+        relevance: Tensor = build(attr, model).attribute(leaf, target=classes, **options)
+    return relevance.detach()
+
+
+def weight_sharing_copy(model: nn.Module) -> nn.Module:
+    """Copy the modules of a model, but not the memory of its parameters and buffers.
+
+    The twin's parameters ask for no gradient. Writing to them (Captum's LRP writes every one back
+    to itself) does not disturb a backward pass of the model that is under way.
+    """
+    tensors: dict[int, Any] = {id(buffer): buffer.data for buffer in model.buffers()}
+    for parameter in model.parameters():
+        # Not detach(), which would share the counter by which autograd notices a write.
+        tensors[id(parameter)] = nn.Parameter(parameter.data, requires_grad=False)
+    return copy.deepcopy(model, tensors)
+
+
+def points_per_pass(inputs: Float[Tensor, "batch channel *grid"]) -> int:
+    """Say at how many points per sample one forward pass may evaluate a model."""
+    return max(1, ROWS_PER_PASS // max(1, len(inputs)))
+
+
+def _logits(model: nn.Module, inputs: Tensor) -> Tensor:
+    with torch.no_grad():
+        logits: Tensor = model(inputs)
+        return logits
+
+
+@contextmanager
+def _suppress_captum_warnings() -> Iterator[None]:
+    with warnings.catch_warnings():
+        for announcement in _CAPTUM_WARNINGS:
+            warnings.filterwarnings("ignore", announcement, UserWarning)
+        yield
+
+
+# Operations that only move values, which every attribution passes through.
+RESHAPING = frozenset((
+    "alias", "cat", "clone", "constant_pad_nd", "copy_", "detach", "dropout", "expand", "flatten",
+    "permute", "reshape", "select", "slice", "split", "squeeze", "stack", "t", "transpose",
+    "unsqueeze", "view", "_reshape_alias", "_to_copy", "_unsafe_view",
+))  # fmt: skip
+
+_RELUS = frozenset(["relu", "relu_", "clamp", "clamp_", "clamp_min", "clamp_min_", "threshold"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallTrace:
+    """What one forward pass did.
+
+    Attributes:
+        layers: Modules without children, by dotted name.
+        counts: Number of calls of each of them.
+        loose: Operations outside of all of them, by torch's name, in alphabetical order.
+    """
+
+    layers: Mapping[str, nn.Module]
+    counts: Mapping[str, int]
+    functional_ops: tuple[str, ...]
+
+
+def trace_calls(model: nn.Module, inputs: Float[Tensor, "batch channel *grid"]) -> CallTrace:
+    """Run a model once in eval mode and say what it called; the model is left as it was."""
+    model = weight_sharing_copy(model).eval()
+    layers = {name: m for name, m in model.named_modules() if name and not any(m.children())}
+    recorder = _CallRecorder()
+    for name, layer in layers.items():
+        layer.register_forward_pre_hook(recorder.enter_module(name))
+        layer.register_forward_hook(recorder.exit_module, always_call=True)
+    with torch.no_grad(), recorder:
+        model(inputs)
+    return CallTrace(
+        layers=layers,
+        counts=recorder.counts,
+        functional_ops=tuple(sorted(recorder.functional_ops)),
+    )
+
+
+def raise_unsupported(attribution: str, reason: str) -> NoReturn:
+    """Say why an attribution cannot explain a model, and which can.
+
+    Raises:
+        ConfigError: Always.
+    """
+    raise ConfigError(
+        f"attribution {attribution} cannot explain this model: {reason}; use epsilon_lrp, "
+        "input_x_gradient or integrated_gradients."
+    )
+
+
+def require_module_types(
+    attribution: str, calls: CallTrace, module_types: tuple[type[nn.Module], ...]
+) -> None:
+    """Refuse layers of other kinds; a subclass is another kind, as it is to Captum.
+
+    Raises:
+        ConfigError: If there is one.
+    """
+    for name, layer in calls.layers.items():
+        if type(layer) not in module_types:
+            raise_unsupported(
+                attribution, f"Captum has no rule for module {name!r}, {_type_with_article(layer)}"
+            )
+
+
+def require_single_calls(
+    attribution: str, calls: CallTrace, module_types: tuple[type[Any], ...]
+) -> None:
+    """Refuse layers of some kinds that are called more than once.
+
+    Raises:
+        ConfigError: If there is one.
+    """
+    for name, count in calls.counts.items():
+        if count > 1 and isinstance(calls.layers[name], module_types):
+            called = f"module {name!r}, {_type_with_article(calls.layers[name])}, is called {count} times"
+            raise_unsupported(attribution, f"{called}, and Captum keeps one call of each")
+
+
+def require_relu_modules(
+    attribution: str, model: nn.Module, inputs: Float[Tensor, "batch channel *grid"]
+) -> None:
+    """Refuse a model whose ReLUs are not all modules that are called once.
+
+    Raises:
+        ConfigError: If one is no module, or is called more than once.
+    """
+    calls = trace_calls(model, inputs)
+    require_single_calls(attribution, calls, (nn.ReLU,))
+    for operation in calls.functional_ops:
+        if operation in _RELUS:
+            raise_unsupported(attribution, f"it computes {operation!r} outside of a module")
+
+
+def _type_with_article(layer: nn.Module) -> str:
+    kind = type(layer).__name__
+    return f"an {kind}" if kind[0] in "AEIOU" else f"a {kind}"
+
+
+class _CallRecorder(TorchDispatchMode):
+    # Its state is the one forward pass that it watches.
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.counts: Counter[str] = Counter()
+        self.functional_ops: set[str] = set()
+        self._depth = 0
+
+    def enter_module(self, name: str) -> Any:  # noqa: ANN401 (a hook of torch)
+        def enter(_layer: nn.Module, _inputs: object) -> None:
+            self._depth += 1
+            self.counts[name] += 1
+
+        return enter
+
+    def exit_module(self, _layer: nn.Module, _inputs: object, _output: object) -> None:
+        self._depth -= 1
+
+    def __torch_dispatch__(
+        self,
+        func: Any,  # noqa: ANN401
+        types: Any,  # noqa: ANN401
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401
+        if self._depth == 0:
+            self.functional_ops.add(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))

@@ -1,0 +1,110 @@
+"""Rectangles in images, one per sample, drawn and filled without waiting for the device."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from trainables.checks import require
+from trainables.datasets import DatasetInfo
+from trainables.errors import ConfigError
+from trainables.replica_rng import ReplicaRNG
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rectangles:
+    """Edges in pixels; the upper and left ones are inside, the lower and right ones outside."""
+
+    top: Int[Tensor, " batch"]
+    bottom: Int[Tensor, " batch"]
+    left: Int[Tensor, " batch"]
+    right: Int[Tensor, " batch"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RectangleSize:
+    """How large rectangles are drawn.
+
+    Attributes:
+        min_area: Smallest area, as a share of the image.
+        max_area: Largest area, as a share of the image.
+        ratio: Smallest height / width; the largest is its inverse.
+    """
+
+    min_area: float
+    max_area: float
+    ratio: float
+
+    def sample(
+        self, count: tuple[int, ...], grid: tuple[int, int], rng: ReplicaRNG
+    ) -> tuple[Int[Tensor, "*count"], Int[Tensor, "*count"]]:
+        """Draw heights and widths: the area uniform, the aspect ratio log-uniform.
+
+        Rounded to at least one pixel; they may exceed the image.
+
+        References:
+            Zhong et al., AAAI 2020, arXiv:1708.04896, algorithm 1, with torchvision's
+            log-uniform ratio.
+        """
+        height, width = grid
+        u = rand((2, *count), rng, batch_dim=1)
+        area = (self.min_area + (self.max_area - self.min_area) * u[0]) * (height * width)
+        aspect = (math.log(self.ratio) * (1 - 2 * u[1])).exp()
+        tall, wide = (area * aspect).sqrt(), (area / aspect).sqrt()
+        return tall.round().long().clamp_min(1), wide.round().long().clamp_min(1)
+
+
+def rectangle_mask(
+    rectangles: Rectangles, grid: tuple[int, int]
+) -> Bool[Tensor, "batch height width"]:
+    """Mark the pixels inside each sample's rectangle."""
+    rows = torch.arange(grid[0], device=rectangles.top.device)
+    columns = torch.arange(grid[1], device=rectangles.top.device)
+    inside_rows = (rows >= rectangles.top[:, None]) & (rows < rectangles.bottom[:, None])
+    inside_columns = (columns >= rectangles.left[:, None]) & (columns < rectangles.right[:, None])
+    return inside_rows[:, :, None] & inside_columns[:, None, :]
+
+
+def rand(
+    shape: tuple[int, ...], rng: ReplicaRNG, *, batch_dim: int = 0
+) -> Float[Tensor, "*shape"]:
+    """Draw from [0, 1) in float64, on the device of the draws."""
+    return rng.rand(*shape, batch_dim=batch_dim, dtype=torch.float64)
+
+
+def randint_below(bound: Int[Tensor, " count"], rng: ReplicaRNG) -> Int[Tensor, " count"]:
+    """Draw integers in [0, bound), where every bound is its own; 0 where it is not positive."""
+    return (rand((len(bound),), rng) * bound).long().clamp_min(0)
+
+
+def image_size(inputs: Float[Tensor, "batch channel height width"]) -> tuple[int, int]:
+    """Give an image's height and width in pixels."""
+    return inputs.shape[2], inputs.shape[3]
+
+
+def check_rectangle_size(size: RectangleSize) -> None:
+    """Check how large rectangles are drawn."""
+    require(0 < size.min_area <= 1, "min_area", "must lie in (0, 1]", size.min_area)
+    rule = f"must lie in [min_area, 1] = [{size.min_area:g}, 1]"
+    require(size.min_area <= size.max_area <= 1, "max_area", rule, size.max_area)
+    require(0 < size.ratio <= 1, "ratio", "must lie in (0, 1]", size.ratio)
+
+
+def check_images(info: DatasetInfo, field: str, value: str, instead: str) -> None:
+    """Refuse a setting that works on images where the data are of another domain.
+
+    Args:
+        info: What is known of the dataset.
+        field: Setting that asks for images.
+        value: Its value.
+        instead: What to choose for other domains.
+    """
+    if info.domain != "image":
+        raise ConfigError(
+            f"{field} is {value!r}, which works on images, but the dataset's domain is "
+            f"{info.domain!r}; choose {instead!r}."
+        )

@@ -1,0 +1,52 @@
+"""Width scaling and weight initialization that all models share."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import torch
+from torch import nn
+
+from trainables.checks import require
+
+
+def scale_channels(channels: int, width: float) -> int:
+    """Scale a number of channels or hidden units; at least one is left.
+
+    Example:
+        >>> scale_channels(128, 1 / 8), scale_channels(4, 1 / 64)
+        (16, 1)
+    """
+    return max(1, round(channels * width))
+
+
+def check_width(width: float) -> None:
+    """Check the factor."""
+    require(width >= 1 / 64, "width", "must be at least 1/64", width)
+
+
+Initialization: TypeAlias = Literal["kaiming", "default"]
+
+_WEIGHT_LAYERS = (nn.Conv1d, nn.Conv2d, nn.Linear)
+_NORM_LAYERS = (nn.BatchNorm1d, nn.BatchNorm2d)
+
+
+def initialize(model: nn.Module, scheme: Initialization, generator: torch.Generator) -> None:
+    """Draw all weights anew from one generator.
+
+    Args:
+        model: Network to initialize, on the CPU.
+        how: ``kaiming`` draws weights from the normal distribution of He et al. (fan in) and
+            sets biases to 0; ``default`` is what torch does.
+        generator: Source of the weights.
+    """
+    # torch's own initializers know the global generator alone.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        for layer in model.modules():
+            if isinstance(layer, _WEIGHT_LAYERS + _NORM_LAYERS):
+                layer.reset_parameters()
+            if scheme == "kaiming" and isinstance(layer, _WEIGHT_LAYERS):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
