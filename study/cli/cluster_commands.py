@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cluster.service.start import StartResult
     from study.storage.layout import StorageRoot
 
-# Sub-command to the first line of its help; its file is ``cluster_<name>_command.py``.
+# Sub-command to the first line of its help.
 _COMMANDS: Final = {
     "down": "End what 'cluster up' has started.",
     "queue": "Show how several studies share a cluster.",
@@ -27,7 +27,16 @@ _COMMANDS: Final = {
 }
 
 
-@click.group("cluster", cls=LazyGroup, summaries=_COMMANDS, module="study.cli.cluster_{}_command")
+_MODULES: Final = {
+    "down": "study.cli.cluster_commands:down_command",
+    "queue": "study.cli.cluster_status_commands:queue_command",
+    "render": "study.cli.cluster_commands:render_command",
+    "status": "study.cli.cluster_status_commands:cluster_status_command",
+    "up": "study.cli.cluster_commands:up_command",
+}
+
+
+@click.group("cluster", cls=LazyGroup, summaries=_COMMANDS, modules=_MODULES)
 def cluster_command() -> None:
     """Make the Ray cluster that studies run on."""
 

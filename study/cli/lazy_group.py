@@ -10,7 +10,7 @@ import click
 
 
 class LazyGroup(click.Group):
-    """Commands by name, each in a module of its own as ``command``.
+    """Commands by name, each imported when it is called.
 
     Has one more attribute than a group: what is known of the commands before they are imported.
     """
@@ -19,7 +19,7 @@ class LazyGroup(click.Group):
         self,
         *args: Any,  # noqa: ANN401
         summaries: Mapping[str, str],
-        module: str,
+        modules: Mapping[str, str],
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
         """Name the commands.
@@ -27,12 +27,12 @@ class LazyGroup(click.Group):
         Args:
             args: As for a group.
             summaries: Command to the first line of its help.
-            module: Module of a command, with ``{}`` for its name.
+            modules: Command to where it is, ``package.module:function``.
             kwargs: As for a group.
         """
         super().__init__(*args, **kwargs)
         self._summaries = summaries
-        self._module = module
+        self._modules = modules
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's)
         """Name the commands in their order."""
@@ -42,7 +42,8 @@ class LazyGroup(click.Group):
         """Import a command."""
         if cmd_name not in self._summaries:
             return super().get_command(ctx, cmd_name)
-        command: click.Command = importlib.import_module(self._module.format(cmd_name)).command
+        module, _, function = self._modules[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), function)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -44,12 +44,32 @@ _COMMANDS = {
     "stop": "Stop a study on a cluster, so that it can go on later.",
     "submit": "Run the study of a file on a Ray cluster, from anywhere.",
 }
+# Module to the commands that it holds, each as ``<name>_command``.
+_MODULES: Final = {
+    "cluster_commands": ("cluster",),
+    "data_commands": ("data",),
+    "inspect_commands": ("list", "logs", "show", "status"),
+    "result_commands": ("export", "mlflow", "report"),
+    "run_commands": (
+        "demo",
+        "reproduce",
+        "resume",
+        "run",
+        "sensitivity",
+        "stop",
+        "submit",
+    ),
+}
 
 
 @click.group(
     cls=LazyGroup,
     summaries=_COMMANDS,
-    module="study.cli.{}_command",
+    modules={
+        name: f"study.cli.{module}:{name}_command"
+        for module, names in _MODULES.items()
+        for name in names
+    },
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(package_name="challenger-study")

@@ -1,1 +1,1 @@
-"""The package study.engine."""
+"""How a study runs: planner, coordinator and executors."""

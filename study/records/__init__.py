@@ -1,1 +1,1 @@
-"""The package study.records."""
+"""Records of trials that all of study shares: the trial table, labels, errors, the environment."""

@@ -1,1 +1,1 @@
-"""The package study.results."""
+"""What came out of a study, read from its storage."""

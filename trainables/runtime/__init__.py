@@ -1,1 +1,1 @@
-"""The package trainables.runtime."""
+"""How a trial runs: limits, resource usage, attempts and storage errors."""

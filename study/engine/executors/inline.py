@@ -68,7 +68,7 @@ def _train(
     context: ExecutionContext,
     device: torch.device,
 ) -> None:
-    context = TrialContext(
+    trial_context = TrialContext(
         folder=assignment.folder,
         data=context.data,
         device=device,
@@ -78,7 +78,7 @@ def _train(
         replica_mode=context.spec.resources.replica_mode,
     )
     try:
-        for report in run_trial(assignment.config, context):
+        for report in run_trial(assignment.config, trial_context):
             coordinator.report(assignment.key, report)
     except StoppedError:
         return

@@ -1,0 +1,1 @@
+"""The tests, and the equipment that measures and breaks studies."""
