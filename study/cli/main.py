@@ -24,6 +24,7 @@ from trainables.errors import TrainableError
 
 # How long what libraries do at the end of a process may take.
 _EXIT_TIMEOUT_S: Final = 2.0
+_PROGRAM: Final = "challenger-study"
 
 # Command to the first line of its help: `--help` loads no command.
 _COMMANDS = {
@@ -77,9 +78,9 @@ def cli() -> None:
     """Studies of attribution-guided training: search, sensitivity and review."""
 
 
-def main() -> None:
-    """Run the command line and exit."""
-    code = run()
+def main(command: click.Command = cli, program: str = _PROGRAM) -> None:
+    """Run a command line and exit."""
+    code = run(None, command, program)
     # Ray's would wait for a cluster that is gone.
     leaving = threading.Thread(target=atexit._run_exitfuncs, daemon=True)
     leaving.start()
@@ -90,11 +91,19 @@ def main() -> None:
     os._exit(code)
 
 
-def run(arguments: list[str] | None = None) -> int:
-    """Run the command line and give its exit code."""
+def run(
+    arguments: list[str] | None = None, command: click.Command = cli, program: str = _PROGRAM
+) -> int:
+    """Run a command line and return its exit code.
+
+    Args:
+        arguments: None for those of the process.
+        command: Root of the command line.
+        program: Its name in help and messages.
+    """
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        code = cli.main(args=arguments, prog_name="challenger-study", standalone_mode=False)
+        code = command.main(args=arguments, prog_name=program, standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return 2

@@ -50,17 +50,6 @@ def _without_password(
     return url
 
 
-def database_kind_option(command: _Decorated) -> _Decorated:
-    """Add ``--database`` of commands that make one: its kind."""
-    return click.option(
-        "--database",
-        type=click.Choice(["sqlite", "postgresql"]),
-        default="sqlite",
-        show_default=True,
-        help="Optuna database; PostgreSQL must be installed, and is started for this alone.",
-    )(command)
-
-
 def database_option(command: _Decorated) -> _Decorated:
     """Add ``--database``."""
     return click.option(

@@ -1,4 +1,4 @@
-"""Benchmarks of a training step, of stacked replicas, and of what a study costs beside its trials."""
+"""Benchmarks of a training step, of stacked replicas, and of what a study costs."""
 
 from __future__ import annotations
 

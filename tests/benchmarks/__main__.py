@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks``: benchmarks that need torch alone, without Ray."""
+"""``python -m tests.benchmarks``: all benchmarks; ``step`` and ``replicas`` need torch alone."""
 
 from __future__ import annotations
 
@@ -7,34 +7,37 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from types import MappingProxyType
+from typing import Final
 
 from tests.benchmarks.replicas import REPLICAS
 from tests.benchmarks.step import STEP
 from tests.benchmarks.torch_benchmark import TorchBenchmark
 from trainables.errors import TrainableError
 
-SUBCOMMANDS: Mapping[str, TorchBenchmark] = MappingProxyType(
-    {
-        "step": STEP,
-        "replicas": REPLICAS,
-    }
-)
+PROGRAM: Final = "python -m tests.benchmarks"
+TORCH_BENCHMARKS: Final[Mapping[str, TorchBenchmark]] = {"step": STEP, "replicas": REPLICAS}
+# Name to summary: help imports neither click nor Ray.
+STUDY_BENCHMARKS: Final[Mapping[str, str]] = {
+    "overhead": "what a trial costs beside its training",
+    "tracking": "how fast a backlog reaches MLflow, and how long a study waits for it",
+    "reuse": "what a study saves by not doing twice what it knows",
+    "scaling": "how well a growing cluster is used, and a study of very many trials",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Measure, and print a table or JSON.
+    """Measure with torch alone, and print a table or JSON.
 
     Args:
         argv: Arguments; None for those of the process.
 
     Raises:
-        TrainableError: If an option is out of range, or a measurement means nothing.
+        TrainableError: If an option is out of range, or a loss is not finite.
     """
     options = _parser().parse_args(argv)
-    subcommand = SUBCOMMANDS[options.subcommand]
-    record = subcommand.measure(options, _print_status)
-    lines = [json.dumps(asdict(record), indent=2)] if options.json else subcommand.lines(record)
+    benchmark = TORCH_BENCHMARKS[options.subcommand]
+    record = benchmark.measure(options, _print_status)
+    lines = [json.dumps(asdict(record), indent=2)] if options.json else benchmark.lines(record)
     sys.stdout.write("\n".join(lines) + "\n")
 
 
@@ -46,19 +49,35 @@ def _print_status(text: str) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m tests.benchmarks", description="What training costs, in ratios."
+        prog=PROGRAM,
+        description="Measure a training step, what a study costs and saves beside its trials, "
+        "and how it scales. Whatever is compared is measured in turn on this machine.",
     )
     parsers = parser.add_subparsers(dest="subcommand", required=True)
-    for name, subcommand in SUBCOMMANDS.items():
-        one = parsers.add_parser(name, help=subcommand.summary, description=subcommand.summary)
+    for name, benchmark in TORCH_BENCHMARKS.items():
+        one = parsers.add_parser(name, help=benchmark.summary, description=benchmark.summary)
         one.add_argument("--json", action="store_true", help="print JSON in place of a table")
-        subcommand.add_options(one)
+        benchmark.add_options(one)
+    for name, summary in STUDY_BENCHMARKS.items():
+        parsers.add_parser(name, help=summary)
     return parser
 
 
-if __name__ == "__main__":
+def _run() -> None:
+    if len(sys.argv) > 1 and sys.argv[1] in STUDY_BENCHMARKS:
+        from study.cli.main import main as run_command
+        from tests.benchmarks.study_commands import command
+
+        run_command(command, PROGRAM)
     try:
         main()
+    except KeyboardInterrupt:
+        _print_status("interrupted.")
+        raise SystemExit(130) from None
     except TrainableError as error:
-        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        _print_status(f"{type(error).__name__}: {error}")
         raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    _run()

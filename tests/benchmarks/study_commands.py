@@ -1,4 +1,4 @@
-"""``bench``: what a study costs beside its trials, and how far it scales, measured here."""
+"""Benchmarks of studies: costs beside the trials, savings, and scaling."""
 
 from __future__ import annotations
 
@@ -14,37 +14,18 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from study.cli.options import database_kind_option
 from tests.benchmarks import result_tables as tables
+from tests.support.command_line import database_kind_option
 
 if TYPE_CHECKING:
     from tests.benchmarks.large_study import LargeStudyCosts
     from tests.benchmarks.measured_study import DatabaseKind
     from tests.benchmarks.scaling import ScalingConfig, SlotUtilization
 
-_PASSED_ON = {"ignore_unknown_options": True, "help_option_names": []}
 
-
-@click.group("bench")
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
-    """Measure a training step, what a study costs and saves beside its trials, and how it scales.
-
-    Whatever is compared is measured in turn on this machine.
-    """
-
-
-@command.command("step", context_settings=_PASSED_ON, add_help_option=False)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def _step(arguments: tuple[str, ...]) -> None:
-    """Measure a challenged step beside a plain one; takes torch alone."""
-    _run_torch_benchmark("step", arguments)
-
-
-@command.command("replicas", context_settings=_PASSED_ON, add_help_option=False)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def _replicas(arguments: tuple[str, ...]) -> None:
-    """Measure replicas that train together beside one after the other; takes torch alone."""
-    _run_torch_benchmark("replicas", arguments)
+    """Measure what a study costs and saves beside its trials, and how it scales."""
 
 
 def _folder_option(called: Callable[..., Any]) -> Callable[..., Any]:
@@ -112,7 +93,7 @@ def _tracking(rounds: int, folder: Path | None, as_json: bool) -> None:
     """Measure how fast a backlog reaches MLflow, and how long a study waits for it.
 
     A server of its own takes what waited in an outbox, and the same points from MLflow's client
-    alone, in turn. Then the study of 'bench reuse' is run.
+    alone, in turn. Then the study of 'reuse' is run.
     """
     from tests.benchmarks.tracking import measure_tracking, measure_tracking_share
 
@@ -244,12 +225,6 @@ def _large_study(root: Path, trials: int) -> LargeStudyCosts | None:
 
     _print_status(f"a study of {trials} trials")
     return measure_large_study(root, trials)
-
-
-def _run_torch_benchmark(name: str, arguments: tuple[str, ...]) -> None:
-    from tests.benchmarks.__main__ import main
-
-    main([name, *arguments])
 
 
 @contextmanager

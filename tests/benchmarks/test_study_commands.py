@@ -1,15 +1,13 @@
-"""``bench``: what it measures, how it shows it, and what it leaves behind: nothing."""
+"""Benchmarks of studies: what it measures, how it shows it, and what it leaves behind: nothing."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.benchmarks import __main__ as benchmark
 from tests.benchmarks import overhead, quartiles, reuse, scaling, study_commands, tracking
 from tests.benchmarks.overhead import Overhead
 from tests.benchmarks.reuse import Reuse, Saving
@@ -44,7 +42,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, int, int]]:
 
 
 def test_the_overhead_is_printed_with_its_spread_and_nothing_is_left(call, measured, tmp_path):
-    ended = call("bench", "overhead", "--trials", "40", "--folder", str(tmp_path / "disk"))
+    ended = call("overhead", "--trials", "40", "--folder", str(tmp_path / "disk"))
     assert (ended.code, ended.err) == (0, "block 1 of 8\n")
     ((root, trials, slots),) = measured
     assert (trials, slots) == (40, 2)
@@ -64,7 +62,7 @@ def test_the_overhead_is_printed_with_its_spread_and_nothing_is_left(call, measu
 
 @pytest.mark.usefixtures("measured")
 def test_as_json_the_figures_have_their_documented_names_and_say_where_they_were_taken(call):
-    ended = call("bench", "overhead", "--json")
+    ended = call("overhead", "--json")
     data = json.loads(ended.out)
     assert data.pop("environment")["python"]
     assert data.pop("quartiles")["ratio_to_bare"] == [2.0, 2.0]
@@ -82,14 +80,6 @@ def test_as_json_the_figures_have_their_documented_names_and_say_where_they_were
     }
 
 
-@pytest.mark.parametrize("name", ["step", "replicas"])
-def test_what_takes_torch_alone_gets_all_arguments_as_they_are(call, name, monkeypatch):
-    given: list[Sequence[str] | None] = []
-    monkeypatch.setattr(benchmark, "main", given.append)
-    assert call("bench", name, "--json", "--rounds=9", "-h", "--", "x").code == 0
-    assert given == [[name, "--json", "--rounds=9", "-h", "x"]]
-
-
 def test_a_cluster_that_memory_does_not_bear_is_left_out_and_named(call, monkeypatch):
     requested = []
 
@@ -99,12 +89,12 @@ def test_a_cluster_that_memory_does_not_bear_is_left_out_and_named(call, monkeyp
 
     monkeypatch.setattr(scaling, "available_bytes", lambda: 5 << 30)
     monkeypatch.setattr(study_commands, "_utilizations", utilizations)
-    ended = call("bench", "scaling", "--slots", "4", "--slots", "64", "--much", "0")
+    ended = call("scaling", "--slots", "4", "--slots", "64", "--much", "0")
     assert ended.code == 0
     assert requested == [scaling.ScalingConfig(slots=(4,), trial_s=(1, 10), rounds=3)]
     assert "96.0%" in ended.out
     assert "left out for want of memory: 64 at a time" in ended.out
-    as_json = call("bench", "scaling", "--slots", "4", "--slots", "64", "--much", "0", "--json")
+    as_json = call("scaling", "--slots", "4", "--slots", "64", "--much", "0", "--json")
     data = json.loads(as_json.out)
     assert data["usage"] == [
         {
@@ -128,7 +118,7 @@ def test_what_is_not_done_again_is_printed_with_how_often_and_what_it_saves(call
     }
     found = Reuse(trials=20, study_s=62.0, savings=savings)
     monkeypatch.setattr(reuse, "measure_reuse", lambda *_: found)
-    ended = call("bench", "reuse")
+    ended = call("reuse")
     rows = [line.split("│")[1:6] for line in ended.out.splitlines() if line.startswith("│")]
     assert [[cell.strip() for cell in row] for row in rows] == [
         ["Base models, trained once per seed", "15", "2.000", "1.500 – 2.500", "30.0"],
@@ -136,7 +126,7 @@ def test_what_is_not_done_again_is_printed_with_how_often_and_what_it_saves(call
         ["trials that would repeat another", "4", "2.000", "1.500 – 2.500", "8.0"],
     ]
     assert "took 62 CPU s; without any of it, 100 s at least, 1.6 times as long" in ended.out
-    data = json.loads(call("bench", "reuse", "--json").out)
+    data = json.loads(call("reuse", "--json").out)
     assert data["saved_cpu_seconds"] == {"base_models": 30, "loaded_data": 30, "twins": 8}
 
 
@@ -153,8 +143,8 @@ def test_tracking_is_told_with_the_share_of_a_study_that_waits_for_it(call, monk
     share = TrackingShare(trials=41, study_s=100.0, queued_s=0.25, last_s=1.25, delivery_cpu_s=8.0)
     monkeypatch.setattr(tracking, "measure_tracking", lambda *_: found)
     monkeypatch.setattr(tracking, "measure_tracking_share", lambda *_: share)
-    ended = call("bench", "tracking")
+    ended = call("tracking")
     assert "a study of 41 trials and 100 s waits 0.25 s for the queue" in ended.out
     assert "1.5% of its time" in ended.out.replace("\n", " ")
-    data = json.loads(call("bench", "tracking", "--json").out)
+    data = json.loads(call("tracking", "--json").out)
     assert data["study"]["waited"] == 0.015

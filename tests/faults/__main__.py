@@ -1,4 +1,4 @@
-"""``chaos``: run a study under blows and audit what is left of it."""
+"""``python -m tests.faults``: a study under injected faults, and an audit of its records."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 from rich.console import Console
@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from study.cli.console import make_console
-from study.cli.options import database_kind_option
+from study.cli.main import main
+from tests.support.command_line import database_kind_option
 
 if TYPE_CHECKING:
     from tests.faults.checks import Check
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
     from tests.faults.run import FaultRunResult
 
 
-@click.command("chaos")
+PROGRAM: Final = "python -m tests.faults"
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--minutes",
     type=click.FloatRange(min=0.5),
@@ -115,3 +119,7 @@ def _work(costs: FaultCosts) -> str:
         f"most for one), {costs.driver_starts} starts of the driver; {costs.epochs_redone} of "
         f"{costs.epochs} epochs were trained again ({costs.redone_share:.1%})"
     )
+
+
+if __name__ == "__main__":
+    main(command, PROGRAM)

@@ -18,7 +18,7 @@ from study.storage.trial_store import TrialRecord
 from tests.faults.audit import audit
 from tests.faults.checks import Check, check_empty
 from tests.faults.event_log import EventLog, FaultCosts, costs
-from tests.faults.evidence import Evidence, gather
+from tests.faults.evidence import Evidence, gather, read_state
 from tests.faults.harness import Harness, start_harness
 from tests.faults.injector import FaultInjector
 from tests.faults.schedule import schedule

@@ -313,11 +313,11 @@ def test_every_check_was_seen_to_fail() -> None:
 def retrained(place: StudyFixture, scratch: Path, count: int) -> Mapping[str, tuple[str, ...]]:
     state, data = place.state(), place.context.data
     again = Retraining(spec=place.spec, state=state, data=data, scratch=scratch)
-    return again.differences(most_interrupted(state.entries(), lambda _: 1, 0, count))
+    return again.differences(most_interrupted(state.records(), lambda _: 1, 0, count))
 
 
 def test_trials_that_were_interrupted_most_often_are_trained_again(root: Path) -> None:
-    entries = list(StudyFixture.of(root / "storage", STUDY).state().entries())
+    entries = list(StudyFixture.of(root / "storage", STUDY).state().records())
     attempts = {str(entry.key): i for i, entry in enumerate(entries)}
     entries[-1] = replace(entries[-1], state="PRUNED")
     chosen = most_interrupted(entries, lambda entry: attempts[str(entry.key)], 0, 2)

@@ -24,7 +24,7 @@ def start(*arguments: str, folder: Path) -> subprocess.Popen[str]:
     """Start the command with a home of its own."""
     with (folder / "said").open("w") as log:
         return subprocess.Popen(
-            [sys.executable, "-c", "from study.cli.main import main; main()", *arguments],
+            [sys.executable, "-m", "tests.faults", *arguments],
             env={**os.environ, "HOME": str(folder)},
             stdout=subprocess.PIPE,
             stderr=log,
@@ -50,7 +50,7 @@ def wait_until(condition: Callable[[], bool], timeout_s: float) -> None:
     "database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 )
 def test_a_study_comes_out_whole(database: str, tmp_path: Path) -> None:
-    arguments = ("chaos", "--minutes", "1.5", "--seed", "0", "--database", database, "--json")
+    arguments = ("--minutes", "1.5", "--seed", "0", "--database", database, "--json")
     process = start(*arguments, folder=tmp_path)
     out, _ = process.communicate()
     assert out, output(tmp_path)
@@ -69,7 +69,7 @@ def test_a_study_comes_out_whole(database: str, tmp_path: Path) -> None:
 def test_an_interruption_ends_everything_that_was_started(
     number: signal.Signals, tmp_path: Path
 ) -> None:
-    process = start("chaos", "--minutes", "5", folder=tmp_path)
+    process = start("--minutes", "5", folder=tmp_path)
     assert process.stdout is not None
     first = process.stdout.readline()
     root = first.removesuffix(" …\n").rpartition(" in ")[2]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cluster.errors import ClusterError
+from tests.faults import run as fault_run
 from tests.faults.checks import check_equal
 from tests.faults.event_log import FaultCosts, FaultCounts
 from tests.faults.run import FaultRunConfig, FaultRunResult
@@ -49,14 +50,14 @@ def ends(monkeypatch, configs) -> Callable[[FaultRunResult | BaseException], Non
                 raise how
             return how
 
-        monkeypatch.setattr(run, "run_faults", run)
+        monkeypatch.setattr(fault_run, "run_faults", run)
 
     return ends
 
 
 def test_a_clean_run_ends_with_0_and_leaves_nothing(call, ends, configs):
     ends(CLEAN)
-    ended = call("chaos")
+    ended = call()
     assert (ended.code, ended.err) == (0, "")
     assert (configs[0].seconds, configs[0].seed, configs[0].database) == (180, 0, "sqlite")
     assert not configs[0].root.exists()
@@ -72,7 +73,7 @@ def test_a_clean_run_ends_with_0_and_leaves_nothing(call, ends, configs):
 
 def test_a_difference_ends_with_1_is_shown_and_everything_is_kept(call, ends, configs):
     ends(DIRTY)
-    ended = call("chaos", "--minutes", "0.5", "--seed", "7", "--database", "postgresql")
+    ended = call("--minutes", "0.5", "--seed", "7", "--database", "postgresql")
     assert ended.code == 1
     assert ended.err == f"everything is kept in {configs[0].root}\n"
     assert (configs[0].seconds, configs[0].seed, configs[0].database) == (30, 7, "postgresql")
@@ -84,7 +85,7 @@ def test_a_difference_ends_with_1_is_shown_and_everything_is_kept(call, ends, co
 def test_a_folder_that_was_named_is_kept(call, ends, tmp_path):
     ends(CLEAN)
     folder = tmp_path / "new" / "folder"
-    ended = call("chaos", "--folder", str(folder))
+    ended = call("--folder", str(folder))
     assert ended.code == 0
     assert ended.err == f"everything is kept in {folder}\n"
     assert (folder / "file").exists()
@@ -93,7 +94,7 @@ def test_a_folder_that_was_named_is_kept(call, ends, tmp_path):
 def test_a_folder_that_holds_something_is_refused(call, ends, configs, tmp_path):
     ends(CLEAN)
     (tmp_path / "file").write_text("mine")
-    ended = call("chaos", "--folder", str(tmp_path))
+    ended = call("--folder", str(tmp_path))
     assert ended.code == 2
     assert f"--folder must name an empty folder, but {tmp_path} holds something" in ended.err
     assert configs == []
@@ -101,7 +102,7 @@ def test_a_folder_that_holds_something_is_refused(call, ends, configs, tmp_path)
 
 def test_json_alone_goes_to_stdout(call, ends):
     ends(DIRTY)
-    ended = call("chaos", "--json")
+    ended = call("--json")
     assert ended.code == 1
     output = json.loads(ended.out)
     assert output["is_clean"] is False
@@ -120,7 +121,7 @@ def test_json_alone_goes_to_stdout(call, ends):
 )
 def test_a_run_that_does_not_end_keeps_everything(call, ends, configs, how, code):
     ends(how)
-    ended = call("chaos")
+    ended = call()
     assert ended.code == code
     assert f"everything is kept in {configs[0].root}\n" in ended.err
     assert (configs[0].root / "file").exists()
@@ -133,18 +134,18 @@ def test_sigterm_is_an_interruption(call, ends, monkeypatch):
         signal.raise_signal(signal.SIGTERM)
         return CLEAN
 
-    monkeypatch.setattr(run, "run_faults", run)
-    assert call("chaos").code == 130
+    monkeypatch.setattr(fault_run, "run_faults", run)
+    assert call().code == 130
 
 
 @pytest.mark.parametrize("minutes", ["0", "0.4", "-1"])
 def test_too_short_a_time_is_refused(call, ends, minutes):
     ends(CLEAN)
-    assert call("chaos", "--minutes", minutes).code == 2
+    assert call("--minutes", minutes).code == 2
 
 
 def test_an_unknown_database_is_refused(call, ends, tmp_path: Path):
     ends(CLEAN)
-    ended = call("chaos", "--database", "mysql")
+    ended = call("--database", "mysql")
     assert ended.code == 2
     assert list(tmp_path.iterdir()) == []

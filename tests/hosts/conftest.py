@@ -9,11 +9,11 @@ import pytest
 from cluster.errors import ClusterError
 from cluster.postgres import find_programs
 from tests.hosts.host import skip_reason
-from tests.hosts.testbed import Testbed, make_testbed
+from tests.hosts.testbed import HostTestbed, make_testbed
 
 
 @pytest.fixture(scope="module")
-def testbed() -> Iterator[Testbed]:
+def testbed() -> Iterator[HostTestbed]:
     """Give a service on the head with two workers, and print in the end what was measured."""
     if (reason := skip_reason()) is not None:
         pytest.skip(reason)

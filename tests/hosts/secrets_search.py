@@ -9,7 +9,7 @@ from pathlib import Path
 from cluster.postgres import read_login
 from cluster.service.folder import ServiceFolder
 from cluster.service.mlflow_component import read_passwords
-from tests.hosts.testbed import Testbed
+from tests.hosts.testbed import HostTestbed
 from tests.study.fault_tolerance.test_secrets import marks_of
 
 
@@ -26,7 +26,7 @@ class Secret:
     home: Path
 
 
-def secrets_of(testbed: Testbed) -> tuple[Secret, ...]:
+def secrets_of(testbed: HostTestbed) -> tuple[Secret, ...]:
     """Give the secrets of a service: Ray's token, PostgreSQL's and MLflow's passwords."""
     folder = ServiceFolder(root=testbed.storage.service)
     passwords = read_passwords(folder)
@@ -39,7 +39,7 @@ def secrets_of(testbed: Testbed) -> tuple[Secret, ...]:
     )
 
 
-def assert_no_secret_is_shown(testbed: Testbed, study: str) -> None:
+def assert_no_secret_is_shown(testbed: HostTestbed, study: str) -> None:
     """Search all machines while a study runs: each secret is in one private file alone."""
     on = [host for host in testbed.hosts.values() if host.is_on]
     shown = "\n".join(line for host in on for line in host.processes().values())

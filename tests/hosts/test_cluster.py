@@ -13,7 +13,7 @@ from cluster.postgres import read_login
 from tests.hosts.host import wait_until
 from tests.hosts.secrets_search import assert_no_secret_is_shown
 from tests.hosts.study_observer import StudyObserver, now_ms
-from tests.hosts.testbed import Testbed
+from tests.hosts.testbed import HostTestbed
 from tests.study.fault_tolerance.consistency import tracked_epochs
 from tests.support.simulated import study_file
 
@@ -36,11 +36,11 @@ def tiny(name: str, **changes: Any) -> str:  # noqa: ANN401 (YAML)
     return yaml.safe_dump(file)
 
 
-def observe(testbed: Testbed, name: str) -> StudyObserver:
+def observe(testbed: HostTestbed, name: str) -> StudyObserver:
     return StudyObserver(folder=testbed.storage.study(name))
 
 
-def statuses(testbed: Testbed, requests: list[dict[str, Any]]) -> list[int]:
+def statuses(testbed: HostTestbed, requests: list[dict[str, Any]]) -> list[int]:
     """Make requests on the laptop."""
     lines = "".join(json.dumps(request) + "\n" for request in requests)
     (testbed.laptop.home / "requests").write_text(lines)
@@ -48,7 +48,7 @@ def statuses(testbed: Testbed, requests: list[dict[str, Any]]) -> list[int]:
     return [int(line) for line in said.splitlines()]
 
 
-def test_who_has_no_token_or_password_is_refused_from_another_host(testbed: Testbed) -> None:
+def test_who_has_no_token_or_password_is_refused_from_another_host(testbed: HostTestbed) -> None:
     job = {"entrypoint": "true"}
     pages = ("/api/jobs/", "/api/cluster_status", "/nodes?view=summary", "/api/v0/nodes")
     asked = [
@@ -71,7 +71,7 @@ def test_who_has_no_token_or_password_is_refused_from_another_host(testbed: Test
         assert refusal.count("\n") == 1
 
 
-def test_postgresql_is_out_of_reach_of_other_hosts(testbed: Testbed) -> None:
+def test_postgresql_is_out_of_reach_of_other_hosts(testbed: HostTestbed) -> None:
     port = read_login(testbed.storage.service / "postgres").port
     assert f"127.0.0.1:{port}" in testbed.head.listening()
     testbed.head.run(f"exec 3<>/dev/tcp/127.0.0.1/{port}")
@@ -80,7 +80,7 @@ def test_postgresql_is_out_of_reach_of_other_hosts(testbed: Testbed) -> None:
     assert "Connection refused" in done.stderr
 
 
-def test_a_job_that_is_submitted_with_the_token_runs(testbed: Testbed) -> None:
+def test_a_job_that_is_submitted_with_the_token_runs(testbed: HostTestbed) -> None:
     proof = testbed.base / "share" / "proof"
     headers = {"Authorization": f"Bearer {testbed.laptop.token.read_text()}"}
     job = {"entrypoint": f"hostname > {proof}"}
@@ -89,7 +89,7 @@ def test_a_job_that_is_submitted_with_the_token_runs(testbed: Testbed) -> None:
     wait_until(lambda: proof.exists() and proof.read_text() == "head\n")
 
 
-def refused(testbed: Testbed, name: str, *options: str, **changes: Any) -> str:  # noqa: ANN401
+def refused(testbed: HostTestbed, name: str, *options: str, **changes: Any) -> str:  # noqa: ANN401
     """Submit a study that cannot be trained; gives the one message, and nothing is left."""
     before = sorted(testbed.storage.root.iterdir())
     testbed.write(tiny(name, **changes), name)
@@ -100,7 +100,7 @@ def refused(testbed: Testbed, name: str, *options: str, **changes: Any) -> str: 
 
 
 def test_a_tracking_server_that_does_not_answer_is_found_before_the_first_trial(
-    testbed: Testbed,
+    testbed: HostTestbed,
 ) -> None:
     uri = f"http://{testbed.head.address}:9"
     assert refused(testbed, "untracked", "--tracking-uri", uri) == (
@@ -110,7 +110,7 @@ def test_a_tracking_server_that_does_not_answer_is_found_before_the_first_trial(
     )
 
 
-def test_resources_that_no_node_has_are_found_before_the_first_trial(testbed: Testbed) -> None:
+def test_resources_that_no_node_has_are_found_before_the_first_trial(testbed: HostTestbed) -> None:
     said = refused(testbed, "greedy", resources={"custom": {"rtx4090": 1}})
     assert said == (
         "ClusterError: resources ask for 1 CPU and 1 rtx4090 per trial, but no node has all of "
@@ -120,7 +120,7 @@ def test_resources_that_no_node_has_are_found_before_the_first_trial(testbed: Te
 
 
 def test_a_node_that_does_not_see_the_storage_is_found_before_the_first_trial(
-    testbed: Testbed,
+    testbed: HostTestbed,
 ) -> None:
     testbed.join("isolated")
     isolated = testbed.hosts["isolated"]
@@ -134,7 +134,7 @@ def test_a_node_that_does_not_see_the_storage_is_found_before_the_first_trial(
     wait_until(lambda: not testbed.is_alive("isolated"))
 
 
-def test_a_study_outlives_the_laptop_and_workers_that_come_and_go(testbed: Testbed) -> None:
+def test_a_study_outlives_the_laptop_and_workers_that_come_and_go(testbed: HostTestbed) -> None:
     timings, study = testbed.timings, observe(testbed, "tiny")
     testbed.write(
         tiny("tiny", trials=TRIALS, epochs=EPOCHS, resources={"max_concurrent": 2}), "tiny"
@@ -169,7 +169,7 @@ def test_a_study_outlives_the_laptop_and_workers_that_come_and_go(testbed: Testb
     assert study.n_reports() == n_reports
 
 
-def disconnect_and_join(testbed: Testbed, study: StudyObserver) -> None:
+def disconnect_and_join(testbed: HostTestbed, study: StudyObserver) -> None:
     """Cut a worker off in mid-trial; its trial goes on, from its checkpoint, where one joins."""
     trial = study.wait_until_busy_on("one")
     testbed.hosts["one"].disconnect()
@@ -192,7 +192,7 @@ def disconnect_and_join(testbed: Testbed, study: StudyObserver) -> None:
     )
 
 
-def return_and_kill(testbed: Testbed, study: StudyObserver) -> None:
+def return_and_kill(testbed: HostTestbed, study: StudyObserver) -> None:
     """The worker comes back, and another is killed, whose trial goes on elsewhere."""
     testbed.hosts["one"].reconnect()
     back_ms = now_ms()
@@ -218,7 +218,7 @@ def since(began_ms: int, ms: int | None = None) -> float:
 
 # At every change a study loses its head in ``tests/study/fault_tolerance/test_node_loss.py``.
 @pytest.mark.slow
-def test_a_study_goes_on_when_the_head_was_killed_and_is_up_again(testbed: Testbed) -> None:
+def test_a_study_goes_on_when_the_head_was_killed_and_is_up_again(testbed: HostTestbed) -> None:
     study = observe(testbed, "tiny")
     testbed.ensure("one", "three")
     testbed.run_cli("resume tiny")
@@ -250,7 +250,7 @@ def test_a_study_goes_on_when_the_head_was_killed_and_is_up_again(testbed: Testb
     assert page.read_bytes() == (study.folder.path / "report" / "report.html").read_bytes()
 
 
-def assert_whole(testbed: Testbed, study: StudyObserver) -> None:
+def assert_whole(testbed: HostTestbed, study: StudyObserver) -> None:
     """Check that each trial ended once, with each epoch once, in all that keeps it."""
     state = json.loads(testbed.run_cli("status tiny --json")[0])
     assert state["activity"] == "finished"
@@ -267,7 +267,7 @@ def assert_whole(testbed: Testbed, study: StudyObserver) -> None:
     assert list(study.folder.path.rglob("epoch-*.pt")) == []
 
 
-def test_two_studies_at_once_both_finish_and_the_queue_shows_them(testbed: Testbed) -> None:
+def test_two_studies_at_once_both_finish_and_the_queue_shows_them(testbed: HostTestbed) -> None:
     testbed.ensure("one", "three")
     names = ("early", "late")
     began_ms = now_ms()
@@ -304,7 +304,7 @@ def test_two_studies_at_once_both_finish_and_the_queue_shows_them(testbed: Testb
     )
 
 
-def note_timeline(testbed: Testbed, name: str, began_ms: int) -> None:
+def note_timeline(testbed: HostTestbed, name: str, began_ms: int) -> None:
     """Note from when to when a study had its trials."""
     study = observe(testbed, name)
     begun = [each.started_ms for attempts in study.attempts().values() for each in attempts]

@@ -52,7 +52,7 @@ FAST_HEALTH_CHECKS: Final = {
 
 
 @dataclass(slots=True, kw_only=True)
-class Testbed:
+class HostTestbed:
     """Machines and the folder that they share; mutable, for machines come and go."""
 
     base: Path
@@ -149,7 +149,7 @@ class Testbed:
         shutil.rmtree(self.base)
 
 
-def make_testbed() -> Testbed:
+def make_testbed() -> HostTestbed:
     """Make the machines, of which the head and the laptop are on."""
     # Sockets and PostgreSQL's user want a short path that all may pass.
     base = Path(tempfile.mkdtemp(prefix="hosts-", dir="/tmp"))
@@ -158,7 +158,7 @@ def make_testbed() -> Testbed:
     switch = Switch.start()
     names = {name: f"{SUBNET}.{i}" for i, name in enumerate(HOST_NAMES, start=1)}
     hosts = {name: Host(_host_spec(name, base, names), switch) for name in HOST_NAMES}
-    testbed = Testbed(base=base, switch=switch, hosts=hosts)
+    testbed = HostTestbed(base=base, switch=switch, hosts=hosts)
     try:
         testbed.head.boot()
         testbed.laptop.boot()
