@@ -96,7 +96,7 @@ _CONFIG_FIELDS: Final = {
 )
 @storage_option
 @click.pass_context
-def up_command(ctx: click.Context, /, storage: Path, **given: Any) -> int:  # noqa: ANN401 (click's)
+def up_command(ctx: click.Context, /, storage: Path, **params: Any) -> int:  # noqa: ANN401 (click's)
     """Start Ray, MLflow and, if wished, PostgreSQL on this machine as a service.
 
     It goes on when this command has ended, until 'cluster down'. What runs already is left as it
@@ -106,16 +106,16 @@ def up_command(ctx: click.Context, /, storage: Path, **given: Any) -> int:  # no
     from cluster.service import ServiceConfig, ServiceFolder, require_own_address, start_service
 
     place = make_storage(storage)
-    if given["host"] is not None:
-        given["host"] = require_own_address(given["host"])
-    if given["data_root"] is not None:
-        given["data_root"] = given["data_root"].absolute()
+    if params["host"] is not None:
+        params["host"] = require_own_address(params["host"])
+    if params["data_root"] is not None:
+        params["data_root"] = params["data_root"].absolute()
     place.prepare()
     config = ServiceConfig(
         storage=place.root,
         tracking_database=place.tracking_database,
         artifacts=place.artifacts,
-        **{field: given[name] for name, field in _CONFIG_FIELDS.items()},
+        **{field: params[name] for name, field in _CONFIG_FIELDS.items()},
     )
     expressly = {field for name, field in _CONFIG_FIELDS.items() if _is_explicit(ctx, name)}
     started = start_service(ServiceFolder(root=place.service), config, expressly, _progress)

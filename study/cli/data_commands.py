@@ -107,8 +107,14 @@ def _absolute_path(data_root: Path | None) -> Path | None:
     return None if data_root is None else data_root.expanduser().absolute()
 
 
-def _check_json(found: DatasetCheck) -> dict[str, object]:
-    return {"is_usable": found.problem is None, **asdict(found)}
+def _check_json(check: DatasetCheck) -> dict[str, object]:
+    return {
+        "is_usable": check.problem is None,
+        "name": check.name,
+        "files": [asdict(file) for file in check.files],
+        "others": check.unknown_files,
+        "problem": check.problem,
+    }
 
 
 def _print_checks(checks: list[DatasetCheck], console: Console) -> None:

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from study.cli.cluster_client import cluster_option, exit_code, forwarded_options, run_on_cluster
 from study.cli.console import make_console
-from study.cli.options import database_option, make_storage, options, storage_option
+from study.cli.options import database_option, make_storage, storage_option, study_options
 
 if TYPE_CHECKING:
     from study.engine.status import StudyStatus
@@ -128,12 +128,12 @@ _LISTINGS: Mapping[str, Callable[[Path], dict[str, str]]] = {
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @database_option
 @storage_option
-def show_command(name: str, as_json: bool, **given: Any) -> int:  # noqa: ANN401 (click's parameters)
+def show_command(name: str, as_json: bool, **params: Any) -> int:  # noqa: ANN401 (click's parameters)
     """Show the study NAME as it was resolved, and what each arm's search has chosen."""
     from study.results.build import load_study, load_trial_table
     from trainables.decoding import encode
 
-    settings = options(data_root=None, tracking_uri=None, **given)
+    settings = study_options(data_root=None, tracking_uri=None, **params)
     spec = load_study(settings.storage.study(name))
     table = load_trial_table(name, settings)
     if as_json:

@@ -1,4 +1,4 @@
-"""A group of commands each of which is imported when it is called, so that help is quick."""
+"""A click group that imports a command when it is called, so that ``--help`` is fast."""
 
 from __future__ import annotations
 
@@ -10,24 +10,21 @@ import click
 
 
 class LazyGroup(click.Group):
-    """Commands by name, each imported when it is called.
-
-    Has one more attribute than a group: what is known of the commands before they are imported.
-    """
+    """Commands by name, each imported when it is called."""
 
     def __init__(
         self,
-        *args: Any,  # noqa: ANN401
+        *args: Any,  # noqa: ANN401 (as click.Group)
         summaries: Mapping[str, str],
         modules: Mapping[str, str],
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
-        """Name the commands.
+        """Declare the commands.
 
         Args:
             args: As for a group.
             summaries: Command to the first line of its help.
-            modules: Command to where it is, ``package.module:function``.
+            modules: Command to its import path, ``package.module:function``.
             kwargs: As for a group.
         """
         super().__init__(*args, **kwargs)
@@ -35,12 +32,12 @@ class LazyGroup(click.Group):
         self._modules = modules
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's)
-        """Name the commands in their order."""
+        """Return the names of the commands in their order."""
         return list(self._summaries)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command."""
-        if cmd_name not in self._summaries:
+        if cmd_name not in self._modules:
             return super().get_command(ctx, cmd_name)
         module, _, function = self._modules[cmd_name].partition(":")
         command: click.Command = getattr(importlib.import_module(module), function)

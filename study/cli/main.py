@@ -111,7 +111,7 @@ def run(
         click.echo("interrupted.", err=True)
         return 130
     except (StudyError, SpaceError, TrainableError, ClusterError) as error:
-        click.echo(f"{type(error).__name__}: {error}", err=True)
+        click.echo(f"Error: {error}", err=True)
         return 2
     return code if isinstance(code, int) else 0
 

@@ -121,16 +121,16 @@ def running_options(command: _Decorated) -> _Decorated:
     return command
 
 
-def options(**given: Any) -> RunOptions:  # noqa: ANN401 (click's parameters)
+def study_options(**params: Any) -> RunOptions:  # noqa: ANN401 (click's parameters)
     """Make the options of a run from a command's parameters; paths become absolute."""
     from study.config.run_options import RunOptions
 
-    root: Path | None = given.pop("data_root")
-    storage: Path = given.pop("storage")
-    if given.get("is_job"):
+    root: Path | None = params.pop("data_root")
+    storage: Path = params.pop("storage")
+    if params.get("is_job"):
         _require_named_storage()
     return RunOptions(
-        storage=make_storage(storage), data_root=root.absolute() if root else None, **given
+        storage=make_storage(storage), data_root=root.absolute() if root else None, **params
     )
 
 

@@ -12,8 +12,8 @@ from study.cli.console import make_console, show_results, tracking_location
 from study.cli.options import (
     database_option,
     make_storage,
-    options,
     storage_option,
+    study_options,
     tracking_option,
 )
 
@@ -59,7 +59,7 @@ def report_command(
     target: Path | None,
     packed: bool,
     address: str | None,
-    **given: Any,  # noqa: ANN401 (click's parameters)
+    **params: Any,  # noqa: ANN401 (click's parameters)
 ) -> int:
     """Write the report of the study NAME anew and deliver it to MLflow.
 
@@ -72,7 +72,7 @@ def report_command(
         )
     from study.engine.publishing import rebuild_report
 
-    settings = options(data_root=None, **given)
+    settings = study_options(data_root=None, **params)
     console = make_console()
     table, page = rebuild_report(
         name, settings, console, allow_biased=allow_biased, page_format=page_format
@@ -138,7 +138,7 @@ def export_command(
     per: Per,
     output: str | None,
     force: bool,
-    **given: Any,  # noqa: ANN401 (click's parameters)
+    **params: Any,  # noqa: ANN401 (click's parameters)
 ) -> int:
     """Export the trials of the study NAME as a table for pandas and other programs.
 
@@ -150,7 +150,7 @@ def export_command(
     kind = file_format or _format_of(output)
     path = None if output == "-" else Path(output or f"{name}-{per}s.{kind}")
     _check_output(path, kind, force)
-    table = load_trial_table(name, options(data_root=None, tracking_uri=None, **given))
+    table = load_trial_table(name, study_options(data_root=None, tracking_uri=None, **params))
     frame = to_frame(export_columns(table, per), table)
     if path is None:
         click.echo(to_csv(frame), nl=False)
@@ -192,7 +192,7 @@ def _write_output(path: Path, content: str | bytes) -> None:
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 @storage_option
 @click.pass_context
-def mlflow_command(ctx: click.Context, /, port: int, **given: Any) -> int:  # noqa: ANN401 (click's)
+def mlflow_command(ctx: click.Context, /, port: int, **params: Any) -> int:  # noqa: ANN401 (click's)
     """Open the tracking server on this machine's results until Ctrl-C.
 
     It answers on this machine only.
@@ -202,7 +202,7 @@ def mlflow_command(ctx: click.Context, /, port: int, **given: Any) -> int:  # no
     from study.storage.sqlite import sqlite_url
     from study.tracking.mlflow_server import serve
 
-    storage = make_storage(given["storage"])
+    storage = make_storage(params["storage"])
     return serve(sqlite_url(storage.tracking_database), storage.artifacts, port=port)
 
 
@@ -211,11 +211,11 @@ def mlflow_command(ctx: click.Context, /, port: int, **given: Any) -> int:  # no
 @tracking_option
 @database_option
 @storage_option
-def rebuild_command(name: str, **given: Any) -> int:  # noqa: ANN401
+def rebuild_command(name: str, **params: Any) -> int:  # noqa: ANN401
     """Recreate MLflow's copy of the study NAME from the database and the result files."""
     from study.engine.publishing import rebuild_mlflow
 
-    settings = options(data_root=None, **given)
+    settings = study_options(data_root=None, **params)
     pending = rebuild_mlflow(name, settings, make_console())
     if pending.entries:
         click.echo(f"MLflow has not taken {pending.entries} entries: {pending.last_error}")

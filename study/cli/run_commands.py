@@ -13,8 +13,8 @@ from study.cli.console import make_console, print_table, show_result
 from study.cli.options import (
     database_option,
     make_storage,
-    options,
     running_options,
+    study_options,
     tracking_option,
 )
 
@@ -22,7 +22,7 @@ from study.cli.options import (
 @click.command("run")
 @click.argument("file", metavar="STUDY.yaml", type=click.Path(path_type=Path))
 @running_options
-def run_command(file: Path, **given: Any) -> int:  # noqa: ANN401 (click's parameters)
+def run_command(file: Path, **params: Any) -> int:  # noqa: ANN401 (click's parameters)
     """Run the study of a file here, or on the Ray at --address.
 
     The same command again goes on where the study stands. A file that asks for more trials, other
@@ -30,19 +30,19 @@ def run_command(file: Path, **given: Any) -> int:  # noqa: ANN401 (click's param
     """
     from study.config import read_text
 
-    if is_remote(given["address"]):
+    if is_remote(params["address"]):
         raise click.UsageError(
             f"run: --address must be that of Ray's head, such as 10.0.0.1:6379, got "
-            f"{given['address']!r}; with a dashboard's address, use 'submit'."
+            f"{params['address']!r}; with a dashboard's address, use 'submit'."
         )
-    return run_text(read_text(file), str(file), **given)
+    return run_text(read_text(file), str(file), **params)
 
 
-def run_text(text: str, where: str, **given: Any) -> int:  # noqa: ANN401
+def run_text(text: str, where: str, **params: Any) -> int:  # noqa: ANN401
     """Run a study file's text and print how it ended."""
     from study.engine.run import run_study
 
-    settings = options(**given)
+    settings = study_options(**params)
     console = make_console()
     return show_result(run_study(text, where, settings, console), settings, console)
 
@@ -50,17 +50,17 @@ def run_text(text: str, where: str, **given: Any) -> int:  # noqa: ANN401
 @click.command("resume")
 @click.argument("name")
 @running_options
-def resume_command(name: str, **given: Any) -> int:  # noqa: ANN401 (click's parameters)
+def resume_command(name: str, **params: Any) -> int:  # noqa: ANN401 (click's parameters)
     """Go on with the study NAME where it stands.
 
     With a dashboard's address (http://HEAD:8265) the cluster goes on with a study of its storage.
     """
-    if is_remote(given["address"]):
-        return _resume_on_cluster(name, given["address"])
+    if is_remote(params["address"]):
+        return _resume_on_cluster(name, params["address"])
     from study.results.build import read_study_text
 
-    folder = make_storage(given["storage"]).study(name)
-    return run_text(read_study_text(folder), str(folder.spec), **given)
+    folder = make_storage(params["storage"]).study(name)
+    return run_text(read_study_text(folder), str(folder.spec), **params)
 
 
 def _resume_on_cluster(name: str, address: str) -> int:
@@ -73,14 +73,14 @@ def _resume_on_cluster(name: str, address: str) -> int:
 
 @click.command("demo")
 @running_options
-def demo_command(**given: Any) -> int:  # noqa: ANN401 (click's parameters)
+def demo_command(**params: Any) -> int:  # noqa: ANN401 (click's parameters)
     """Run a small, complete study on real MNIST digits that come with the installation.
 
     Three training images per class and a VGG11 of a quarter of its width: searches K, N, α, β
     and the split ratio, then sweeps K around the best trial, beside the Base and Random controls.
     """
     preset = files("study.presets") / "demo.yaml"
-    return run_text(preset.read_text(encoding="utf-8"), "demo.yaml", **given)
+    return run_text(preset.read_text(encoding="utf-8"), "demo.yaml", **params)
 
 
 @click.command("sensitivity")
@@ -105,7 +105,7 @@ def sensitivity_command(
     over: tuple[str, ...],
     values: str | None,
     arm: str | None,
-    **given: Any,  # noqa: ANN401
+    **params: Any,  # noqa: ANN401
 ) -> int:
     """Sweep dimensions around the chosen configuration of the study NAME.
 
@@ -117,11 +117,11 @@ def sensitivity_command(
 
     if values is not None and len(over) > 1:
         raise click.UsageError("--values belongs to one dimension; give --over once with it.")
-    folder = make_storage(given["storage"]).study(name)
+    folder = make_storage(params["storage"]).study(name)
     spec = load_study(folder)
     parsed = None if values is None else read_values(values)
     add_sweeps(spec, folder, SweepRequest(over=over, values=parsed, arm=arm))
-    return run_text(read_study_text(folder), str(folder.spec), **given)
+    return run_text(read_study_text(folder), str(folder.spec), **params)
 
 
 @click.command("reproduce")
@@ -134,7 +134,7 @@ def sensitivity_command(
     help="smoke: minutes on 2 cores; small: an hour or two; full: the paper's setting, for a GPU.",
 )
 @running_options
-def reproduce_command(name: str, scale: str, **given: Any) -> int:  # noqa: ANN401 (click's parameters)
+def reproduce_command(name: str, scale: str, **params: Any) -> int:  # noqa: ANN401 (click's parameters)
     """Run the table or figure NAME of the papers, and set our numbers beside the printed ones.
 
     The study is called NAME-SCALE and is a study like any other. What differs from the paper's
@@ -144,7 +144,7 @@ def reproduce_command(name: str, scale: str, **given: Any) -> int:  # noqa: ANN4
     from study.reproduction.reproduction_run import run_reproduction
 
     preset = load_preset(name)
-    settings = options(**given)
+    settings = study_options(**params)
     console = make_console()
     result, tables = run_reproduction(preset, at_scale(preset, scale), scale, settings, console)
     for table in tables:
@@ -207,8 +207,8 @@ def stop_command(name: str, address: str) -> int:
         job = stop(jobs, name, _STOP_TIMEOUT_S)
     if not job.has_ended:
         raise ClusterError(
-            f"job {job.name} must end within {_STOP_TIMEOUT_S:.0f} s of being stopped, but did not; "
-            "look at its logs."
+            f"job {job.name} must end within {_STOP_TIMEOUT_S:.0f} s of being stopped, but did "
+            "not; look at its logs."
         )
     click.echo(f"study {name} is stopped. Go on with: resume {name} --address {address}")
     return 0

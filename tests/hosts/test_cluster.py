@@ -67,7 +67,7 @@ def test_who_has_no_token_or_password_is_refused_from_another_host(testbed: Host
         refusal = testbed.laptop.run(line, 2, HOME="/tmp/stranger").stderr
         assert "token" in refusal
         assert "/tmp/stranger/.ray/auth_token" in refusal
-        assert refusal.startswith("ClusterError: ")
+        assert refusal.startswith("Error: ")
         assert refusal.count("\n") == 1
 
 
@@ -104,7 +104,7 @@ def test_a_tracking_server_that_does_not_answer_is_found_before_the_first_trial(
 ) -> None:
     uri = f"http://{testbed.head.address}:9"
     assert refused(testbed, "untracked", "--tracking-uri", uri) == (
-        f"TrackingError: the tracking server {uri} must take the study's results, but: [Errno "
+        f"Error: the tracking server {uri} must take the study's results, but: [Errno "
         "111] Connection refused; start it, or correct --tracking-uri. 'run' does without for as "
         "long as it is away."
     )
@@ -113,7 +113,7 @@ def test_a_tracking_server_that_does_not_answer_is_found_before_the_first_trial(
 def test_resources_that_no_node_has_are_found_before_the_first_trial(testbed: HostTestbed) -> None:
     said = refused(testbed, "greedy", resources={"custom": {"rtx4090": 1}})
     assert said == (
-        "ClusterError: resources ask for 1 CPU and 1 rtx4090 per trial, but no node has all of "
+        "Error: resources ask for 1 CPU and 1 rtx4090 per trial, but no node has all of "
         f"it: the nearest, {testbed.hosts['one'].address}, has 0 rtx4090; lower resources.custom, or "
         "connect to another cluster."
     )
@@ -125,7 +125,7 @@ def test_a_node_that_does_not_see_the_storage_is_found_before_the_first_trial(
     testbed.join("isolated")
     isolated = testbed.hosts["isolated"]
     assert refused(testbed, "unshared") == (
-        f"ClusterError: node {isolated.address} must see the storage {testbed.storage.root}/unshared, "
+        f"Error: node {isolated.address} must see the storage {testbed.storage.root}/unshared, "
         "which all nodes share, but: No such file or directory; mount the same folder there, or "
         "name a shared one with --storage."
     )
@@ -150,7 +150,7 @@ def test_a_study_outlives_the_laptop_and_workers_that_come_and_go(testbed: HostT
     assert_no_secret_is_shown(testbed, "tiny")
     _, refusal = testbed.run_cli("submit tiny.yaml", 2)
     assert refusal == (
-        "BusyError: study 'tiny' must not be running to be started, but job tiny-1 of the cluster "
+        "Error: study 'tiny' must not be running to be started, but job tiny-1 of the cluster "
         "runs it; watch it with 'logs tiny -f', or stop it first.\n"
     )
     # The laptop is closed, and opened again somewhere else.

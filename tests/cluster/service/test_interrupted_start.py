@@ -78,7 +78,7 @@ def test_two_at_a_time_give_one_service(harness: ServiceHarness) -> None:
         wait_until(lambda: are_started(harness, "mlflow"))
         second = harness.run(harness.up(), 2)
         assert second.stderr == (
-            f"ClusterError: one command at a time may start or end the service in "
+            f"Error: one command at a time may start or end the service in "
             f"{harness.folder.root}, but another 'cluster up' or 'cluster down' is at work; wait "
             "until it has ended.\n"
         )
@@ -99,7 +99,7 @@ def test_a_component_that_cannot_start_is_told_with_its_log_and_the_others_are_e
         said = up.stdout.read().decode()
     assert up.returncode == 2, said
     assert (
-        f"ClusterError: MLflow must run at http://127.0.0.1:{harness.ports[2]}, but it ended; the "
+        f"Error: MLflow must run at http://127.0.0.1:{harness.ports[2]}, but it ended; the "
         f"end of {harness.folder.log('mlflow')}: "
     ) in said
     assert "file is not a database" in said

@@ -45,16 +45,16 @@ def bare_environment(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def call(capsys):
+def run_cli(capsys):
     """Give a function that runs a command line in this process."""
 
-    def call(*arguments: str) -> CliResult:
+    def run_cli(*arguments: str) -> CliResult:
         capsys.readouterr()
         code = main.run(list(arguments))
         said = capsys.readouterr()
         return CliResult(code=code, out=said.out, err=said.err)
 
-    return call
+    return run_cli
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from cluster.jobs import Job
 from study.cli.cluster_client import exit_code, is_remote
-from study.cli.options import options, running_options
+from study.cli.options import running_options, study_options
 from tests.study.cli.conftest import STUDY
 
 REMOTE = {
@@ -23,50 +23,50 @@ def study_file(tmp_path):
 
 
 @pytest.mark.parametrize("arguments", REMOTE.values(), ids=REMOTE)
-def test_the_dashboard_s_address_is_asked_for(arguments, call):
-    ended = call(*arguments)
+def test_the_dashboard_s_address_is_asked_for(arguments, run_cli):
+    ended = run_cli(*arguments)
     assert ended.code == 2
     assert "--address" in ended.err
 
 
 @pytest.mark.parametrize("arguments", REMOTE.values(), ids=REMOTE)
-def test_the_head_s_own_address_is_no_dashboard(arguments, call):
-    ended = call(*arguments, "--address", "10.0.0.1:6379")
+def test_the_head_s_own_address_is_no_dashboard(arguments, run_cli):
+    ended = run_cli(*arguments, "--address", "10.0.0.1:6379")
     assert ended.code == 2
     assert "http://10.0.0.1:8265" in ended.err
 
 
-def test_the_driver_s_own_machine_is_not_asked_through_a_dashboard(call):
-    ended = call("run", "study.yaml", "--address", "http://10.0.0.1:8265")
+def test_the_driver_s_own_machine_is_not_asked_through_a_dashboard(run_cli):
+    ended = run_cli("run", "study.yaml", "--address", "http://10.0.0.1:8265")
     assert ended.code == 2
     assert "use 'submit'" in ended.err
 
 
-def test_ray_s_client_is_refused_with_what_to_use_instead(call):
-    ended = call("run", "study.yaml", "--address", "ray://10.0.0.1:10001")
+def test_ray_s_client_is_refused_with_what_to_use_instead(run_cli):
+    ended = run_cli("run", "study.yaml", "--address", "ray://10.0.0.1:10001")
     assert ended.code == 2
     assert "ends with its connection" in ended.err
     assert "'submit'" in ended.err
 
 
-def test_a_wrong_study_file_is_found_here(call, tmp_path):
+def test_a_wrong_study_file_is_found_here(run_cli, tmp_path):
     (tmp_path / "study.yaml").write_text("name: [", encoding="utf-8")
-    ended = call("submit", "study.yaml", "--address", "http://127.0.0.1:9")
+    ended = run_cli("submit", "study.yaml", "--address", "http://127.0.0.1:9")
     assert ended.code == 2
     assert "study.yaml" in ended.err
 
 
 @pytest.mark.parametrize("option", ["--storage", "--data-root"])
-def test_a_folder_of_the_cluster_s_has_an_absolute_path(option, call, monkeypatch):
-    monkeypatch.setattr("cluster.jobs.Jobs", lambda address: address)
-    ended = call("submit", "study.yaml", "--address", "http://127.0.0.1:9", option, "here")
+def test_a_folder_of_the_cluster_s_has_an_absolute_path(option, run_cli, monkeypatch):
+    monkeypatch.setattr("cluster.jobs.JobClient", lambda address: address)
+    ended = run_cli("submit", "study.yaml", "--address", "http://127.0.0.1:9", option, "here")
     assert ended.code == 2
     assert f"{option} must be an absolute path on the cluster" in ended.err
 
 
-def test_no_password_is_sent(call):
+def test_no_password_is_sent(run_cli):
     url = "postgresql+psycopg://ada:s3cret@db/optuna"
-    ended = call("submit", "study.yaml", "--address", "http://127.0.0.1:9", "--database", url)
+    ended = run_cli("submit", "study.yaml", "--address", "http://127.0.0.1:9", "--database", url)
     assert ended.code == 2
     assert "must not hold a password" in ended.err
     assert "s3cret" not in ended.err
@@ -75,8 +75,8 @@ def test_no_password_is_sent(call):
 def parsed(*arguments: str) -> object:
     @click.command()
     @running_options
-    def command(**given: object) -> object:
-        return options(**given)
+    def command(**params: object) -> object:
+        return study_options(**params)
 
     return command.main(list(arguments), standalone_mode=False)
 

@@ -31,17 +31,17 @@ def server(monkeypatch):
     """Publish two datasets, one of which needs the other, in the place of the real ones."""
     with serving() as running:
         table = {"digits": DatasetSource()}
-        for name, needs in (("words", ()), ("texts", ("words",))):
+        for name, requires in (("words", ()), ("texts", ("words",))):
             path = f"{name}/{name}.gz"
             running.files[path] = Published(content=CONTENT)
             file = SourceFile(path=path, urls=(running.url(path),), checksum=md5(CONTENT))
-            table[name] = DatasetSource(files=(file,), needs=needs)
+            table[name] = DatasetSource(files=(file,), requires=requires)
         monkeypatch.setattr(sources, "SOURCES", table)
         yield running
 
 
-def test_fetched_files_are_in_the_data_root_and_are_found_there(call, server, tmp_path):
-    ended = call("data", "fetch", "texts", "--data-root", "data")
+def test_fetched_files_are_in_the_data_root_and_are_found_there(run_cli, server, tmp_path):
+    ended = run_cli("data", "fetch", "texts", "--data-root", "data")
     root = tmp_path / "data"
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.splitlines() == [
@@ -55,17 +55,17 @@ def test_fetched_files_are_in_the_data_root_and_are_found_there(call, server, tm
         root / "texts" / "texts.gz",
         root / "words" / "words.gz",
     ]
-    ended = call("data", "check", "texts", "--data-root", "data")
+    ended = run_cli("data", "check", "texts", "--data-root", "data")
     assert (ended.code, ended.err) == (0, "")
     assert re.search(r"texts/texts\.gz +│ 300\.1 kB +│ ok: md5 as published", ended.out)
     assert ended.out.splitlines()[-1] == "texts: can be used."
 
 
-def test_a_second_fetch_asks_for_nothing(call, server, monkeypatch, tmp_path):
+def test_a_second_fetch_asks_for_nothing(run_cli, server, monkeypatch, tmp_path):
     monkeypatch.setenv("CHALLENGER_DATA", str(tmp_path / "data"))
-    assert call("data", "fetch", "words").code == 0
+    assert run_cli("data", "fetch", "words").code == 0
     server.seen.clear()
-    ended = call("data", "fetch", "words", "words")
+    ended = run_cli("data", "fetch", "words", "words")
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.splitlines()[0] == (
         "words/words.gz: there already, 300.1 kB; md5 as published."
@@ -73,14 +73,14 @@ def test_a_second_fetch_asks_for_nothing(call, server, monkeypatch, tmp_path):
     assert server.seen == []
 
 
-def test_all_are_fetched_and_checked_at_once(call, server):
-    ended = call("data", "fetch", "all", "--data-root", "data")
+def test_all_are_fetched_and_checked_at_once(run_cli, server):
+    ended = run_cli("data", "fetch", "all", "--data-root", "data")
     assert ended.code == 0
     assert ended.out.splitlines()[0] == (
         "digits: comes with the installation; there is nothing to fetch."
     )
     assert [seen.path for seen in server.seen] == ["words/words.gz", "texts/texts.gz"]
-    ended = call("data", "check", "all", "--data-root", "data")
+    ended = run_cli("data", "check", "all", "--data-root", "data")
     assert (ended.code, ended.out.splitlines()[-3:]) == (
         0,
         ["digits: can be used.", "words: can be used.", "texts: can be used."],
@@ -89,25 +89,25 @@ def test_all_are_fetched_and_checked_at_once(call, server):
 
 
 @pytest.mark.usefixtures("server")
-def test_digits_need_neither_a_fetch_nor_a_data_root(call, tmp_path):
-    ended = call("data", "fetch", "digits")
+def test_digits_need_neither_a_fetch_nor_a_data_root(run_cli, tmp_path):
+    ended = run_cli("data", "fetch", "digits")
     assert (ended.code, ended.err, ended.out) == (
         0,
         "",
         "digits: comes with the installation; there is nothing to fetch.\n",
     )
-    assert (call("data", "check", "digits").out) == "digits: can be used.\n"
+    assert (run_cli("data", "check", "digits").out) == "digits: can be used.\n"
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.usefixtures("server")
 @pytest.mark.parametrize("what", ["fetch", "check"])
-def test_without_a_data_root_the_message_names_the_option(call, what, tmp_path):
-    ended = call("data", what, "words")
+def test_without_a_data_root_the_message_names_the_option(run_cli, what, tmp_path):
+    ended = run_cli("data", what, "words")
     assert (ended.code, ended.out, ended.err) == (
         2,
         "",
-        "DataError: dataset 'words' is read from a data root, and none was given; name one with "
+        "Error: dataset 'words' is read from a data root, and none was given; name one with "
         "--data-root or CHALLENGER_DATA, or use dataset 'digits', which needs none.\n",
     )
     assert list(tmp_path.iterdir()) == []
@@ -119,8 +119,8 @@ def test_without_a_data_root_the_message_names_the_option(call, what, tmp_path):
     ("name", "hint"),
     [("word", "did you mean 'words'?"), ("x", "known: all, digits, texts, words.")],
 )
-def test_an_unknown_name_ends_with_2_and_the_closest_one(call, what, name, hint, tmp_path):
-    ended = call("data", what, "words", name, "--data-root", "data")
+def test_an_unknown_name_ends_with_2_and_the_closest_one(run_cli, what, name, hint, tmp_path):
+    ended = run_cli("data", what, "words", name, "--data-root", "data")
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.splitlines()[-1] == (
         f"Error: Invalid value for 'NAME...': there is no dataset {name!r}; {hint}"
@@ -128,45 +128,45 @@ def test_an_unknown_name_ends_with_2_and_the_closest_one(call, what, name, hint,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_name_is_needed(call):
-    ended = call("data", "fetch")
+def test_a_name_is_needed(run_cli):
+    ended = run_cli("data", "fetch")
     assert (ended.code, ended.err.splitlines()[-1]) == (2, "Error: Missing argument 'NAME...'.")
 
 
-def test_a_failed_fetch_ends_with_2_and_one_message(call, server, tmp_path):
+def test_a_failed_fetch_ends_with_2_and_one_message(run_cli, server, tmp_path):
     server.files.pop("words/words.gz")
-    ended = call("data", "fetch", "words", "--data-root", "data")
+    ended = run_cli("data", "fetch", "words", "--data-root", "data")
     assert (ended.code, ended.err) == (
         2,
-        f"DownloadError: {tmp_path}/data/words/words.gz could not be fetched; "
+        f"Error: {tmp_path}/data/words/words.gz could not be fetched; "
         f"{server.url('words/words.gz')}: the server answers 404 Not Found. Run the same command "
         "again when the server can be reached, or put the file there by hand.\n",
     )
 
 
 def test_a_server_that_stays_busy_ends_the_command_with_2_after_some_tries(
-    call, server, monkeypatch
+    run_cli, server, monkeypatch
 ):
     waited = []
     # By its name in the package, which is that of a function, the module cannot be had.
     module = importlib.import_module("study.data.fetch")
     monkeypatch.setattr(module, "RetryPolicy", partial(RetryPolicy, sleep=waited.append))
     server.always = Reply(status=503)
-    ended = call("data", "fetch", "words", "--data-root", "data")
+    ended = run_cli("data", "fetch", "words", "--data-root", "data")
     assert ended.code == 2
     assert "the server answers 503 Service Unavailable. Run the same" in ended.err
     assert waited == [1.0, 2.0, 4.0, 8.0]
 
 
-def test_the_data_root_may_be_named_from_the_home(call, server, monkeypatch, tmp_path):
+def test_the_data_root_may_be_named_from_the_home(run_cli, server, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert call("data", "fetch", "words", "--data-root=~/data").code == 0
+    assert run_cli("data", "fetch", "words", "--data-root=~/data").code == 0
     assert (tmp_path / "home" / "data" / "words" / "words.gz").read_bytes() == CONTENT
     assert server.ranges == [None]
 
 
 @pytest.mark.usefixtures("server")
-def test_a_check_tells_a_program_what_it_tells_people(call, tmp_path):
+def test_a_check_tells_a_program_what_it_tells_people(run_cli, tmp_path):
     folder = tmp_path / "data" / "words"
     folder.mkdir(parents=True)
     (folder / "words.gz").write_bytes(OTHER)
@@ -176,7 +176,7 @@ def test_a_check_tells_a_program_what_it_tells_people(call, tmp_path):
     )
     remedy = "fetch it with 'challenger-study data fetch words'."
     problem = f"words/words.gz is different: {detail}; {remedy}"
-    ended = call("data", "check", "words", "--json", "--data-root", "data")
+    ended = run_cli("data", "check", "words", "--json", "--data-root", "data")
     assert (ended.code, ended.err) == (2, "")
     assert json.loads(ended.out) == [
         {
@@ -194,15 +194,15 @@ def test_a_check_tells_a_program_what_it_tells_people(call, tmp_path):
             "problem": problem,
         }
     ]
-    ended = call("data", "check", "words", "--data-root", "data")
+    ended = run_cli("data", "check", "words", "--data-root", "data")
     assert ended.code == 2
     assert f"different: {detail}" in ended.out
     assert re.search(r"words/mine +│ +│ not from the source", ended.out)
     assert ended.out.splitlines()[-1] == (f"words: cannot be used: {problem}")
 
 
-def test_a_check_of_what_is_not_there_says_so_and_makes_nothing(call, tmp_path):
-    ended = call("data", "check", "mnist", "--data-root", "data")
+def test_a_check_of_what_is_not_there_says_so_and_makes_nothing(run_cli, tmp_path):
+    ended = run_cli("data", "check", "mnist", "--data-root", "data")
     assert (ended.code, ended.err) == (2, "")
     assert len(re.findall(r"mnist/MNIST/raw/\S+\.gz +│ +│ missing", ended.out)) == 4
     last = ended.out.splitlines()[-1]
@@ -221,12 +221,12 @@ _PROCESS = """
     import sys
     from study.cli.main import run
     from trainables.datasets import sources
-    from trainables.datasets.sources import Checksum, Source, SourceFile
+    from trainables.datasets.sources import Checksum, DatasetSource, SourceFile
 
     url, digest, *arguments = sys.argv[1:]
     checksum = Checksum(algorithm="md5", digest=digest)
     file = SourceFile(path="words/words.gz", urls=(url,), checksum=checksum)
-    sources.SOURCES = {"words": Source(files=(file,))}
+    sources.SOURCES = {"words": DatasetSource(files=(file,))}
     sys.exit(run(arguments))
 """
 

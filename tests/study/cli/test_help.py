@@ -1,12 +1,11 @@
-"""What ``--help`` says, word for word.
+"""The text of every ``--help``.
 
-After a wanted change: ``python -m tests.study.cli.test_help`` writes the golden files anew.
+After an intended change, ``python -m tests.study.cli.test_help`` rewrites the golden files.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
 import os
 import re
@@ -15,83 +14,79 @@ from pathlib import Path
 import click
 import pytest
 
-from study.cli import cluster_commands, main
+from study.cli import main
 
 GOLDEN = Path(__file__).parent / "golden"
-COMMANDS = [
-    [],
-    *([name] for name in sorted(main._COMMANDS)),
-    *(["cluster", name] for name in sorted(cluster_commands._COMMANDS)),
-    ["data", "check"],
-    ["data", "fetch"],
-    ["mlflow", "rebuild"],
-]
 
 
-def golden(command: list[str]) -> Path:
-    return GOLDEN / f"{'-'.join(['challenger-study', *command])}.txt"
+def find_commands(group: click.Group, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], object]:
+    """Return the group and all commands below it by their words."""
+    found: dict[tuple[str, ...], object] = {path: group}
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        below = (*path, name)
+        is_group = isinstance(command, click.Group)
+        found |= find_commands(command, below) if is_group else {below: command}
+    return found
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command) or "group")
-def test_help_is_what_it_was(command, call):
-    ended = call(*command, "--help")
+COMMANDS = find_commands(main.cli)
+IDS = [" ".join(path) or "group" for path in COMMANDS]
+
+
+def golden(path: tuple[str, ...]) -> Path:
+    return GOLDEN / f"{'-'.join(['challenger-study', *path])}.txt"
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=IDS)
+def test_help_equals_its_golden_file(path, run_cli):
+    ended = run_cli(*path, "--help")
     assert (ended.code, ended.err) == (0, "")
-    assert ended.out == golden(command).read_text(encoding="utf-8")
-    assert call(*command, "-h") == ended
+    assert ended.out == golden(path).read_text(encoding="utf-8")
+    assert run_cli(*path, "-h") == ended
 
 
-def test_there_is_a_golden_file_for_every_command_and_no_other():
-    assert {path.name for path in GOLDEN.iterdir()} == {golden(c).name for c in COMMANDS}
+def test_every_command_has_a_golden_file():
+    assert {path.name for path in GOLDEN.iterdir()} == {golden(path).name for path in COMMANDS}
 
 
-@pytest.mark.parametrize("name", sorted(main._COMMANDS))
-def test_every_command_loads_under_its_own_name(name):
-    command = importlib.import_module(f"study.cli.{name}_command").command
+@pytest.mark.parametrize("path", list(COMMANDS)[1:], ids=IDS[1:])
+def test_every_command_has_its_own_name_and_help_for_every_option(path):
+    command = COMMANDS[path]
     assert isinstance(command, click.Command)
-    assert command.name == name
+    assert command.name == path[-1]
+    options = [p for p in command.params if isinstance(p, click.Option)]
+    assert [o.name for o in options if not (o.help or o.name == "port")] == []
 
 
-def test_every_command_file_is_a_command_of_the_group():
-    folder = Path(main.__file__).parent
-    below = {f"cluster_{name}" for name in cluster_commands._COMMANDS}
-    assert {path.name.removesuffix("_command.py") for path in folder.glob("*_command.py")} == (
-        set(main._COMMANDS) | below
-    )
-
-
-@pytest.mark.parametrize("name", sorted(main._COMMANDS))
-def test_the_group_says_of_a_command_what_the_command_says_of_itself(name):
-    command = importlib.import_module(f"study.cli.{name}_command").command
-    own = words((command.help or "").split("\n\n")[0])
-    group = words(main._COMMANDS[name])
-    assert own[0] == group[0]
-    assert len(set(own) & set(group)) >= 3
+@pytest.mark.parametrize("group", [(), ("cluster",)])
+def test_a_summary_in_the_group_agrees_with_the_command(group):
+    context = click.Context(COMMANDS[group])
+    for name, summary in COMMANDS[group]._summaries.items():
+        command = COMMANDS[group].get_command(context, name)
+        own, listed = words((command.help or "").split("\n\n")[0]), words(summary)
+        assert own[0] == listed[0], name
+        assert len(set(own) & set(listed)) >= 3, name
 
 
 def words(text: str) -> list[str]:
     return re.findall(r"[a-z]+", text.lower())
 
 
-@pytest.mark.parametrize("name", sorted(main._COMMANDS))
-def test_every_option_says_what_it_is_for(name):
-    command = importlib.import_module(f"study.cli.{name}_command").command
-    options = [p for p in command.params if isinstance(p, click.Option)]
-    assert [o.name for o in options if not (o.help or o.name == "port")] == []
-
-
-def test_the_version_is_said(call):
-    ended = call("--version")
+def test_the_version_is_printed(run_cli):
+    ended = run_cli("--version")
     assert ended.code == 0
     assert re.fullmatch(r"challenger-study, version \d+\.\d+\.\d+\n", ended.out)
 
 
 def _write() -> None:
     os.environ["COLUMNS"] = "80"
-    for command in COMMANDS:
-        said = io.StringIO()
-        with contextlib.redirect_stdout(said):
-            main.run([*command, "--help"])
-        golden(command).write_text(said.getvalue(), encoding="utf-8")
+    for path in COMMANDS:
+        text = io.StringIO()
+        with contextlib.redirect_stdout(text):
+            main.run([*path, "--help"])
+        golden(path).write_text(text.getvalue(), encoding="utf-8")
 
 
 if __name__ == "__main__":

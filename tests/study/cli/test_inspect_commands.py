@@ -35,9 +35,9 @@ KNOWN = {
 }
 
 
-@pytest.mark.usefixtures("begun")
-def test_json_names_everything_there_is(call):
-    ended = call("list", "--json")
+@pytest.mark.usefixtures("created_study")
+def test_json_names_everything_there_is(run_cli):
+    ended = run_cli("list", "--json")
     assert (ended.code, ended.err) == (0, "")
     found = json.loads(ended.out)
     assert tuple(found) == KINDS
@@ -47,40 +47,40 @@ def test_json_names_everything_there_is(call):
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "studies"])
-def test_everything_that_can_be_chosen_says_what_it_is_in_one_line(call, kind):
-    found = json.loads(call("list", kind, "--json").out)
+def test_everything_that_can_be_chosen_says_what_it_is_in_one_line(run_cli, kind):
+    found = json.loads(run_cli("list", kind, "--json").out)
     assert sorted(found) == sorted(KNOWN[kind])
     assert all(len(summary.splitlines()) == 1 for summary in found.values())
 
 
-def test_spaces_are_listed_with_what_they_search(call):
-    lines = call("list", "spaces").out.splitlines()
+def test_spaces_are_listed_with_what_they_search(run_cli):
+    lines = run_cli("list", "spaces").out.splitlines()
     assert "challenger           top_k, n_features, alpha, beta, split" in lines
     assert "random               n_features, alpha, beta, split" in lines
     assert [line.split()[0] for line in lines] == sorted(SPACES)
 
 
-@pytest.mark.usefixtures("begun")
-def test_without_a_kind_all_are_listed_under_their_headings(call):
-    lines = call("list").out.splitlines()
+@pytest.mark.usefixtures("created_study")
+def test_without_a_kind_all_are_listed_under_their_headings(run_cli):
+    lines = run_cli("list").out.splitlines()
     assert [line.removesuffix(":") for line in lines if not line.startswith("  ")] == list(KINDS)
     assert lines[-2:] == ["studies:", "  mine"]
 
 
 def test_studies_are_those_of_the_storage_that_is_named(
-    call, created_study, monkeypatch, tmp_path
+    run_cli, created_study, monkeypatch, tmp_path
 ):
-    assert call("list", "studies").out == "mine\n"
-    assert call("list", "studies", "--storage", "elsewhere").out == ""
+    assert run_cli("list", "studies").out == "mine\n"
+    assert run_cli("list", "studies", "--storage", "elsewhere").out == ""
     monkeypatch.setenv("CHALLENGER_STORAGE", str(created_study.path.parent))
     monkeypatch.chdir("/")
-    assert call("list", "studies").out == "mine\n"
+    assert run_cli("list", "studies").out == "mine\n"
     assert [path.name for path in tmp_path.iterdir()] == ["challenger-studies"]
 
 
-@pytest.mark.usefixtures("begun")
-def test_a_study_is_shown_as_it_was_resolved(call):
-    ended = call("show", "mine")
+@pytest.mark.usefixtures("created_study")
+def test_a_study_is_shown_as_it_was_resolved(run_cli):
+    ended = run_cli("show", "mine")
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.splitlines() == [
         "study mine: maximize val/accuracy, seed 0",
@@ -97,8 +97,8 @@ def test_a_study_is_shown_as_it_was_resolved(call):
     ]
 
 
-def test_json_holds_the_whole_study(call, created_study):
-    found = json.loads(call("show", "mine", "--json").out)
+def test_json_holds_the_whole_study(run_cli, created_study):
+    found = json.loads(run_cli("show", "mine", "--json").out)
     assert found["spec"] == encode(load(created_study.spec))
     assert found["chosen"] == {"base": {}, "challenger": None}
 
@@ -124,8 +124,8 @@ def lane(arm: str, phase: str, **counts: object) -> dict[str, object]:
 
 
 @pytest.mark.usefixtures("half_done")
-def test_json_counts_trials_by_arm_phase_and_state(call):
-    ended = call("status", "mine", "--json")
+def test_json_counts_trials_by_arm_phase_and_state(run_cli):
+    ended = run_cli("status", "mine", "--json")
     assert (ended.code, ended.err) == (0, "")
     found = json.loads(ended.out)
     assert found.pop("trials_per_hour") > 0
@@ -156,25 +156,25 @@ def test_json_counts_trials_by_arm_phase_and_state(call):
     }
 
 
-def test_a_study_that_a_process_holds_is_running_and_has_time_left(call, half_done):
+def test_a_study_that_a_process_holds_is_running_and_has_time_left(run_cli, half_done):
     url = StorageRoot(root=half_done.path.parent).database_url
     with lease(half_done, url, print):
-        found = json.loads(call("status", "mine", "--json").out)
+        found = json.loads(run_cli("status", "mine", "--json").out)
     assert found["activity"] == "running"
     assert found["runner"].startswith(f"process {os.getpid()} on {socket.gethostname()} since 2")
     assert found["seconds_left"] > 0
 
 
-@pytest.mark.usefixtures("begun")
-def test_a_study_without_trials_has_no_rate(call):
-    found = json.loads(call("status", "mine", "--json").out)
+@pytest.mark.usefixtures("created_study")
+def test_a_study_without_trials_has_no_rate(run_cli):
+    found = json.loads(run_cli("status", "mine", "--json").out)
     assert (found["activity"], found["trials_per_hour"]) == ("stopped", None)
     assert [one["asked"] for one in found["phases"]] == [0, 0, 0]
 
 
 @pytest.mark.usefixtures("half_done")
-def test_the_table_shows_lanes_and_failures_with_their_reasons(call):
-    ended = call("status", "mine")
+def test_the_table_shows_lanes_and_failures_with_their_reasons(run_cli):
+    ended = run_cli("status", "mine")
     assert ended.code == 0
     lines = ended.out.splitlines()
     assert lines[0] == "study mine: stopped"
@@ -188,10 +188,10 @@ def test_the_table_shows_lanes_and_failures_with_their_reasons(call):
 
 
 @pytest.mark.usefixtures("half_done")
-def test_the_database_may_be_elsewhere(call, tmp_path, monkeypatch):
+def test_the_database_may_be_elsewhere(run_cli, tmp_path, monkeypatch):
     url = f"sqlite:///{tmp_path}/other.db"
     TrialStore(url, "mine", maximize=True)
-    found = json.loads(call("status", "mine", "--json", "--database", url).out)
+    found = json.loads(run_cli("status", "mine", "--json", "--database", url).out)
     assert [one["asked"] for one in found["phases"]] == [0, 0, 0]
     monkeypatch.setenv("CHALLENGER_DATABASE", url)
-    assert json.loads(call("status", "mine", "--json").out) == found
+    assert json.loads(run_cli("status", "mine", "--json").out) == found

@@ -48,7 +48,7 @@ def test_help_and_presets_load_nothing_heavy(code, tmp_path):
     assert loaded_after(code, tmp_path) == set()
 
 
-@pytest.mark.usefixtures("begun")
+@pytest.mark.usefixtures("created_study")
 def test_status_loads_the_database_alone(tmp_path):
     code = "from study.cli.main import run; assert run(['status', 'mine', '--json']) == 0"
     assert loaded_after(code, tmp_path) == {"optuna"}
@@ -115,8 +115,8 @@ NAMED_COMMANDS = {
         ),
     ],
 )
-def test_what_no_command_takes_ends_with_2_and_how_it_is_used(arguments, message, call, tmp_path):
-    ended = call(*arguments)
+def test_unusable_arguments_end_with_2_and_the_usage(arguments, message, run_cli, tmp_path):
+    ended = run_cli(*arguments)
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith("Usage: challenger-study")
     assert ended.err.splitlines()[-1] == message
@@ -128,12 +128,12 @@ def test_what_no_command_takes_ends_with_2_and_how_it_is_used(arguments, message
     [
         (
             STUDY.replace("dataset: digits", "dataset: digit"),
-            "SpecError: s.yaml: defaults.dataset is 'digit', which is not known; did you mean "
+            "Error: s.yaml: defaults.dataset is 'digit', which is not known; did you mean "
             "'digits'?",
         ),
         (
             STUDY.replace("high: 5", "high: 11"),
-            "SpecError: s.yaml: defaults.search.space.top_k.high is 11, but digits has 10 "
+            "Error: s.yaml: defaults.search.space.top_k.high is 11, but digits has 10 "
             "classes; lower it to 10 or less.",
         ),
         ("name: [", None),
@@ -145,63 +145,63 @@ def test_what_no_command_takes_ends_with_2_and_how_it_is_used(arguments, message
 )
 @pytest.mark.parametrize("executor", ["ray", "inline"])
 def test_a_bad_study_file_ends_with_2_and_one_line_and_leaves_nothing_behind(
-    content, message, executor, call, tmp_path
+    content, message, executor, run_cli, tmp_path
 ):
     (tmp_path / "s.yaml").write_text(content, encoding="utf-8")
     before = files_below(tmp_path)
-    ended = call("run", "s.yaml", "--executor", executor)
+    ended = run_cli("run", "s.yaml", "--executor", executor)
     assert (ended.code, ended.out) == (2, "")
     (line,) = ended.err.splitlines()
-    assert line.startswith("SpecError: s.yaml")
+    assert line.startswith("Error: s.yaml")
     assert message in (None, line)
     assert files_below(tmp_path) == before
     assert [path.name for path in tmp_path.iterdir()] == ["s.yaml"]
 
 
-def test_a_file_that_is_not_there_ends_with_2(call, tmp_path):
-    ended = call("run", "s.yaml")
+def test_a_file_that_is_not_there_ends_with_2(run_cli, tmp_path):
+    ended = run_cli("run", "s.yaml")
     assert (ended.code, ended.err) == (
         2,
-        "SpecError: s.yaml cannot be read: No such file or directory; name a study file.\n",
+        "Error: s.yaml cannot be read: No such file or directory; name a study file.\n",
     )
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("arguments", NAMED_COMMANDS.values(), ids=NAMED_COMMANDS)
 def test_an_unknown_study_ends_with_2_and_the_known_names(
-    arguments, call, created_study, tmp_path
+    arguments, run_cli, created_study, tmp_path
 ):
     before = files_below(tmp_path)
-    ended = call(*arguments)
+    ended = run_cli(*arguments)
     assert (ended.code, ended.out, ended.err) == (
         2,
         "",
-        f"SpecError: there is no study 'mnie' in {created_study.path.parent}; known: mine.\n",
+        f"Error: there is no study 'mnie' in {created_study.path.parent}; known: mine.\n",
     )
     assert files_below(tmp_path) == before
 
 
 @pytest.mark.parametrize("arguments", NAMED_COMMANDS.values(), ids=NAMED_COMMANDS)
-def test_asking_after_a_study_makes_no_storage(arguments, call, tmp_path):
-    ended = call(*arguments, "--storage", "elsewhere")
+def test_asking_after_a_study_makes_no_storage(arguments, run_cli, tmp_path):
+    ended = run_cli(*arguments, "--storage", "elsewhere")
     assert (ended.code, ended.err) == (
         2,
-        f"SpecError: there is no study 'mnie' in {tmp_path / 'elsewhere'}; known: none.\n",
+        f"Error: there is no study 'mnie' in {tmp_path / 'elsewhere'}; known: none.\n",
     )
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_name_that_another_file_began_ends_with_2_and_changes_nothing(
-    call, created_study, tmp_path
+    run_cli, created_study, tmp_path
 ):
     other = STUDY.replace("dataset: digits", "dataset: {name: digits, train_per_class: 9}")
     (tmp_path / "other.yaml").write_text(other, encoding="utf-8")
     before = files_below(tmp_path)
-    ended = call("run", "other.yaml", "--executor", "inline")
+    ended = run_cli("run", "other.yaml", "--executor", "inline")
     assert (ended.code, ended.out, ended.err) == (
         2,
         "",
-        "SpecError: other.yaml: study 'mine' was begun with arms.base.dataset.train_per_class = "
+        "Error: other.yaml: study 'mine' was begun with arms.base.dataset.train_per_class = "
         "3, but the file now says 9; restore it, or give the changed study another name.\n",
     )
     assert files_below(tmp_path) == before
@@ -213,54 +213,54 @@ def test_a_name_that_another_file_began_ends_with_2_and_changes_nothing(
     [
         (
             ["--over", "tpo_k"],
-            "SpecError: study 'mine': no arm searches 'tpo_k'; did you mean 'top_k'?",
+            "Error: study 'mine': no arm searches 'tpo_k'; did you mean 'top_k'?",
         ),
         (
             ["--over", "top_k", "--values", "1,11"],
-            "SpecError: --values: top_k is 11, but digits has 10 classes; lower it to 10 or less.",
+            "Error: --values: top_k is 11, but digits has 10 classes; lower it to 10 or less.",
         ),
         (
             ["--over", "top_k", "--values", "1,["],
-            "SpecError: --values must be a list such as 1,2,5, got '1,['.",
+            "Error: --values must be a list such as 1,2,5, got '1,['.",
         ),
         (
             ["--over", "top_k", "--arm", "bse"],
-            "SpecError: study 'mine' has no arm 'bse'; did you mean 'base'?",
+            "Error: study 'mine' has no arm 'bse'; did you mean 'base'?",
         ),
     ],
 )
-@pytest.mark.usefixtures("begun")
-def test_a_sweep_that_cannot_be_ends_with_2_and_is_not_kept(arguments, message, call, tmp_path):
+@pytest.mark.usefixtures("created_study")
+def test_a_sweep_that_cannot_be_ends_with_2_and_is_not_kept(arguments, message, run_cli, tmp_path):
     before = files_below(tmp_path)
-    ended = call("sensitivity", "mine", *arguments)
+    ended = run_cli("sensitivity", "mine", *arguments)
     assert (ended.code, ended.out, ended.err) == (2, "", f"{message}\n")
     assert files_below(tmp_path) == before
 
 
 @pytest.mark.parametrize("error", ERRORS)
-def test_every_error_of_ours_is_one_message_and_2(error, call, monkeypatch):
+def test_every_error_of_ours_is_one_message_and_2(error, run_cli, monkeypatch):
     def fail(*_: object) -> None:
         raise error("what must hold, and what came.")
 
     monkeypatch.setattr(run, "run_study", fail)
-    ended = call("demo")
+    ended = run_cli("demo")
     assert (ended.code, ended.out) == (2, "")
-    assert ended.err == f"{error.__name__}: what must hold, and what came.\n"
+    assert ended.err == "Error: what must hold, and what came.\n"
 
 
-def test_an_error_that_is_not_ours_keeps_its_traceback(call, monkeypatch):
+def test_an_error_that_is_not_ours_keeps_its_traceback(run_cli, monkeypatch):
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(run, "run_study", fail)
     with pytest.raises(ZeroDivisionError):
-        call("demo")
+        run_cli("demo")
 
 
-def test_an_interrupt_ends_with_130(call, monkeypatch):
+def test_an_interrupt_ends_with_130(run_cli, monkeypatch):
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(run, "run_study", interrupt)
-    ended = call("demo")
+    ended = run_cli("demo")
     assert (ended.code, ended.err.strip()) == (130, "interrupted.")

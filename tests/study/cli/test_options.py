@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from study.cli.options import command_line, make_storage, options, running_options
+from study.cli.options import command_line, make_storage, running_options, study_options
 
 
 def parsed(*arguments: str) -> dict[str, object]:
@@ -16,14 +16,14 @@ def parsed(*arguments: str) -> dict[str, object]:
 
     @click.command()
     @running_options
-    def command(**given: object) -> dict[str, object]:
-        return given
+    def command(**params: object) -> dict[str, object]:
+        return params
 
     return command.main(list(arguments), standalone_mode=False)
 
 
 def test_without_any_option_a_study_runs_on_a_ray_of_its_own_beside_its_files(tmp_path):
-    made = options(**parsed())
+    made = study_options(**parsed())
     assert made.storage.root == tmp_path / "challenger-studies"
     assert (made.data_root, made.address, made.executor) == (None, None, "ray")
     assert made.database_url == f"sqlite:///{made.storage.root}/optuna.db"
@@ -32,7 +32,7 @@ def test_without_any_option_a_study_runs_on_a_ray_of_its_own_beside_its_files(tm
 
 
 def test_paths_become_absolute_since_trials_run_in_another_folder(tmp_path):
-    made = options(**parsed("--storage", "a", "--data-root", "../b"))
+    made = study_options(**parsed("--storage", "a", "--data-root", "../b"))
     assert made.storage.root == tmp_path / "a"
     assert made.data_root is not None
     assert made.data_root.is_absolute()
@@ -50,14 +50,14 @@ def test_paths_become_absolute_since_trials_run_in_another_folder(tmp_path):
 )
 def test_the_environment_sets_what_no_option_says(variable, option, field, monkeypatch):
     monkeypatch.setenv(variable, "from-environment")
-    assert getattr(options(**parsed()), field) == "from-environment"
-    assert getattr(options(**parsed(option, "said")), field) == "said"
+    assert getattr(study_options(**parsed()), field) == "from-environment"
+    assert getattr(study_options(**parsed(option, "said")), field) == "said"
 
 
 def test_our_own_tracking_variable_goes_before_mlflows(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "theirs")
     monkeypatch.setenv("CHALLENGER_TRACKING_URI", "ours")
-    assert options(**parsed()).tracking_uri == "ours"
+    assert study_options(**parsed()).tracking_uri == "ours"
 
 
 @pytest.mark.parametrize(

@@ -57,8 +57,8 @@ def table(created_study) -> TrialTable:
         (["-o", "some.where/mine.txt", "--format", "csv"], "some.where/mine.txt"),
     ],
 )
-def test_a_file_has_a_row_per_trial(call, table, arguments, file):
-    ended = call("export", "mine", *arguments)
+def test_a_file_has_a_row_per_trial(run_cli, table, arguments, file):
+    ended = run_cli("export", "mine", *arguments)
     assert (ended.code, ended.err) == (0, "")
     assert ended.out == f"{len(table.rows)} rows: {file}\n"
     frame = pd.read_csv(file, parse_dates=["started", "finished"])
@@ -77,43 +77,43 @@ def test_a_file_has_a_row_per_trial(call, table, arguments, file):
         (["-o", "mine.data", "--format", "parquet"], "mine.data"),
     ],
 )
-def test_parquet_is_chosen_by_the_format_or_by_how_the_file_ends(call, table, arguments, file):
-    assert call("export", "mine", *arguments).code == 0
+def test_parquet_is_chosen_by_the_format_or_by_how_the_file_ends(run_cli, table, arguments, file):
+    assert run_cli("export", "mine", *arguments).code == 0
     frame = pd.read_parquet(file)
     assert len(frame) == len(table.rows)
     assert frame.attrs["study"] == "mine"
 
 
-def test_a_row_may_stand_for_a_replica_or_for_one_at_one_evaluation(call, table):
-    assert call("export", "mine", "--per", "replica").code == 0
+def test_a_row_may_stand_for_a_replica_or_for_one_at_one_evaluation(run_cli, table):
+    assert run_cli("export", "mine", "--per", "replica").code == 0
     replicas = pd.read_csv("mine-replicas.csv")
     assert replicas["seed"].tolist() == [seed for row in table.rows for seed in row.seeds]
-    assert call("export", "mine", "--per", "report", "--format", "parquet").code == 0
+    assert run_cli("export", "mine", "--per", "report", "--format", "parquet").code == 0
     reports = pd.read_parquet("mine-reports.parquet")
     assert len(reports) == sum(len(row.seeds) * len(row.reports) for row in table.rows)
     assert sorted(set(reports["epoch"])) == list(range(0, 101, 10))
 
 
 @pytest.mark.usefixtures("table")
-def test_a_dash_writes_csv_alone_to_standard_output(call):
-    ended = call("export", "mine", "-o", "-")
-    assert call("export", "mine").code == 0
+def test_a_dash_writes_csv_alone_to_standard_output(run_cli):
+    ended = run_cli("export", "mine", "-o", "-")
+    assert run_cli("export", "mine").code == 0
     assert ended.err == ""
     assert ended.out == Path("mine-trials.csv").read_text(encoding="utf-8")
-    assert call("export", "mine", "-o", "-", "--format", "csv") == ended
+    assert run_cli("export", "mine", "-o", "-", "--format", "csv") == ended
 
 
 @pytest.mark.usefixtures("table")
-def test_a_file_that_exists_is_replaced_only_by_force(call):
+def test_a_file_that_exists_is_replaced_only_by_force(run_cli):
     Path("mine-trials.csv").write_text("dear to somebody", encoding="utf-8")
-    ended = call("export", "mine")
+    ended = run_cli("export", "mine")
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.endswith(
         "Error: mine-trials.csv must not exist, but does; replace it with --force, or give "
         "another FILE with -o.\n"
     )
     assert Path("mine-trials.csv").read_text(encoding="utf-8") == "dear to somebody"
-    assert call("export", "mine", "--force").code == 0
+    assert run_cli("export", "mine", "--force").code == 0
     assert len(pd.read_csv("mine-trials.csv")) > 0
 
 
@@ -131,36 +131,36 @@ def test_a_file_that_exists_is_replaced_only_by_force(call):
         ),
     ],
 )
-@pytest.mark.usefixtures("begun")
-def test_a_format_that_cannot_be_is_refused(call, arguments, message):
-    ended = call("export", "mine", *arguments)
+@pytest.mark.usefixtures("created_study")
+def test_a_format_that_cannot_be_is_refused(run_cli, arguments, message):
+    ended = run_cli("export", "mine", *arguments)
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.endswith(f"Error: {message}\n")
 
 
-def test_a_study_that_does_not_exist_is_named(call, created_study):
-    ended = call("export", "yours")
+def test_a_study_that_does_not_exist_is_named(run_cli, created_study):
+    ended = run_cli("export", "yours")
     assert ended.code == 2
     assert ended.err == (
-        f"SpecError: there is no study 'yours' in {created_study.path.parent}; known: mine.\n"
+        f"Error: there is no study 'yours' in {created_study.path.parent}; known: mine.\n"
     )
     assert not Path("yours-trials.csv").exists()
 
 
 @pytest.mark.usefixtures("table")
-def test_a_place_that_cannot_be_written_to_is_named(call):
+def test_a_place_that_cannot_be_written_to_is_named(run_cli):
     Path("file").write_text("", encoding="utf-8")
-    ended = call("export", "mine", "-o", "file/mine.csv")
+    ended = run_cli("export", "mine", "-o", "file/mine.csv")
     assert (ended.code, ended.out) == (2, "")
     assert ended.err == (
-        "StoreError: file/mine.csv must be writable, but is not (File exists); free it or "
+        "Error: file/mine.csv must be writable, but is not (File exists); free it or "
         "name another folder.\n"
     )
 
 
-def test_a_study_without_trials_has_a_header_alone(call, created_study):
+def test_a_study_without_trials_has_a_header_alone(run_cli, created_study):
     StudyFixture(root=created_study.path.parent, spec=load(created_study.spec)).store()
-    ended = call("export", "mine", "-o", "-")
+    ended = run_cli("export", "mine", "-o", "-")
     assert ended.code == 0
     assert pd.read_csv(io.StringIO(ended.out)).empty
     assert ended.out.startswith("study,arm,dataset,")
@@ -172,7 +172,7 @@ def readme_block(language: str, beginning: str) -> str:
     return str(found)
 
 
-def test_what_the_readme_says_of_pandas_runs(call, created_study):
+def test_what_the_readme_says_of_pandas_runs(run_cli, created_study):
     """The commands and the lines of Python as they stand there, on a study of that name."""
     name = "tiny-mnist-top-k"
     folder = StudyFolder(path=created_study.path.rename(created_study.path.parent / name))
@@ -184,7 +184,7 @@ def test_what_the_readme_says_of_pandas_runs(call, created_study):
     assert len(exports) == 2
     for words in exports:
         assert words[:3] == ["uv", "run", "challenger-study"]
-        assert call(*words[3:]).code == 0
+        assert run_cli(*words[3:]).code == 0
     said: dict[str, pd.DataFrame] = {}
     exec(readme_block("python", "read_csv"), said)
     assert len(said["trials"]) == len(table.rows)
@@ -196,14 +196,14 @@ def test_what_the_readme_says_of_pandas_runs(call, created_study):
     assert curve.loc[10:].tolist() == pytest.approx(means)
 
 
-@pytest.fixture(autouse=True)
-def next_batch(created_study: StudyFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Finish the study; what is queued for MLflow stays in the outbox."""
-    finished(created_study)
+@pytest.fixture
+def without_sync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave what is queued for MLflow in the outbox."""
     monkeypatch.setattr(publishing, "start_sync", lambda *_: None)
     monkeypatch.setattr(publishing, "wait_for_sync", lambda *_: None)
 
 
+@pytest.mark.usefixtures("table", "without_sync")
 @pytest.mark.parametrize(
     ("arguments", "name"),
     [
@@ -213,9 +213,9 @@ def next_batch(created_study: StudyFolder, monkeypatch: pytest.MonkeyPatch) -> N
     ],
 )
 def test_the_file_of_the_asked_format_is_named_and_figures_are_written(
-    call, created_study, arguments, name
+    run_cli, created_study, arguments, name
 ):
-    ended = call("report", "mine", *arguments)
+    ended = run_cli("report", "mine", *arguments)
     assert ended.code == 0
     said = re.search(r"^report: (.*)$", ended.out, re.MULTILINE)
     assert said is not None
@@ -226,14 +226,15 @@ def test_the_file_of_the_asked_format_is_named_and_figures_are_written(
     assert list(created_study.report.glob("*.png"))
 
 
-def test_the_markdown_links_to_the_figures_beside_it(call, created_study):
-    assert call("report", "mine", "--format", "md").code == 0
+@pytest.mark.usefixtures("table", "without_sync")
+def test_the_markdown_links_to_the_figures_beside_it(run_cli, created_study):
+    assert run_cli("report", "mine", "--format", "md").code == 0
     links = re.findall(r"\]\(([^)]+\.png)\)", (created_study.report / "report.md").read_text())
     assert links
     assert all((created_study.report / link).exists() for link in links)
 
 
-def test_another_format_is_refused(call):
-    ended = call("report", "mine", "--format", "pdf")
+def test_another_format_is_refused(run_cli):
+    ended = run_cli("report", "mine", "--format", "pdf")
     assert ended.code == 2
     assert "'pdf' is not one of 'html', 'md'" in ended.err

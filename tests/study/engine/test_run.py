@@ -442,7 +442,7 @@ def test_a_gpu_that_is_not_there_is_said_before_anything_is_made(
     for executor in ("inline", "ray"):
         code = command("run", path, "--executor", executor, "--storage", tmp_path / "s")
         assert assert_refused(code, capsys.readouterr(), tmp_path / "s") == (
-            "ClusterError: resources.gpus is 1, but this machine has 0 GPUs; set it to 0 or use "
+            "Error: resources.gpus is 1, but this machine has 0 GPUs; set it to 0 or use "
             "another machine."
         )
 
@@ -452,7 +452,7 @@ def test_an_address_without_a_ray_is_said_before_anything_is_made(
 ) -> None:
     code = command("run", study_yaml(), "--address", "127.0.0.1:1", "--storage", tmp_path / "s")
     message = assert_refused(code, capsys.readouterr(), tmp_path / "s")
-    assert message.startswith("ClusterError: no Ray answered at 127.0.0.1:1: ")
+    assert message.startswith("Error: no Ray answered at 127.0.0.1:1: ")
 
 
 def mnist_study() -> dict[str, Any]:
@@ -479,7 +479,7 @@ def test_a_missing_data_root_is_said_before_anything_is_made(
     path = study_yaml(**mnist_study())
     code = command("run", path, "--storage", tmp_path / "s")
     message = assert_refused(code, capsys.readouterr(), tmp_path / "s")
-    assert message.startswith(f"SpecError: {path}: arm base: dataset 'mnist' is read from a data")
+    assert message.startswith(f"Error: {path}: arm base: dataset 'mnist' is read from a data")
     code = command("run", path, "--storage", tmp_path / "s", "--data-root", tmp_path / "nowhere")
     message = assert_refused(code, capsys.readouterr(), tmp_path / "s")
     assert f"{tmp_path}/nowhere/mnist/MNIST/raw/train-images-idx3-ubyte.gz is missing" in message
@@ -537,7 +537,7 @@ def test_a_study_that_runs_is_not_run_twice(
         code = command("run", path, "--executor", "inline", "--storage", finished.storage)
     err = capsys.readouterr().err
     assert code == 2
-    assert err.startswith("BusyError: study 'tiny' is being run by process ")
+    assert err.startswith("Error: study 'tiny' is being run by process ")
 
 
 def test_a_database_of_the_user_s_choice_holds_the_study(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_a_study_survives_the_loss_of_a_node_and_of_the_head(
     # Nobody is left to place a trial: the driver ends by itself, and the study stays as it is.
     assert process.wait(PATIENCE_S) == 2
     assert re.fullmatch(
-        rf"ClusterError: the head of the Ray cluster, {re.escape(address)}, must answer "
+        rf"Error: the head of the Ray cluster, {re.escape(address)}, must answer "
         r"while a study runs, but has not for \d+ s \(Connection refused\); start Ray again, "
         r"there or elsewhere\. Nothing is lost: the same command goes on\.",
         on_ray.last_line(),

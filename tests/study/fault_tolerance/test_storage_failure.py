@@ -50,7 +50,7 @@ def test_a_disk_that_fills_up_pauses_the_study_and_nothing_is_lost(
     inline = shell("inline")
     inline.storage = disk.path / "studies"
     said = paused(inline, disk.fill)
-    assert said.startswith("StoreError: ")
+    assert said.startswith("Error: ")
     assert "No space left on device" in said or "disk is full" in said
     assert said.endswith(" The study is paused and nothing is lost: the same command goes on.")
     disk.repair()
@@ -73,7 +73,7 @@ def test_storage_that_is_unplugged_pauses_the_study_and_is_not_written_below(
     finally:
         if any(plug.shown.iterdir()):
             plug.disconnect()
-    assert said.startswith("StoreError: ")
+    assert said.startswith("Error: ")
     assert said.endswith(" The study is paused and nothing is lost: the same command goes on.")
     assert list(plug.shown.iterdir()) == []
     plug.connect()
@@ -92,14 +92,14 @@ def test_a_database_that_is_moved_pauses_the_study_and_is_missed_until_it_is_bac
     database, elsewhere = inline.root / "optuna.db", tmp_path / "elsewhere"
     said = paused(inline, lambda: database.replace(elsewhere))
     assert said == (
-        f"StoreError: the Optuna database {database} must stay in its place while its study runs, "
+        f"Error: the Optuna database {database} must stay in its place while its study runs, "
         "but was deleted or replaced; put it back. The study is paused and nothing is lost: the "
         "same command goes on."
     )
     # No new and empty one is made in its place.
     assert inline.finish("run", "tiny.yaml") == 2
     assert inline.last_line() == (
-        f"StoreError: there is no Optuna database {database}; name the one that the study was run "
+        f"Error: there is no Optuna database {database}; name the one that the study was run "
         "with, by --database or CHALLENGER_DATABASE."
     )
     assert not database.exists()
@@ -125,5 +125,5 @@ def test_a_disk_that_cannot_hold_a_study_is_found_before_the_start(
     arguments = ["run", str(tmp_path / "tiny.yaml"), "--executor", "inline", "--storage"]
     assert main.run([*arguments, str(disk.path)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"StoreError: {disk.path} {reason}")
+    assert line.startswith(f"Error: {disk.path} {reason}")
     assert list(disk.path.iterdir()) == []

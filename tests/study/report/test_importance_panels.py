@@ -37,9 +37,9 @@ def few_draws():
         for module in (fanova, ped_anova):
             patch.setattr(module, "DRAWS", 10)
             patch.setattr(module, "PERMUTATIONS", 19)
-        for module in (given_data, given_data):
-            patch.setattr(module, "RESAMPLES", 5)
-            patch.setattr(module, "PERMUTATIONS", 39)
+        for estimator in ("FIRST_ORDER", "DELTA"):
+            patch.setattr(given_data, f"{estimator}_RESAMPLES", 5)
+            patch.setattr(given_data, f"{estimator}_PERMUTATIONS", 39)
         patch.setattr(sys.modules[partial_dependence.__module__], "DRAWS", 10)
         yield
 

@@ -20,9 +20,7 @@ from study.report.formatting import (
 from study.report.markdown import (
     escape_markdown,
     report_markdown,
-    summarize,
     table_markdown,
-    to_markdown,
 )
 from study.report.tables import Table
 from tests.support.trial_tables import (
