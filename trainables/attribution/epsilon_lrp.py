@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from trainables.attribution.epsilon_rule import (
     EpsilonMode,
@@ -44,18 +43,20 @@ def epsilon_lrp(
     value is 0 always has relevance 0. A batch norm that directly follows a linear layer inside
     an ``nn.Sequential`` is taken together with it, as if the two were one layer. Any other batch
     norm, such as one between pooling and a linear layer, is a linear layer of its own: its z is
-    what it gives, its shift is part of that like a bias, and ε applies to it.
+    its output, its shift is part of that like a bias, and ε applies to it.
 
     Runs the model in eval mode and restores its mode; parameter gradients and batch statistics
-    are left untouched. Costs one forward and one input-only backward pass.
+    are left untouched. Costs one forward and one input-only backward pass. A network may
+    overwrite the outputs of its layers in place; where only its functions show that it does
+    (``F.relu(h, inplace=True)``, ``out += identity``), the pass begins again with copies.
 
     Args:
         model: Classifier that maps ``inputs`` to logits ``(batch, n_classes)``.
         inputs: Samples to explain, normalized as in training.
         target: Class index to explain for each sample, in ``[0, n_classes)``, or a function
             that chooses it from the logits of the same forward pass.
-        epsilon: Stabilizer ε ≥ 0: in units of the pre-activations if ``absolute``, as a share
-            of their root mean square over the sample if ``relative``.
+        epsilon: Stabilizer ε ≥ 0: in units of the pre-activations if ``absolute``, as a
+            fraction of their root mean square over the sample if ``relative``.
         epsilon_mode: Meaning of ``epsilon``.
 
     Returns:
@@ -70,8 +71,8 @@ def epsilon_lrp(
     """
     if epsilon < 0:
         raise ConfigError(f"epsilon must be 0 or more, got {epsilon!r}.")
-    with eval_mode(model), _epsilon_rule_hooks(model, epsilon, epsilon_mode):
-        gradient = input_gradient(model, inputs, target)
+    with eval_mode(model):
+        gradient = _modified_gradient(model, inputs, target, epsilon, epsilon_mode)
     return inputs.detach() * gradient
 
 
@@ -99,43 +100,56 @@ class EpsilonLrp:
         )
 
 
-@contextmanager
-def _epsilon_rule_hooks(model: nn.Module, epsilon: float, mode: EpsilonMode) -> Iterator[None]:
+def _modified_gradient(
+    model: nn.Module, inputs: Tensor, target: Target, epsilon: float, mode: EpsilonMode
+) -> Tensor:
     if epsilon == 0:
-        yield
-        return
-    hooks = _register_hooks(model, epsilon, mode)
+        return input_gradient(model, inputs, target)
+    # In-place modules are known beforehand; in-place functions only by autograd's complaint.
+    is_inplace = any(getattr(module, "inplace", False) for module in model.modules())
     try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
+        with _epsilon_rule_hooks(model, epsilon, mode, "layers" if is_inplace else "none"):
+            return input_gradient(model, inputs, target)
+    except RuntimeError as error:
+        if "inplace" not in str(error):
+            raise
+    with _epsilon_rule_hooks(model, epsilon, mode, "all"):
+        return input_gradient(model, inputs, target)
 
 
-def _register_hooks(model: nn.Module, epsilon: float, mode: EpsilonMode) -> list[RemovableHandle]:
-    # What a layer gave last: its output, the same once damped, and the margin.
+@contextmanager
+def _epsilon_rule_hooks(
+    model: nn.Module, epsilon: float, mode: EpsilonMode, copied: Literal["none", "layers", "all"]
+) -> Iterator[None]:
+    # Of the layer that ran last: its output, the same with the ε rule, and the stabilizer.
     latest: list[tuple[Tensor, Tensor, Stabilizer]] = []
-    is_copied = any(getattr(module, "inplace", False) for module in model.modules())
 
     def apply_rule(_layer: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         stabilizer = stabilizer_for(output, epsilon, mode)
-        output_with_rule: Tensor = EpsilonRule.apply(output, stabilizer, is_copied)
+        output_with_rule: Tensor = EpsilonRule.apply(output, stabilizer, copied != "none")
         latest[:] = [(output, output_with_rule, stabilizer)]
         return output_with_rule
 
     def fuse(_relu: nn.Module, inputs: tuple[Tensor, ...], active: Tensor) -> Tensor | None:
-        # Only what comes straight from a damped layer, whatever the order of the modules says.
-        if is_copied or not latest or inputs[0] is not latest[0][1]:
+        # Only for the very tensor that a layer with the rule returned.
+        if not latest or inputs[0] is not latest[0][1]:
             return None
         output, _, stabilizer = latest.pop()
         fused: Tensor = EpsilonRuleReLU.apply(output, active.detach(), stabilizer)
         return fused
 
-    relus = [module for module in model.modules() if type(module) is nn.ReLU]
-    return [
-        *(layer.register_forward_hook(apply_rule) for layer in _epsilon_rule_layers(model)),
-        *(relu.register_forward_hook(fuse) for relu in relus),
-    ]
+    def copy_result(_relu: nn.Module, _inputs: tuple[Tensor, ...], active: Tensor) -> Tensor:
+        # torch's ReLU needs its result for the backward pass, so only a copy may be overwritten.
+        return active.clone()
+
+    relu_hook = {"none": fuse, "all": copy_result}.get(copied)
+    with ExitStack() as hooks:
+        for layer in _epsilon_rule_layers(model):
+            hooks.callback(layer.register_forward_hook(apply_rule).remove)
+        for module in model.modules():
+            if type(module) is nn.ReLU and relu_hook is not None:
+                hooks.callback(module.register_forward_hook(relu_hook).remove)
+        yield
 
 
 def _epsilon_rule_layers(model: nn.Module) -> Iterator[nn.Module]:

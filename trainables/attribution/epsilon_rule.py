@@ -18,22 +18,22 @@ EpsilonMode: TypeAlias = Literal["absolute", "relative"]
 # What is added to |z|: a number, or one per sample, of the shape (batch, 1, …).
 Stabilizer: TypeAlias = Tensor | float
 
-# Elements that are scaled at a time on a CPU, of 1 MB in single precision: what is in between
-# stays in the cache, where passes over whole layers go to memory, and each to new pages.
+# Elements scaled at a time on a CPU, 1 MB in single precision: intermediate results stay in the
+# cache, where passes over whole layers go to memory, and each to new pages.
 _CHUNK_ELEMENTS = 2**18
 
 
 def stabilizer_for(
     outputs: Float[Tensor, "batch first *rest"], epsilon: float, mode: EpsilonMode
 ) -> Stabilizer:
-    """Give what is added to |z| for an ε, absolute or relative to each sample's z.
+    """Return what is added to |z| for an ε, absolute or relative to each sample's z.
 
     It is never 0, not even where ε is so small that this precision rounds it to 0 or where a
     layer is silent: 0 / 0 would be NaN, and a z of 0 carries no relevance.
 
     Args:
         outputs: z.
-        epsilon: ε > 0, in units of z if ``absolute``, as a share of the root mean square of z
+        epsilon: ε > 0, in units of z if ``absolute``, as a fraction of the root mean square of z
             over the sample if ``relative``.
         mode: Meaning of ``epsilon``.
     """
@@ -46,17 +46,17 @@ def stabilizer_for(
 
 
 class EpsilonRule(torch.autograd.Function):
-    """Give a layer's outputs z on; the gradient that comes back is scaled by |z| / (|z| + ε)."""
+    """Identity on a layer's outputs z whose backward pass scales by |z| / (|z| + ε)."""
 
     @staticmethod
     def forward(outputs: Tensor, stabilizer: Stabilizer, is_copied: bool) -> Tensor:
-        """Give the outputs on, as a copy where they are about to be overwritten."""
+        """Return the outputs, as a copy where the network overwrites them."""
         del stabilizer
         return outputs.clone() if is_copied else outputs.view_as(outputs)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401
-        """Keep z, and what is added to it."""
+        """Save z and the stabilizer."""
         del output
         outputs, stabilizer, _ = inputs
         _save_tensors(ctx, outputs, stabilizer)
@@ -74,15 +74,14 @@ class EpsilonRule(torch.autograd.Function):
         stabilizer: Stabilizer,
         is_copied: bool,
     ) -> tuple[Tensor, int]:
-        """Do the same for stacked outputs in one pass, whichever dimension they are stacked in."""
-        place = _stacked_dim(in_dims)
-        return EpsilonRule.apply(
-            outputs, _move_stacked_dim(stabilizer, in_dims[1], place), is_copied
-        ), place
+        """Apply the rule to outputs stacked along any dimension, in one pass."""
+        dim = _stacked_dim(in_dims)
+        stabilizer = _move_stacked_dim(stabilizer, in_dims[1], dim)
+        return EpsilonRule.apply(outputs, stabilizer, is_copied), dim
 
 
 class EpsilonRuleReLU(torch.autograd.Function):
-    """Take the place of a ReLU after a damped layer: one pass scales the gradient for both.
+    """ReLU after a layer with the ε rule: one backward pass scales the gradient for both.
 
     Where z > 0 it is scaled by z / (z + ε), elsewhere it becomes 0; both are a / (a + ε) for
     a = max(z, 0). This costs little more than the ReLU alone would, and z need not be kept.
@@ -90,13 +89,13 @@ class EpsilonRuleReLU(torch.autograd.Function):
 
     @staticmethod
     def forward(outputs: Tensor, active: Tensor, stabilizer: Stabilizer) -> Tensor:
-        """Give on what the ReLU made of the outputs."""
+        """Return the ReLU of the outputs, which is given."""
         del outputs, stabilizer
         return active.view_as(active)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401
-        """Keep what the ReLU gave, and what is added to it."""
+        """Save the ReLU's result and the stabilizer."""
         del output
         _, active, stabilizer = inputs
         _save_tensors(ctx, active, stabilizer)
@@ -114,13 +113,11 @@ class EpsilonRuleReLU(torch.autograd.Function):
         active: Tensor,
         stabilizer: Stabilizer,
     ) -> tuple[Tensor, int]:
-        """Do the same for stacked outputs in one pass, whichever dimension they are stacked in."""
-        place = _stacked_dim(in_dims)
-        others = (
-            _move_stacked_dim(active, in_dims[1], place),
-            _move_stacked_dim(stabilizer, in_dims[2], place),
-        )
-        return EpsilonRuleReLU.apply(outputs, *others), place
+        """Apply the rule to outputs stacked along any dimension, in one pass."""
+        dim = _stacked_dim(in_dims)
+        active = _move_stacked_dim(active, in_dims[1], dim)
+        stabilizer = _move_stacked_dim(stabilizer, in_dims[2], dim)
+        return EpsilonRuleReLU.apply(outputs, active, stabilizer), dim
 
 
 def scale_gradient(
@@ -130,15 +127,15 @@ def scale_gradient(
     *,
     is_positive: bool = False,
 ) -> Float[Tensor, "batch first *rest"]:
-    """Scale a gradient by |z| / (|z| + margin).
+    """Scale a gradient by |z| / (|z| + stabilizer).
 
-    Reads both once and writes the result once, which is the only memory that it asks for, as the
-    backward pass of a ReLU does; for z that may be negative a few samples' worth more.
+    Reads both once and writes the result once, which is the only memory that it allocates, as
+    the backward pass of a ReLU does; for z that may be negative a few samples' worth more.
 
     Args:
-        gradient: Gradient at z; left as it is, since others may hold it too.
+        gradient: Gradient at z; not changed, since other branches of the graph may share it.
         outputs: z.
-        margin: What is added, above 0.
+        stabilizer: Above 0.
         is_positive: Whether z is known to have no negative values.
     """
     result = torch.empty_like(outputs)
@@ -172,13 +169,11 @@ def _saved_tensors(ctx: Any) -> tuple[Tensor, Stabilizer]:  # noqa: ANN401
 
 
 def _stacked_dim(in_dims: tuple[int | None, ...]) -> int:
-    # What is made of a layer's outputs cannot be stacked where these are not.
+    # What follows from a layer's outputs is stacked only where these are.
     assert in_dims[0] is not None
     return in_dims[0]
 
 
-def _move_stacked_dim(operand: Stabilizer, dim: int | None, place: int) -> Stabilizer:
+def _move_stacked_dim(operand: Any, source: int | None, dim: int) -> Any:  # noqa: ANN401
     """Move the dimension along which vmap has stacked a tensor."""
-    return (
-        operand if dim is None or not isinstance(operand, Tensor) else operand.movedim(dim, place)
-    )
+    return operand if source is None else operand.movedim(source, dim)

@@ -180,8 +180,12 @@ def require_single_calls(
     """
     for name, count in calls.counts.items():
         if count > 1 and isinstance(calls.layers[name], module_types):
-            called = f"module {name!r}, {_type_with_article(calls.layers[name])}, is called {count} times"
-            raise_unsupported(attribution, f"{called}, and Captum keeps one call of each")
+            kind = _type_with_article(calls.layers[name])
+            raise_unsupported(
+                attribution,
+                f"module {name!r}, {kind}, is called {count} times, and Captum keeps one call of "
+                "each",
+            )
 
 
 def require_relu_modules(
