@@ -146,7 +146,7 @@ class TrialConfig:
     training: TrainingConfig
     seeds: tuple[int, ...]
     is_final: bool = False
-    evaluation: EvaluationConfig = EvaluationConfig()  # noqa: RUF009 (frozen)
+    evaluation: EvaluationConfig = EvaluationConfig()
 
     def __post_init__(self) -> None:
         """Check what the parts must hold together."""

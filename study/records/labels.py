@@ -160,13 +160,13 @@ def arm_label(arm: str, method: str) -> str:
 
 
 def _bootstrap_label(key: str, rest: str) -> MetricLabel:
-    """Describe an end of an interval over test samples, or the number of draws behind it."""
+    """Describe an end of an interval over test samples, or the number of resamples behind it."""
     metric, _, end = rest.partition("/")
     if metric in _METRICS and end in _ENDS:
         name, style, way = _METRICS[metric]
         return _label(f"test {name}, {_ENDS[end]} end over test samples", style, way)
-    if rest == "draws":
-        return _label("draws of the test samples", _COUNT, "maximize")
+    if rest == "resamples":
+        return _label("resamples of the test samples", _COUNT, "maximize")
     return _label(key, _PLAIN, "maximize")
 
 

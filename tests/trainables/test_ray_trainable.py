@@ -61,10 +61,10 @@ def test_a_stop_a_failure_and_a_folder_that_is_gone_are_told_apart(config) -> No
 def test_a_trial_that_waits_for_its_driver_does_not_lose_its_time(config) -> None:
     made = trainable({**config, "timeout_s": 300.0})
     assert made.step()["epoch"] == 0
-    left_s = made._watchdog._left_s
+    left_s = made._watchdog._remaining_s
     time.sleep(0.5)
     before = time.monotonic()
     assert made.step()["epoch"] == 2
-    assert left_s - made._watchdog._left_s <= time.monotonic() - before
+    assert left_s - made._watchdog._remaining_s <= time.monotonic() - before
     made.cleanup()
     assert not (Path(config["folder"]) / "hang.txt").exists()

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import functools
+import gzip
 from dataclasses import dataclass
-from typing import ClassVar
+from pathlib import Path
+from typing import ClassVar, Literal
 
+import numpy as np
+import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
-from trainables.datasets.data_files import dataset_folder
+from trainables.datasets.data_files import check_file, dataset_folder
 from trainables.datasets.samples import PixelSamples, PixelScale
+from trainables.datasets.sources import SOURCES
 from trainables.datasets.splits import DataFolders, DatasetInfo, Splits
 from trainables.datasets.subset import ImageSettings
-
-__all__ = ["mnist_info", "mnist_samples"]
 
 # Mean and standard deviation of the 60,000 training images, of pixels in [0, 1].
 _MEAN, _STD = 0.1307, 0.3081
 
+_RAW = Path("MNIST", "raw")
+_MD5 = {Path(f.path).name: f.checksum.digest for f in SOURCES["mnist"].files if f.checksum}
+
 
 def mnist_info(settings: ImageSettings) -> DatasetInfo:
-    """Describe 28 × 28 gray images of ten digits."""
+    """Return the description of 28 × 28 gray images of ten digits."""
     background = -_MEAN / _STD if settings.normalization == "standardize" else 0.0
     return DatasetInfo(
         n_classes=10, input_shape=(1, 28, 28), domain="image", background=background
@@ -32,7 +39,7 @@ def mnist_samples(
     targets: Int[Tensor, " sample"],
     settings: ImageSettings,
 ) -> PixelSamples:
-    """Keep digits to be scaled as the settings say."""
+    """Return digits that are scaled by the settings' normalization."""
     is_standard = settings.normalization == "standardize"
     scale = PixelScale.standard([_MEAN], [_STD]) if is_standard else PixelScale.unit()
     return PixelSamples(pixels=pixels[:, None], targets=targets, scale=scale)
@@ -62,17 +69,38 @@ class Mnist(ImageSettings):
             ConfigError: If a split is larger than the data.
             DataError: If a file is missing, truncated or altered.
         """
-        # torchvision is slow to import, and a driver mostly does without.
-        from trainables.datasets.mnist_files import check_digits
-
         self.check_sizes(60_000, 10_000, self.info.n_classes)
-        check_digits(dataset_folder(folders, self.name))
+        home = dataset_folder(folders, self.name)
+        for file, md5 in _MD5.items():
+            check_file(home / _RAW / file, md5)
 
     def load(self, folders: DataFolders, replica_seed: int) -> Splits:
         """Read, scale and split."""
-        from trainables.datasets.mnist_files import read_digits
-
         home = dataset_folder(folders, self.name)
-        train = mnist_samples(*read_digits(home, folders.cache, is_train=True), self)
-        test = mnist_samples(*read_digits(home, folders.cache, is_train=False), self)
+        train = mnist_samples(*read_digits(home, "train"), self)
+        test = mnist_samples(*read_digits(home, "t10k"), self)
         return self.split(train, test, replica_seed)
+
+
+@functools.lru_cache(maxsize=2)
+def read_digits(
+    home: Path, part: Literal["train", "t10k"]
+) -> tuple[UInt8[Tensor, "sample height width"], Int[Tensor, " sample"]]:
+    """Read pixels and classes of the 60,000 training or of the 10,000 test digits.
+
+    Raises:
+        DataError: If a file is missing, truncated or altered.
+    """
+    pixels = _read_idx(home / _RAW / f"{part}-images-idx3-ubyte.gz")
+    labels = _read_idx(home / _RAW / f"{part}-labels-idx1-ubyte.gz")
+    return pixels, labels.long()
+
+
+def _read_idx(path: Path) -> Tensor:
+    # Two zeros, the type (8: bytes), the number of dimensions, then their sizes, 4 bytes each.
+    check_file(path, _MD5[path.name])
+    content = gzip.decompress(path.read_bytes())
+    n_dims = content[3]
+    shape = np.frombuffer(content, ">u4", count=n_dims, offset=4)
+    values = np.frombuffer(content, np.uint8, offset=4 + 4 * n_dims)
+    return torch.from_numpy(values.reshape(shape).copy())

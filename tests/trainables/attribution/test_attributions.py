@@ -127,7 +127,7 @@ DATASET = {"vgg11": "digits", "vgg16": "cifar10", "text_cnn": "reuters", "fcn_wa
 REFUSED = {
     ("text_cnn", "captum_lrp"): "Captum has no rule for module 'features.0', a Conv1d",
     ("fcn_wang", "captum_lrp"): "Captum has no rule for module 'features.0', a Conv1d",
-    ("fcn_wang", "deep_lift"): "Captum has no rule for module 'highest', an AdaptiveMaxPool1d",
+    ("fcn_wang", "deep_lift"): "Captum has no rule for module 'max_pool', an AdaptiveMaxPool1d",
 }
 
 

@@ -12,8 +12,8 @@ import torch
 from torchvision.datasets import CIFAR10
 
 from tests.trainables.builders import trial
-from trainables.datasets import Cifar10, DataFolders, cifar10_files
-from trainables.datasets.cifar10_files import read_images
+from trainables.datasets import Cifar10, DataFolders, cifar10
+from trainables.datasets.cifar10 import read_images
 from trainables.errors import ConfigError, DataError
 from trainables.loop import init_replica, run_epoch
 from trainables.models import Vgg16
@@ -66,7 +66,7 @@ def loaded(real):
 @pytest.fixture(scope="module")
 def batches(real) -> Path:
     """Give the folder into which the archive is unpacked."""
-    return cifar10_files.unpacked(real.root / "cifar10", 1, real.cache / "cifar10")
+    return cifar10.unpack_batches(real.root / "cifar10", 1, real.cache / "cifar10")
 
 
 @pytest.fixture
@@ -216,7 +216,7 @@ def test_the_official_archive_is_unpacked_into_the_cache(
     assert said in message(DataError, lambda: ONE.load(folders, 0))
     assert not folders.cache.exists()
 
-    monkeypatch.setattr(CIFAR10, "tgz_md5", digest)
+    monkeypatch.setattr(cifar10, "_ARCHIVE_MD5", digest)
     ONE.check(folders)
     assert torch.equal(ONE.load(folders, 0).train.inputs, loaded.train.inputs)
     assert sorted(path.name for path in (folders.cache / "cifar10").iterdir()) == list(names)
@@ -353,7 +353,7 @@ def test_a_pickle_that_names_anything_but_arrays_is_refused_even_with_the_right_
     path = tmp_path / "data_batch_1"
     path.write_bytes(pickle.dumps(content, protocol=2))
     digest = hashlib.md5(path.read_bytes()).hexdigest()
-    monkeypatch.setitem(cifar10_files._MD5, "data_batch_1", digest)
+    monkeypatch.setitem(cifar10._MD5, "data_batch_1", digest)
     said = message(pickle.UnpicklingError, lambda: read_images(tmp_path, ("data_batch_1",)))
     assert said.endswith(" has no place in a batch of images")
 
@@ -363,7 +363,7 @@ def test_several_batches_follow_each_other(tmp_path, monkeypatch):
         number = int(path.name[-1])
         return np.full((2, 3072), number, np.uint8), [number, 9]
 
-    monkeypatch.setattr(cifar10_files, "_batch", batch)
+    monkeypatch.setattr(cifar10, "_batch", batch)
     images = read_images(tmp_path, ("data_batch_1", "data_batch_2"))
     assert images.pixels.flatten(1)[:, 0].tolist() == [1, 1, 2, 2]
     assert images.targets.tolist() == [1, 9, 2, 9]

@@ -27,7 +27,6 @@ from tests.support.simulated import (
     study_text,
 )
 from trainables.config import TrialConfig
-from trainables.datasets import DataFolders
 
 pytestmark = pytest.mark.ray
 
@@ -326,21 +325,17 @@ def test_nothing_of_database_or_conductor_is_in_ray_s_own_files(
 def test_a_trial_that_hangs_fails_with_the_place_and_the_others_finish(
     tmp_path: Path, ray_address: str
 ) -> None:
-    # A pipe that nobody writes to: whoever opens it waits for ever.
-    unpacked = tmp_path / "cache" / "mnist" / "MNIST" / "raw"
-    unpacked.mkdir(parents=True)
-    for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"):
-        os.mkfifo(unpacked / name)
-    hanging = {"method": "base", "name": "hanging", "dataset": {"name": "mnist"}}
     place = place_of(
         tmp_path,
-        arms=[hanging, {"method": "base", "name": "quick"}],
+        arms=[{"method": "base", "name": name} for name in ("hanging", "quick")],
         epochs=1,
         resources={"timeout_s": 30.0, "max_concurrent": 2},
     )
     coordinator = place.coordinator()
-    data = DataFolders(root=tmp_path, cache=tmp_path / "cache")
-    run_on_ray(coordinator, replace(place.context, address=ray_address, data=data))
+    # A pipe without a writer in place of a checkpoint: opening it never returns.
+    key = TrialKey(arm="hanging", phase="final", number=0)
+    os.mkfifo(place.folder.make_trial(key) / "epoch-00000000-0.pt")
+    run_on_ray(coordinator, replace(place.context, address=ray_address))
     found = {str(record.key): record for record in coordinator.records()}
     assert found["quick/final/0"].state == "COMPLETE"
     failed = found["hanging/final/0"]
