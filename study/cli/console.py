@@ -99,11 +99,11 @@ def _build_table(table: TextTable, lines: Sequence[Sequence[str]]) -> Table:
 
 def _print_unsent(result: RunResult, options: RunOptions, console: Console) -> None:
     pending = result.pending
-    if pending.entries:
+    if pending.records:
         again = command_line(f"resume {result.table.study}", options.storage)
         _print_plain(
             console,
-            f"MLflow has not taken {pending.entries} entries ({pending.last_error or 'no answer'})"
+            f"MLflow has not taken {pending.records} records ({pending.last_error or 'no answer'})"
             f"; nothing is lost. When it answers, deliver them with: {again}",
         )
     if pending.rejected:

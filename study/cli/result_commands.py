@@ -217,8 +217,8 @@ def rebuild_command(name: str, **params: Any) -> int:  # noqa: ANN401
 
     settings = study_options(data_root=None, **params)
     pending = rebuild_mlflow(name, settings, make_console())
-    if pending.entries:
-        click.echo(f"MLflow has not taken {pending.entries} entries: {pending.last_error}")
+    if pending.records:
+        click.echo(f"MLflow has not taken {pending.records} records: {pending.last_error}")
         return 1
     click.echo(f"MLflow has everything of study {name!r}.")
     return 0

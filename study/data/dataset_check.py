@@ -56,7 +56,7 @@ class FileCheck:
 
     @property
     def is_usable(self) -> bool:
-        """Whether it is the published file as far as can be known."""
+        """True if it is the published file as far as can be known."""
         return self.state in ("ok", "whole")
 
     @property
@@ -152,7 +152,7 @@ class DatasetCheck:
 
 
 def check_dataset(name: str, root: Path | None) -> DatasetCheck:
-    """Look at the files of a dataset, and let the dataset itself judge them.
+    """Check the files of a dataset, by their checksums and by the dataset itself.
 
     A dataset may be usable without all of its published files: with some of them unpacked, or
     with fewer than all, or with others. A damaged file is a problem even so.

@@ -26,7 +26,7 @@ class DownloadProgress(Protocol):
     """Is told what happens to the files, one after the other."""
 
     def log(self, text: str) -> None:
-        """Take one line for the user."""
+        """Show one line."""
 
     def start(self, name: str, done: int, total: int | None) -> None:
         """Note that a file begins to come, with what is there of it; sizes in bytes."""

@@ -32,7 +32,7 @@ def fetch(
     """Fetch the files that the data root does not hold as they were published.
 
     A file gets its name when it is whole and has the published checksum. One that was in its
-    place and is not what was published is kept beside it as ``NAME.old``. After an interruption
+    place and is not what was published is kept as ``NAME.old``. After an interruption
     the same call goes on in the middle of the file.
 
     Raises:
@@ -98,7 +98,7 @@ def _install(fresh: FileCheck, part: PartFile, url: str) -> None:
         if not fresh.is_usable:
             raise DownloadError(
                 f"what {url} sent for {part.target} is not the published file: {fresh.detail}. It "
-                f"is kept as {part.reject().name}; run the same command again to fetch it anew, "
+                f"is kept as {part.reject().name}; run the same command again to fetch it again, "
                 "and if that ends the same, get the file by hand."
             )
         if part.target.exists():

@@ -35,7 +35,7 @@ class DownloadError(StudyError):
 
 
 def not_writable(path: Path, error: OSError) -> DownloadError:
-    """Say that the disk refused a file, and why."""
+    """Return the error of a disk that refused a file."""
     return DownloadError(
         f"{path} must be writable, but is not ({error.strerror or error}); free it or name "
         "another folder with --data-root or CHALLENGER_DATA."
@@ -57,7 +57,7 @@ class RequestError(Exception):
     """
 
     def __init__(self, reason: str, *, is_transient: bool = False) -> None:
-        """Keep the reason."""
+        """Store the reason."""
         super().__init__(reason)
         self.reason = reason
         self.is_transient = is_transient
@@ -69,7 +69,7 @@ class RangeError(RequestError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileVersion:
-    """What tells one version of a file at an address from another.
+    """The version of a file at an address, by its validators.
 
     Attributes:
         url: The address that was asked.
@@ -85,12 +85,12 @@ class FileVersion:
 
     @property
     def validator(self) -> str | None:
-        """What ``If-Range`` takes, for which a weak name is too weak (RFC 9110, 13.1.5)."""
+        """The validator for ``If-Range``, which must be strong (RFC 9110, 13.1.5)."""
         is_strong = self.etag is not None and not self.etag.startswith("W/")
         return self.etag if is_strong else self.last_modified
 
     def is_compatible(self, other: FileVersion) -> bool:
-        """Tell whether nothing that both versions state differs."""
+        """Return whether nothing that both versions state differs."""
         pairs = (
             (self.url, other.url),
             (self.etag, other.etag),
@@ -203,13 +203,13 @@ def _logged(cause: BaseException | str) -> str:
 
 
 class PartFile:
-    """``NAME.part`` and, beside it, the version of the file that it is a part of.
+    """``NAME.part`` and the version of the file that it is a part of.
 
-    The place of the whole file is taken by renaming alone, so that no reader ever meets half.
+    The whole file appears by renaming alone, so that no reader sees half of it.
     """
 
     def __init__(self, target: Path) -> None:
-        """Stand beside the place of the whole file."""
+        """Return the part of a file."""
         self.target = target
         self.path = target.with_name(f"{target.name}.part")
         self._version_file = target.with_name(f"{target.name}.part.json")
@@ -231,7 +231,7 @@ class PartFile:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes away from the part.
+        """Lock the part against other processes.
 
         Raises:
             DownloadError: If another process has it, or the folder cannot be written to.
@@ -288,14 +288,14 @@ class PartFile:
             file.write(chunk)
 
     def complete(self) -> None:
-        """Put the whole file into its place."""
+        """Rename the whole file to its final name."""
         with self.path.open("rb") as file:
             os.fsync(file.fileno())
         self.path.replace(self.target)
         self.delete()
 
     def reject(self) -> Path:
-        """Keep a file that is not what was published under a name that nothing reads."""
+        """Rename a file that is not the published one, so that nothing reads it."""
         rejected = self.target.with_name(f"{self.target.name}.rejected")
         self.path.replace(rejected)
         self.delete()
@@ -309,11 +309,11 @@ class PartFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How long a server is borne with.
+    """Limits on a server's failures.
 
     Attributes:
         tries: Requests in a row that may bring less than ``step`` bytes more.
-        step: Bytes after which the count begins anew: a long download over a poor line is cut
+        step: Bytes after which the count starts again: a long download over a poor line is cut
             often and still comes to its end.
         first_wait_s: Pause after the first failure, doubled after each further one.
         longest_wait_s: Longest pause.
@@ -329,7 +329,7 @@ class RetryPolicy:
     sleep: Callable[[float], None] = time.sleep
 
     def wait_s(self, failures: int) -> float:
-        """Give the pause after some failures in a row, at least one."""
+        """Return the pause after some failures in a row, at least one."""
         return min(self.first_wait_s * 2.0 ** (failures - 1), self.longest_wait_s)
 
 

@@ -56,7 +56,7 @@ def start_sync(folder: StudyFolder, options: RunOptions) -> sync_process.SyncPro
         folder.path.name,
         options.storage.artifacts,
         options.tracking,
-        folder.logs / "delivery.log",
+        folder.logs / "sync.log",
     )
 
 
@@ -65,7 +65,7 @@ def wait_for_sync(sync: sync_process.SyncProcess, console: Console) -> PendingRe
     with console.status("delivering to MLflow …") as status:
 
         def show(pending: PendingRecords) -> None:
-            status.update(f"delivering to MLflow … {pending.entries} entries left")
+            status.update(f"delivering to MLflow … {pending.records} records left")
 
         return sync.finish(SYNC_TIMEOUT_S, show)
 

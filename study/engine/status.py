@@ -129,7 +129,7 @@ def study_status(
         failures=tuple(f"{e.key}: {e.reason}" for e in entries if e.state == "FAIL"),
         trials_per_hour=rate,
         seconds_left=left / rate * 3600 if active and rate else None,
-        waiting_entries=pending.entries,
+        waiting_entries=pending.records,
         waiting_points=pending.metric_points,
         tracking_error=pending.last_error,
     )

@@ -30,7 +30,7 @@ def pack(folder: Path) -> str:
 
 
 def without_archive(text: str) -> str:
-    """Give a text without the folder that :func:`pack` put into it."""
+    """Return a text without the folder that :func:`pack` put into it."""
     before, begin, rest = text.partition(_BEGIN)
     return before + rest.partition(_END)[2].lstrip("\n") if begin else text
 

@@ -28,7 +28,7 @@ PROGRAM: Final = "python -P -m study"
 
 
 def py_modules() -> tuple[Path, ...]:
-    """Give the folders of the packages that the program consists of."""
+    """Return the folders of the packages that the program consists of."""
     found = (importlib.util.find_spec(name) for name in _PACKAGES)
     return tuple(
         Path(spec.submodule_search_locations[0])
@@ -38,7 +38,7 @@ def py_modules() -> tuple[Path, ...]:
 
 
 def environment() -> Mapping[str, str]:
-    """Give what the code itself cannot tell once it has left its checkout."""
+    """Return what the code itself cannot tell once it has left its checkout."""
     commit = git_commit()
     return {COMMIT_VARIABLE: commit} if commit else {}
 
@@ -51,7 +51,7 @@ _RAY_LOG: Final = " job_manager.py:"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandOutput:
-    """What a command on the cluster said.
+    """The output of a command on the cluster.
 
     Attributes:
         exit_code: The command's.
@@ -98,7 +98,7 @@ def run_command(jobs: JobClient, arguments: Sequence[str]) -> CommandOutput:
 
 
 def program_lines(said: str) -> list[str]:
-    r"""Give the lines of a job's program without Ray's, which may stand anywhere among them.
+    r"""Return the lines of a job's program without Ray's, which may stand anywhere among them.
 
     Example:
         >>> program_lines("Running entrypoint for job a: python\nSpecError: no.\n")
@@ -119,7 +119,7 @@ def _failed_command(command: str, job: Job, said: str) -> str:
 _TAG: Final = "study"
 _STUDY_FILE: Final = "study.yaml"
 _POLL_S: Final = 0.5
-# What Ray says of a name that a job has or had.
+# Ray's message about a job name that exists.
 _NAME_TAKEN: Final = "already exists"
 
 
@@ -152,7 +152,7 @@ def resume(jobs: JobClient, study: str, arguments: Sequence[str]) -> str:
 
 
 def latest_job(jobs: JobClient, study: str) -> Job:
-    """Give the job that drove a study last, or drives it.
+    """Return the job that drove a study last, or drives it.
 
     Raises:
         SpecError: If the cluster has had none since its head started.
@@ -215,7 +215,7 @@ def _start(jobs: JobClient, study: str, arguments: Sequence[str], folder: Path |
         py_modules=py_modules(),
         folder=folder,
         environment=environment(),
-        # Of two who submit it at the same moment, Ray takes one.
+        # Of two submissions at the same moment, Ray accepts one.
         name=f"{study}-{len(before) + 1}",
     )
     try:
@@ -224,7 +224,7 @@ def _start(jobs: JobClient, study: str, arguments: Sequence[str], folder: Path |
         if _NAME_TAKEN not in str(error):
             raise
         raise BusyError(
-            f"study {study!r} must not be running to be started, but somebody else started it at "
+            f"study {study!r} must not be running to be started, but it was started at "
             f"this very moment, as job {plan.name}."
         ) from None
 

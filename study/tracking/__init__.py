@@ -1,1 +1,1 @@
-"""The review copy: what MLflow is told, through an outbox that a process of its own empties."""
+"""The MLflow mirror: records of a study, queued in an outbox and synchronized by a process."""

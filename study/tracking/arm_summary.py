@@ -1,6 +1,6 @@
-"""What MLflow is told of arms that only all of a study's trials say.
+"""Records of arms that depend on all trials of a study.
 
-The chosen configuration's results stand in the parent run under the same keys as in the trials',
+The chosen configuration's results are in the parent run under the same keys as in the trials',
 so that arms sort and compare in the table of runs; so does what an arm has cost.
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def arm_summary_records(table: TrialTable) -> Iterator[MlflowRecord]:
-    """Give each arm's metrics, and say of each final trial whether it is the chosen one.
+    """Return each arm's metrics, and say of each final trial whether it is the chosen one.
 
     The step is the number of trials that have ended in the whole study: one that goes on adds a
     point instead of contradicting one. An arm whose trials have not ended gets nothing.
@@ -42,7 +42,7 @@ def arm_summary_records(table: TrialTable) -> Iterator[MlflowRecord]:
 
 
 def arm_metrics(table: TrialTable, arm: ArmRow, rows: Sequence[TrialRow]) -> dict[str, float]:
-    """Give an arm's own metrics.
+    """Return an arm's own metrics.
 
     Args:
         table: Trials of the study.
@@ -87,7 +87,7 @@ def _chosen_tags(table: TrialTable, rows: Sequence[TrialRow]) -> Iterator[SetTag
 
 
 def _intervals(table: TrialTable) -> Mapping[str, dict[str, float]]:
-    """Give the ends of the test metrics' intervals, and the differences to Base, by arm.
+    """Return the ends of the test metrics' intervals, and the differences to Base, by arm.
 
     ``…_ci_low`` and ``…_ci_high`` are the ends of the 95 % interval of the mean,
     ``…_minus_base`` and its ends the paired difference to Base.

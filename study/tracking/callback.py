@@ -45,7 +45,7 @@ def tracked_study(spec: StudySpec) -> TrackedStudy:
 
 
 def _in_order(names: Iterable[Collection[str]]) -> tuple[str, ...]:
-    """Give all names once; those of the arm with the most come first, in its order."""
+    """Return all names once; those of the arm with the most come first, in its order."""
     return tuple(dict.fromkeys(name for of in sorted(names, key=len, reverse=True) for name in of))
 
 

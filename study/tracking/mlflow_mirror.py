@@ -30,7 +30,7 @@ _TAG_LENGTH: Final = 8000  # and for a tag, which a note is
 
 
 def is_permanent_error(error: Exception) -> bool:
-    """Tell whether MLflow will refuse the same request for ever (HTTP 400, 413 and 422).
+    """Return whether MLflow will refuse the same request for ever (HTTP 400, 413 and 422).
 
     Not final: wrong credentials (401, 403), a wrong address (404), haste (429), everything of
     the server's own (5xx), no answer. Those end when someone mends them.
@@ -99,7 +99,7 @@ class MlflowMirror:
         return self._experiment_id
 
     def find_run(self, run_key: str) -> str | None:
-        """Give the id of the run with that key, or None."""
+        """Return the id of the run with that key, or None."""
         runs = self._client.search_runs(
             [self._experiment_id], filter_string=f"tags.\"{RUN_KEY_TAG}\" = '{run_key}'"
         )
@@ -134,16 +134,16 @@ class MlflowMirror:
             context = [entities.InputTag("mlflow.data.context", "training")]
             self._client.log_inputs(run_id, [entities.DatasetInput(dataset, context)])
 
-    def send(self, run_id: str | None, entries: Sequence[MlflowRecord]) -> None:
+    def send(self, run_id: str | None, records: Sequence[MlflowRecord]) -> None:
         """Deliver entries of one run: one of any kind, or several reports in one call.
 
         Args:
             run_id: The run, or None for the experiment.
-            entries: What to deliver. Repeating it changes nothing.
+            records: Records of one kind or run. Sending them again changes nothing.
         """
-        match entries[0]:
+        match records[0]:
             case LogMetrics():
-                reports = [each for each in entries if isinstance(each, LogMetrics)]
+                reports = [each for each in records if isinstance(each, LogMetrics)]
                 self._log_points(run_id, reports)
             case LogArtifact() as record:
                 if not Path(record.path).is_file():
@@ -169,8 +169,8 @@ class MlflowMirror:
         self._client.log_batch(run_id, metrics=points, synchronous=True)
 
     def _log_table(self, run_id: str | None, table: LogTable) -> None:
-        # Not client.log_table: it appends to the table that is there, so that a repeated
-        # delivery would double its rows. This replaces it and sets the same tag.
+        # Not client.log_table: it appends to an existing table, so that sending it again
+        # would double its rows. This replaces it and sets the same tag.
         self._client.log_text(run_id, table_json(table), table.name)
         tags = self._client.get_run(run_id).data.tags
         shown = json.loads(tags.get("mlflow.loggedArtifacts", "[]"))

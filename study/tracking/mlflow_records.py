@@ -39,9 +39,9 @@ from trainables.report import mean, std
 
 
 def trial_name(row: TrialRow) -> str:
-    """Say arm, phase and number, and the point: ``challenger final 3 · K=5 α=0.8``.
+    """Return arm, phase, number and params: ``challenger final 3 · K=5 α=0.8``.
 
-    Reads what is known of a trial when it is asked for, so that its name never changes.
+    Reads only what is known when a trial starts, so that its name never changes.
     """
     name = f"{row.arm} {row.phase} {row.number}"
     point = " ".join(f"{dimension_symbol(key)}={_short(row.params[key])}" for key in row.params)
@@ -68,7 +68,7 @@ _STATUS: Final[Mapping[TrialState, RunStatus]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackedStudy:
-    """What the entries of a study need to know beside its trials.
+    """Facts about a study, other than its trials, that its records need.
 
     Attributes:
         study: Name of the study.
@@ -94,7 +94,7 @@ class TrackedStudy:
 
 
 def arm_key(arm: str) -> str:
-    """Name an arm's run in the outbox.
+    """Return the key of an arm's run.
 
     >>> arm_key("digits challenger")
     'arm/digits challenger'
@@ -103,12 +103,12 @@ def arm_key(arm: str) -> str:
 
 
 def trial_key(row: TrialRow | TrialKey) -> str:
-    """Name a trial's run in the outbox: ``trial/<arm>/<phase>/<number>``."""
+    """Return the key of a trial's run: ``trial/<arm>/<phase>/<number>``."""
     return f"trial/{_escaped(row.arm)}/{row.phase}/{row.number}"
 
 
 def experiment_records(tracked: TrackedStudy) -> tuple[MlflowRecord, ...]:
-    """Tell MLflow's experiment which metric to show first, and the views of its runs."""
+    """Return the experiment's tags: its primary metric and the saved views of its runs."""
     tags = {
         "study": tracked.study,
         # Otherwise MLflow opens the page on traces and prompts instead of runs and charts.
@@ -134,9 +134,9 @@ def arm_start_records(
     """Open the parent run of an arm, with its fixed settings as params.
 
     Args:
-        review: The study.
+        tracked: The study.
         arm: The arm.
-        start_ms: When its first trial was asked for, in milliseconds since 1970.
+        start_ms: When its first trial started, in milliseconds since 1970.
     """
     sizes = {
         "data/n_classes": str(arm.n_classes),
@@ -161,10 +161,10 @@ def arm_end_records(
 ) -> tuple[MlflowRecord, ...]:
     """End the parent run of an arm with its chosen configuration and its counts of trials.
 
-    An arm that goes on later (a sensitivity sweep) is closed again: the later close counts.
+    An arm that continues later (a sensitivity sweep) is closed again: the later close counts.
 
     Args:
-        review: The study.
+        tracked: The study.
         arm: The arm.
         rows: Its trials, all of them ended; at least one.
     """
@@ -231,7 +231,7 @@ def report_records(run_key: str, report: StoredReport) -> tuple[MlflowRecord, ..
 
 
 def replica_metrics(metrics: Mapping[str, tuple[float, ...]]) -> dict[str, float]:
-    """Give the means over the replicas, and their sample standard deviations as ``_std``.
+    """Return the means over the replicas, and their sample standard deviations as ``_std``.
 
     A value that is not finite is left out (MLflow cannot keep it). One replica has no ``_std``.
     """
@@ -252,7 +252,7 @@ def cost_metrics(rows: Sequence[TrialRow]) -> dict[str, float]:
 
 
 def best_metrics(row: TrialRow, higher_is_better: Mapping[str, bool]) -> dict[str, float]:
-    """Give the best mean over the epochs of each validation metric that has a direction.
+    """Return the best mean over the epochs of each validation metric that has a direction.
 
     Returns:
         ``best/val/accuracy`` and its like. MLflow itself shows a metric's last value, not its
@@ -271,7 +271,7 @@ def best_metrics(row: TrialRow, higher_is_better: Mapping[str, bool]) -> dict[st
 
 
 def replica_table(row: TrialRow) -> dict[str, list[int | float | None]]:
-    """Give every replica's value of every metric at its last evaluation, as columns by seed."""
+    """Return every replica's value of every metric at its last evaluation, as columns by seed."""
     keys = sorted({key for report in row.reports for key in report.metrics})
     columns: dict[str, list[int | float | None]] = {"seed": list(row.seeds)}
     for key in keys:
@@ -285,35 +285,35 @@ def trial_end_records(tracked: TrackedStudy, row: TrialRow) -> tuple[MlflowRecor
     """End the child run of a trial: its best metrics, its objective, its replicas and its state.
 
     A pruned trial ends as ``KILLED``, a failed one as ``FAILED`` with the tag ``reason``. A
-    trial that still runs has no end: nothing is told.
+    trial that still runs has no end record.
     """
     if row.state == "RUNNING":
         return ()
     key = trial_key(row)
     end_ms = _end_ms(row)
-    entries: list[MlflowRecord] = []
+    records: list[MlflowRecord] = []
     final = best_metrics(row, tracked.higher_is_better) | cost_metrics([row])
     if row.value is not None and math.isfinite(row.value):
         final["objective"] = row.value
     if final:
         epoch = row.reports[-1].epoch if row.reports else 0
-        entries.append(
+        records.append(
             LogMetrics(run_key=key, epoch=epoch, time_ms=end_ms, metrics=final, name="final")
         )
     if row.reports:
-        entries.append(LogTable(run_key=key, name="replicas.json", columns=replica_table(row)))
+        records.append(LogTable(run_key=key, name="replicas.json", columns=replica_table(row)))
     tags: dict[str, str] = {"state": row.state}
     if row.reason is not None:
         tags["reason"] = row.reason[:_REASON_LENGTH]
-    entries.append(CloseRun(run_key=key, status=_STATUS[row.state], end_ms=end_ms, tags=tags))
-    return tuple(entries)
+    records.append(CloseRun(run_key=key, status=_STATUS[row.state], end_ms=end_ms, tags=tags))
+    return tuple(records)
 
 
 def all_records(tracked: TrackedStudy, table: TrialTable) -> Iterator[MlflowRecord]:
-    """Give all entries of a study, in the order in which they may be delivered.
+    """Yield all records of a study, in the order in which they may be sent.
 
-    Putting them into an outbox that has them already changes nothing, so a resumed study puts
-    them first, to fill in what a crash between result file and outbox has lost.
+    Putting a record twice changes nothing, so a resumed study puts all of them first, to add
+    what a crash between result file and outbox has lost.
     """
     yield from experiment_records(tracked)
     for arm in table.arms:
@@ -335,7 +335,7 @@ def _trial_records(tracked: TrackedStudy, arm: ArmRow, row: TrialRow) -> Iterato
 
 
 def _end_ms(row: TrialRow) -> int:
-    """Give when a trial ended; a trial whose end was not seen ended at its last report."""
+    """Return when a trial ended; a trial whose end was not seen ended at its last report."""
     if row.finished_ms is not None:
         return row.finished_ms
     return row.reports[-1].time_ms if row.reports else row.started_ms
@@ -352,7 +352,7 @@ def _arm_tags(tracked: TrackedStudy, arm: ArmRow) -> dict[str, str]:
 
 
 def _source_tags(tracked: TrackedStudy) -> dict[str, str]:
-    """Give MLflow's own tags, which ``MlflowClient.create_run`` does not set by itself."""
+    """Return MLflow's own tags, which ``MlflowClient.create_run`` does not set by itself."""
     tags = {"mlflow.source.name": "challenger-study", "mlflow.source.type": "LOCAL"}
     if tracked.user is not None:
         tags["mlflow.user"] = tracked.user

@@ -73,7 +73,7 @@ def serve(
 
 
 def _study_links(address: str) -> list[str]:
-    """Give the latest studies' own pages: a click in MLflow's list forgets the kind of work."""
+    """Return the latest studies' own pages: a click in MLflow's list forgets the kind of work."""
     query = json.dumps(
         {
             "max_results": _MOST_LINKS,

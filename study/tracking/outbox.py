@@ -1,8 +1,8 @@
-"""What MLflow shall be told, kept in a file until it has been told.
+"""The queue of MLflow records: a SQLite file that keeps them until MLflow has them.
 
-The driver puts entries, a process of its own delivers them (``delivery.py``). Nothing here knows
-MLflow. An entry has a key, so that putting it twice changes nothing; what can change (a figure,
-a table, a summary) replaces its former content and is delivered again.
+The driver puts records, another process sends them (``sync_process.py``). Nothing here knows
+MLflow. A record has a key, so that putting it twice changes nothing; what can change (a figure,
+a table, a summary) replaces its former content and is sent again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from study.tracking.record_types import (
 )
 
 _SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS entry (
+CREATE TABLE IF NOT EXISTS record (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     kind TEXT NOT NULL,
     run_key TEXT NOT NULL,
@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS entry (
     error TEXT,
     UNIQUE (run_key, kind, part)
 );
-CREATE INDEX IF NOT EXISTS entry_waiting ON entry (seq) WHERE state = 'waiting';
+CREATE INDEX IF NOT EXISTS record_waiting ON record (seq) WHERE state = 'waiting';
 CREATE TABLE IF NOT EXISTS run (run_key TEXT PRIMARY KEY, run_id TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS note (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
@@ -49,7 +49,7 @@ CREATE TABLE IF NOT EXISTS note (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueuedRecord:
-    """An entry and its place in the queue."""
+    """A record and its number in the queue."""
 
     seq: int
     record: MlflowRecord
@@ -57,7 +57,7 @@ class QueuedRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueuedRun:
-    """What the outbox knows of a run's beginning: its entry, and its MLflow id once it has one."""
+    """The record that opens a run, and the run's MLflow id once it has one."""
 
     seq: int
     record: OpenRun
@@ -67,33 +67,33 @@ class QueuedRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingRecords:
-    """The state of the delivery.
+    """The state of the synchronization.
 
     Attributes:
-        entries: Entries that MLflow has not been told.
+        records: Records that MLflow does not have yet.
         metric_points: Metric values among them.
-        rejected: Entries that MLflow refused for good; they are not tried again.
+        rejected: Records that MLflow refused for good; they are not sent again.
         last_rejection: Why the latest of them was refused, or None.
         last_error: Why the latest attempt failed, or None. Passwords are masked.
         last_error_ms: When that was, in milliseconds since 1970.
-        last_delivery_ms: When something was last delivered.
+        last_sent_ms: When a record was last sent.
     """
 
-    entries: int = 0
+    records: int = 0
     metric_points: int = 0
     rejected: int = 0
     last_rejection: str | None = None
     last_error: str | None = None
     last_error_ms: int | None = None
-    last_delivery_ms: int | None = None
+    last_sent_ms: int | None = None
 
 
 @dataclass(slots=True, kw_only=True)
 class Outbox:
-    """The queue's file. Made when something is first put; may be used from several threads.
+    """The queue's file. Made by the first put; may be used from several threads.
 
     It must lie on a local disk (SQLite's write-ahead log does not work over a network). The
-    delivery in another process reads and marks while the driver puts. The class holds an open
+    other process reads and marks while the driver puts. The class holds an open
     connection, and is otherwise SQL.
 
     Attributes:
@@ -104,68 +104,68 @@ class Outbox:
     _connection: sqlite3.Connection | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def put(self, entries: Iterable[MlflowRecord]) -> None:
-        """Queue entries, all or none. What is already there, delivered or not, stays as it is.
+    def put(self, records: Iterable[MlflowRecord]) -> None:
+        """Queue records, all or none. A record that is there already, sent or not, is kept.
 
         An artifact, table, note, set of tags or close whose content differs from the one there
-        replaces it, and is delivered (again).
+        replaces it, and is sent (again).
 
         Raises:
             StoreError: If the file cannot be written.
         """
-        rows = [_row(record) for record in entries]
+        rows = [_row(record) for record in records]
         with self._transaction() as database:
             for row in rows:
                 if row["kind"] not in {"open", "metrics"}:
                     database.execute(
-                        "DELETE FROM entry WHERE run_key = :run_key AND kind = :kind "
+                        "DELETE FROM record WHERE run_key = :run_key AND kind = :kind "
                         "AND part = :part AND digest <> :digest",
                         row,
                     )
                 database.execute(
-                    "INSERT INTO entry (kind, run_key, part, payload, digest, points) VALUES "
+                    "INSERT INTO record (kind, run_key, part, payload, digest, points) VALUES "
                     "(:kind, :run_key, :part, :payload, :digest, :points) ON CONFLICT DO NOTHING",
                     row,
                 )
 
     def pending(self) -> PendingRecords:
-        """Count what has not been delivered. A file that is not there yet is an empty queue."""
+        """Count what has not been sent. A missing file is an empty queue."""
         if not self.path.exists():
             return PendingRecords()
         with self._transaction() as database:
-            entries, points = database.execute(
-                "SELECT count(*), coalesce(sum(points), 0) FROM entry WHERE state = 'waiting'"
+            records, points = database.execute(
+                "SELECT count(*), coalesce(sum(points), 0) FROM record WHERE state = 'waiting'"
             ).fetchone()
             refused = database.execute(
-                "SELECT error FROM entry WHERE state = 'rejected' ORDER BY seq"
+                "SELECT error FROM record WHERE state = 'rejected' ORDER BY seq"
             ).fetchall()
             flags = dict(database.execute("SELECT name, value FROM note").fetchall())
         return PendingRecords(
-            entries=entries,
+            records=records,
             metric_points=points,
             rejected=len(refused),
             last_rejection=refused[-1][0] if refused else None,
             last_error=flags.get("last_error"),
             last_error_ms=_number(flags.get("last_error_ms")),
-            last_delivery_ms=_number(flags.get("last_delivery_ms")),
+            last_sent_ms=_number(flags.get("last_sent_ms")),
         )
 
     def next_batch(self, limit: int) -> tuple[QueuedRecord, ...]:
-        """Give the oldest waiting entries of the experiment and of runs that have an opening."""
+        """Return the oldest waiting records of the experiment and of runs that have an opening."""
         with self._transaction() as database:
             rows = database.execute(
-                "SELECT seq, kind, payload FROM entry WHERE state = 'waiting' AND (run_key = '' "
-                "OR EXISTS (SELECT 1 FROM entry AS opening WHERE opening.kind = 'open' "
-                "AND opening.run_key = entry.run_key)) ORDER BY seq LIMIT ?",
+                "SELECT seq, kind, payload FROM record WHERE state = 'waiting' AND (run_key = '' "
+                "OR EXISTS (SELECT 1 FROM record AS opening WHERE opening.kind = 'open' "
+                "AND opening.run_key = record.run_key)) ORDER BY seq LIMIT ?",
                 (limit,),
             ).fetchall()
         return tuple(QueuedRecord(seq=seq, record=decode(name, text)) for seq, name, text in rows)
 
     def opening(self, run_key: str) -> QueuedRun | None:
-        """Give the entry that opens a run, or None if none was put."""
+        """Return the record that opens a run, or None if none was put."""
         with self._transaction() as database:
             row = database.execute(
-                "SELECT seq, payload, state, run_id FROM entry LEFT JOIN run USING (run_key) "
+                "SELECT seq, payload, state, run_id FROM record LEFT JOIN run USING (run_key) "
                 "WHERE kind = 'open' AND run_key = ?",
                 (run_key,),
             ).fetchone()
@@ -177,7 +177,7 @@ class Outbox:
         return QueuedRun(seq=seq, record=record, is_pending=state == "waiting", run_id=run_id)
 
     def save_run_id(self, run_key: str, run_id: str) -> None:
-        """Keep MLflow's id of a run."""
+        """Store MLflow's id of a run."""
         with self._transaction() as database:
             database.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (run_key, run_id))
 
@@ -186,7 +186,7 @@ class Outbox:
         with self._transaction() as database:
             database.execute("DELETE FROM run WHERE run_key = ?", (run_key,))
             database.execute(
-                "UPDATE entry SET state = 'waiting' WHERE run_key = ? AND state = 'delivered'",
+                "UPDATE record SET state = 'waiting' WHERE run_key = ? AND state = 'sent'",
                 (run_key,),
             )
 
@@ -194,26 +194,26 @@ class Outbox:
         """Queue everything again, refused entries too: for a rebuild or another MLflow server."""
         with self._transaction() as database:
             database.execute("DELETE FROM run")
-            database.execute("UPDATE entry SET state = 'waiting', error = NULL")
+            database.execute("UPDATE record SET state = 'waiting', error = NULL")
 
-    def mark_delivered(self, seqs: Iterable[int], time_ms: int) -> None:
-        """Take entries off the queue, unless they were replaced in the meantime."""
+    def mark_sent(self, seqs: Iterable[int], time_ms: int) -> None:
+        """Mark records as sent, unless they were replaced in the meantime."""
         with self._transaction() as database:
             database.executemany(
-                "UPDATE entry SET state = 'delivered' WHERE seq = ?", [(seq,) for seq in seqs]
+                "UPDATE record SET state = 'sent' WHERE seq = ?", [(seq,) for seq in seqs]
             )
-            _write_flag(database, "last_delivery_ms", str(time_ms))
+            _write_flag(database, "last_sent_ms", str(time_ms))
 
     def mark_rejected(self, seqs: Iterable[int], error: str) -> None:
-        """Take entries off the queue that MLflow refuses for good."""
+        """Mark records that MLflow refuses for good."""
         with self._transaction() as database:
             database.executemany(
-                "UPDATE entry SET state = 'rejected', error = ? WHERE seq = ?",
+                "UPDATE record SET state = 'rejected', error = ? WHERE seq = ?",
                 [(error, seq) for seq in seqs],
             )
 
     def save_error(self, error: str, time_ms: int) -> None:
-        """Keep why an attempt failed, for ``status``."""
+        """Store why an attempt failed, for ``status``."""
         with self._transaction() as database:
             _write_flag(database, "last_error", error)
             _write_flag(database, "last_error_ms", str(time_ms))

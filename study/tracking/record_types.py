@@ -1,4 +1,4 @@
-"""What MLflow can be told: one record for each kind of thing, and its JSON."""
+"""The records that MLflow can hold: one class per kind, and their JSON."""
 
 from __future__ import annotations
 
@@ -75,9 +75,9 @@ class LogMetrics:
         run_key: The run.
         epoch: Epochs trained so far; MLflow's step.
         time_ms: When the report arrived, in milliseconds since 1970. It is part of a point's
-            identity in MLflow: the same point delivered twice is stored once.
+            identity in MLflow: the same point sent twice is stored once.
         metrics: Metric key to a finite value.
-        name: Tells apart two entries of one run and epoch.
+        name: Distinguishes two records of one run and epoch.
     """
 
     run_key: str
@@ -128,7 +128,7 @@ class LogArtifact:
     artifact_folder: str
 
     def __post_init__(self) -> None:
-        """Refuse a relative path: the delivery runs in another process, maybe elsewhere."""
+        """Refuse a relative path: another process sends it, maybe from another folder."""
         if not Path(self.path).is_absolute():
             raise ValueError(f"LogArtifact: path must be absolute, got {self.path!r}")
 
@@ -189,12 +189,12 @@ _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
 
 
 def kind(record: MlflowRecord) -> str:
-    """Name an entry's type, as it is stored."""
+    """Return the name of a record's type, as it is stored."""
     return _NAMES[type(record)]
 
 
 def part(record: MlflowRecord) -> str:
-    """Name what an entry is about, within its run and kind: the last component of its key."""
+    """Return what a record is about within its run and kind: the last component of its key."""
     match record:
         case LogMetrics():
             return f"{record.epoch} {record.name}"
@@ -209,14 +209,14 @@ def part(record: MlflowRecord) -> str:
 
 
 def encode(record: MlflowRecord) -> str:
-    """Write an entry as JSON; ValueError for a number that is not finite."""
+    """Write a record as JSON; ValueError for a number that is not finite."""
     # Not asdict of the whole, which copies every value: a large study has a million.
     content = {field.name: getattr(record, field.name) for field in fields(record)}
     return json.dumps(content, sort_keys=True, allow_nan=False, default=asdict)
 
 
 def decode(kind: str, payload: str) -> MlflowRecord:
-    """Read an entry; the inverse of ``encode``.
+    """Read a record; the inverse of ``encode``.
 
     >>> note = SetNote(run_key=None, markdown="# Tiny")
     >>> decode("note", encode(note)) == note
@@ -229,10 +229,10 @@ def decode(kind: str, payload: str) -> MlflowRecord:
 
 
 def digest(record: MlflowRecord, payload: str) -> str:
-    """Hash an entry's content, a file's bytes included; FileNotFoundError if it is absent.
+    """Hash a record's content, a file's bytes included; FileNotFoundError if it is absent.
 
     Args:
-        entry: The entry.
+        record: The record.
         payload: What ``encode`` gives for it.
     """
     content = hashlib.sha256(payload.encode())

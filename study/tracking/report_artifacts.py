@@ -1,4 +1,4 @@
-"""What of a report goes to MLflow: summaries as notes, figures, tables and files as artifacts.
+"""A report's MLflow records: summaries as notes, figures, tables and files as artifacts.
 
 A parent run holds ``report.html``, ``summary.md``, ``study.yaml`` and ``environment.json`` at
 first sight, every figure under ``figures/`` (as SVG in ``figures/svg/``), and under ``tables/``
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from study.report import ReportFiles, Table
 
 _MAPS: Final = "attribution-maps"
-# MLflow's page previews the file that is clicked: what is looked at stands above the rest.
+# MLflow's page previews the file that is clicked: the figures come before the rest.
 _FOLDERS: Final = {
     ".png": "figures",
     ".svg": "figures/svg",
@@ -34,7 +34,7 @@ _FOLDERS: Final = {
 def artifact_records(
     table: TrialTable, files: ReportFiles, folder: StudyFolder
 ) -> Iterator[MlflowRecord]:
-    """Give the outbox entries of a report; arms without trials have no run and get none."""
+    """Yield the records of a report; arms without trials have no run and get none."""
     # Slow to import, for commands that write no report.
     from study.report import arm_note
 
@@ -62,7 +62,7 @@ def _arm_files(arm: ArmRow, files: ReportFiles, folder: StudyFolder) -> Iterator
 def _trial_files(
     table: TrialTable, arm: ArmRow, files: ReportFiles, folder: StudyFolder
 ) -> Iterator[MlflowRecord]:
-    """Give the chosen final trial its attribution maps, drawn and as numbers."""
+    """Return the chosen final trial its attribution maps, drawn and as numbers."""
     chosen = table.chosen(arm.name)
     if chosen is None:
         return

@@ -1,6 +1,6 @@
 """Views of a study's runs that MLflow's page offers under "Views": which runs, columns, order.
 
-MLflow's table of runs shows no metric and no param until somebody selects them. A saved view is
+MLflow's table of runs shows no metric and no param until they are selected. A saved view is
 a tag of the experiment (MLflow 3.17); a version that does not know it ignores it.
 """
 
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Final
 
 VIEW_TAG: Final = "mlflow.sharedViewState."
-"""What the tag of a view begins with; the rest is its key in ``?viewStateShareKey=``."""
+"""Prefix of a view's tag; the rest is its key in ``?viewStateShareKey=``."""
 
 # MLflow's own names of columns.
 _NAME: Final = "attributes.`Run Name`"
 _CREATED: Final = "attributes.start_time"
-# In pixels: of a run's name, and of other columns beside their head, and per letter of it.
+# In pixels: of a run's name, and of other columns without their head, and per letter of it.
 _NAME_WIDTH: Final = 330
 _MARGIN: Final = 70
 _LETTER: Final = 8
@@ -25,7 +25,7 @@ _LETTER: Final = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewedStudy:
-    """What views need to know of a study.
+    """Facts about a study that its views need.
 
     Attributes:
         objective: Metric key by which trials are compared.
@@ -67,7 +67,7 @@ class _View:
 
 
 def view_tags(study: ViewedStudy) -> dict[str, str]:
-    """Give the experiment's tags that make the views of a study: tag to its JSON."""
+    """Return the experiment's tags that make the views of a study: tag to its JSON."""
     return {
         f"{VIEW_TAG}{view.key}": _tag(view, place, study)
         for place, view in enumerate(_views(study))
@@ -143,7 +143,7 @@ def _tag(view: _View, place: int, study: ViewedStudy) -> str:
         },
         "groupBy": view.group_by and _grouped_by(view.group_by),
     }
-    # The times order the menu and are shown to nobody; later ones come first.
+    # The times order the menu and are not shown; later ones come first.
     time_ms = -place
     envelope = {"name": view.name, "createdAt": time_ms, "updatedAt": time_ms}
     return json.dumps({**envelope, "state": json.dumps(state)}, sort_keys=True)

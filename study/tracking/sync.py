@@ -57,7 +57,7 @@ def retry_delay_s(failures: int) -> float:
 
 @dataclass(slots=True, kw_only=True)
 class MlflowSync:
-    """Empties an outbox into a review copy; holds nothing that a kill could lose.
+    """The loop that sends an outbox to MLflow; holds nothing that a kill could lose.
 
     Attributes:
         outbox: The queue.
@@ -77,19 +77,19 @@ class MlflowSync:
         """Deliver until the parent is gone or, once told to finish, nothing is left to deliver."""
         failures = 0
         while not self.should_stop():
-            # Read before the queue: what is put before the flag is set is delivered.
+            # Read before the queue: what is put before the flag is set is sent.
             is_last = self.outbox.flag("finish") is not None
             try:
-                n_delivered = self.step(points_per_call(failures))
+                n_sent = self.step(points_per_call(failures))
             except Exception as error:
-                # Whatever MLflow does must neither end the delivery nor lose an entry.
+                # No failure of MLflow may end the loop or lose a record.
                 failures += 1
                 self._log_failure(error, failures)
                 self._pause(retry_delay_s(failures))
                 continue
             failures = 0
             self.outbox.set_flag("attempted", "yes")
-            if n_delivered == 0:
+            if n_sent == 0:
                 if is_last:
                     return
                 self._pause(IDLE_PAUSE_S)
@@ -97,7 +97,7 @@ class MlflowSync:
     def step(self, points: int) -> int:
         """Deliver what waits now, and give how many entries that was.
 
-        A run whose delivery fails goes last in the next step, so that it delays itself only.
+        A run that fails goes last in the next step, so that it delays itself only.
 
         Args:
             points: Most metric values in one call.
@@ -120,7 +120,7 @@ class MlflowSync:
         """Start over where the study's MLflow was exchanged for another one."""
         target = f"{mask_passwords(self.mirror.address.uri, self.secrets)} {experiment_id}"
         if self.outbox.flag("target") not in {None, target}:
-            _log.info("MLflow is now %s: delivering everything again", target)
+            _log.info("MLflow is now %s: sending everything again", target)
             self.outbox.requeue_all()
         self.outbox.set_flag("target", target)
 
@@ -138,12 +138,12 @@ class MlflowSync:
             if run_key and getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":
                 self.outbox.requeue_run(run_key)
                 raise _RunDeletedError(
-                    f"MLflow no longer has the run {run_key}: delivering it again; {error}"
+                    f"MLflow no longer has the run {run_key}: sending it again; {error}"
                 ) from error
             raise
 
     def _open(self, run_key: str) -> str | None:
-        """Give MLflow's id of a run, made now if need be; None if MLflow refuses it."""
+        """Return MLflow's id of a run, made now if need be; None if MLflow refuses it."""
         opening = self.outbox.opening(run_key)
         if opening is None or not opening.is_pending:
             return None if opening is None else opening.run_id
@@ -160,17 +160,17 @@ class MlflowSync:
             self.mirror.connect()
             self._reject([QueuedRecord(seq=opening.seq, record=record)], str(error))
         else:
-            self.outbox.mark_delivered([opening.seq], _now_ms())
+            self.outbox.mark_sent([opening.seq], _now_ms())
         return run_id
 
     def _send(self, run_id: str | None, queued: Sequence[QueuedRecord]) -> None:
-        """Send entries in one call; if it is refused, halve it until only the bad ones are."""
+        """Send records in one call; if it is refused, halve it until only the bad ones are."""
         try:
             self.mirror.send(run_id, [item.record for item in queued])
         except Exception as error:
             if not is_permanent_error(error):
                 raise
-            # An experiment that was deleted refuses everything: that is not the entry's fault.
+            # An experiment that was deleted refuses everything: no record is the cause.
             self.mirror.connect()
             if len(queued) == 1:
                 self._reject(queued, str(error))
@@ -179,7 +179,7 @@ class MlflowSync:
             self._send(run_id, queued[:middle])
             self._send(run_id, queued[middle:])
         else:
-            self.outbox.mark_delivered([item.seq for item in queued], _now_ms())
+            self.outbox.mark_sent([item.seq for item in queued], _now_ms())
 
     def _reject(self, queued: Sequence[QueuedRecord], error: str) -> None:
         for item in queued:

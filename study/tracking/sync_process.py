@@ -1,9 +1,9 @@
-"""The process that empties the outbox into MLflow, and how the driver starts and ends it.
+"""The process that sends the outbox to MLflow, and how the driver starts and ends it.
 
-MLflow is never called in the driver's process: a server that is slow, gone or wrong delays the
-review copy and nothing else. ``python -m study.tracking.sync_process`` is started by ``start``. It
+MLflow is never called in the driver's process: a server that is slow, unavailable or wrong delays
+the mirror and nothing else. ``python -m study.tracking.sync_process`` is started by ``start``. It
 may be killed at any moment: a run is looked up by its key before it is made, and a point that is
-delivered twice is stored once.
+sent twice is stored once.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def exclusive_lock(outbox: Path, should_stop: Callable[[], bool]) -> Iterator[bo
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the delivery process; see the module's docstring."""
+    """Run the synchronizing process; see the module's docstring."""
     parser = argparse.ArgumentParser(
         prog="python -m study.tracking.sync_process", description=__doc__
     )
@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _environment(address: TrackingUri) -> dict[str, str]:
-    """Keep MLflow quick to fail (its default retries for minutes), quiet and at home."""
+    """Return settings that make MLflow fail quickly (its default retries for minutes) and quietly."""
     settings = {
         "DO_NOT_TRACK": "true",
         "GIT_PYTHON_REFRESH": "quiet",
@@ -127,10 +127,10 @@ def _environment(address: TrackingUri) -> dict[str, str]:
 
 @dataclass(slots=True, kw_only=True)
 class SyncProcess:
-    """The delivery process as its parent sees it: a thin shell over ``subprocess.Popen``.
+    """The synchronizing process as its parent sees it: a thin shell over ``subprocess.Popen``.
 
     Attributes:
-        outbox: The queue that the process empties.
+        outbox: The queue that the process sends.
         process: The process.
     """
 
@@ -146,36 +146,36 @@ class SyncProcess:
             self.process = self._launch()
 
     def on_trial_start(self, entry: TrialRecord, config: TrialConfig) -> None:
-        """Take no notice: this is a listener so that somebody looks after the process."""
+        """Do nothing: as a callback it restarts the process when a report comes."""
 
     def on_report(self, key: TrialKey, report: StoredReport) -> None:  # noqa: ARG002
-        """Look whether the process is alive; one that dies at once is not started in a row."""
+        """Restart the process if it has died; one that dies at once is not restarted in a row."""
         if time.monotonic() - self._launched_at > _RESTART_DELAY_S:
             self.restart_if_dead()
 
     def on_trial_end(self, entry: TrialRecord, reports: Sequence[StoredReport]) -> None:
-        """Take no notice."""
+        """Do nothing."""
 
     def finish(
         self, timeout_s: float, on_progress: Callable[[PendingRecords], None]
     ) -> PendingRecords:
-        """Let the process deliver what is left and end, as long as it gets on.
+        """Wait until the process has sent what is left and ended, as long as it makes progress.
 
         Args:
-            timeout_s: How long it may deliver nothing, counted from its first attempt.
-            on_wait: Told a few times a second what is left.
+            timeout_s: How long it may send nothing, counted from its first attempt.
+            on_progress: Called a few times a second with what is left.
 
         Returns:
-            What could not be delivered. It stays in the outbox, for the next start.
+            What could not be sent. It stays in the outbox, for the next start.
         """
         self.outbox.set_flag("finish", "yes")
-        if self.outbox.pending().entries:
+        if self.outbox.pending().records:
             self.restart_if_dead()
         before, since = self.outbox.pending(), time.monotonic()
         while self.process.poll() is None:
             now = self.outbox.pending()
             on_progress(now)
-            if (now.entries, now.last_delivery_ms) != (before.entries, before.last_delivery_ms):
+            if (now.records, now.last_sent_ms) != (before.records, before.last_sent_ms):
                 before, since = now, time.monotonic()
             has_started = self.outbox.flag("attempted") is not None
             timeout_now_s = timeout_s if has_started else max(timeout_s, _STARTUP_TIMEOUT_S)
@@ -199,7 +199,7 @@ class SyncProcess:
 def start(
     outbox_path: Path, experiment: str, artifacts: Path, tracking_uri: str, log_path: Path
 ) -> SyncProcess:
-    """Start the process that delivers an outbox. It ends when this process does.
+    """Start the process that sends an outbox to MLflow. It ends when this process does.
 
     Ctrl-C at the terminal does not reach it. Costs this process a few milliseconds.
 
@@ -246,7 +246,7 @@ def start(
 
 
 def _import_path() -> dict[str, str]:
-    """Let the child import this very package, whatever the current folder holds.
+    """Return a PYTHONPATH from which the child imports this very package.
 
     ``study`` is an ordinary word: without ``-P`` a folder of that name in the current folder
     would be imported instead.

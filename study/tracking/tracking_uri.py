@@ -22,7 +22,7 @@ def mask_passwords(text: str, secrets: Iterable[str] = ()) -> str:
 
     Args:
         text: A message.
-        secrets: Passwords that are known, hidden wherever they stand.
+        secrets: Passwords that are known, masked wherever they occur.
 
     >>> mask_passwords("no answer from postgresql+psycopg://me:p@ss@db:5432/mlflow")
     'no answer from postgresql+psycopg://me:***@db:5432/mlflow'
@@ -35,7 +35,7 @@ def mask_passwords(text: str, secrets: Iterable[str] = ()) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackingUri:
-    """Where MLflow is, with the credentials taken out of an http address.
+    """MLflow's address, with the credentials of an http address apart.
 
     Attributes:
         uri: What MLflow's client is given. A database's address keeps its password.
@@ -52,7 +52,7 @@ class TrackingUri:
         """Read an address.
 
         Raises:
-            TrackingError: If MLflow cannot be told anything there.
+            TrackingError: If MLflow's client cannot use it.
         """
         try:
             parts = urlsplit(uri)

@@ -316,7 +316,7 @@ def _idle() -> type[Any]:
 def _wait_for_sync(built: MeasuredStudy) -> None:
     """Wait until MLflow has everything, so that the others have the machine to themselves."""
     end = time.monotonic() + _SYNC_TIMEOUT_S
-    while left := built.delivery.outbox.pending().entries:
+    while left := built.delivery.outbox.pending().records:
         if time.monotonic() > end:
             raise TrackingError(
                 f"MLflow must take what a block of trials tells it within {_SYNC_TIMEOUT_S:g} s, but "

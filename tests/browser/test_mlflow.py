@@ -50,7 +50,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     options = RunOptions(storage=storage, executor="inline")
     text = study_text(sampler="random", trials=2, epochs=2, sweep=[1, 2])
     result = run.run_study(text, "study.yaml", options, Console(quiet=True))
-    assert result.pending.entries == result.pending.rejected == 0
+    assert result.pending.records == result.pending.rejected == 0
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

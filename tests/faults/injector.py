@@ -219,11 +219,11 @@ class FaultInjector:
     def _progress(self) -> tuple[int, int]:
         """Tell how far the study is: evaluations that are stored, and entries not delivered."""
         pending = Outbox(path=self.harness.folder.outbox).pending()
-        return self.harness.n_reports(), pending.entries
+        return self.harness.n_reports(), pending.records
 
     def _must_restart_for_sync(self) -> bool:
         """Start the study once more if it ended while MLflow was away, as its last line says."""
-        if not Outbox(path=self.harness.folder.outbox).pending().entries or self._n_resyncs > 1:
+        if not Outbox(path=self.harness.folder.outbox).pending().records or self._n_resyncs > 1:
             return False
         self._n_resyncs += 1
         self._log_event("MLflow has not been told everything; starting the study once more")

@@ -76,7 +76,7 @@ def artifacts(name: str, evidence: Evidence) -> Check:
 def outbox(name: str, evidence: Evidence) -> Check:
     """Check that nothing waits for MLflow, and that it refused nothing."""
     pending = evidence.outbox
-    found = f"{pending.entries} waiting, {pending.rejected} refused"
+    found = f"{pending.records} waiting, {pending.rejected} refused"
     return check_equal(name, "0 waiting, 0 refused", found)
 
 

@@ -72,7 +72,7 @@ def test_an_interrupted_study_ends_with_130_and_how_to_go_on(result):
 
 def test_what_mlflow_has_not_taken_is_said_without_failing_the_study(result):
     pending = PendingRecords(
-        entries=7, last_error="no route", rejected=2, last_rejection="name too long"
+        records=7, last_error="no route", rejected=2, last_rejection="name too long"
     )
     code, lines = ended(replace(result, pending=pending))
     assert code == 0

@@ -75,12 +75,12 @@ class FileServer:
     seen: list[Seen] = field(default_factory=list)
 
     def url(self, path: str) -> str:
-        """Give the address of a file."""
+        """Return the address of a file."""
         return f"{self.address}/{path}"
 
     @property
     def ranges(self) -> list[str | None]:
-        """Give what each request asked for."""
+        """Return what each request asked for."""
         return [seen.range for seen in self.seen]
 
 

@@ -220,7 +220,7 @@ def test_content_that_is_not_what_was_published_never_gets_the_name(setup):
     expected = (
         f"what {setup.server.url(PATH)} sent for {setup.target} is not the published file: its md5 "
         f"should be {md5(CONTENT).digest}, but is {md5(OTHER).digest} ({len(OTHER)} bytes). It is "
-        "kept as numbers.gz.rejected; run the same command again to fetch it anew, and if that "
+        "kept as numbers.gz.rejected; run the same command again to fetch it again, and if that "
         "ends the same, get the file by hand."
     )
     assert failure(setup) == expected
@@ -238,7 +238,7 @@ def test_a_page_in_the_place_of_the_file_never_gets_the_name(setup):
     assert failure(setup) == (
         f"what {setup.server.url(PATH)} sent for {setup.target} is not the published file: it "
         "cannot be read to its end: Not a gzipped file (b'<h') (19 bytes). It is kept as "
-        "numbers.gz.rejected; run the same command again to fetch it anew, and if that ends the "
+        "numbers.gz.rejected; run the same command again to fetch it again, and if that ends the "
         "same, get the file by hand."
     )
     assert setup.names() == ["numbers.gz.rejected"]

@@ -94,7 +94,7 @@ def test_a_study_ends_with_its_trials_a_report_and_nothing_waiting(finished: Fin
     result = finished.result
     assert result.is_finished
     assert result.problems == ()
-    assert result.pending.entries == result.pending.rejected == 0
+    assert result.pending.records == result.pending.rejected == 0
     assert result.report is not None
     assert "<html" in result.report.read_text(encoding="utf-8")
     table = result.table
@@ -193,7 +193,7 @@ def test_a_second_run_trains_nothing_and_leaves_mlflow_as_it_is(finished: Finish
     assert again.is_finished
     assert again.table.rows == finished.result.table.rows
     assert metrics_of(folder) == files
-    assert again.pending.entries == 0
+    assert again.pending.records == 0
     assert tracked(finished.storage)["metrics"] == before["metrics"]
     assert tracked(finished.storage)["params"] == before["params"]
     assert len(tracked(finished.storage)["runs"]) == len(before["runs"])
@@ -303,7 +303,7 @@ def test_what_a_crash_kept_from_the_outbox_reaches_mlflow_at_the_next_run(
         coordinator.tell(step.key)
     result = run_tiny(text, finished.storage)
     assert result.is_finished
-    assert result.pending.entries == 0
+    assert result.pending.records == 0
     query = (
         "SELECT count(*) FROM metrics JOIN runs USING (run_uuid) JOIN experiments USING "
         "(experiment_id) JOIN tags USING (run_uuid) WHERE experiments.name = '{}' "

@@ -118,7 +118,7 @@ def test_it_runs_at_smoke_from_start_to_mlflow(name, tmp_path: Path, challenger_
     result, tables = run_reproduction(preset, at_scale(preset, "smoke"), "smoke", options, console)
     assert result.is_finished
     assert result.problems == ()
-    assert result.pending.entries == 0
+    assert result.pending.records == 0
     assert tables
     report = tmp_path / f"{name}-smoke" / "report"
     with (report / "reproduction.csv").open(newline="", encoding="utf-8") as file:

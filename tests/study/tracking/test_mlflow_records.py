@@ -364,12 +364,12 @@ def test_a_rebuild_says_what_the_live_study_said(tmp_path: Path) -> None:
     outbox.put(tracking.trial_end_records(REVIEW, ROW))
     outbox.put(tracking.arm_end_records(REVIEW, ARM, (ROW,)))
     live = [item.record for item in outbox.next_batch(100)]
-    outbox.mark_delivered([item.seq for item in outbox.next_batch(100)], time_ms=0)
+    outbox.mark_sent([item.seq for item in outbox.next_batch(100)], time_ms=0)
 
     rebuilt = list(tracking.all_records(REVIEW, table(ROW)))
     outbox.put(rebuilt)
     assert rebuilt == live
-    assert outbox.pending().entries == 0
+    assert outbox.pending().records == 0
     outbox.close()
 
 

@@ -1,4 +1,4 @@
-"""The local MLflow server; ``test_delivery.py`` runs a whole one."""
+"""The local MLflow server; ``test_sync_process.py`` runs a whole one."""
 
 from __future__ import annotations
 

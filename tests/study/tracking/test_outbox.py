@@ -59,7 +59,7 @@ def queued(outbox: Outbox) -> list[MlflowRecord]:
 
 
 def deliver_all(outbox: Outbox) -> None:
-    outbox.mark_delivered([item.seq for item in outbox.next_batch(1000)], time_ms=5)
+    outbox.mark_sent([item.seq for item in outbox.next_batch(1000)], time_ms=5)
 
 
 def test_an_outbox_that_was_never_used_is_empty_and_makes_no_file(outbox: Outbox) -> None:
@@ -94,11 +94,11 @@ def test_what_was_put_before_is_not_queued_again(outbox: Outbox) -> None:
     entries = [opening(), report(1, loss=0.5), SetNote(run_key=None, markdown="# Tiny")]
     outbox.put(entries)
     outbox.put(entries)
-    assert outbox.pending().entries == 3
+    assert outbox.pending().records == 3
     deliver_all(outbox)
     outbox.put(entries)
-    assert outbox.pending().entries == 0
-    assert outbox.pending().last_delivery_ms == 5
+    assert outbox.pending().records == 0
+    assert outbox.pending().last_sent_ms == 5
 
 
 def test_a_report_told_twice_keeps_its_first_values(outbox: Outbox) -> None:
@@ -151,14 +151,14 @@ def test_content_replaced_while_it_is_being_delivered_is_delivered_too(outbox: O
     outbox.put([SetNote(run_key=None, markdown="old")])
     under_way = outbox.next_batch(10)
     outbox.put([SetNote(run_key=None, markdown="new")])
-    outbox.mark_delivered([item.seq for item in under_way], time_ms=5)
+    outbox.mark_sent([item.seq for item in under_way], time_ms=5)
     assert queued(outbox) == [SetNote(run_key=None, markdown="new")]
 
 
 def test_entries_of_a_run_wait_until_it_is_opened(outbox: Outbox) -> None:
     outbox.put([report(1, loss=0.5)])
     assert queued(outbox) == []
-    assert outbox.pending().entries == 1
+    assert outbox.pending().records == 1
     outbox.put([opening()])
     assert queued(outbox) == [report(1, loss=0.5), opening()]
 
@@ -168,7 +168,7 @@ def test_a_put_that_fails_leaves_nothing_behind(outbox: Outbox) -> None:
     with pytest.raises(FileNotFoundError):
         outbox.put([opening(), missing])
     outbox.put([])
-    assert outbox.pending().entries == 0
+    assert outbox.pending().records == 0
 
 
 def test_waiting_counts_points_and_refusals(outbox: Outbox) -> None:
@@ -177,7 +177,7 @@ def test_waiting_counts_points_and_refusals(outbox: Outbox) -> None:
     outbox.mark_rejected([first.seq], "refused: a bad name")
     outbox.save_error("no answer", time_ms=7)
     assert outbox.pending() == PendingRecords(
-        entries=2,
+        records=2,
         metric_points=3,
         rejected=1,
         last_rejection="refused: a bad name",
@@ -191,7 +191,7 @@ def test_a_forgotten_run_is_queued_again_but_not_its_refused_entries(outbox: Out
     outbox.put([opening(), report(1, loss=0.5), report(2, loss=0.4), other])
     seqs = [item.seq for item in outbox.next_batch(10)]
     outbox.mark_rejected([seqs[2]], "bad")
-    outbox.mark_delivered([seqs[0], seqs[1], seqs[3]], time_ms=5)
+    outbox.mark_sent([seqs[0], seqs[1], seqs[3]], time_ms=5)
     outbox.save_run_id("trial/a/search/0", "f00")
     outbox.requeue_run("trial/a/search/0")
     assert queued(outbox) == [opening(), report(1, loss=0.5)]
@@ -203,7 +203,7 @@ def test_a_forgotten_run_is_queued_again_but_not_its_refused_entries(outbox: Out
 def test_a_reset_queues_everything_again(outbox: Outbox) -> None:
     outbox.put([opening(), report(1, loss=0.5)])
     seqs = [item.seq for item in outbox.next_batch(10)]
-    outbox.mark_delivered(seqs[:1], time_ms=5)
+    outbox.mark_sent(seqs[:1], time_ms=5)
     outbox.mark_rejected(seqs[1:], "bad")
     outbox.save_run_id("trial/a/search/0", "f00")
     outbox.requeue_all()
@@ -228,7 +228,7 @@ def test_two_threads_and_a_second_opening_of_the_file_lose_nothing(outbox: Outbo
         thread.start()
     for thread in threads:
         thread.join()
-    assert outbox.pending().entries == 121
+    assert outbox.pending().records == 121
 
 
 def test_the_file_is_in_wal_mode_and_closing_it_loses_nothing(outbox: Outbox) -> None:
@@ -237,7 +237,7 @@ def test_the_file_is_in_wal_mode_and_closing_it_loses_nothing(outbox: Outbox) ->
     database = sqlite3.connect(outbox.path)
     assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     database.close()
-    assert outbox.pending().entries == 1
+    assert outbox.pending().records == 1
 
 
 def test_a_file_that_is_no_database_is_a_store_error(tmp_path: Path) -> None:

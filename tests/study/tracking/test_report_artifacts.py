@@ -28,7 +28,7 @@ class Published:
     entries: tuple[MlflowRecord, ...]
 
     def artifacts(self, run_key: str) -> dict[str, Path]:
-        """Give a run's files by their place in MLflow."""
+        """Return a run's files by their place in MLflow."""
         return {
             str(Path(entry.artifact_folder, Path(entry.path).name)): Path(entry.path)
             for entry in self.entries
@@ -36,7 +36,7 @@ class Published:
         }
 
     def note(self, run_key: str | None) -> str:
-        """Give a run's description."""
+        """Return a run's description."""
         (note,) = (e for e in self.entries if isinstance(e, SetNote) and e.run_key == run_key)
         return note.markdown
 

@@ -95,7 +95,7 @@ class Place:
             "tiny",
             self.folder / "artifacts",
             address or self.address,
-            self.folder / "delivery.log",
+            self.folder / "sync.log",
         )
 
     def deliver(self) -> PendingRecords:
@@ -110,12 +110,12 @@ class Place:
             database.close()
 
     def content(self) -> dict[str, list[str]]:
-        """Give all that MLflow holds of the study."""
+        """Return all that MLflow holds of the study."""
         tables = ("runs", "tags", "params", "metrics", "inputs", "datasets", "experiment_tags")
         return {name: sorted(map(repr, self.sql(f"SELECT * FROM {name}"))) for name in tables}
 
     def log(self) -> str:
-        return (self.folder / "delivery.log").read_text()
+        return (self.folder / "sync.log").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +164,7 @@ def one_of_each(folder: Path) -> list[MlflowRecord]:
 def test_everything_arrives_and_a_second_delivery_of_it_changes_nothing(place: Place) -> None:
     place.outbox.put(one_of_each(place.folder))
     pending = place.deliver()
-    assert (pending.entries, pending.rejected, pending.last_error) == (0, 0, None)
+    assert (pending.records, pending.rejected, pending.last_error) == (0, 0, None)
 
     ids = dict(place.sql("SELECT value, run_uuid FROM tags WHERE key = 'challenger.run_key'"))
     assert set(ids) == {"arm/a", "trial/a/search/0"}
@@ -204,7 +204,7 @@ def test_everything_arrives_and_a_second_delivery_of_it_changes_nothing(place: P
 
     before = place.content()
     place.outbox.requeue_all()
-    assert place.deliver().entries == 0
+    assert place.deliver().records == 0
     assert place.content() == before
     table = json.loads((kept / str(child) / "artifacts/replicas.json").read_text())
     assert len(table["data"]) == 2
@@ -214,12 +214,12 @@ def test_a_kill_in_the_middle_loses_nothing_and_doubles_nothing(place: Place) ->
     entries = many(n_runs=30, n_reports=20)
     place.outbox.put(entries)
     first = place.start()
-    wait_until(lambda: place.outbox.pending().entries < len(entries) * 0.7)
+    wait_until(lambda: place.outbox.pending().records < len(entries) * 0.7)
     first.process.kill()
     first.process.wait()
-    assert 0 < place.outbox.pending().entries < len(entries)
+    assert 0 < place.outbox.pending().records < len(entries)
 
-    assert place.deliver().entries == 0
+    assert place.deliver().records == 0
     keys = place.sql("SELECT value FROM tags WHERE key = 'challenger.run_key'")
     assert sorted(keys) == sorted((f"trial/a/search/{run}",) for run in range(30))
     assert place.sql("SELECT count(*) FROM runs WHERE status = 'FINISHED'") == [(30,)]
@@ -245,7 +245,7 @@ def test_what_mlflow_refuses_does_not_hold_up_the_rest(place: Place) -> None:
     )
     vanishing.unlink()
     pending = place.deliver()
-    assert (pending.entries, pending.rejected) == (0, 3)
+    assert (pending.records, pending.rejected) == (0, 3)
     assert sorted(place.sql("SELECT key, step FROM metrics")) == [
         ("a", 0), ("a", 1), ("a", 1), ("a", 2), ("a", 3), ("a", 5), ("a", 6), ("a", 7)
     ]  # fmt: skip
@@ -256,7 +256,7 @@ def test_what_mlflow_refuses_does_not_hold_up_the_rest(place: Place) -> None:
 
 
 def test_a_deleted_experiment_is_said_and_its_entries_wait_for_its_return(place: Place) -> None:
-    assert place.deliver().entries == 0
+    assert place.deliver().records == 0
     place.sql("UPDATE experiments SET lifecycle_stage = 'deleted' WHERE name = 'tiny'")
     place.outbox.put([opening("arm/a")])
     running = place.start()
@@ -267,7 +267,7 @@ def test_a_deleted_experiment_is_said_and_its_entries_wait_for_its_return(place:
         "study another name"
     )
     place.sql("UPDATE experiments SET lifecycle_stage = 'active' WHERE name = 'tiny'")
-    assert running.finish(PATIENCE_S, lambda _: None).entries == 0
+    assert running.finish(PATIENCE_S, lambda _: None).records == 0
     assert place.outbox.pending().rejected == 0
     assert place.sql("SELECT name FROM runs") == [("name of arm/a",)]
 
@@ -277,7 +277,7 @@ def test_an_experiment_deleted_under_way_costs_no_entry(place: Place) -> None:
     key = "trial/a/search/0"
     place.outbox.put([opening(key)])
     running = place.start()
-    wait_until(lambda: place.outbox.pending().entries == 0)
+    wait_until(lambda: place.outbox.pending().records == 0)
     place.sql("UPDATE experiments SET lifecycle_stage = 'deleted' WHERE name = 'tiny'")
     place.sql("UPDATE runs SET lifecycle_stage = 'deleted'")
     place.outbox.put([report(key, 1, a=0.5), opening("trial/a/search/1")])
@@ -285,7 +285,7 @@ def test_an_experiment_deleted_under_way_costs_no_entry(place: Place) -> None:
     assert place.outbox.pending().rejected == 0
     place.sql("UPDATE experiments SET lifecycle_stage = 'active' WHERE name = 'tiny'")
     place.sql("UPDATE runs SET lifecycle_stage = 'active'")
-    assert running.finish(PATIENCE_S, lambda _: None).entries == 0
+    assert running.finish(PATIENCE_S, lambda _: None).records == 0
     assert place.sql("SELECT step FROM metrics") == [(1,)]
     assert place.sql("SELECT count(*) FROM runs") == [(2,)]
 
@@ -294,11 +294,11 @@ def test_an_experiment_deleted_under_way_costs_no_entry(place: Place) -> None:
 def test_a_run_that_mlflow_has_lost_is_made_again_in_full(place: Place) -> None:
     key = "trial/a/search/0"
     place.outbox.put([opening(key, top_k="2"), report(key, 1, a=0.5)])
-    assert place.deliver().entries == 0
+    assert place.deliver().records == 0
     for table in ("metrics", "latest_metrics", "params", "tags", "runs"):
         place.sql(f"DELETE FROM {table}")
     place.outbox.put([report(key, 2, a=0.25)])
-    assert place.deliver().entries == 0
+    assert place.deliver().records == 0
     assert place.sql("SELECT count(*) FROM runs") == [(1,)]
     assert place.sql("SELECT value FROM params") == [("2",)]
     assert place.sql("SELECT step FROM metrics ORDER BY step") == [(1,), (2,)]
@@ -308,11 +308,11 @@ def test_a_run_that_mlflow_has_lost_is_made_again_in_full(place: Place) -> None:
 def test_another_mlflow_is_told_everything(place: Place, empty_store: Path) -> None:
     key = "trial/a/search/0"
     place.outbox.put([opening(key), report(key, 1, a=0.5)])
-    assert place.deliver().entries == 0
+    assert place.deliver().records == 0
     (place.folder / "mlflow.db").rename(place.folder / "old.db")
     shutil.copy(empty_store, place.folder / "new.db")
     moved = place.start(f"sqlite:///{place.folder / 'new.db'}")
-    assert moved.finish(PATIENCE_S, lambda _: None).entries == 0
+    assert moved.finish(PATIENCE_S, lambda _: None).records == 0
     (place.folder / "new.db").rename(place.folder / "mlflow.db")
     assert place.sql("SELECT step FROM metrics") == [(1,)]
 
@@ -324,9 +324,9 @@ def test_two_processes_never_synchronize_at_once(place: Place) -> None:
         second = place.start()
         wait_until(lambda: "another process holds" in place.log())
         # It has not even asked MLflow.
-        assert place.outbox.note("attempted") is None
-        assert place.outbox.pending().entries == 1
-    assert second.finish(PATIENCE_S, lambda _: None).entries == 0
+        assert place.outbox.flag("attempted") is None
+        assert place.outbox.pending().records == 1
+    assert second.finish(PATIENCE_S, lambda _: None).records == 0
     assert place.sql("SELECT count(*) FROM runs") == [(1,)]
 
 
@@ -338,8 +338,8 @@ def test_without_an_answer_everything_waits_and_no_password_is_shown(place: Plac
     command = Path(f"/proc/{running.process.pid}/cmdline").read_bytes()
     pending = running.finish(0.1, told.append)
     assert running.process.poll() is not None
-    assert pending.entries == 1
-    assert told[0].entries == 1
+    assert pending.records == 1
+    assert told[0].records == 1
     assert "Connection refused" in str(pending.last_error)
     place.outbox.close()
     files = [path for path in place.folder.iterdir() if path.is_file()]
@@ -347,15 +347,15 @@ def test_without_an_answer_everything_waits_and_no_password_is_shown(place: Plac
         assert b"hush" not in content
 
 
-def test_the_delivery_ends_when_its_parent_is_gone(place: Place) -> None:
+def test_the_process_ends_when_its_parent_is_gone(place: Place) -> None:
     """The parent is killed, so that it cannot end its child itself."""
     source = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from study.tracking import delivery\n"
+        "from study.tracking import sync_process\n"
         "folder = Path(sys.argv[1])\n"
-        "child = delivery.start(folder / 'outbox.sqlite', 'tiny', folder / 'artifacts',\n"
-        "                       sys.argv[2], folder / 'delivery.log')\n"
+        "child = sync_process.start(folder / 'outbox.sqlite', 'tiny', folder / 'artifacts',\n"
+        "                       sys.argv[2], folder / 'sync.log')\n"
         "print(child.process.pid, flush=True)\n"
         "time.sleep(600)\n"
     )
@@ -366,7 +366,7 @@ def test_the_delivery_ends_when_its_parent_is_gone(place: Place) -> None:
     )
     assert parent.stdout is not None
     assert int(parent.stdout.readline()) > 0
-    wait_until(lambda: place.outbox.note("attempted") is not None)
+    wait_until(lambda: place.outbox.flag("attempted") is not None)
     with (place.folder / "outbox.sqlite.lock").open("w") as lock:
         with pytest.raises(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -389,7 +389,7 @@ def test_a_delivery_that_died_is_started_again_to_finish(place: Place) -> None:
     running.process.kill()
     running.process.wait()
     place.outbox.put([opening("arm/a")])
-    assert running.finish(PATIENCE_S, lambda _: None).entries == 0
+    assert running.finish(PATIENCE_S, lambda _: None).records == 0
     assert place.sql("SELECT count(*) FROM runs") == [(1,)]
 
 
@@ -400,7 +400,7 @@ def test_a_folder_named_study_in_the_current_folder_is_not_imported(
     (place.folder / "study" / "__init__.py").write_text("raise SystemExit('the wrong study')")
     monkeypatch.chdir(place.folder)
     place.outbox.put([opening("arm/a")])
-    assert place.deliver().entries == 0
+    assert place.deliver().records == 0
 
 
 def test_stop_ends_the_process_and_keeps_the_entries(
@@ -413,7 +413,7 @@ def test_stop_ends_the_process_and_keeps_the_entries(
     wait_until(lambda: place.outbox.pending().last_error is not None)
     running.stop()
     assert running.process.returncode == -signal.SIGTERM
-    assert place.outbox.pending().entries == 1
+    assert place.outbox.pending().records == 1
 
 
 @pytest.mark.parametrize("address", ["mlruns", "file:///tmp/mlruns", "http://", "http://a:b:c"])
@@ -445,7 +445,7 @@ def test_a_server_that_comes_late_is_told_everything_once(place: Place) -> None:
     place.outbox.put(entries)
     first = place.start(f"http://127.0.0.1:{port}")
     wait_until(lambda: place.outbox.pending().last_error is not None)
-    assert place.outbox.pending().entries == len(entries)
+    assert place.outbox.pending().records == len(entries)
     source = (
         "import sys\n"
         "from pathlib import Path\n"
@@ -460,13 +460,13 @@ def test_a_server_that_comes_late_is_told_everything_once(place: Place) -> None:
     )
     try:
         assert server.stdout is not None
-        wait_until(lambda: place.outbox.pending().entries < len(entries) * 0.7)
+        wait_until(lambda: place.outbox.pending().records < len(entries) * 0.7)
         first.process.kill()
         first.process.wait()
-        assert place.outbox.pending().entries > 0
+        assert place.outbox.pending().records > 0
         second = place.start(f"http://127.0.0.1:{port}")
         pending = second.finish(PATIENCE_S, lambda _: None)
-        assert (pending.entries, pending.rejected) == (0, 1)
+        assert (pending.records, pending.rejected) == (0, 1)
     finally:
         server.send_signal(signal.SIGINT)
         output, _ = server.communicate(timeout=PATIENCE_S)
