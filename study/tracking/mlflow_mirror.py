@@ -91,8 +91,8 @@ class MlflowMirror:
             return self._experiment_id
         if found.lifecycle_stage != "active":
             raise TrackingError(
-                f"{mask_passwords(self.address.uri)}: the experiment {self.experiment!r} must be active, "
-                f"but it was deleted; bring it back with 'mlflow experiments restore "
+                f"{mask_passwords(self.address.uri)}: the experiment {self.experiment!r} must "
+                f"be active, but it was deleted; bring it back with 'mlflow experiments restore "
                 f"--experiment-id {found.experiment_id}' or give the study another name"
             )
         self._experiment_id = found.experiment_id

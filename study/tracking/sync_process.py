@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _environment(address: TrackingUri) -> dict[str, str]:
-    """Return settings that make MLflow fail quickly (its default retries for minutes) and quietly."""
+    """Return settings that make MLflow fail quickly (by default it retries for minutes)."""
     settings = {
         "DO_NOT_TRACK": "true",
         "GIT_PYTHON_REFRESH": "quiet",

@@ -143,6 +143,6 @@ def _headers(address: TrackingUri, environment: Mapping[str, str]) -> dict[str, 
 
 def _unreachable(uri: str, came: str, todo: str) -> str:
     return (
-        f"the tracking server {mask_passwords(uri)} must take the study's results, but: {mask_passwords(came)}; "
-        f"{todo}. 'run' does without for as long as it is away."
+        f"the tracking server {mask_passwords(uri)} must take the study's results, but: "
+        f"{mask_passwords(came)}; {todo}. 'run' does without for as long as it is away."
     )

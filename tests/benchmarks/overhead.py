@@ -320,7 +320,7 @@ def _wait_for_sync(built: MeasuredStudy) -> None:
         if time.monotonic() > end:
             raise TrackingError(
                 f"MLflow must take what a block of trials tells it within {_SYNC_TIMEOUT_S:g} s, but "
-                f"{left} entries are left; see {built.folder.logs / 'delivery.log'}."
+                f"{left} entries are left; see {built.folder.logs / 'sync.log'}."
             )
         time.sleep(0.1)
 

@@ -100,4 +100,4 @@ def test_a_study_s_share_of_tracking_is_that_of_one_that_mlflow_has_whole(tmp_pa
     assert found.trials == 5 + 1
     assert 0 < found.waited < 1
     assert found.delivery_cpu_s > 0
-    assert Outbox(path=tmp_path / "studies" / "reuse" / "outbox.db").pending().entries == 0
+    assert Outbox(path=tmp_path / "studies" / "reuse" / "outbox.db").pending().records == 0

@@ -50,7 +50,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     outbox.put([LogArtifact(run_key="arm/base", path=str(figure), artifact_folder="figures")])
     _write_study(place)
     uri = f"sqlite:///{root / 'mlflow.db'}"
-    log = root / "delivery.log"
+    log = root / "sync.log"
     sync = sync_process.start(outbox.path, "tiny", root / "artifacts", uri, log)
     assert sync.finish(120.0, lambda _: None).entries == 0, log.read_text()
     outbox.close()
