@@ -1,27 +1,24 @@
-"""``--set key=value``: from overrides to settings, and from a format's name to its launch file."""
+"""``--set key=value``: settings from their defaults and overrides, and their descriptions."""
 
 from __future__ import annotations
 
 import difflib
-import inspect
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from cluster.errors import LaunchError
-from cluster.render import LAUNCHERS
-from cluster.render.launch_file import LaunchFile
 from cluster.render.settings import LaunchSettings
 
 
 def parse_overrides(pairs: Sequence[str]) -> LaunchSettings:
-    """Make settings from their defaults and what was set.
-
-    Args:
-        pairs: Texts such as ``workers.max=8`` or ``partition=gpu``.
+    """Return the settings that texts such as ``workers.max=8`` or ``partition=gpu`` describe.
 
     Raises:
         LaunchError: If a key is unknown or a value is wrong; the message begins with the key.
@@ -30,20 +27,22 @@ def parse_overrides(pairs: Sequence[str]) -> LaunchSettings:
         >>> parse_overrides(["workers.max=8", "partition=gpu"]).workers.max
         8
     """
-    known = setting_keys()
-    values: dict[str, object] = {}
-    for pair in pairs:
-        key = resolve_key(pair)
-        if key in values:
+    values: dict[str, Any] = {}
+    keys = [resolve_key(pair) for pair in pairs]
+    for key, pair in zip(keys, pairs, strict=True):
+        if keys.count(key) > 1:
             raise LaunchError(f"{key} was set twice; leave one of them out.")
-        values[key] = _convert(key, known[key], pair.partition("=")[2])
-    settings = _build(LaunchSettings, values, "")
-    assert isinstance(settings, LaunchSettings)
-    return settings
+        section, _, name = key.rpartition(".")
+        record = values.setdefault(section, {}) if section else values
+        record[name] = pair.partition("=")[2]
+    try:
+        return LaunchSettings.model_validate(values)
+    except ValidationError as error:
+        raise LaunchError("\n".join(_messages(error))) from None
 
 
 def resolve_key(pair: str) -> str:
-    """Give the dotted key that ``key=value`` sets.
+    """Return the dotted key that ``key=value`` sets.
 
     Raises:
         LaunchError: If there is none, or several.
@@ -55,7 +54,7 @@ def resolve_key(pair: str) -> str:
     given, sign, _ = pair.partition("=")
     if not sign:
         raise LaunchError(f"a setting must be written key=value, got {given!r}; add its value.")
-    known = setting_keys()
+    known = setting_fields()
     if given in known:
         return given
     meant = [key for key in known if key.rpartition(".")[2] == given]
@@ -67,20 +66,22 @@ def resolve_key(pair: str) -> str:
 
 
 @cache
-def setting_keys() -> Mapping[str, Any]:
-    """Give every setting's dotted key with the annotation of its value."""
-    return MappingProxyType(dict(_setting_keys(LaunchSettings, "")))
+def setting_fields() -> Mapping[str, FieldInfo]:
+    """Return every setting's dotted key with its field."""
+    return MappingProxyType(dict(_fields(LaunchSettings, "")))
+
+
+def setting_value(settings: LaunchSettings, key: str) -> Any:  # noqa: ANN401 (of any setting)
+    """Return the value of a dotted key."""
+    found: Any = settings
+    for name in key.split("."):
+        found = getattr(found, name)
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingDescription:
-    """One setting as it is listed.
-
-    Attributes:
-        key: Its dotted key.
-        value: Its value, written as ``--set`` takes it.
-        description: What it is.
-    """
+    """One setting as it is listed; the value is written as ``--set`` takes it."""
 
     key: str
     value: str
@@ -88,28 +89,15 @@ class SettingDescription:
 
 
 def describe_settings(settings: LaunchSettings) -> list[SettingDescription]:
-    """Give every setting with its value and what it means."""
-    return list(_describe(settings, ""))
-
-
-def _describe(record: Any, prefix: str) -> Iterable[SettingDescription]:  # noqa: ANN401 (a record)
-    descriptions = _attribute_docs(record)
-    for field in fields(record):
-        value = getattr(record, field.name)
-        if is_dataclass(value):
-            yield from _describe(value, f"{prefix}{field.name}.")
-        else:
-            key = f"{prefix}{field.name}"
-            yield SettingDescription(
-                key=key, value=_format_value(value), description=descriptions.get(field.name, "")
-            )
-
-
-def _attribute_docs(record: object) -> dict[str, str]:
-    """Read what its attributes mean in a record's docstring."""
-    _, _, listed = inspect.cleandoc(type(record).__doc__ or "").partition("Attributes:\n")
-    entries = re.findall(r"^    (\w+): ((?:.+\n?)(?:^        .+\n?)*)", listed, re.MULTILINE)
-    return {name: " ".join(text.split()) for name, text in entries}
+    """Return every setting with its value and description."""
+    return [
+        SettingDescription(
+            key=key,
+            value=_format_value(setting_value(settings, key)),
+            description=" ".join((field.description or "").split()),
+        )
+        for key, field in setting_fields().items()
+    ]
 
 
 def _format_value(value: object) -> str:
@@ -118,110 +106,31 @@ def _format_value(value: object) -> str:
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
-@cache
-def _type_hints(record: type) -> Mapping[str, Any]:
-    return MappingProxyType(get_type_hints(record))
-
-
-def _setting_keys(record: type, prefix: str) -> Iterable[tuple[str, Any]]:
-    hints = _type_hints(record)
-    for field in fields(record):
-        kind = hints[field.name]
-        if is_dataclass(kind):
-            assert isinstance(kind, type)
-            yield from _setting_keys(kind, f"{prefix}{field.name}.")
+def _fields(record: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
+    for name, field in record.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _fields(kind, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{field.name}", kind
+            yield f"{prefix}{name}", field
 
 
 def _suggestion(name: str, known: Iterable[str]) -> str:
     by_name = {key.rpartition(".")[2]: key for key in known} | {key: key for key in known}
     close = difflib.get_close_matches(name, by_name, n=1)
-    if close:
-        return f"did you mean '{by_name[close[0]]}'?"
-    return f"known: {', '.join(known)}."
+    return f"did you mean '{by_name[close[0]]}'?" if close else f"known: {', '.join(known)}."
 
 
-def _build(record: type, values: Mapping[str, object], prefix: str) -> object:
-    hints = _type_hints(record)
-    given: dict[str, object] = {}
-    for field in fields(record):
-        key = f"{prefix}{field.name}"
-        if is_dataclass(hints[field.name]):
-            given[field.name] = _build(hints[field.name], values, f"{key}.")
-        elif key in values:
-            given[field.name] = values[key]
-    try:
-        return record(**given)
-    except LaunchError as error:
-        # A record inside says its own place.
-        message = str(error)
-        raise LaunchError(f"{prefix}{message}") from None
-
-
-def _convert(key: str, kind: Any, text: str) -> object:  # noqa: ANN401 (an annotation)
-    if get_origin(kind) is Literal:
-        return _one_of(key, text, get_args(kind))
-    if kind is bool:
-        return _one_of(key, text, ("true", "false")) == "true"
-    if kind is int:
-        try:
-            return int(text)
-        except ValueError:
-            raise LaunchError(f"{key} must be an integer, got {text!r}; correct it.") from None
-    if get_origin(kind) is tuple:
-        return tuple(part.strip() for part in text.split(",") if part.strip())
-    return text
-
-
-def _one_of(key: str, text: str, choices: tuple[str, ...]) -> str:
-    if text not in choices:
-        raise LaunchError(f"{key} must be {' or '.join(choices)}, got {text!r}; correct it.")
-    return text
-
-
-def render_launch_file(launcher: str, pairs: Sequence[str]) -> LaunchFile:
-    """Make a launch file.
-
-    Args:
-        launcher: Name of a format.
-        pairs: What is set, such as ``workers.max=8``.
-
-    Raises:
-        LaunchError: If there is no such format, a setting is wrong, or one changes nothing in this
-            format: whoever sets it expects that it does.
-    """
-    if launcher not in LAUNCHERS:
-        close = difflib.get_close_matches(launcher, LAUNCHERS, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(LAUNCHERS)}."
-        raise LaunchError(f"{launcher!r} is no format of launch files; {hint}")
-    settings = parse_overrides(pairs)
-    made = LAUNCHERS[launcher](settings)
-    for pair in pairs:
-        rest = [other for other in pairs if other != pair]
-        if _setting_value(settings, resolve_key(pair)) != _setting_value(
-            LaunchSettings(), resolve_key(pair)
-        ):
-            _require_effect(launcher, pair, rest, made)
-    return made
-
-
-def _require_effect(launcher: str, pair: str, rest: Sequence[str], made: LaunchFile) -> None:
-    try:
-        without = LAUNCHERS[launcher](parse_overrides(rest))
-    except LaunchError:
-        # It is needed beside the others.
-        return
-    if without == made:
-        raise LaunchError(
-            f"{resolve_key(pair)} changes nothing in a {launcher} file with these settings; leave it "
-            "out."
-        )
-
-
-def _setting_value(settings: LaunchSettings, key: str) -> object:
-    assert key in setting_keys()
-    found: object = settings
-    for name in key.split("."):
-        found = getattr(found, name)
-    return found
+def _messages(error: ValidationError) -> Iterator[str]:
+    for one in error.errors(include_url=False):
+        place = ".".join(str(part) for part in one["loc"] if isinstance(part, str))
+        if one["type"] != "value_error":
+            must = re.sub("^(Input|String) should", "must", one["msg"]).partition(", unable")[0]
+            yield f"{place} {must}, got {one['input']!r}; correct it."
+        elif isinstance(one["input"], str):
+            must = str(one["ctx"]["error"])
+            # A URL may hold a password.
+            got = "" if "URL" in must or "password" in must else f", got {one['input']!r}"
+            yield f"{place} {must}{got}; correct it."
+        else:
+            yield f"{place}.{one['ctx']['error']}; correct it."

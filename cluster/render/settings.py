@@ -1,310 +1,294 @@
-"""What a launch file is made of: one record for all formats.
+"""Settings of launch files: one record for all formats, with what each value must hold.
 
-What several formats need stands at the top or in ``head``, ``workers`` and ``versions``; what
-belongs to one of them alone has its name. No setting holds a password: the files name where one
-is found.
+Values are inserted into scripts and manifests, so few characters are allowed. No setting holds a
+password: the files name where one is found.
 """
 
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass, field
-from functools import cache
+import re
+from collections.abc import Callable
 from importlib import metadata
-from typing import Literal
+from pathlib import PurePosixPath
+from typing import Annotated, Final, Literal
+from urllib.parse import parse_qs, urlsplit
 
-from cluster.errors import LaunchError
-from cluster.render import checks
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-# Parts of the names that Kubernetes derives from it take some 20 of its 63 characters.
-_LONGEST_NAME = 40
-
-
-@cache
-def _installed_version(package: str) -> str:
-    return metadata.version(package)
+_WORD: Final = r"[A-Za-z0-9._,:=+/@~-]+"
+_IMAGE: Final = r"[a-z0-9][A-Za-z0-9._/:-]*(:[A-Za-z0-9_][A-Za-z0-9._-]*|@sha256:[0-9a-f]{64})"
+_ADDRESS: Final = r"[A-Za-z0-9._,:=+/@~?&%-]+"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
-    """The machine with Ray's head and the driver, on which no trial runs.
+def _matches(pattern: str, what: str, *, or_empty: bool = False) -> AfterValidator:
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value) and not (or_empty and value == ""):
+            raise ValueError(f"must be {what}")
+        return value
 
-    Attributes:
-        cpus: Its CPUs.
-        memory_gb: Its memory, in GiB.
-    """
-
-    cpus: int = 2
-    memory_gb: int = 8
-
-    def __post_init__(self) -> None:
-        checks.at_least("cpus", self.cpus, 1)
-        # Ray's head takes 1.7 GB before a driver comes.
-        checks.at_least("memory_gb", self.memory_gb, 4)
+    return AfterValidator(check)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workers:
-    """The machines that train.
+def _check_image(value: str) -> str:
+    if value.endswith(":latest"):
+        raise ValueError("must name a version of the image, not 'latest'")
+    return value
 
-    Attributes:
-        min: How many are started at once, and kept.
-        max: Up to how many are started where trials wait and the format can do it.
-        cpus: CPUs of each.
-        gpus: GPUs of each.
-        memory_gb: Memory of each, in GiB.
-    """
 
-    min: int = 1
-    max: int = 4
-    cpus: int = 4
-    gpus: int = 0
-    memory_gb: int = 16
+def _check_folder(value: str) -> str:
+    path = PurePosixPath(value)
+    if not path.is_absolute() or ".." in path.parts or str(path) != value or value == "/":
+        raise ValueError("must be an absolute path without '..' and without '/' at its end")
+    return value
 
-    def __post_init__(self) -> None:
-        checks.at_least("min", self.min, 0)
-        checks.at_least("cpus", self.cpus, 1)
-        checks.at_least("gpus", self.gpus, 0)
-        checks.at_least("memory_gb", self.memory_gb, 2)
-        if self.max < max(self.min, 1):
-            raise LaunchError(
-                f"max must be at least 1 and at least min, which is {self.min}, got {self.max}; "
-                "raise it or lower min."
+
+def _url(*schemes: str) -> AfterValidator:
+    """Return a check of a URL without a password, whose message never repeats the URL."""
+
+    def check(value: str) -> str:
+        if not value:
+            return value
+        starts = " or ".join(f"{scheme}://" for scheme in schemes)
+        try:
+            parts = urlsplit(value)
+            has_password = parts.password is not None or "password" in parse_qs(parts.query)
+            is_known = parts.scheme in schemes and bool(parts.hostname)
+        except ValueError:
+            is_known, has_password = False, False
+        if has_password:
+            raise ValueError(
+                "must not hold a password, which is readable in the file; the comments at the "
+                "top of the file name where it belongs"
             )
+        if not is_known or not re.fullmatch(_ADDRESS, value):
+            raise ValueError(f"must be a URL that begins with {starts}")
+        return value
 
-    @property
-    def is_elastic(self) -> bool:
-        """Whether workers come and go."""
-        return self.max > self.min
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Versions:
-    """Versions that all machines must share; by default what is installed here.
-
-    Attributes:
-        ray: Ray's.
-        python: Python's, of three parts.
-        mlflow: MLflow's.
-        optuna_dashboard: Optuna's dashboard's.
-    """
-
-    ray: str = field(default_factory=lambda: _installed_version("ray"))
-    python: str = field(default_factory=platform.python_version)
-    mlflow: str = field(default_factory=lambda: _installed_version("mlflow"))
-    optuna_dashboard: str = "0.21.0"
-
-    def __post_init__(self) -> None:
-        checks.versions(self)
+    return AfterValidator(check)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kubernetes:
-    """What the KubeRay manifests need beside.
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
 
-    Attributes:
-        namespace: Where everything lives; it must exist.
-        kind: ``RayCluster`` stays; ``RayJob`` runs one study and ends.
-        claim: Existing claim for the shared storage, which many nodes may write to
-            (ReadWriteMany); empty to make one.
-        storage_class: Class of a claim that is made; empty for the cluster's default.
-        storage_gb: Size of the claim that is made, in GiB.
-        database_gb: Size of PostgreSQL's own claim, in GiB.
-        artifacts_gb: Size of the claim for MLflow's artifacts, in GiB.
-        gpu_resource: How the cluster calls a GPU.
-        pull_secret: Secret that the image is pulled with; empty for none.
-        queue: Kueue's queue; empty for none.
-    """
 
-    namespace: str = "challenger"
+_WORD_TEXT: Final = "letters, digits and . _ , : = + / @ ~ -"
+Word = Annotated[str, _matches(_WORD, f"{_WORD_TEXT}, at least one")]
+WordOrEmpty = Annotated[str, _matches(_WORD, _WORD_TEXT, or_empty=True)]
+_LABEL: Final = r"[a-z]([a-z0-9-]*[a-z0-9])?"
+_LABEL_TEXT: Final = "lower-case letters, digits and -, a letter first"
+Label = Annotated[str, _matches(_LABEL, _LABEL_TEXT), Field(max_length=63)]
+LabelOrEmpty = Annotated[str, _matches(_LABEL, _LABEL_TEXT, or_empty=True), Field(max_length=63)]
+Version = Annotated[str, _matches(r"\d+(\.\d+)+\w*", "a version such as 2.1")]
+Image = Annotated[
+    str,
+    _matches(_IMAGE, "an image with a tag or a digest, such as registry/name:1.0"),
+    AfterValidator(_check_image),
+]
+Folder = Annotated[Word, AfterValidator(_check_folder)]
+StudyFile = Annotated[
+    Word, _matches(r"[^/]+\.ya?ml", "the name of a YAML file in the current folder")
+]
+Host = Annotated[
+    str,
+    _matches(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", "an IPv4 address or a host name"),
+]
+SlurmTime = Annotated[
+    str,
+    _matches(
+        r"\d+(:\d\d){0,2}|\d+-\d+(:\d\d){0,2}",
+        "minutes, hours:minutes:seconds or days-hours:minutes:seconds",
+    ),
+]
+
+
+def _installed(package: str) -> Callable[[], str]:
+    return lambda: metadata.version(package)
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True
+    )
+
+
+class Head(_Record):
+    """The machine with Ray's head and the driver, on which no trial runs."""
+
+    cpus: int = Field(default=2, ge=1)
+    """Its CPUs."""
+    # Ray's head takes 1.7 GB before a driver comes.
+    memory_gb: int = Field(default=8, ge=4)
+    """Its memory, in GiB."""
+
+
+class Workers(_Record):
+    """The machines that train."""
+
+    min: int = Field(default=1, ge=0)
+    """How many are started at once, and kept."""
+    max: int = Field(default=4, ge=1)
+    """Up to how many are started where trials wait and the format can do it."""
+    cpus: int = Field(default=4, ge=1)
+    """CPUs of each."""
+    gpus: int = Field(default=0, ge=0)
+    """GPUs of each."""
+    memory_gb: int = Field(default=16, ge=2)
+    """Memory of each, in GiB."""
+
+    @model_validator(mode="after")
+    def _check_max(self) -> Workers:
+        if self.max < self.min:
+            raise ValueError(f"max must be at least min, which is {self.min}, got {self.max}")
+        return self
+
+
+class Versions(_Record):
+    """Versions that all machines must share; by default those installed here."""
+
+    ray: Version = Field(default_factory=_installed("ray"))
+    """Version of Ray."""
+    python: Version = Field(default_factory=platform.python_version)
+    """Version of Python, of three parts."""
+    mlflow: Version = Field(default_factory=_installed("mlflow"))
+    """Version of MLflow."""
+    optuna_dashboard: Version = "0.21.0"
+    """Version of Optuna's dashboard."""
+
+
+class Kubernetes(_Record):
+    """Settings of the KubeRay manifests alone."""
+
+    namespace: Label = "challenger"
+    """Namespace of everything; it must exist."""
     kind: Literal["RayCluster", "RayJob"] = "RayCluster"
-    claim: str = ""
-    storage_class: str = ""
-    storage_gb: int = 100
-    database_gb: int = 10
-    artifacts_gb: int = 20
-    gpu_resource: str = "nvidia.com/gpu"
-    pull_secret: str = ""
-    queue: str = ""
+    """RayCluster stays; RayJob runs one study and ends."""
+    claim: LabelOrEmpty = ""
+    """Existing claim for the shared storage, of mode ReadWriteMany; empty to make one."""
+    storage_class: LabelOrEmpty = ""
+    """Class of a claim that is made; empty for the cluster's default."""
+    storage_gb: int = Field(default=100, ge=1)
+    """Size of the claim that is made, in GiB."""
+    database_gb: int = Field(default=10, ge=1)
+    """Size of PostgreSQL's claim, in GiB."""
+    artifacts_gb: int = Field(default=20, ge=1)
+    """Size of the claim for MLflow's artifacts, in GiB."""
+    gpu_resource: Word = "nvidia.com/gpu"
+    """The cluster's resource name of a GPU."""
+    pull_secret: LabelOrEmpty = ""
+    """Secret that the image is pulled with; empty for none."""
+    queue: LabelOrEmpty = ""
+    """Kueue's queue; empty for none."""
 
-    def __post_init__(self) -> None:
-        checks.label("namespace", self.namespace, 63)
-        for name in ("claim", "storage_class", "pull_secret", "queue"):
-            checks.label_or_empty(name, getattr(self, name))
-        for name in ("storage_gb", "database_gb", "artifacts_gb"):
-            checks.at_least(name, getattr(self, name), 1)
-        checks.word("gpu_resource", self.gpu_resource)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RayUp:
-    """What Ray's cluster launcher needs beside.
-
-    Attributes:
-        provider: ``local`` for machines that run, ``aws`` for machines that are rented.
-        head_ip: Address of the head of ``local``.
-        worker_ips: Addresses of the workers of ``local``; all of them are used.
-        ssh_user: User on all machines.
-        ssh_key: File with the key that opens them; empty for ssh's own choice.
-        container: Whether Ray runs in the image; otherwise in the ``environment``.
-    """
+class RayUp(_Record):
+    """Settings of Ray's cluster launcher alone."""
 
     provider: Literal["local", "aws"] = "local"
-    head_ip: str = "127.0.0.1"
-    worker_ips: tuple[str, ...] = ()
-    ssh_user: str = "ubuntu"
-    ssh_key: str = ""
+    """local for machines that run, aws for machines that are rented."""
+    head_ip: Host = "127.0.0.1"
+    """Address of the head of local."""
+    worker_ips: Annotated[tuple[Host, ...], BeforeValidator(_split)] = ()
+    """Addresses of the workers of local; all of them are used."""
+    ssh_user: Word = "ubuntu"
+    """User on all machines."""
+    ssh_key: WordOrEmpty = ""
+    """File with the private ssh key; empty for ssh's default."""
     container: bool = True
+    """Whether Ray runs in the image; otherwise in the environment."""
 
-    def __post_init__(self) -> None:
-        for address in (self.head_ip, *self.worker_ips):
-            checks.host("head_ip and worker_ips", address)
-        if self.head_ip in self.worker_ips or len({*self.worker_ips}) < len(self.worker_ips):
-            raise LaunchError(
+    @model_validator(mode="after")
+    def _check_addresses(self) -> RayUp:
+        if len({self.head_ip, *self.worker_ips}) <= len(self.worker_ips):
+            raise ValueError(
                 f"worker_ips must differ from each other and from head_ip, which is "
-                f"{self.head_ip}, got {', '.join(self.worker_ips)}; name every machine once."
+                f"{self.head_ip}, got {','.join(self.worker_ips)}"
             )
-        checks.word("ssh_user", self.ssh_user)
-        checks.word_or_empty("ssh_key", self.ssh_key)
+        return self
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Aws:
-    """What ``ray_up.provider=aws`` needs beside.
+class Aws(_Record):
+    """Settings of Ray's cluster launcher on AWS alone."""
 
-    Attributes:
-        region: Where machines are rented.
-        head_type: Kind of machine of the head.
-        worker_type: Kind of machine of the workers.
-        file_system: Name of the EFS file system for the shared storage, such as
-            ``fs-0123.efs.eu-central-1.amazonaws.com``.
-        spot: Whether workers are spot machines, which may be taken away.
-    """
-
-    region: str = "eu-central-1"
-    head_type: str = "m7i.large"
-    worker_type: str = "m7i.xlarge"
-    file_system: str = ""
+    region: Word = "eu-central-1"
+    """Region of the machines."""
+    head_type: Word = "m7i.large"
+    """Machine type of the head."""
+    worker_type: Word = "m7i.xlarge"
+    """Machine type of the workers."""
+    file_system: WordOrEmpty = ""
+    """EFS file system of the shared storage, such as fs-0123.efs.eu-central-1.amazonaws.com."""
     spot: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("region", "head_type", "worker_type"):
-            checks.word(name, getattr(self, name))
-        checks.word_or_empty("file_system", self.file_system)
+    """Whether workers are spot machines, which may be taken away."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slurm:
-    """What a batch job needs beside.
+class Slurm(_Record):
+    """Settings of a batch job alone."""
 
-    Attributes:
-        partition: Where it waits; empty for the default.
-        account: Who pays; empty for the default.
-        time: How long it may run, as Slurm writes it.
-        interface: Network device that Ray shall use, such as ``ib0``; empty for the first.
-    """
-
-    partition: str = ""
-    account: str = ""
-    time: str = "1-00:00:00"
-    interface: str = ""
-
-    def __post_init__(self) -> None:
-        for name in ("partition", "account", "interface"):
-            checks.word_or_empty(name, getattr(self, name))
-        checks.slurm_time("time", self.time)
+    partition: WordOrEmpty = ""
+    """Partition of the job; empty for the default."""
+    account: WordOrEmpty = ""
+    """Account that is charged; empty for the default."""
+    time: SlurmTime = "1-00:00:00"
+    """Time limit, as Slurm writes it."""
+    interface: WordOrEmpty = ""
+    """Network device that Ray uses, such as ib0; empty for the first."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compose:
-    """What Docker Compose needs beside.
-
-    Attributes:
-        dashboard: Whether Optuna's dashboard is started too; it asks for no password.
-    """
+class Compose(_Record):
+    """Settings of Docker Compose alone."""
 
     dashboard: bool = False
+    """Whether Optuna's dashboard is started too; it has no password."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dockerfile:
-    """What the image needs beside.
+class Dockerfile(_Record):
+    """Settings of the image alone."""
 
-    Attributes:
-        torch_backend: Build of torch as uv names it (``cpu``, ``cu130``); empty for PyPI's.
-        packages: Further packages, such as ``boto3`` for machines of AWS.
-    """
-
-    torch_backend: str = ""
-    packages: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        checks.word_or_empty("torch_backend", self.torch_backend)
-        for package in self.packages:
-            checks.word("packages", package)
+    torch_backend: WordOrEmpty = ""
+    """Build of torch as uv names it (cpu, cu130); empty for PyPI's."""
+    packages: Annotated[tuple[Word, ...], BeforeValidator(_split)] = ()
+    """Further packages, such as boto3 for machines of AWS."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LaunchSettings:
-    """Everything that a launch file depends on.
+class LaunchSettings(_Record):
+    """Everything that a launch file depends on."""
 
-    Attributes:
-        name: What the cluster is called.
-        image: Image that everything runs in; a tag or a digest says which.
-        user_id: Number of the user and group who run everything in the image.
-        environment: Virtual environment of the installation, in the image and on machines
-            without containers.
-        study: Study file that the lines at the top of a file run.
-        storage: Folder that all machines share; studies and data are below.
-        database: URL of a running Optuna database, without a password; empty for the file's own
-            server where it starts one, and for a file in ``storage`` otherwise.
-        tracking: The same of an MLflow server.
-        postgres: Image of PostgreSQL where the file starts one.
-        idle_timeout_minutes: After how long a worker without work is given back.
-        head: The head.
-        workers: The workers.
-        versions: Versions that must agree.
-        kubernetes: Of KubeRay alone.
-        ray_up: Of Ray's cluster launcher alone.
-        aws: Of Ray's cluster launcher on AWS alone.
-        slurm: Of Slurm alone.
-        compose: Of Docker Compose alone.
-        dockerfile: Of the image alone.
-    """
-
-    name: str = "challenger"
-    image: str = field(
-        default_factory=lambda: f"challenger-study:{_installed_version('challenger-study')}"
+    # Parts of the names that Kubernetes derives from it take some 20 of its 63 characters.
+    name: Label = Field(default="challenger", max_length=40)
+    """Name of the cluster."""
+    image: Image = Field(
+        default_factory=lambda: f"challenger-study:{metadata.version('challenger-study')}"
     )
-    user_id: int = 1000
-    environment: str = "/opt/challenger"
-    study: str = "study.yaml"
-    storage: str = "/challenger"
-    database: str = ""
-    tracking: str = ""
-    postgres: str = "postgres:17-bookworm"
-    idle_timeout_minutes: int = 10
-    head: Head = field(default_factory=Head)
-    workers: Workers = field(default_factory=Workers)
-    versions: Versions = field(default_factory=Versions)
-    kubernetes: Kubernetes = field(default_factory=Kubernetes)
-    ray_up: RayUp = field(default_factory=RayUp)
-    aws: Aws = field(default_factory=Aws)
-    slurm: Slurm = field(default_factory=Slurm)
-    compose: Compose = field(default_factory=Compose)
-    dockerfile: Dockerfile = field(default_factory=Dockerfile)
-
-    def __post_init__(self) -> None:
-        checks.label("name", self.name, _LONGEST_NAME)
-        checks.pinned_image("image", self.image)
-        checks.pinned_image("postgres", self.postgres)
-        checks.at_least("user_id", self.user_id, 1)
-        checks.folder("environment", self.environment)
-        checks.folder("storage", self.storage)
-        checks.file_name("study", self.study)
-        checks.address("database", self.database, ("postgresql+psycopg",))
-        checks.address("tracking", self.tracking, ("http", "https"))
-        checks.at_least("idle_timeout_minutes", self.idle_timeout_minutes, 1)
+    """Image that everything runs in, with a tag or a digest."""
+    user_id: int = Field(default=1000, ge=1)
+    """User and group ID of all processes in the image."""
+    environment: Folder = "/opt/challenger"
+    """Virtual environment of the installation, in the image and on machines without containers."""
+    study: StudyFile = "study.yaml"
+    """Study file that the commands at the top of a file run."""
+    storage: Folder = "/challenger"
+    """Folder that all machines share; studies and data are below."""
+    database: Annotated[str, _url("postgresql+psycopg")] = ""
+    """URL of a running Optuna database, without a password; empty for the file's own server where
+    it starts one, and for a file in storage otherwise."""
+    tracking: Annotated[str, _url("http", "https")] = ""
+    """URL of a running MLflow server, without a password."""
+    postgres: Image = "postgres:17-bookworm"
+    """Image of PostgreSQL where the file starts one."""
+    idle_timeout_minutes: int = Field(default=10, ge=1)
+    """Minutes after which a worker without work is given back."""
+    head: Head = Head()
+    workers: Workers = Workers()
+    versions: Versions = Field(default_factory=Versions)
+    kubernetes: Kubernetes = Kubernetes()
+    ray_up: RayUp = RayUp()
+    aws: Aws = Aws()
+    slurm: Slurm = Slurm()
+    compose: Compose = Compose()
+    dockerfile: Dockerfile = Dockerfile()
 
     @property
     def needs_mlflow(self) -> bool:

@@ -224,7 +224,7 @@ def render_command(
     (Kubernetes), ray-up (machines with ssh, or AWS) and slurm. The lines at the top of the file
     say how it is used. No password is in it; Ray asks everybody for a token.
     """
-    from cluster.render.overrides import render_launch_file
+    from cluster.render import render_launch_file
 
     if is_list:
         return _print_settings(pairs)
@@ -233,17 +233,17 @@ def render_command(
             f"{output} must not exist, but does; replace it with --force, or give another FILE "
             "with -o."
         )
-    made = render_launch_file(launcher, pairs)
+    command = _command_line(launcher, pairs)
     if output is None:
-        click.echo(made.text(_command_line(launcher, pairs)), nl=False)
+        click.echo(render_launch_file(launcher, pairs, command), nl=False)
         return 0
-    write_atomic(output, made.text(_command_line(launcher, pairs), str(output)))
+    write_atomic(output, render_launch_file(launcher, pairs, command, str(output)))
     click.echo(str(output))
     return 0
 
 
 def _print_settings(pairs: tuple[str, ...]) -> int:
-    from cluster.render.overrides import describe_settings, parse_overrides
+    from cluster.render import describe_settings, parse_overrides
 
     for setting in describe_settings(parse_overrides(pairs)):
         click.echo(f"{setting.key}={setting.value}".ljust(44) + f" {setting.description}")

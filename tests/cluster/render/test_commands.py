@@ -12,8 +12,7 @@ import pytest
 import yaml
 from ray.scripts.scripts import cli as ray_cli
 
-from cluster.render import LAUNCHERS
-from cluster.render.overrides import render_launch_file
+from cluster.render import LAUNCHERS, render_launch_file
 from study.cli.main import cli as study_cli
 from tests.cluster.render.variants import VARIANTS, variant_text
 
@@ -106,4 +105,4 @@ def test_the_lines_of_the_readme_write_files(tmp_path, monkeypatch):
         understand(study_cli, shlex.split(line))
         launcher, *rest = shlex.split(line)[2:]
         pairs = [word for option, word in pairwise(rest) if option == "--set"]
-        assert render_launch_file(launcher, pairs).text(line)
+        assert render_launch_file(launcher, pairs, line)

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from cluster.errors import LaunchError
-from cluster.render.overrides import parse_overrides
+from cluster.render import parse_overrides
 from tests.cluster.render.variants import VARIANTS, variant_text
 
 SECRET = "s3cr3t-0f-th3-t3st"

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import fields, is_dataclass
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.errors import LaunchError
-from cluster.render import LAUNCHERS, LaunchSettings
-from cluster.render.overrides import (
+from cluster.render import (
+    LAUNCHERS,
+    LaunchSettings,
     describe_settings,
     parse_overrides,
     render_launch_file,
-    resolve_key,
-    setting_keys,
+    render_settings,
 )
+from cluster.render.overrides import resolve_key, setting_fields
 
 AWS = ["provider=aws", "file_system=fs-1.efs.eu-central-1.amazonaws.com"]
 CHANGES = {
@@ -74,44 +75,43 @@ BESIDE = {
     "aws.worker_type": ("ray-up", [*AWS, "worker_type=g6.xlarge"]),
     "aws.spot": ("ray-up", [*AWS, "spot=true"]),
 }
+_ADDRESSES = "must differ from each other and from head_ip, which is 127.0.0.1, got 127.0.0.1"
+_FOLDER = "must be an absolute path without '..' and without '/' at its end, got"
+_TIMES = "must be minutes, hours:minutes:seconds or days-hours:minutes:seconds, got 'soon'"
+_UNKNOWN = "is not a setting; did you mean"
+# A pair that is refused, and its message; a rule about one value ends with "; correct it.".
 REFUSED = {
-    "workers.min=x": "workers.min must be an integer, got 'x'; correct it.",
-    "workers.min=-1": "workers.min must be at least 0, got -1; raise it.",
-    "workers.min=9": "workers.max must be at least 1 and at least min, which is 9, got 4; raise "
-    "it or lower min.",
-    "head.memory_gb=1": "head.memory_gb must be at least 4, got 1; raise it.",
-    "workers.mxa=3": "'workers.mxa' is not a setting; did you mean 'workers.max'?",
-    "namespce=lab": "'namespce' is not a setting; did you mean 'kubernetes.namespace'?",
+    "workers.min=x": "workers.min must be a valid integer, got 'x'; correct it.",
+    "workers.min=-1": "workers.min must be greater than or equal to 0, got '-1'; correct it.",
+    "workers.min=9": "workers.max must be at least min, which is 9, got 4; correct it.",
+    "workers.mxa=3": f"'workers.mxa' {_UNKNOWN} 'workers.max'?",
+    "namespce=lab": f"'namespce' {_UNKNOWN} 'kubernetes.namespace'?",
     "cpus=2": "cpus can mean head.cpus or workers.cpus; write one of them out.",
     "workers": "a setting must be written key=value, got 'workers'; add its value.",
-    "container=no": "ray_up.container must be true or false, got 'no'; correct it.",
-    "kind=RayService": "kubernetes.kind must be RayCluster or RayJob, got 'RayService'; correct "
-    "it.",
-    "name=My Lab": "name must be small letters, digits and -, a letter first, got 'My Lab'; "
+    "container=maybe": "ray_up.container must be a valid boolean, got 'maybe'; correct it.",
+    "kind=RayService": "kubernetes.kind must be 'RayCluster' or 'RayJob', got 'RayService'; "
     "correct it.",
+    "name=My Lab": "name must be lower-case letters, digits and -, a letter first, got 'My Lab'; "
+    "correct it.",
+    f"name={'a' * 41}": f"name must have at most 40 characters, got {'a' * 41!r}; correct it.",
     "image=own": "image must be an image with a tag or a digest, such as registry/name:1.0, got "
     "'own'; correct it.",
-    "image=own:latest": "image must say which image it is, got own:latest, which changes; name a "
-    "version.",
-    "storage=here": "storage must be an absolute path without '..' and without '/' at its end, "
-    "got here; write it out.",
-    "storage=/a/../b": "storage must be an absolute path without '..' and without '/' at its end, "
-    "got /a/../b; write it out.",
+    "image=own:latest": "image must name a version of the image, not 'latest', got 'own:latest'; "
+    "correct it.",
+    "storage=here": f"storage {_FOLDER} 'here'; correct it.",
+    "storage=/a/../b": f"storage {_FOLDER} '/a/../b'; correct it.",
     "study=/a/b.yaml": "study must be the name of a YAML file in the current folder, got "
-    "/a/b.yaml; copy the study there.",
+    "'/a/b.yaml'; correct it.",
     "versions.ray=new": "versions.ray must be a version such as 2.1, got 'new'; correct it.",
-    "slurm.time=soon": "slurm.time must be minutes, hours:minutes:seconds or "
-    "days-hours:minutes:seconds, got 'soon'; correct it.",
-    "partition=$(id)": "slurm.partition must be letters, digits and . _ , : = + / @ ~ -, at least "
-    "one, got '$(id)'; correct it.",
-    "worker_ips=127.0.0.1": "ray_up.worker_ips must differ from each other and from head_ip, "
-    "which is 127.0.0.1, got 127.0.0.1; name every machine once.",
-    "head_ip=a b": "ray_up.head_ip and worker_ips must be IPv4 addresses or names of machines, "
-    "got 'a b'; correct it.",
-    "database=sqlite:///x.db": "database must be a URL that begins with postgresql+psycopg://, "
-    "got sqlite:///x.db; correct it.",
-    "tracking=mlflow:5000": "tracking must be a URL that begins with http:// or https://, got "
-    "mlflow:5000; correct it.",
+    "slurm.time=soon": f"slurm.time {_TIMES}; correct it.",
+    "partition=$(id)": "slurm.partition must be letters, digits and . _ , : = + / @ ~ -, got "
+    "'$(id)'; correct it.",
+    "worker_ips=127.0.0.1": f"ray_up.worker_ips {_ADDRESSES}; correct it.",
+    "head_ip=a b": "ray_up.head_ip must be an IPv4 address or a host name, got 'a b'; correct it.",
+    "database=sqlite:///x.db": "database must be a URL that begins with postgresql+psycopg://; "
+    "correct it.",
+    "tracking=mlflow:5000": "tracking must be a URL that begins with http:// or https://; "
+    "correct it.",
 }
 
 
@@ -157,9 +157,9 @@ def test_a_default_that_is_set_is_no_change(launcher):
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 @pytest.mark.parametrize("key", CHANGES)
 def test_a_setting_changes_a_file_or_is_refused(launcher, key):
-    before, pairs = render_launch_file(launcher, []).text(""), [CHANGES[key]]
-    if LAUNCHERS[launcher](parse_overrides(pairs)).text("") != before:
-        assert render_launch_file(launcher, pairs).text("") != before
+    before, pairs = render_launch_file(launcher, []), [CHANGES[key]]
+    if render_settings(launcher, parse_overrides(pairs)) != before:
+        assert render_launch_file(launcher, pairs) != before
         return
     with pytest.raises(LaunchError) as caught:
         render_launch_file(launcher, pairs)
@@ -169,7 +169,7 @@ def test_a_setting_changes_a_file_or_is_refused(launcher, key):
 
 
 def test_every_setting_changes_some_file():
-    assert set(CHANGES) | set(BESIDE) == set(setting_keys())
+    assert set(CHANGES) | set(BESIDE) == set(setting_fields())
     for key, pair in CHANGES.items():
         assert any(is_taken(launcher, [pair]) for launcher in LAUNCHERS), key
     for key, (launcher, pairs) in BESIDE.items():
@@ -190,7 +190,7 @@ def test_an_unknown_format_is_answered_with_the_closest():
 
 def test_every_setting_is_described_and_written_as_it_can_be_set():
     listed = describe_settings(LaunchSettings())
-    assert [setting.key for setting in listed] == list(setting_keys())
+    assert [setting.key for setting in listed] == list(setting_fields())
     for setting in listed:
         assert setting.description.endswith("."), setting.key
 
@@ -200,23 +200,29 @@ def test_machines_of_aws_need_a_file_system():
         render_launch_file("ray-up", ["provider=aws"])
 
 
-@given(st.text(), st.sampled_from(sorted(setting_keys())))
+@given(st.text(), st.sampled_from(sorted(setting_fields())))
 def test_no_text_breaks_out_of_its_place(value, key):
     """Whatever passes is one word: no space, quote, dollar, line or other sign of a shell."""
     try:
         settings = parse_overrides([f"{key}={value}"])
     except LaunchError:
         return
-    for word in texts(settings):
+    for word in texts(settings.model_dump()):
         assert not set(word) & set(" \t\n\r\0'\"`$\\;&|<>(){}[]*!#")
 
 
-def texts(record):
-    for field in fields(record):
-        value = getattr(record, field.name)
-        if is_dataclass(value):
-            yield from texts(value)
-        elif isinstance(value, str):
+def texts(data):
+    for value in data.values() if isinstance(data, dict) else data:
+        if isinstance(value, str):
             yield value
-        elif isinstance(value, tuple):
-            yield from value
+        elif isinstance(value, dict | tuple):
+            yield from texts(value)
+
+
+def test_words_that_yaml_reads_as_other_types_stay_texts():
+    pairs = ["name=null", "namespace=yes", "claim=off", "kind=RayJob", "versions.ray=2.10"]
+    *_, job = yaml.safe_load_all(render_launch_file("kuberay", pairs))
+    assert (job["metadata"]["name"], job["metadata"]["namespace"]) == ("null", "yes")
+    assert job["spec"]["rayClusterSpec"]["rayVersion"] == "2.10"
+    assert yaml.safe_load(render_launch_file("compose", ["name=null"]))["name"] == "null"
+    assert yaml.safe_load(render_launch_file("ray-up", ["name=on"]))["cluster_name"] == "on"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.render.overrides import render_launch_file
+from cluster.render import render_launch_file
 
 # Each writes down how it was called, in one line.
 SRUN = """#!/bin/bash
@@ -65,8 +65,8 @@ def job(tmp_path):
 
     def start(*pairs: str, **variables: str) -> subprocess.Popen[str]:
         script = tmp_path / "job.sh"
-        made = render_launch_file("slurm", [f"environment={programs.parent}", *pairs])
-        script.write_text(made.text("made"), encoding="utf-8")
+        text = render_launch_file("slurm", [f"environment={programs.parent}", *pairs])
+        script.write_text(text, encoding="utf-8")
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(tmp_path),

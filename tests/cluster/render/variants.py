@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cluster.render.launch_file import LaunchFile
-from cluster.render.overrides import render_launch_file
+from cluster.render import render_launch_file
 
 # What is installed differs from machine to machine; a golden file does not.
 PINNED: Final = {
@@ -89,16 +88,10 @@ VARIANTS: Final[dict[str, tuple[str, list[str]]]] = {
 }
 
 
-def render_variant(variant: str, *more: str) -> LaunchFile:
-    """Make the launch file of a variant, with further settings."""
-    launcher, pairs = VARIANTS[variant]
-    pinned = [
-        p for p in PINNED[launcher] if p.split("=")[0] not in {q.split("=")[0] for q in pairs}
-    ]
-    return render_launch_file(launcher, [*pinned, *pairs, *more])
-
-
 def variant_text(variant: str, *more: str) -> str:
-    """Give a variant's file as text."""
+    """Return the launch file of a variant, with further settings."""
     launcher, pairs = VARIANTS[variant]
-    return render_variant(variant, *more).text(f"{launcher} {' '.join(pairs)}".strip(), "FILE")
+    set_keys = {pair.split("=")[0] for pair in pairs}
+    pinned = [pair for pair in PINNED[launcher] if pair.split("=")[0] not in set_keys]
+    command = f"{launcher} {' '.join(pairs)}".strip()
+    return render_launch_file(launcher, [*pinned, *pairs, *more], command)

@@ -86,7 +86,7 @@ def test_settings_are_listed_with_their_values_and_meanings(run_cli):
     ended = run_cli("cluster", "render", "slurm", "--list", "--set", "workers.max=9")
     assert (ended.code, ended.err) == (0, "")
     lines = ended.out.splitlines()
-    assert lines[0].split() == ["name=challenger", "What", "the", "cluster", "is", "called."]
+    assert lines[0].split() == ["name=challenger", "Name", "of", "the", "cluster."]
     assert [line.split()[0] for line in lines if line.startswith("workers.max")] == [
         "workers.max=9"
     ]
