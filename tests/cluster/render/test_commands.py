@@ -96,8 +96,8 @@ def test_the_study_that_a_batch_job_runs_is_a_command_of_ours(variant):
     understand(study_cli, ["run", "study.yaml", "--address", "10.0.0.1:6379"])
 
 
-def test_the_lines_of_the_readme_write_files(tmp_path, monkeypatch):
-    content = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+def test_the_lines_of_the_cluster_guide_write_files(tmp_path, monkeypatch):
+    content = (Path(__file__).parents[3] / "docs" / "cluster.md").read_text(encoding="utf-8")
     lines = re.findall(r"^challenger-study (cluster render [^#\n]*)", content, re.MULTILINE)
     assert {line.split()[2] for line in lines} == set(LAUNCHERS)
     monkeypatch.chdir(tmp_path)

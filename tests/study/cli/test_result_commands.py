@@ -18,7 +18,7 @@ from study.records.trial_table import TrialTable
 from study.storage.layout import StudyFolder
 from tests.support.simulated import StudyFixture, empty_database, simulated_reports
 
-README = Path(__file__).resolve().parents[3] / "README.md"
+QUICKSTART = Path(__file__).resolve().parents[3] / "docs" / "quickstart.md"
 
 
 def finish(coordinator: TrialCoordinator) -> None:
@@ -166,27 +166,27 @@ def test_a_study_without_trials_has_a_header_alone(run_cli, created_study):
     assert ended.out.startswith("study,arm,dataset,")
 
 
-def readme_block(language: str, beginning: str) -> str:
-    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", README.read_text("utf-8"), re.S | re.M)
+def quickstart_block(language: str, beginning: str) -> str:
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", QUICKSTART.read_text("utf-8"), re.S | re.M)
     (found,) = [block for kind, block in blocks if kind == language and beginning in block]
     return str(found)
 
 
-def test_what_the_readme_says_of_pandas_runs(run_cli, created_study):
+def test_the_lines_of_the_quickstart_on_pandas_run(run_cli, created_study):
     """The commands and the lines of Python as they stand there, on a study of that name."""
     name = "tiny-mnist-top-k"
     folder = StudyFolder(path=created_study.path.rename(created_study.path.parent / name))
     text = folder.spec.read_text(encoding="utf-8")
     folder.spec.write_text(text.replace("name: mine", f"name: {name}"), encoding="utf-8")
     table = finished(folder)
-    lines = readme_block("", "challenger-study export").splitlines()
+    lines = quickstart_block("", "challenger-study export").splitlines()
     exports = [line.split("#")[0].split() for line in lines if " export " in line]
     assert len(exports) == 2
     for words in exports:
         assert words[:3] == ["uv", "run", "challenger-study"]
         assert run_cli(*words[3:]).code == 0
     said: dict[str, pd.DataFrame] = {}
-    exec(readme_block("python", "read_csv"), said)
+    exec(quickstart_block("python", "read_csv"), said)
     assert len(said["trials"]) == len(table.rows)
     assert list(said["chosen"]["arm"]) == [arm.name for arm in table.arms]
     assert said["chosen"]["test/accuracy"].notna().all()

@@ -11,7 +11,7 @@ from search_spaces import Saltelli, Sobol
 from study.config import parse
 from tests.support.study_files import refusal, study, text
 
-README = Path(__file__).resolve().parents[3] / "README.md"
+GUIDE = Path(__file__).resolve().parents[3] / "docs" / "study-file.md"
 SECOND = Saltelli(second_order=True)
 
 
@@ -187,11 +187,11 @@ def test_an_arm_over_several_datasets_has_one_design():
     )
 
 
-def test_the_arm_in_the_readme_is_one_of_the_study_in_the_readme():
-    blocks = re.findall(r"^```yaml\n(.*?)^```$", README.read_text("utf-8"), re.S | re.M)
+def test_the_arm_with_a_design_belongs_to_the_study_of_the_guide():
+    blocks = re.findall(r"^```yaml\n(.*?)^```$", GUIDE.read_text("utf-8"), re.S | re.M)
     (whole,) = [block for block in blocks if "arms:" in block]
     (arm,) = [block for block in blocks if "design: sobol" in block]
-    spec = parse(whole + arm, "README.md")
+    spec = parse(whole + arm, "study-file.md")
     designed = spec.arm("challenger-global")
     assert (designed.search.sampler_name, designed.search.trials) == ("sobol", 128)
     assert (designed.search.scheduler, spec.arm("challenger").search.scheduler) == ("none", "asha")

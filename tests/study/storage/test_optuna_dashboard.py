@@ -1,4 +1,4 @@
-"""Optuna's dashboard on a study's database, as the README says."""
+"""Optuna's dashboard on a study's database, as the quickstart starts it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import pytest
 
 from tests.support.simulated import StudyFixture, simulate, study_text
 
-README = Path(__file__).resolve().parents[3] / "README.md"
+QUICKSTART = Path(__file__).resolve().parents[3] / "docs" / "quickstart.md"
 ARMS = [
     {"method": "challenger"},
     {"method": "challenger", "name": "global", "search": {"design": "sobol", "trials": 16}},
@@ -35,9 +35,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> StudyFixture:
     return place
 
 
-def readme_arguments() -> list[str]:
-    """Give what the README has one type after ``uv run --with optuna-dashboard``."""
-    line = re.search(r"^uv run --with optuna-dashboard (.+)$", README.read_text("utf-8"), re.M)
+def quickstart_arguments() -> list[str]:
+    """Return the arguments that the quickstart gives after ``uv run --with optuna-dashboard``."""
+    line = re.search(r"^uv run --with optuna-dashboard (.+)$", QUICKSTART.read_text("utf-8"), re.M)
     assert line is not None
     return line[1].split()
 
@@ -48,7 +48,7 @@ def dashboard(place: StudyFixture) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    program, *arguments = readme_arguments()
+    program, *arguments = quickstart_arguments()
     # The program stands beside this interpreter.
     found = shutil.which(program, path=str(Path(sys.executable).parent))
     assert found is not None
