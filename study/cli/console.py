@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from study.cli.options import command_line
-from study.tracking.tracking_uri import mask_passwords
+from study.records.errors import mask_passwords
 
 if TYPE_CHECKING:
     from study.config.run_options import RunOptions

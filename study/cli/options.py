@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from study.storage.layout import StorageRoot
-from study.tracking.tracking_uri import mask_passwords
+from study.records.errors import mask_passwords
 
 if TYPE_CHECKING:
     from study.config.run_options import RunOptions

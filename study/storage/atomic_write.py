@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Files that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from study.records.errors import StoreError
 def write_atomic(path: Path, content: bytes | str, *, is_durable: bool = False) -> Path:
     """Write a file by renaming a finished temporary one into place.
 
-    A reader, or a report that is interrupted, never meets half a file.
+    A reader never sees half a file, even if the writer is interrupted.
 
     Args:
-        path: The file; its folder is made if it is missing.
-        content: What it shall hold.
+        path: The file; a missing folder is created.
+        content: Its content.
         is_durable: Whether it must survive a loss of power, which costs a few milliseconds.
 
     Raises:

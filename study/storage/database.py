@@ -21,21 +21,20 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from study.records.errors import StoreError
+from study.records.errors import StoreError, mask_passwords
 from study.storage.sqlite import is_busy, sqlite_path, use_write_ahead_log
-from study.tracking.tracking_uri import mask_passwords
 
 _MAX_MESSAGE_LENGTH: Final = 300
 
 
 def is_transient(error: BaseException) -> bool:
-    """Tell whether a database only has to be waited for: gone, starting, locked or cut off.
+    """Check whether an error is transient: the database is gone, starting, locked or cut off.
 
-    A server that is full or read-only is waited for as well: its message is shown, and whoever
-    mends it need not start the study again.
+    A server that is full or read-only counts as unavailable as well: its message is shown, and
+    the study continues once that is repaired.
 
     Example:
-        >>> is_away(ValueError("no"))
+        >>> is_transient(ValueError("no"))
         False
     """
     cause = _cause(error)
@@ -44,14 +43,15 @@ def is_transient(error: BaseException) -> bool:
     if not isinstance(cause, DBAPIError):
         return False
     if isinstance(cause.orig, sqlite3.Error):
-        # A full disk, a file that is gone or damaged, do not pass by themselves.
+        # A full disk, or a missing or damaged file, is not transient.
         return is_busy(cause.orig)
-    is_passing = isinstance(cause, (OperationalError, InterfaceError, InternalError))
-    return is_passing or cause.connection_invalidated
+    return cause.connection_invalidated or isinstance(
+        cause, (OperationalError, InterfaceError, InternalError)
+    )
 
 
 def permanent_error(error: BaseException) -> StoreError | None:
-    """Say an error of an SQLite file for people, who can end it; None for all else."""
+    """Return the error to show for a failure of an SQLite file; None for all else."""
     cause = _cause(error)
     if not (isinstance(cause, DBAPIError) and isinstance(cause.orig, sqlite3.DatabaseError)):
         return None
@@ -64,17 +64,17 @@ def permanent_error(error: BaseException) -> StoreError | None:
 
 
 def open_error(url: str, error: BaseException) -> StoreError:
-    """Say for people that a database cannot be opened, without passwords."""
+    """Return the error of a database that cannot be opened, without passwords."""
     path = sqlite_path(url)
-    place, remedy = (mask_passwords(url), "") if path is None else (path, "restore it, or ")
+    name, remedy = (mask_passwords(url), "") if path is None else (path, "restore it, or ")
     return StoreError(
-        f"the Optuna database {place} cannot be opened: {error_message(error)}; {remedy}name another "
+        f"the Optuna database {name} cannot be opened: {error_message(error)}; {remedy}name another "
         "with --database."
     )
 
 
 def error_message(error: BaseException) -> str:
-    """Give the first line of what the database said, without passwords."""
+    """Return the first line of a database's message, without passwords."""
     cause = _cause(error)
     said = str(cause.orig) if isinstance(cause, DBAPIError) else str(cause)
     lines = said.strip().splitlines() or [type(cause).__name__]
@@ -82,15 +82,15 @@ def error_message(error: BaseException) -> str:
 
 
 def _cause(error: BaseException) -> BaseException:
-    # Optuna wraps what SQLAlchemy says, once its database is open.
+    # Optuna wraps SQLAlchemy's errors, once its database is open.
     if isinstance(error, StorageInternalError) and error.__cause__ is not None:
         return error.__cause__
     return error
 
 
-# Another process may write to the file meanwhile, or copy it.
+# Another process may be writing to the file, or copying it.
 _BUSY_TIMEOUT_S: Final = 30
-# A server that went away without a word is given up within 6 s and asked anew: less than a lease.
+# A connection to a server that is cut off fails within 6 s, less than a lease lasts.
 _KEEPALIVE_OPTIONS: Final = {
     "connect_timeout": 5,
     "keepalives_idle": 3,
@@ -101,7 +101,7 @@ _KEEPALIVE_OPTIONS: Final = {
 
 
 def connection_options(url: str) -> dict[str, Any]:
-    """Give the driver's options for a database; what the user wrote into the URL counts.
+    """Return the driver's options for a database; options in the URL have priority.
 
     Example:
         >>> connection_options("sqlite:////studies/optuna.db")
@@ -114,7 +114,7 @@ def connection_options(url: str) -> dict[str, Any]:
     try:
         parts = make_url(url)
     except (ArgumentError, ValueError):
-        # Whoever connects says so.
+        # Refused where it is opened.
         return {}
     if parts.get_backend_name() != "postgresql":
         return {}
@@ -132,11 +132,11 @@ _RETRY_S: Final = 0.2
 
 @dataclass(frozen=True, slots=True)
 class DatabaseFile:
-    """The file that SQLite has open, if the database is one: deleted, it could still be written.
+    """The file that SQLite has open: deleted, it could still be written without an error.
 
     Attributes:
-        path: Where it is; None for a server.
-        identity: Its device and number there.
+        path: The file; None for a server.
+        identity: Its device and inode.
     """
 
     path: Path | None
@@ -144,16 +144,12 @@ class DatabaseFile:
 
     @classmethod
     def of(cls, url: str) -> DatabaseFile:
-        """Note which file a URL names now."""
+        """Return the file of a URL as it is now."""
         path = sqlite_path(url)
         return cls(path, None if path is None else _inode(path))
 
     def require_unchanged(self) -> None:
-        """Make sure that it is still that file.
-
-        Raises:
-            StoreError: If it was deleted or replaced.
-        """
+        """Raise a StoreError if the file was deleted or replaced."""
         if self.path is not None and _inode(self.path) != self.identity:
             raise StoreError(
                 f"the Optuna database {self.path} must stay in its place while its study runs, "
@@ -162,11 +158,7 @@ class DatabaseFile:
 
 
 def require_database_file(url: str) -> None:
-    """Make sure that a database that is a file is there; opening it would make it.
-
-    Raises:
-        StoreError: If it is not.
-    """
+    """Raise a StoreError if a database is an SQLite file that is missing."""
     path = sqlite_path(url)
     if path is not None and not path.exists():
         raise StoreError(
@@ -176,7 +168,7 @@ def require_database_file(url: str) -> None:
 
 
 def open_database(url: str) -> RDBStorage:
-    """Open a database, and make its tables if they are missing; SQLite gets write-ahead logging.
+    """Open a database and create missing tables; SQLite gets write-ahead logging.
 
     Raises:
         StoreError: If it cannot be opened.
@@ -200,12 +192,12 @@ def _inode(path: Path) -> tuple[int, int] | None:
 
 
 def _create_storage(url: str, options: Mapping[str, Any]) -> RDBStorage:
-    """Open a database, in which another study may be making the same tables just now."""
+    """Open a database in which another process may be creating the same tables."""
     for _ in range(_ATTEMPTS - 1):
         try:
             return RDBStorage(url, engine_kwargs=dict(options))
         except Exception as error:
-            # Each database has a word of its own for it, and Optuna wraps some.
+            # Each database has a message of its own for it, and Optuna wraps some.
             if not any(sign in str(error) for sign in _CREATED_CONCURRENTLY):
                 raise
         time.sleep(_RETRY_S)

@@ -17,7 +17,7 @@ from study.storage.sqlite import sqlite_url
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialKey:
-    """What identifies a trial within a study."""
+    """Identifier of a trial within a study."""
 
     arm: str
     phase: PhaseName
@@ -28,26 +28,22 @@ class TrialKey:
         return f"{self.arm}/{self.phase}/{self.number}"
 
 
-# A study that is begun with less would soon stand still.
+# With less, a study would soon stop.
 _MIN_FREE_BYTES = 64 << 20
 
-# What stands in the storage root beside the studies' folders.
+# Names in the storage root that no study may have.
 RESERVED_NAMES = frozenset({"cache", "mlflow-artifacts", "mlflow.db", "optuna.db", "service"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageRoot:
-    """The storage root, which holds all studies and what they share.
-
-    Attributes:
-        root: Absolute path.
-    """
+    """The storage root, an absolute path: all studies and what they share."""
 
     root: Path
 
     @property
     def cache(self) -> Path:
-        """Decoded data, which may be deleted at any time."""
+        """Decoded data; may be deleted at any time."""
         return self.root / "cache"
 
     @property
@@ -67,28 +63,24 @@ class StorageRoot:
 
     @property
     def artifacts(self) -> Path:
-        """What MLflow keeps as files, unless a tracking server is named."""
+        """MLflow's artifacts, unless a tracking server is named."""
         return self.root / "mlflow-artifacts"
 
     @property
     def service(self) -> Path:
-        """What ``cluster up`` keeps: records, logs, passwords, PostgreSQL's data."""
+        """Files of ``cluster up``: records, logs, passwords, PostgreSQL's data."""
         return self.root / "service"
 
     def study(self, name: str) -> StudyFolder:
-        """Give the folder of one study."""
+        """Return the folder of a study."""
         return StudyFolder(path=self.root / name)
 
     def studies(self) -> tuple[str, ...]:
-        """Name the studies that were begun here."""
+        """List the studies that were started here."""
         return tuple(sorted(path.parent.name for path in self.root.glob("*/study.yaml")))
 
     def prepare(self) -> None:
-        """Make the root and find out whether it can be written.
-
-        Raises:
-            StoreError: If it cannot.
-        """
+        """Create the root; StoreError if it cannot be written, or has too little free space."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             probe = self.root / f".probe.{os.getpid()}"
@@ -102,8 +94,9 @@ class StorageRoot:
             ) from None
         if free < _MIN_FREE_BYTES:
             raise StoreError(
-                f"{self.root} must have at least {_MIN_FREE_BYTES >> 20} MiB free for checkpoints and "
-                f"results, but has {free >> 20}; free some space or name another with --storage."
+                f"{self.root} must have at least {_MIN_FREE_BYTES >> 20} MiB free for checkpoints "
+                f"and results, but has {free >> 20}; free some space or name another with "
+                "--storage."
             )
 
 
@@ -115,22 +108,22 @@ class StudyFolder:
 
     @property
     def spec(self) -> Path:
-        """The study file, as it was given."""
+        """The study file as given."""
         return self.path / "study.yaml"
 
     @property
     def manifest(self) -> Path:
-        """What the study asks for, resolved, for commands that must be quick."""
+        """The resolved budgets, for commands that must be quick."""
         return self.path / "manifest.json"
 
     @property
     def sweeps(self) -> Path:
-        """Sweeps asked for at the command line."""
+        """Sweeps requested at the command line."""
         return self.path / "sweeps.json"
 
     @property
     def provenance(self) -> Path:
-        """What the data root held when the study began."""
+        """Provenance of the datasets when the study started."""
         return self.path / "provenance.json"
 
     @property
@@ -140,17 +133,17 @@ class StudyFolder:
 
     @property
     def lock(self) -> Path:
-        """Held by the process that runs the study."""
+        """Locked by the process that runs the study."""
         return self.path / "lock"
 
     @property
     def stop(self) -> Path:
-        """Asks the trials to write their checkpoints and to stop, wherever they run."""
+        """If it exists, trials write their checkpoints and stop, on any node."""
         return self.path / "stop"
 
     @property
     def outbox(self) -> Path:
-        """What waits for MLflow."""
+        """Records not yet written to MLflow."""
         return self.path / "outbox.db"
 
     @property
@@ -160,15 +153,15 @@ class StudyFolder:
 
     @property
     def logs(self) -> Path:
-        """Log files of the driver, of Ray and of the delivery."""
+        """Log files of the driver, of Ray and of the sync with MLflow."""
         return self.path / "logs"
 
     def make_trial(self, key: TrialKey) -> Path:
-        """Make the folder of a trial.
+        """Create the folder of a trial.
 
         Raises:
-            StoreError: If it cannot be made, or if the study's own folder is gone: making that
-                anew would hide that its storage is no longer mounted.
+            StoreError: If it cannot be created, or if the study's own folder is gone: creating
+                that again would hide that its storage is no longer mounted.
         """
         path = self.trial(key)
         try:
@@ -180,39 +173,39 @@ class StudyFolder:
         return path
 
     def write_error(self, error: OSError) -> StoreError:
-        """Say that the study's folder cannot be written to any more."""
+        """Return the error of a study's folder that can no longer be written."""
         return StoreError(
             f"{self.path} must be writable while its study runs, but: {error.strerror or error}; "
             "free some space or mount it again."
         )
 
     def trials(self, arm: str) -> Iterator[Path]:
-        """Give the folders of all trials of an arm that were begun."""
+        """List the folders of an arm's trials."""
         return (self.path / "trials" / arm).glob("*/*/")
 
     def trial(self, key: TrialKey) -> Path:
-        """Give a trial's folder: its reports, and while it runs its checkpoints."""
+        """Return a trial's folder: its reports, and while it runs its checkpoints."""
         return self.path / "trials" / key.arm / key.phase / f"{key.number:05d}"
 
     def reports(self, key: TrialKey) -> Path:
-        """Give a trial's result file."""
+        """Return a trial's report log."""
         return self.trial(key) / "reports.jsonl"
 
     def outcome(self, key: TrialKey) -> Path:
-        """Give the file that says how a trial ended."""
+        """Return the file of a trial's outcome."""
         return self.trial(key) / "end.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """A study in the words of its ledger.
+    """The budgets of a study.
 
     Attributes:
         name: Name of the study.
-        metric: What trials are compared by.
+        metric: The objective.
         direction: ``maximize`` or ``minimize``.
         search: Arm to the number of its search trials.
-        final: Arm to the number of its final trials, as far as it is known before the search.
+        final: Arm to the number of its final trials, as far as known before the search.
     """
 
     name: str
@@ -222,16 +215,12 @@ class Manifest:
     final: Mapping[str, int]
 
     def encode(self) -> str:
-        """Write as JSON."""
+        """Return the manifest as JSON."""
         return json.dumps(asdict(self), indent=2)
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read the manifest of a study.
-
-    Raises:
-        SpecError: If there is no study there.
-    """
+    """Read the manifest of a study; SpecError if there is none."""
     if not path.exists():
         study = path.parent
         known = ", ".join(sorted(p.parent.name for p in study.parent.glob(f"*/{path.name}")))

@@ -36,18 +36,19 @@ from study.storage.lease_table import (
 
 # What a database that hangs may cost at the end of a run.
 _RELEASE_TIMEOUT_S: Final = 3.0
+_LOCK_ATTEMPTS: Final = 5
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseTiming:
-    """How often a holder is heard of, and how long others listen for it.
+    """Intervals of a lease.
 
     Attributes:
-        beat_s: From one beat to the next.
-        lease_s: How long others watch a holder on another machine before they take its place.
-        look_s: From one look to the next, while they do.
+        renew_s: From one renewal to the next.
+        expire_s: How long a holder on another machine is watched before it is replaced.
+        poll_s: From one read of its row to the next meanwhile.
     """
 
     renew_s: float = 3.0
@@ -58,11 +59,53 @@ class LeaseTiming:
 LEASE_TIMING: Final = LeaseTiming()
 
 
-class Heartbeat:
-    """Beats for a holder until it leaves, in a thread of its own. Has mutable state: the thread.
+@contextmanager
+def lease(
+    folder: StudyFolder,
+    url: str,
+    on_lost: Callable[[str], None],
+    on_wait: Callable[[str], None] = _log.info,
+    *,
+    owner: ProcessIdentity | None = None,
+    timing: LeaseTiming = LEASE_TIMING,
+) -> Iterator[None]:
+    """Hold a study while it runs.
 
-    A database that is away is asked again at the next beat: while it is away from everybody,
-    nobody can take the holder's place in it either.
+    However a process ends, it never blocks the next one: on the same machine its end is seen at
+    once, and on another one when its lease expires.
+
+    Args:
+        folder: The study's folder; its name is the study's.
+        url: URL of the Optuna database; a missing table, or SQLite file, is created.
+        on_lost: Called from a thread, at most once, if another machine took the study over
+            because this process was suspended or cut off. This process must then stop.
+        on_wait: Called at most once, before a holder on another machine is watched.
+        owner: The holder, if not this process.
+        timing: Intervals of the lease.
+
+    Raises:
+        BusyError: If another process holds it.
+        StoreError: If the database cannot be opened, or the folder's files cannot be locked.
+    """
+    owner = owner or current_process()
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with _file_lock(folder, owner), open_lease_row(url, folder.path.name) as row:
+        try:
+            token = _acquire(row, owner, timing, on_wait)
+        except SQLAlchemyError as error:
+            raise open_error(url, error) from None
+        heartbeat = Heartbeat(row, owner, token, on_lost, timing)
+        try:
+            yield
+        finally:
+            heartbeat.stop()
+
+
+class Heartbeat:
+    """A thread that renews a lease until it is stopped. Has mutable state: the thread.
+
+    An unavailable database is tried again at the next renewal: while it is unavailable to all,
+    no other process can replace the holder either.
     """
 
     def __init__(
@@ -71,17 +114,9 @@ class Heartbeat:
         owner: ProcessIdentity,
         token: str,
         on_lost: Callable[[str], None],
-        timing: LeaseTiming = LEASE_TIMING,
+        timing: LeaseTiming,
     ) -> None:
-        """Begin to beat.
-
-        Args:
-            row: Where the holder stands.
-            owner: This process, for messages.
-            token: Its holding's.
-            on_lost: Told from the thread, at most once, that another process holds the study now.
-            pace: How often to beat.
-        """
+        """Start the thread; for the arguments see :func:`lease`."""
         self._row = row
         self._owner = owner
         self._token = token
@@ -92,118 +127,77 @@ class Heartbeat:
         self._thread.start()
 
     def stop(self) -> None:
-        """Beat no longer and leave the row, unless the database does not answer for a while."""
+        """Stop renewing and release the row, unless the database does not answer for a while."""
         self._stopped.set()
         self._thread.join(_RELEASE_TIMEOUT_S)
 
     def _run(self) -> None:
         while not self._stopped.wait(self._timing.renew_s):
-            text = self._renew()
-            if text is not None:
-                self._on_lost(text)
-                return
-        self._release()
-
-    def _renew(self) -> str | None:
-        """Beat once; tells who holds the study now, if it is another process."""
-        try:
-            if self._row.renew(self._token):
-                return None
-            return self._lost_message(self._row.read())
-        except SQLAlchemyError as error:
-            _log.debug("no beat for study %s: %s", self._row.study, error_message(error))
-            return None
-
-    def _release(self) -> None:
+            try:
+                if not self._row.renew(self._token):
+                    self._on_lost(self._lost_message(self._row.read()))
+                    return
+            except SQLAlchemyError as error:
+                _log.debug("lease of %s not renewed: %s", self._row.study, error_message(error))
         try:
             self._row.release(self._token)
         except SQLAlchemyError as error:
-            # Whoever comes next finds that this process has ended.
-            _log.debug("study %s was not let go: %s", self._row.study, error_message(error))
+            # The next process sees that this one has ended.
+            _log.debug("lease of %s not released: %s", self._row.study, error_message(error))
 
     def _lost_message(self, new: LeaseHolder | None) -> str:
-        who = "another process, which has ended since" if new is None else str(new)
-        then = "start it again" if new is None else "leave it to that one, or stop that one first"
-        return (
-            f"study {self._row.study!r} was taken over by {who}, because {self._owner} was "
-            f"suspended, or cut off from the database, for more than {self._timing.expire_s:g} s; "
-            f"{then}."
+        holder = "another process, which has ended since" if new is None else str(new)
+        remedy = (
+            "start it again" if new is None else "leave it to that one, or stop that one first"
         )
-
-
-def is_renewing(token: str) -> bool:
-    """Tell whether this process beats for a holding."""
-    return any(thread.name == _thread_name(token) for thread in threading.enumerate())
+        return (
+            f"study {self._row.study!r} was taken over by {holder}, because {self._owner} was "
+            f"suspended, or cut off from the database, for more than {self._timing.expire_s:g} s; "
+            f"{remedy}."
+        )
 
 
 def _thread_name(token: str) -> str:
     return f"heartbeat {token}"
 
 
-def acquire(
+def _acquire(
     row: LeaseRow, owner: ProcessIdentity, timing: LeaseTiming, on_wait: Callable[[str], None]
 ) -> str:
-    """Become the holder of a study.
+    """Acquire the lease and return its token.
 
     Of several processes that try at the same time exactly one succeeds. May be interrupted at
     any time.
-
-    Args:
-        row: Where the holder stands.
-        owner: Who becomes it.
-        pace: How long to watch one whose end cannot be seen from here.
-        on_wait: Told once, before that.
-
-    Returns:
-        The token of the holding.
 
     Raises:
         BusyError: If another process holds the study and runs.
     """
     token = uuid.uuid4().hex
-    while not _try_acquire(row, owner, token, timing, on_wait):
-        # Somebody else was faster, or went; it is waited for in turn, but said once.
-        on_wait = _ignore
+    has_waited = False
+    while (found := row.read()) is not None or not row.insert(owner, token):
+        if found is None:
+            continue
+        alive = is_alive(found.owner, owner)
+        if found.owner == owner:
+            # This process may have held the study before, and not released it in an unavailable
+            # database.
+            alive = any(t.name == _thread_name(found.token) for t in threading.enumerate())
+        if alive is None:
+            if not has_waited:
+                on_wait(_wait_message(row.study, found, timing))
+            has_waited = True
+            alive = _was_renewed(row, found, timing)
+        if alive:
+            raise _busy_error(row.study, str(found))
+        if row.replace(found, owner, token):
+            break
     return token
 
 
-def busy_error(study: str, who: str) -> BusyError:
-    """Say for people who runs a study."""
-    return BusyError(
-        f"study {study!r} is being run by {who}; wait for it, or stop it with Ctrl-C and start "
-        "again."
-    )
-
-
-def _try_acquire(
-    row: LeaseRow,
-    owner: ProcessIdentity,
-    token: str,
-    timing: LeaseTiming,
-    on_wait: Callable[[str], None],
-) -> bool:
-    found = row.read()
-    if found is None:
-        return row.insert(owner, token)
-    lives = is_alive(found.owner, owner)
-    if found.owner == owner:
-        # This very process may have held it before, and not let go of a database that was away.
-        lives = is_renewing(found.token)
-    if lives is None:
-        on_wait(
-            f"waiting up to {timing.expire_s:g} s to see whether {found.owner}, which has held "
-            f"study {row.study!r} since {found.acquired_at.isoformat(timespec='seconds')}, still runs."
-        )
-        lives = _was_renewed(row, found, timing)
-    if lives:
-        raise busy_error(row.study, str(found))
-    return row.replace(found, owner, token)
-
-
 def _was_renewed(row: LeaseRow, found: LeaseHolder, timing: LeaseTiming) -> bool:
-    """Watch a holder; True as soon as it beats, False if it does not or is the holder no more."""
-    # Looks are counted, not seconds: while the database or this process stands still, so may the
-    # holder's beats.
+    """Watch a lease; True once it is renewed, False if it expires or is another's."""
+    # Reads are counted, not seconds: while the database or this process stands still, so may the
+    # holder's renewals.
     for _ in range(math.ceil(timing.expire_s / timing.poll_s)):
         time.sleep(timing.poll_s)
         now = row.read()
@@ -214,61 +208,22 @@ def _was_renewed(row: LeaseRow, found: LeaseHolder, timing: LeaseTiming) -> bool
     return False
 
 
-def _ignore(text: str) -> None:
-    """Say nothing."""
+def _wait_message(study: str, found: LeaseHolder, timing: LeaseTiming) -> str:
+    return (
+        f"waiting up to {timing.expire_s:g} s to see whether {found.owner}, which has held study "
+        f"{study!r} since {found.acquired_at.isoformat(timespec='seconds')}, still runs."
+    )
 
 
-_LOCK_ATTEMPTS: Final = 5
-
-
-def _log_wait(text: str) -> None:
-    _log.info("%s", text)
-
-
-@contextmanager
-def lease(
-    folder: StudyFolder,
-    url: str,
-    on_lost: Callable[[str], None],
-    on_wait: Callable[[str], None] = _log_wait,
-    *,
-    owner: ProcessIdentity | None = None,
-    timing: LeaseTiming = LEASE_TIMING,
-) -> Iterator[None]:
-    """Hold a study while it runs.
-
-    However a process ends, it never blocks the next: on its own machine its end is seen at once,
-    and from another one by its silence.
-
-    Args:
-        folder: The study's folder; its name is the study's.
-        url: URL of the Optuna database; the table, and an SQLite file, are made if missing.
-        on_lost: Told, from a thread and at most once, that another machine took the study over
-            because this process was suspended or cut off. It must then stop.
-        on_wait: Told, at most once, that a holder on another machine is being watched.
-        owner: Who holds it, if not this process.
-        pace: How often to beat, and how long to watch.
-
-    Raises:
-        BusyError: If another process holds it.
-        StoreError: If the database cannot be opened, or the folder's files cannot be locked.
-    """
-    owner = owner or current_process()
-    folder.path.mkdir(parents=True, exist_ok=True)
-    with _file_lock(folder, owner), open_lease_row(url, folder.path.name) as row:
-        try:
-            token = acquire(row, owner, timing, on_wait)
-        except SQLAlchemyError as error:
-            raise open_error(url, error) from None
-        heartbeat = Heartbeat(row, owner, token, on_lost, timing)
-        try:
-            yield
-        finally:
-            heartbeat.stop()
+def _busy_error(study: str, holder: str) -> BusyError:
+    return BusyError(
+        f"study {study!r} is being run by {holder}; wait for it, or stop it with Ctrl-C and start "
+        "again."
+    )
 
 
 def is_running(folder: StudyFolder) -> bool:
-    """Tell whether a process of this machine holds a study now."""
+    """Check whether a process of this machine holds a study; needs no right to write."""
     if not folder.lock.exists():
         return False
     with folder.lock.open("r", encoding="utf-8") as file:
@@ -290,10 +245,10 @@ def _file_lock(folder: StudyFolder, owner: ProcessIdentity) -> Iterator[None]:
                 f"{error.strerror}; mount it with locks, or name another folder with --storage."
             ) from None
         if not is_locked:
-            raise busy_error(folder.path.name, _lock_holder(folder))
+            raise _busy_error(folder.path.name, _lock_holder(folder))
         file.truncate(0)
         acquired_at = datetime.now(UTC).isoformat(timespec="seconds")
-        file.write(json.dumps({"host": owner.host, "process": owner.pid, "since": acquired_at}))
+        file.write(json.dumps({"host": owner.host, "pid": owner.pid, "acquired_at": acquired_at}))
         file.flush()
         yield
 
@@ -303,7 +258,7 @@ def _try_lock(file: TextIO) -> bool:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            # Perhaps only `status`, which locks it for a moment to see whether that is possible.
+            # Possibly `status`, which locks it for a moment.
             time.sleep(0.05)
         else:
             return True
@@ -313,6 +268,6 @@ def _try_lock(file: TextIO) -> bool:
 def _lock_holder(folder: StudyFolder) -> str:
     try:
         told = json.loads(folder.lock.read_text(encoding="utf-8"))
-        return f"process {told['process']} on {told['host']} since {told['since']}"
+        return f"process {told['pid']} on {told['host']} since {told['acquired_at']}"
     except (ValueError, KeyError):
         return "another process"

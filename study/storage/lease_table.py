@@ -8,12 +8,13 @@ import sqlite3
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -38,17 +39,18 @@ from study.storage.sqlite import sqlite_path, use_write_ahead_log
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _PID_NAMESPACE: Final = Path("/proc/self/ns/pid")
+_ENDED: Final = {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessIdentity:
-    """A process, told from every other one that ever ran anywhere.
+    """A process, distinguished from every other one on any machine.
 
     Attributes:
-        host: Name of its machine, for people.
-        machine: What its process id is unique in: a machine between two boots, or a container.
-        process: Process id.
-        started: When it was started, in ticks since its machine was; empty if that is not told.
+        host: Name of its machine, for messages.
+        pid_namespace: What its pid is unique in: a machine between two boots, or a container.
+        pid: Process id.
+        start_time: Seconds from boot to its start; empty if unknown.
     """
 
     host: str
@@ -62,20 +64,22 @@ class ProcessIdentity:
 
 
 def current_process() -> ProcessIdentity:
-    """Give the process that calls."""
+    """Return the identity of the calling process."""
     pid = os.getpid()
-    start_time = _start_time(pid) or ""
     return ProcessIdentity(
-        host=socket.gethostname(), pid_namespace=_pid_namespace(), pid=pid, start_time=start_time
+        host=socket.gethostname(),
+        pid_namespace=_pid_namespace(),
+        pid=pid,
+        start_time=_start_time(pid) or "",
     )
 
 
 def is_alive(owner: ProcessIdentity, here: ProcessIdentity) -> bool | None:
-    """Tell whether a process still runs, as far as another one can see.
+    """Check whether a process still runs.
 
     Args:
-        owner: Whom to look for.
-        here: Who looks, which must be the process that calls.
+        owner: The process.
+        here: The calling process.
 
     Returns:
         None if that cannot be seen from here: it is on another machine, or hidden.
@@ -87,7 +91,7 @@ def is_alive(owner: ProcessIdentity, here: ProcessIdentity) -> bool | None:
     except ProcessLookupError:
         return False
     except PermissionError:
-        # Another user's, which runs all the same.
+        # It belongs to another user, and runs.
         pass
     start_time = _start_time(owner.pid)
     if start_time is None or not owner.start_time:
@@ -96,59 +100,27 @@ def is_alive(owner: ProcessIdentity, here: ProcessIdentity) -> bool | None:
 
 
 def _start_time(pid: int) -> str | None:
-    """Read when a process was started: empty for one that has ended, None if it is hidden."""
+    """Return the seconds from boot to a process's start: empty for a zombie, None if hidden."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        process = psutil.Process(pid)
+        if process.status() in _ENDED:
+            return ""
+        # Not since 1970: that changes when the machine's clock is set.
+        return f"{process.create_time() - psutil.boot_time():.2f}"
+    except (psutil.Error, OSError):
         return None
-    # The name before the last bracket may hold blanks and brackets of its own.
-    state, *fields = text.rpartition(")")[2].split()
-    # One that was killed and whose parent has not asked for it keeps its id, but does not run.
-    return "" if state in {"Z", "X"} else fields[18]
 
 
 @cache
 def _pid_namespace() -> str:
     host = socket.gethostname()
     try:
-        # Ids of boots are copied with the image of a running machine, its name rarely is.
-        boot = _BOOT_ID.read_text(encoding="utf-8").strip()
-        return f"{host}/{boot}/{_PID_NAMESPACE.stat().st_ino}"
+        # Boot ids are copied with the image of a running machine, its name rarely is.
+        boot_id = _BOOT_ID.read_text(encoding="utf-8").strip()
+        return f"{host}/{boot_id}/{_PID_NAMESPACE.stat().st_ino}"
     except OSError:
-        # Without /proc nobody can be looked up, so that nobody may take this for his machine.
+        # Without /proc no process can be looked up, so no other machine may match this one.
         return f"{host}/{uuid.uuid4().hex}"
-
-
-@contextmanager
-def lease_engine(url: str) -> Iterator[Engine]:
-    """Give an engine whose statements are transactions of their own.
-
-    Args:
-        url: URL of the Optuna database; a missing SQLite file is made when it is first used.
-
-    Raises:
-        StoreError: If the URL leads nowhere.
-    """
-    try:
-        path = sqlite_path(url)
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(
-            url,
-            connect_args=connection_options(url),
-            isolation_level="AUTOCOMMIT",
-            # There is never a transaction to take back, and trying to may fail and be logged.
-            pool_reset_on_return=None,
-            pool_pre_ping=True,
-            pool_size=1,
-            max_overflow=1,
-        )
-    except (SQLAlchemyError, ImportError, ValueError, OSError) as error:
-        raise open_error(url, error) from None
-    try:
-        yield engine
-    finally:
-        engine.dispose()
 
 
 _LEASES: Final = Table(
@@ -168,15 +140,15 @@ _LEASES: Final = Table(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseHolder:
-    """Who holds a study, and how long he has been heard of.
+    """The process that holds a study.
 
     Attributes:
         owner: The process.
-        token: What tells this holding from every other.
-        since: When it began, by the clock of the owner's machine.
-        beat: How often the owner has said since then that it still runs.
-        last_beat: When it last did, by the clock of its machine. As exact as that clock, so for
-            people alone: nothing is decided by it.
+        token: Identifier of this lease.
+        acquired_at: When the lease began, by the clock of the owner's machine.
+        renewals: How often it was renewed since.
+        renewed_at: When it was last renewed, by the clock of the owner's machine; for messages
+            only, since that clock may be wrong.
     """
 
     owner: ProcessIdentity
@@ -192,75 +164,58 @@ class LeaseHolder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseRow:
-    """The place in a database where the holder of one study stands.
-
-    Each method is one statement, and so happens wholly or not at all, whoever else does the same.
-
-    Attributes:
-        engine: The database.
-        study: Name of the study.
-    """
+    """The row of one study's lease. Each method is one atomic statement."""
 
     engine: Engine
     study: str
 
     def read(self) -> LeaseHolder | None:
-        """Give the holder, or None if nobody holds the study."""
+        """Return the holder, or None if the study has none."""
         with self.engine.connect() as connection:
-            row = connection.execute(select(_LEASES).where(self._matches)).mappings().one_or_none()
+            row = connection.execute(select(_LEASES).where(self._is_ours)).mappings().one_or_none()
         return None if row is None else _decode_holder(dict(row))
 
     def insert(self, owner: ProcessIdentity, token: str) -> bool:
-        """Become the holder of a study that has none; tells whether nobody else was faster."""
+        """Acquire the lease of a study that has none; False if another process was faster."""
+        values = _lease_values(owner, token)
         try:
-            _execute(
-                self.engine,
-                insert(_LEASES).values(study=self.study, **_lease_values(owner, token)),
-            )
+            _execute(self.engine, insert(_LEASES).values(study=self.study, **values))
         except IntegrityError:
             return False
         return True
 
     def replace(self, old: LeaseHolder, owner: ProcessIdentity, token: str) -> bool:
-        """Become the holder in place of another one; False if that one was heard of since."""
+        """Replace a holder; False if its lease was renewed or replaced since it was read."""
         is_old = (_LEASES.c.token == old.token) & (_LEASES.c.renewals == old.renewals)
-        change = update(_LEASES).where(self._matches, is_old).values(**_lease_values(owner, token))
+        change = update(_LEASES).where(self._is_ours, is_old).values(**_lease_values(owner, token))
         return _execute(self.engine, change) == 1
 
     def renew(self, token: str) -> bool:
-        """Let others know that the holder runs; False if it is the holder no longer."""
-        change = update(_LEASES).where(self._matches, _LEASES.c.token == token)
-        return (
-            _execute(
-                self.engine, change.values(renewals=_LEASES.c.renewals + 1, renewed_at=_now())
-            )
-            == 1
-        )
+        """Renew a lease; False if it was replaced or released."""
+        change = update(_LEASES).where(self._is_ours, _LEASES.c.token == token)
+        values = {"renewals": _LEASES.c.renewals + 1, "renewed_at": _now()}
+        return _execute(self.engine, change.values(**values)) == 1
 
     def release(self, token: str) -> None:
-        """Hold the study no longer; changes nothing if somebody else holds it."""
-        _execute(self.engine, delete(_LEASES).where(self._matches, _LEASES.c.token == token))
+        """Release a lease; another process's lease is not changed."""
+        _execute(self.engine, delete(_LEASES).where(self._is_ours, _LEASES.c.token == token))
 
     @property
-    def _matches(self) -> ColumnElement[bool]:
+    def _is_ours(self) -> ColumnElement[bool]:
         return _LEASES.c.study == self.study
 
 
 @contextmanager
 def open_lease_row(url: str, study: str) -> Iterator[LeaseRow]:
-    """Open a study's row; the table, and the SQLite file, are made if there is none.
-
-    Args:
-        url: URL of the Optuna database.
-        study: Name of the study.
+    """Open a study's row; a missing table, or SQLite file, is created.
 
     Raises:
         StoreError: If the database cannot be opened.
     """
-    with lease_engine(url) as engine:
+    with _lease_engine(url) as engine:
         try:
             if (path := sqlite_path(url)) is not None:
-                # Before the first beat: one at the wrong moment would keep others from doing it.
+                # Before the first renewal, which would keep other processes from doing it.
                 use_write_ahead_log(path)
             _create_table(engine)
         except (SQLAlchemyError, sqlite3.Error) as error:
@@ -269,15 +224,11 @@ def open_lease_row(url: str, study: str) -> Iterator[LeaseRow]:
 
 
 def lease_holder(url: str, study: str) -> LeaseHolder | None:
-    """Tell who holds a study, on whichever machine; makes nothing.
-
-    Args:
-        url: URL of the Optuna database.
-        study: Name of the study.
+    """Return the process that holds a study, on any machine; creates nothing.
 
     Returns:
-        None if nobody does, or a process of this machine did that has ended. One of another
-        machine may have ended too: then ``last_beat`` stands still.
+        None if there is none, or if it was on this machine and has ended. One on another machine
+        may have ended too: then ``renewed_at`` no longer changes.
 
     Raises:
         StoreError: If the database cannot be opened.
@@ -285,26 +236,50 @@ def lease_holder(url: str, study: str) -> LeaseHolder | None:
     path = sqlite_path(url)
     if path is not None and not path.exists():
         return None
-    with lease_engine(url) as engine:
+    with _lease_engine(url) as engine:
         try:
             if not inspect(engine).has_table(_LEASES.name):
                 return None
             found = LeaseRow(engine=engine, study=study).read()
         except SQLAlchemyError as error:
             raise open_error(url, error) from None
-    is_over = found is not None and is_alive(found.owner, current_process()) is False
-    return None if is_over else found
+    has_ended = found is not None and is_alive(found.owner, current_process()) is False
+    return None if has_ended else found
+
+
+@contextmanager
+def _lease_engine(url: str) -> Iterator[Engine]:
+    """Yield an engine whose statements are transactions of their own."""
+    try:
+        if (path := sqlite_path(url)) is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(
+            url,
+            connect_args=connection_options(url),
+            isolation_level="AUTOCOMMIT",
+            # There is never a transaction to roll back, and trying may fail and be logged.
+            pool_reset_on_return=None,
+            pool_pre_ping=True,
+            pool_size=1,
+            max_overflow=1,
+        )
+    except (SQLAlchemyError, ImportError, ValueError, OSError) as error:
+        raise open_error(url, error) from None
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def _create_table(engine: Engine) -> None:
     if inspect(engine).has_table(_LEASES.name):
-        # Asked first, since a user who may not make tables may use one.
+        # Checked first: a user without the right to create tables may use an existing one.
         return
     statement = CreateTable(_LEASES, if_not_exists=True)
     try:
         _execute(engine, statement)
     except DBAPIError:
-        # PostgreSQL waits for another who makes it at the same moment, and then complains.
+        # PostgreSQL waits for another process that creates it at the same time, then fails.
         _execute(engine, statement)
 
 
@@ -316,11 +291,8 @@ def _execute(engine: Engine, statement: Executable) -> int:
 def _lease_values(owner: ProcessIdentity, token: str) -> dict[str, str | int]:
     now = _now()
     return {
+        **asdict(owner),
         "token": token,
-        "host": owner.host,
-        "pid_namespace": owner.pid_namespace,
-        "pid": owner.pid,
-        "start_time": owner.start_time,
         "acquired_at": now,
         "renewals": 0,
         "renewed_at": now,
@@ -328,13 +300,9 @@ def _lease_values(owner: ProcessIdentity, token: str) -> dict[str, str | int]:
 
 
 def _decode_holder(row: dict[str, Any]) -> LeaseHolder:
+    owner = ProcessIdentity(**{field.name: row[field.name] for field in fields(ProcessIdentity)})
     return LeaseHolder(
-        owner=ProcessIdentity(
-            host=row["host"],
-            pid_namespace=row["pid_namespace"],
-            pid=row["pid"],
-            start_time=row["start_time"],
-        ),
+        owner=owner,
         token=row["token"],
         acquired_at=datetime.fromisoformat(row["acquired_at"]),
         renewals=row["renewals"],

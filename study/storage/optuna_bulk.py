@@ -1,21 +1,25 @@
-"""Bulk access to Optuna's tables: a study cached in memory, transactions, one read of all trials.
+"""Access to the trials in Optuna's database: in bulk by its private tables, or by its public API.
 
-Everything that touches Optuna's private tables and attributes is here.
+This is the only file that knows Optuna's private tables and attributes. Both ways stand behind
+:class:`TrialTables`; :func:`open_tables` takes the public one for versions of Optuna whose tables
+were not tested.
 """
 
 from __future__ import annotations
 
 import copy
 import json
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, Protocol, cast
 
 import optuna
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
-from optuna.storages import RDBStorage
+from optuna.storages import InMemoryStorage, RDBStorage
 from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial, TrialState
@@ -26,56 +30,53 @@ from search_spaces import ParamValue, Space
 from search_spaces.optuna_sampler import suggest_params
 from study.records.errors import StoreError
 
+logger = logging.getLogger(__name__)
+
+# Versions of Optuna (major and minor) whose private tables are those that BulkTables writes.
+_BULK_VERSIONS: Final = {"5.0"}
+
 
 class CachedStudy:
-    """The trials of one Optuna study, and their ids in the database. Has mutable state: both.
+    """The trials of one Optuna study in memory, and their ids in the database; mutable.
 
-    Whoever changes the database changes the mirror next, and throws it away if the first failed.
+    A caller changes the database first and this second, and discards this if the first failed.
     """
 
     def __init__(
         self, direction: Literal["maximize", "minimize"], stored: Iterable[FrozenTrial]
     ) -> None:
-        """Take over what the database has.
-
-        Args:
-            direction: The study's.
-            stored: Its trials, by number.
-        """
-        self._study = optuna.create_study(direction=direction)
-        self._storage = self._study._storage
+        """Copy the stored trials of a study, in the order of their numbers."""
+        self._storage = InMemoryStorage()
+        self._study = optuna.create_study(
+            storage=self._storage, study_name="cached", direction=direction
+        )
+        self._study_id = self._storage.get_study_id_from_name("cached")
         self._trial_ids: dict[int, int] = {}
         for trial in stored:
-            self._storage.create_new_trial(self._study._study_id, _as_running(trial))
+            self._storage.create_new_trial(self._study_id, _as_running(trial))
             self._trial_ids[trial.number] = trial._trial_id
 
     def trial(self, number: int) -> FrozenTrial | None:
-        """Give a trial as it stands, not to be changed; None if there is none of that number."""
-        return (
-            None
-            if number not in self._trial_ids
-            else self._storage.get_trial(self._memory_id(number))
-        )
+        """Return a trial, not to be changed; None if there is none of that number."""
+        if number not in self._trial_ids:
+            return None
+        return self._storage.get_trial(self._memory_id(number))
 
     def trial_id(self, number: int) -> int:
-        """Give a trial's id in the database; KeyError if there is none."""
+        """Return a trial's id in the database; KeyError if there is none."""
         return self._trial_ids[number]
 
     def sample(
         self, sampler: optuna.samplers.BaseSampler, space: Space, user_attrs: Mapping[str, Any]
     ) -> FrozenTrial:
-        """Draw the next trial's point; :meth:`set_trial_id` must follow.
-
-        Returns:
-            What is to be stored.
-        """
+        """Sample the next trial and return it for the database; :meth:`set_trial_id` follows."""
         self._study.sampler = sampler
         trial = self._study.ask()
         suggest_params(trial, space)
-        for name, note in user_attrs.items():
-            trial.set_user_attr(name, note)
-        sampled = copy.copy(self._storage.get_trial(trial._trial_id))
-        # What samplers leave for other processes while a trial lacks its parameters.
+        for name, value in user_attrs.items():
+            trial.set_user_attr(name, value)
+        sampled = copy.copy(self._storage.get_trial(self._memory_id(trial.number)))
+        # Samplers leave them for other processes while a trial lacks its parameters.
         sampled.system_attrs = {}
         return sampled
 
@@ -85,147 +86,248 @@ class CachedStudy:
         distributions: Mapping[str, BaseDistribution],
         user_attrs: Mapping[str, Any],
     ) -> FrozenTrial:
-        """Take in the next trial at a chosen point; :meth:`set_trial_id` must follow.
-
-        Returns:
-            What is to be stored.
-        """
+        """Add the next trial at a point and return it; :meth:`set_trial_id` follows."""
         template = optuna.trial.create_trial(
             state=TrialState.RUNNING,
             params=dict(params),
             distributions=dict(distributions),
             user_attrs=dict(user_attrs),
         )
-        memory_id = self._storage.create_new_trial(self._study._study_id, template)
-        return self._storage.get_trial(memory_id)
+        return self._storage.get_trial(self._storage.create_new_trial(self._study_id, template))
 
     def set_trial_id(self, number: int, trial_id: int) -> None:
-        """Note the id that the database gave to a new trial."""
+        """Set the id that the database gave to a new trial."""
         self._trial_ids[number] = trial_id
 
     def report(self, number: int, epoch: int, value: float) -> None:
-        """Note an intermediate objective."""
+        """Set an intermediate objective."""
         self._storage.set_trial_intermediate_value(self._memory_id(number), epoch, value)
 
     def set_state(self, number: int, state: TrialState, value: float | None) -> None:
-        """Note how a trial ended."""
-        values = None if value is None else [value]
-        self._storage.set_trial_state_values(self._memory_id(number), state, values)
+        """Set the final state of a trial."""
+        self._storage.set_trial_state_values(self._memory_id(number), state, _values(value))
 
     def _memory_id(self, number: int) -> int:
-        study_id = self._study._study_id
-        return self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
+        return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
 
 
 def _as_running(trial: FrozenTrial) -> FrozenTrial:
     if trial.state != TrialState.WAITING:
         return trial
-    # Put there by hand: it has its number, and is not the answer to the next question.
-    begun = copy.copy(trial)
-    begun.state = TrialState.RUNNING
-    return begun
+    # Enqueued by another program: it has its number, and must not answer the next `ask`.
+    running = copy.copy(trial)
+    running.state = TrialState.RUNNING
+    return running
 
 
-def add_trial(storage: RDBStorage, study_id: int, trial: FrozenTrial) -> int:
-    """Store a new running trial with its parameters and notes.
+def _values(value: float | None) -> list[float] | None:
+    return None if value is None else [value]
 
-    Args:
-        storage: The database.
-        study_id: The study, all of whose trials are known.
-        trial: The trial, with the next number of the study.
 
-    Returns:
-        Its id in the database.
+class TrialTables(Protocol):
+    """Reads and writes of trials in an Optuna database."""
 
-    Raises:
-        StoreError: If the database knows more trials.
-    """
-    with _create_scoped_session(storage.scoped_session) as session:
-        # Whoever adds one at the same time waits.
-        study = models.StudyModel.find_or_raise_by_id(study_id, session, for_update=True)
-        of_study = models.TrialModel.study_id == study_id
-        count = session.scalar(select(func.count(models.TrialModel.trial_id)).where(of_study))
+    def add_trial(self, study_id: int, trial: FrozenTrial) -> int:
+        """Store a new running trial, whole or not at all, and return its id.
+
+        Args:
+            study_id: The study.
+            trial: The trial, with the next number of the study.
+
+        Raises:
+            StoreError: If the study has more trials.
+        """
+
+    def add_intermediate_values(self, values: Mapping[tuple[int, int], float]) -> None:
+        """Store objectives of running trials by trial id and step; a stored step is kept.
+
+        Raises:
+            UpdateFinishedTrialError: If one of the trials has ended.
+        """
+
+    def end_trial(
+        self,
+        trial_id: int,
+        state: TrialState,
+        value: float | None,
+        user_attrs: Mapping[str, int | str],
+    ) -> None:
+        """Store the end of a running trial with its objective, if any, and user attributes.
+
+        Raises:
+            UpdateFinishedTrialError: If it has ended before.
+        """
+
+    def read_trials(self, study_id: int) -> list[FrozenTrial]:
+        """Read all trials of a study by number, without Optuna's times and system attributes."""
+
+
+def open_tables(storage: RDBStorage) -> TrialTables:
+    """Choose the way to access a database by the version of Optuna."""
+    if optuna.__version__.rpartition(".")[0] in _BULK_VERSIONS:
+        return BulkTables(storage)
+    logger.warning(
+        "Optuna %s is not a version whose tables are written in bulk (%s): a trial takes more "
+        "statements.",
+        optuna.__version__,
+        ", ".join(sorted(_BULK_VERSIONS)),
+    )
+    return PublicTables(storage)
+
+
+def _number_error(study: str, number: int, count: int) -> StoreError:
+    return StoreError(
+        f"the next trial of {study} in the Optuna database must be number {number}, but is "
+        f"{count}: another process adds trials to it; end that one, and begin the study under "
+        "another name."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PublicTables:
+    """Access by Optuna's public API: a statement or more for each value."""
+
+    storage: RDBStorage
+
+    def add_trial(self, study_id: int, trial: FrozenTrial) -> int:
+        """See :meth:`TrialTables.add_trial`."""
+        study = self.storage.get_study_name_from_id(study_id)
+        count = self.storage.get_n_trials(study_id)
         if count != trial.number:
-            raise StoreError(
-                f"the next trial of {study.study_name} in the Optuna database must be number "
-                f"{trial.number}, but is {count}: another process adds trials to it; end that "
-                "one, and begin the study under another name."
+            raise _number_error(study, trial.number, count)
+        trial_id = self.storage.create_new_trial(study_id, trial)
+        number = self.storage.get_trial_number_from_id(trial_id)
+        if number != trial.number:
+            # Another process added one since they were counted.
+            self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
+            raise _number_error(study, trial.number, number)
+        return trial_id
+
+    def add_intermediate_values(self, values: Mapping[tuple[int, int], float]) -> None:
+        """See :meth:`TrialTables.add_intermediate_values`; repeatable, but in many transactions."""
+        trials = {trial_id: self.storage.get_trial(trial_id) for trial_id, _ in values}
+        for trial_id, trial in trials.items():
+            self.storage.check_trial_is_updatable(trial_id, trial.state)
+        for (trial_id, step), value in values.items():
+            if step not in trials[trial_id].intermediate_values:
+                self.storage.set_trial_intermediate_value(trial_id, step, value)
+
+    def end_trial(
+        self,
+        trial_id: int,
+        state: TrialState,
+        value: float | None,
+        user_attrs: Mapping[str, int | str],
+    ) -> None:
+        """See :meth:`TrialTables.end_trial`; attributes of a running trial mean nothing."""
+        for name, attr in user_attrs.items():
+            self.storage.set_trial_user_attr(trial_id, name, attr)
+        self.storage.set_trial_state_values(trial_id, state, _values(value))
+
+    def read_trials(self, study_id: int) -> list[FrozenTrial]:
+        """See :meth:`TrialTables.read_trials`."""
+        trials = self.storage.get_all_trials(study_id, deepcopy=True)
+        for trial in trials:
+            trial.datetime_start = trial.datetime_complete = None
+            trial.system_attrs = {}
+        return trials
+
+
+@dataclass(frozen=True, slots=True)
+class BulkTables:
+    """Access by Optuna's private tables: one transaction for each call."""
+
+    storage: RDBStorage
+
+    def add_trial(self, study_id: int, trial: FrozenTrial) -> int:
+        """See :meth:`TrialTables.add_trial`."""
+        with _create_scoped_session(self.storage.scoped_session) as session:
+            # Locked: another process that adds one at the same time waits.
+            study = models.StudyModel.find_or_raise_by_id(study_id, session, for_update=True)
+            of_study = models.TrialModel.study_id == study_id
+            count = session.scalar(select(func.count(models.TrialModel.trial_id)).where(of_study))
+            if count != trial.number:
+                raise _number_error(study.study_name, trial.number, int(count or 0))
+            row = models.TrialModel(
+                study_id=study_id,
+                number=trial.number,
+                state=trial.state,
+                datetime_start=trial.datetime_start,
             )
-        row = models.TrialModel(
-            study_id=study_id,
-            number=trial.number,
-            state=trial.state,
-            datetime_start=trial.datetime_start,
-        )
-        session.add(row)
-        session.flush()
-        trial_id = int(row.trial_id)
-        if trial.params:
-            session.execute(insert(models.TrialParamModel), list(_param_rows(trial, trial_id)))
-        session.execute(
-            insert(models.TrialUserAttributeModel), list(_user_attr_rows(trial, trial_id))
-        )
-    return trial_id
-
-
-def add_intermediate_values(storage: RDBStorage, values: Mapping[tuple[int, int], float]) -> None:
-    """Store what running trials reached; a step that is stored keeps its value.
-
-    Args:
-        storage: The database.
-        values: The objective by a trial's id in the database and its step.
-
-    Raises:
-        UpdateFinishedTrialError: If one of the trials has ended.
-    """
-    model = models.TrialIntermediateValueModel
-    trials = {trial_id for trial_id, _ in values}
-    # If another process stores the same at this moment, it took the study over and has it all.
-    with _create_scoped_session(storage.scoped_session, True) as session:
-        trial = models.TrialModel
-        states = select(trial.trial_id, trial.state).where(trial.trial_id.in_(trials))
-        for trial_id, state in session.execute(states):
-            storage.check_trial_is_updatable(trial_id, state)
-        stored = select(model.trial_id, model.step).where(model.trial_id.in_(trials))
-        missing = values.keys() - {(trial_id, step) for trial_id, step in session.execute(stored)}
-        if missing:
+            session.add(row)
+            session.flush()
+            trial_id = int(row.trial_id)
+            if trial.params:
+                session.execute(insert(models.TrialParamModel), list(_param_rows(trial, trial_id)))
             session.execute(
-                insert(model),
-                [_intermediate_value_row(*each, values[each]) for each in sorted(missing)],
+                insert(models.TrialUserAttributeModel), list(_user_attr_rows(trial, trial_id))
             )
+        return trial_id
 
+    def add_intermediate_values(self, values: Mapping[tuple[int, int], float]) -> None:
+        """See :meth:`TrialTables.add_intermediate_values`; all are stored, or none."""
+        model, trial = models.TrialIntermediateValueModel, models.TrialModel
+        ids = {trial_id for trial_id, _ in values}
+        # If another process stores the same at this moment, it took the study over and has it all.
+        with _create_scoped_session(self.storage.scoped_session, True) as session:
+            states = select(trial.trial_id, trial.state).where(trial.trial_id.in_(ids))
+            for trial_id, state in session.execute(states):
+                self.storage.check_trial_is_updatable(trial_id, state)
+            stored = select(model.trial_id, model.step).where(model.trial_id.in_(ids))
+            known = {(trial_id, step) for trial_id, step in session.execute(stored)}
+            missing = sorted(values.keys() - known)
+            if missing:
+                rows = [_intermediate_value_row(*each, values[each]) for each in missing]
+                session.execute(insert(model), rows)
 
-def end_trial(
-    storage: RDBStorage,
-    trial_id: int,
-    state: TrialState,
-    value: float | None,
-    user_attrs: Mapping[str, int | str],
-) -> None:
-    """Store how a trial ended, with notes.
+    def end_trial(
+        self,
+        trial_id: int,
+        state: TrialState,
+        value: float | None,
+        user_attrs: Mapping[str, int | str],
+    ) -> None:
+        """See :meth:`TrialTables.end_trial`."""
+        with _create_scoped_session(self.storage.scoped_session) as session:
+            trial = models.TrialModel.find_or_raise_by_id(trial_id, session, for_update=True)
+            self.storage.check_trial_is_updatable(trial_id, cast("TrialState", trial.state))
+            for name, attr in user_attrs.items():
+                self.storage._set_trial_attr_without_commit(
+                    session, models.TrialUserAttributeModel, trial_id, name, attr
+                )
+            if value is not None:
+                self.storage._set_trial_value_without_commit(session, trial, 0, value)
+            trial.state = state
+            # Optuna's own, for its tools.
+            trial.datetime_complete = datetime.now()
 
-    Args:
-        storage: The database.
-        trial_id: The trial, which must be running.
-        state: Its end.
-        value: Its objective, if it has one.
-        notes: User attributes to be added; one that an earlier version left is replaced.
-
-    Raises:
-        UpdateFinishedTrialError: If it has ended before.
-    """
-    with _create_scoped_session(storage.scoped_session) as session:
-        trial = models.TrialModel.find_or_raise_by_id(trial_id, session, for_update=True)
-        storage.check_trial_is_updatable(trial_id, cast("TrialState", trial.state))
-        for name, note in user_attrs.items():
-            storage._set_trial_attr_without_commit(
-                session, models.TrialUserAttributeModel, trial_id, name, note
+    def read_trials(self, study_id: int) -> list[FrozenTrial]:
+        """See :meth:`TrialTables.read_trials`; five statements, however many trials there are."""
+        trial = models.TrialModel
+        of_study = trial.study_id == study_id
+        columns = (trial.trial_id, trial.number, trial.state)
+        with _create_scoped_session(self.storage.scoped_session) as session:
+            found = session.execute(select(*columns).where(of_study).order_by(trial.number)).all()
+            params = _read_params(session, of_study)
+            user_attrs = _read_user_attrs(session, of_study)
+            values = _read_values(session, of_study)
+            steps = _read_intermediate_values(session, of_study)
+        return [
+            FrozenTrial(
+                number=number,
+                trial_id=trial_id,
+                state=state,
+                value=values.get(trial_id, {}).get(0),
+                params={name: value for name, (value, _) in params[trial_id].items()},
+                distributions={name: within for name, (_, within) in params[trial_id].items()},
+                user_attrs=user_attrs[trial_id],
+                system_attrs={},
+                intermediate_values=steps[trial_id],
+                datetime_start=None,
+                datetime_complete=None,
             )
-        if value is not None:
-            storage._set_trial_value_without_commit(session, trial, 0, value)
-        trial.state = state
-        # Optuna's own, for those who look with its tools.
-        trial.datetime_complete = datetime.now()
+            for trial_id, number, state in found
+        ]
 
 
 def _intermediate_value_row(trial_id: int, step: int, value: float) -> dict[str, Any]:
@@ -251,41 +353,12 @@ def _param_rows(trial: FrozenTrial, trial_id: int) -> Iterator[dict[str, Any]]:
 
 
 def _user_attr_rows(trial: FrozenTrial, trial_id: int) -> Iterator[dict[str, Any]]:
-    for name, note in trial.user_attrs.items():
-        yield {"trial_id": trial_id, "key": name, "value_json": json.dumps(note)}
+    for name, value in trial.user_attrs.items():
+        yield {"trial_id": trial_id, "key": name, "value_json": json.dumps(value)}
 
 
-# Of a trial: name or step to what the row says.
+# Trial id to name or step to the content of the row.
 _ByTrial = dict[int, dict[Any, Any]]
-
-
-def read_trials(storage: RDBStorage, study_id: int) -> list[FrozenTrial]:
-    """Give all trials of a study by number, without Optuna's own times and system attributes."""
-    trial = models.TrialModel
-    of_study = trial.study_id == study_id
-    columns = (trial.trial_id, trial.number, trial.state)
-    with _create_scoped_session(storage.scoped_session) as session:
-        found = session.execute(select(*columns).where(of_study).order_by(trial.number)).all()
-        params = _read_params(session, of_study)
-        user_attrs = _read_user_attrs(session, of_study)
-        values = _read_values(session, of_study)
-        steps = _read_intermediate_values(session, of_study)
-    return [
-        FrozenTrial(
-            number=number,
-            trial_id=trial_id,
-            state=state,
-            value=values.get(trial_id, {}).get(0),
-            params={name: value for name, (value, _) in params[trial_id].items()},
-            distributions={name: within for name, (_, within) in params[trial_id].items()},
-            user_attrs=user_attrs[trial_id],
-            system_attrs={},
-            intermediate_values=steps[trial_id],
-            datetime_start=None,
-            datetime_complete=None,
-        )
-        for trial_id, number, state in found
-    ]
 
 
 def _read_params(session: Session, of_study: Any) -> _ByTrial:  # noqa: ANN401 (SQLAlchemy's)
@@ -299,8 +372,8 @@ def _read_params(session: Session, of_study: Any) -> _ByTrial:  # noqa: ANN401 (
 
 
 def _read_user_attrs(session: Session, of_study: Any) -> _ByTrial:  # noqa: ANN401
-    note, found = models.TrialUserAttributeModel, _by_trial()
-    columns = (note.trial_id, note.key, note.value_json)
+    attr, found = models.TrialUserAttributeModel, _by_trial()
+    columns = (attr.trial_id, attr.key, attr.value_json)
     rows = select(*columns).join(models.TrialModel).where(of_study)
     for trial_id, name, text in session.execute(rows):
         found[trial_id][name] = json.loads(text)

@@ -36,31 +36,22 @@ class TrialOutcome:
 
 
 def write_outcome(path: Path, outcome: TrialOutcome) -> None:
-    """Keep the end of a trial durably.
-
-    Raises:
-        StoreError: If the folder cannot be written to.
-    """
+    """Write the end of a trial durably; StoreError if the folder cannot be written to."""
     write_atomic(path, json.dumps(asdict(outcome)), is_durable=True)
 
 
 def read_outcome(path: Path) -> TrialOutcome | None:
-    """Read the end of a trial; None if it has not ended."""
+    """Read the end of a trial; None if it still runs."""
     if not path.exists():
         return None
     return TrialOutcome(**json.loads(path.read_text(encoding="utf-8")))
 
 
 def append_report(path: Path, report: StoredReport) -> None:
-    """Add a report durably, to a trial whose folder is there."""
-    fields: dict[str, object] = {
-        "epoch": report.epoch,
-        "time_ms": report.time_ms,
-        "metrics": report.metrics,
-    }
-    if report.usage:
-        fields["usage"] = report.usage
-    line = json.dumps(fields)
+    """Append a report durably to the log of a trial whose folder exists."""
+    fields = {"epoch": report.epoch, "time_ms": report.time_ms, "metrics": report.metrics}
+    usage = {"usage": report.usage} if report.usage else {}
+    line = json.dumps({**fields, **usage})
     with path.open("a+b") as file:
         _truncate_partial_line(file)
         file.write(line.encode() + b"\n")
@@ -69,16 +60,16 @@ def append_report(path: Path, report: StoredReport) -> None:
 
 
 def read_reports(path: Path) -> tuple[StoredReport, ...]:
-    """Read the whole reports of a trial by increasing epoch; none if there is no file."""
+    """Read the complete reports of a trial by epoch; none if there is no file."""
     if not path.exists():
         return ()
-    *lines, _torn = path.read_bytes().split(b"\n")
+    *lines, _partial = path.read_bytes().split(b"\n")
     reports = (decode_report(line) for line in lines)
     return tuple(sorted(reports, key=lambda report: report.epoch))
 
 
 def decode_report(line: bytes) -> StoredReport:
-    """Read a whole line; one of the first versions says nothing of what was used."""
+    """Decode a complete line."""
     data = json.loads(line)
     return StoredReport(
         epoch=data["epoch"],

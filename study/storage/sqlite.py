@@ -1,4 +1,4 @@
-"""Files of SQLite that several processes share: their URLs, and how they log their writes."""
+"""SQLite files that several processes share: URLs, busy errors and write-ahead logging."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _PAUSE_S: Final = 0.02
 
 
 def sqlite_url(path: Path) -> str:
-    """Give the URL of an SQLite file."""
+    """Return the URL of an SQLite file."""
     return f"{_PREFIX}{path}"
 
 
 def sqlite_path(url: str) -> Path | None:
-    """Give the file of an SQLite URL, or None for a server's.
+    """Return the file of an SQLite URL, or None for a server's.
 
     Example:
         >>> sqlite_path("sqlite:////studies/optuna.db")
@@ -31,19 +31,20 @@ def sqlite_path(url: str) -> Path | None:
 
 
 def is_busy(error: BaseException) -> bool:
-    """Tell whether SQLite refused something only because another process uses the file."""
-    # The low byte is the kind, the rest its details.
+    """Check whether SQLite failed only because another process uses the file."""
+    # The low byte is the primary code, the rest its details.
     return (
         isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _BUSY
     )
 
 
 def use_write_ahead_log(path: Path) -> None:
-    """Have a file log ahead of its writes, whoever else uses it; it is made if it is missing.
+    """Switch a file to write-ahead logging; a missing file is created.
 
-    The file keeps to that, and readers such as ``status`` then never wait for a writer. Two that
-    turn the same new file at once would wait for each other: SQLite refuses one of them at once,
-    whatever its timeout (https://sqlite.org/c3ref/busy_handler.html), so that it has to ask again.
+    The mode is stored in the file, and readers such as ``status`` then never wait for a writer.
+    Two processes that switch the same new file at once would deadlock: SQLite refuses one of them
+    immediately, whatever its timeout (https://sqlite.org/c3ref/busy_handler.html), so it is
+    retried here.
 
     Raises:
         sqlite3.Error: If the file cannot be opened or written, or is busy for a minute.

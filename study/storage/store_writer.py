@@ -1,11 +1,11 @@
-"""Carries out what the ledger is to do, in order, however long its database is away.
+"""A FIFO queue of writes to the trial store that retries while the database is unavailable.
 
 Trials run in processes of their own and need no database. So that neither a restart of the
-database nor a slow one holds up the loop that they report to, the ledger is written in a thread
-beside it. Nobody waits for a report to be told, so that reports which come soon after one another
-are told together: each transaction waits for the disk. In ordinary times whoever asks for a trial,
-or ends one, waits for that and for all that was told before, and once that is late he goes on
-without. What is not told when the driver dies is told from the result files at the next start.
+database nor a slow one delays the loop that they report to, the trial store is written in a
+thread. Reports are not waited for, so that those of a short time share a transaction: each
+transaction waits for the disk. Calls, such as the creation of a trial, wait for their result and
+for all earlier writes, and continue without once one is late. What is not written when the driver
+dies is written from the result files at the next start.
 """
 
 from __future__ import annotations
@@ -26,62 +26,47 @@ from study.storage.database import error_message, is_transient
 
 _INITIAL_BACKOFF_S: Final = 0.25
 _MAX_BACKOFF_S: Final = 5.0
-# How long a report may wait for others.
+# How long an enqueued item may wait for others.
 _BATCH_WINDOW_S: Final = 0.2
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
-def _log_warning(text: str) -> None:
-    _log.warning("%s", text)
-
-
 class StoreWriter:
-    """A thread, its queue of jobs, and how long the database has been away. Has mutable state."""
+    """A thread and its queue of jobs. Has mutable state: both.
 
-    def __init__(self, notify: Callable[[str], None] = _log_warning, wait_s: float = 2.0) -> None:
-        """Begin with nothing to do.
+    Jobs must be repeatable: they are, if the database becomes unavailable meanwhile. An error
+    that is not transient is raised by every later call, since its write is missing.
+    """
+
+    def __init__(self, notify: Callable[[str], None] = _log.warning, wait_s: float = 2.0) -> None:
+        """Start with an empty queue.
 
         Args:
-            notify: Told, from the thread, when the database goes away and when it is back.
-            patience_s: How long an answer is waited for while the database is there.
+            notify: Called from the thread when the database becomes unavailable or available.
+            wait_s: How long a call waits for its result while the database is available.
         """
         self._queue = _WriteQueue(notify=notify)
         self._wait_s = wait_s
         self._last: Future[Any] | None = None
         self._late: Future[Any] | None = None
         self._thread = threading.Thread(target=self._queue.run, name="store-writer", daemon=True)
-        # The thread does not know the clerk, and ends when nobody else does either.
+        # The thread has no reference to the writer, and ends when the writer is collected.
         weakref.finalize(self, self._queue.jobs.put, None)
 
     def enqueue(self, write: Callable[[list[_T]], object], item: _T) -> Future[None]:
-        """Have something taken after all that was given before, without waiting for it.
+        """Enqueue an item without waiting.
 
-        It waits for the next job that is submitted, for 0.2 s at most, and is taken together with
-        all that is posted until then for the same taker.
-
-        Args:
-            take: Who takes it and its like, in order. It must be able to do so repeatedly: it
-                does, if the database goes away meanwhile.
-            item: What is taken.
-
-        Raises:
-            Exception: What an earlier job raised, if it was no outage.
+        It is written at the next call or after 0.2 s, together with all items that were enqueued
+        until then for the same ``write``.
         """
         future: Future[None] = Future()
         self._put(_BatchItem(write, item, future))
         return future
 
     def call(self, job: Callable[[], _T]) -> Future[_T]:
-        """Have a job done after all that was given before; wait, unless an earlier one is late.
-
-        Args:
-            job: What is done. It must be able to be repeated, as for :meth:`post`.
-
-        Raises:
-            Exception: What this job or an earlier one raised, if it was no outage.
-        """
+        """Enqueue a job and wait for its result, unless an earlier one is late."""
         future: Future[_T] = Future()
         self._put(_Call(job, future))
         if self._late is None or self._late.done():
@@ -90,6 +75,27 @@ class StoreWriter:
             self.raise_failure()
         return future
 
+    def flush(self, timeout_s: float | None = None) -> bool:
+        """Wait until the queue is empty or the time is up; True if it is empty."""
+        end = None if timeout_s is None else time.monotonic() + timeout_s
+        while self._last is not None and not self.is_idle:
+            # In short pieces, between which Ctrl-C is handled.
+            _wait(self._last, 0.2)
+            if end is not None and time.monotonic() > end:
+                break
+        self.raise_failure()
+        return self.is_idle
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the queue is empty."""
+        return self._last is None or self._last.done()
+
+    def raise_failure(self) -> None:
+        """Raise the first error that was not transient, if any."""
+        if self._queue.failure is not None:
+            raise self._queue.failure
+
     def _put(self, job: _Job) -> None:
         self.raise_failure()
         if not self._thread.is_alive():
@@ -97,35 +103,10 @@ class StoreWriter:
         self._last = job.future
         self._queue.jobs.put(job)
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether everything that was submitted is done."""
-        return self._last is None or self._last.done()
-
-    def raise_failure(self) -> None:
-        """Raise what a job raised, if it was no outage; every time, since its work is undone."""
-        if self._queue.failure is not None:
-            raise self._queue.failure
-
-    def flush(self, timeout_s: float | None = None) -> bool:
-        """Wait until everything is done, or for a while; tells whether it is.
-
-        Raises:
-            Exception: What a job raised, if it was no outage.
-        """
-        end = None if timeout_s is None else time.monotonic() + timeout_s
-        while self._last is not None and not self.is_idle:
-            # In short pieces, between which Ctrl-C is heard.
-            _wait(self._last, 0.2)
-            if end is not None and time.monotonic() > end:
-                break
-        self.raise_failure()
-        return self.is_idle
-
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """Something to be done by itself, and where its result goes."""
+    """A job and its result."""
 
     job: Callable[[], Any]
     future: Future[Any]
@@ -133,7 +114,7 @@ class _Call:
 
 @dataclass(frozen=True, slots=True)
 class _BatchItem:
-    """Something to be taken together with others, and whom to say that it was."""
+    """An item that is written together with others."""
 
     write: Callable[[list[Any]], object]
     item: Any
@@ -145,15 +126,15 @@ _Job: TypeAlias = _Call | _BatchItem
 
 @dataclass(slots=True, kw_only=True)
 class _WriteQueue:
-    """What the thread works on.
+    """State of the thread.
 
     Attributes:
-        notify: Told when the database goes away and when it is back.
-        jobs: What is to be done, each with where its result goes; None to end.
-        failure: What the first job raised that was no outage.
-        away_since: When the database was first missed, or None while it answers.
-        held: What was posted and waits for others.
-        held_until: How long it does, on the monotonic clock.
+        notify: Called when the database becomes unavailable or available.
+        jobs: The queue; None ends the thread.
+        failure: The first error that was not transient.
+        unavailable_since: When the database became unavailable, or None.
+        batch: Items that wait for others.
+        batch_until: When they are written, on the monotonic clock.
     """
 
     notify: Callable[[str], None]
@@ -164,19 +145,19 @@ class _WriteQueue:
     batch_until: float = 0.0
 
     def run(self) -> None:
-        """Do what comes until None does."""
+        """Execute jobs until None comes."""
         while (job := self._next()) is not None:
             if isinstance(job, _BatchItem):
                 self._add_to_batch(job)
             else:
                 self._flush_batch()
                 self._execute(job.job, [job.future])
-            # What was done holds a connection to the database.
+            # A finished job refers to a connection to the database.
             del job
         self._flush_batch()
 
     def _next(self) -> _Job | None:
-        """Wait for the next job; what is held is taken once its time is up."""
+        """Wait for the next job; a batch is written once its time is up."""
         if self.batch:
             left_s = self.batch_until - time.monotonic()
             if left_s > 0:
@@ -205,7 +186,7 @@ class _WriteQueue:
             try:
                 result = job()
             except BaseException as error:
-                # The border of the thread: what is no outage is raised where the job came from.
+                # The border of the thread: raised where the job was enqueued.
                 if not is_transient(error):
                     self.failure = self.failure or error
                     for future in futures:
@@ -224,8 +205,8 @@ class _WriteQueue:
         if self.unavailable_since is None:
             self.unavailable_since = time.monotonic()
             self.notify(
-                f"the Optuna database does not answer ({error_message(error)}); trials run on, and it "
-                "is told everything when it is back."
+                f"the Optuna database does not answer ({error_message(error)}); trials run on, "
+                "and their results are stored in it when it is back."
             )
 
     def _notify_available(self) -> None:

@@ -1,8 +1,8 @@
-"""The ledger: what was asked and told, in the Optuna database, the one truth of a study.
+"""The trial store: all trials of a study in the Optuna database.
 
 Each arm has an Optuna study per phase, ``<study>/<arm>/search`` and ``<study>/<arm>/final``. A
 trial is known by its number there, whichever process trains it, so that a driver that starts
-again needs nothing but this database and the trials' folders.
+again needs only this database and the trials' folders.
 """
 
 from __future__ import annotations
@@ -24,48 +24,32 @@ from search_spaces.optuna_sampler import (
     SamplerName,
     fixed_distributions,
     make_sampler,
-    suggest_params,
 )
+from study.records.errors import StoreError
 from study.records.trial_table import PhaseName
 from study.records.trial_table import TrialState as StateName
 from study.storage.database import DatabaseFile, open_database, require_database_file
 from study.storage.layout import TrialKey
-from study.storage.optuna_bulk import (
-    CachedStudy,
-    add_intermediate_values,
-    add_trial,
-    end_trial,
-    read_trials,
-)
+from study.storage.optuna_bulk import CachedStudy, open_tables
 from study.storage.report_log import FinishedState, TrialOutcome
 
-# Optuna's own messages would interrupt the progress display, one per trial.
+# Optuna's own messages, one per trial, would interrupt the progress display.
 logging.getLogger("optuna").setLevel(logging.WARNING)
-
-__all__ = [
-    "DesignSettings",
-    "TrialRecord",
-    "IntermediateValue",
-    "TrialStore",
-    "SearchSettings",
-    "SamplerSettings",
-    "require_database_file",
-]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRecord:
-    """One trial in the ledger.
+    """One trial in the trial store.
 
     Attributes:
         key: Arm, phase and number.
-        state: Where it stands.
+        state: Its state.
         params: Its point; empty for a method without dimensions.
         value: Objective after the last epoch, or None.
         reason: Why it failed, or None.
-        started_ms: When it was asked for, in milliseconds since 1970.
-        finished_ms: When it was told, or None.
-        replicas: How many replicas it trains; None if that is not known.
+        started_ms: When it was created, in milliseconds since 1970.
+        finished_ms: When it ended, or None.
+        replicas: How many replicas it trains; None if unknown.
     """
 
     key: TrialKey
@@ -80,13 +64,7 @@ class TrialRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntermediateValue:
-    """What a running trial reached.
-
-    Attributes:
-        key: The trial.
-        epoch: The epoch of it that has ended, from 1.
-        value: Its objective then.
-    """
+    """The objective of a running trial after an epoch, counted from 1."""
 
     key: TrialKey
     epoch: int
@@ -95,12 +73,12 @@ class IntermediateValue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplerSettings:
-    """How a sampler proposes points.
+    """A sampler that proposes points.
 
     Attributes:
         name: Name of the sampler.
-        seed: Seed; each trial's draws depend on it and on the number of trials before.
-        startup_trials: Trials drawn at random before anything is modeled.
+        seed: Seed; each trial's draws depend on it and on the trial's number.
+        startup_trials: Trials sampled at random before a model is fitted.
     """
 
     name: SamplerName
@@ -108,25 +86,20 @@ class SamplerSettings:
     startup_trials: int
 
     def sampler(self, space: Space, number: int) -> optuna.samplers.BaseSampler:  # noqa: ARG002
-        """Make who proposes the trial of a number."""
-        # A process that starts again goes on with fresh numbers instead of its first ones.
+        """Return the sampler of the trial of a number."""
+        # A process that starts again continues with fresh numbers instead of its first ones.
         return make_sampler(self.name, (self.seed + number) % 2**32, self.startup_trials)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesignSettings:
-    """Which design's points are proposed.
-
-    Attributes:
-        design: The design.
-        seed: Seed; a trial's point depends on it and on the trial's number alone.
-    """
+    """A design whose points are proposed; a point depends on seed and trial number alone."""
 
     design: Design
     seed: int
 
     def sampler(self, space: Space, number: int) -> optuna.samplers.BaseSampler:  # noqa: ARG002
-        """Make who proposes the trial of a number."""
+        """Return the sampler of the trial of a number."""
         return DesignSampler(self.design, space, self.seed)
 
 
@@ -134,7 +107,10 @@ SearchSettings: TypeAlias = SamplerSettings | DesignSettings
 
 
 class TrialStore:
-    """Asks, reports and tells; every call is in the database when it returns."""
+    """All trials of a study; every write is in the database when the call returns.
+
+    Writes raise a StoreError if the database's file was deleted or replaced meanwhile.
+    """
 
     def __init__(self, url: str, study: str, *, maximize: bool, must_exist: bool = False) -> None:
         """Open a database.
@@ -152,9 +128,10 @@ class TrialStore:
             require_database_file(url)
         self._name = study
         self._direction: Literal["maximize", "minimize"] = "maximize" if maximize else "minimize"
-        self._studies: dict[tuple[str, str], int] = {}
+        self._study_ids: dict[tuple[str, str], int] = {}
         self._cached_studies: dict[tuple[str, str], CachedStudy] = {}
         self._storage = open_database(url)
+        self._tables = open_tables(self._storage)
         self._file = DatabaseFile.of(url)
 
     def ask(
@@ -165,35 +142,24 @@ class TrialStore:
         settings: SearchSettings,
         replicas: int | None = None,
     ) -> TrialRecord:
-        """Ask the sampler or design for an arm's search trial of a number.
+        """Create an arm's search trial of a number at the next point of its sampler or design.
 
-        Asking for the same number again gives the same trial: a database that went away may have
-        kept what it did not live to answer.
+        For the same number again the stored trial is returned: a database that became
+        unavailable may have stored one without an answer.
 
         Args:
             arm: Name of the arm.
-            number: The trial's, one above the last one's.
-            space: What is searched.
-            settings: How points are proposed.
+            number: The trial's number, one above the last one's.
+            space: The search space.
+            settings: The sampler or design.
             replicas: How many replicas the trial is to train.
-
-        Raises:
-            StoreError: If the database's file was deleted or replaced meanwhile.
         """
-        self._file.require_unchanged()
         key = TrialKey(arm=arm, phase="search", number=number)
-        sampler = settings.sampler(space, number)
         with self._cached(arm, "search") as cached:
-            known = cached.trial(number)
-            if known is not None and _is_incomplete(known):
-                known = self._complete_incomplete(key, sampler, space, replicas)
-            if known is not None:
-                return _trial_record(key, known)
-            sampled = cached.sample(sampler, space, _start_attrs(replicas))
-            cached.set_trial_id(
-                number, add_trial(self._storage, self._study_id(arm, "search"), sampled)
-            )
-        return _trial_record(key, sampled)
+            if (known := self._known(cached, key)) is not None:
+                return known
+            sampler = settings.sampler(space, number)
+            return self._add(cached, key, cached.sample(sampler, space, _start_attrs(replicas)))
 
     def enqueue(
         self,
@@ -202,34 +168,15 @@ class TrialStore:
         space: Space,
         replicas: int | None = None,
     ) -> TrialRecord:
-        """Enter a trial at a point of its arm's space that was chosen beforehand.
-
-        Entering the same number again gives the trial that is there, as :meth:`ask` does.
-
-        Raises:
-            StoreError: If the database's file was deleted or replaced meanwhile.
-        """
-        self._file.require_unchanged()
+        """Create a trial at a given point of its arm's space; repeatable like :meth:`ask`."""
         with self._cached(key.arm, key.phase) as cached:
-            known = cached.trial(key.number)
-            if known is not None:
-                return _trial_record(key, known)
+            if (known := self._known(cached, key)) is not None:
+                return known
             within = fixed_distributions(params, space.dimensions)
-            enqueued = cached.enqueue(params, within, _start_attrs(replicas))
-            study_id = self._study_id(key.arm, key.phase)
-            cached.set_trial_id(key.number, add_trial(self._storage, study_id, enqueued))
-        return _trial_record(key, enqueued)
+            return self._add(cached, key, cached.enqueue(params, within, _start_attrs(replicas)))
 
     def report(self, reports: Sequence[IntermediateValue]) -> None:
-        """Store intermediate objectives in one transaction; an epoch's again changes nothing.
-
-        Args:
-            reports: Those of any trials that have not ended, in order.
-
-        Raises:
-            StoreError: If the database's file was deleted or replaced meanwhile.
-        """
-        self._file.require_unchanged()
+        """Store intermediate objectives of running trials; an epoch's again changes nothing."""
         with ExitStack() as stack:
             arms = sorted({(report.key.arm, report.key.phase) for report in reports})
             known = {arm: stack.enter_context(self._cached(*arm)) for arm in arms}
@@ -238,83 +185,76 @@ class TrialStore:
                 (cached.trial_id(report.key.number), report.epoch): report.value
                 for cached, report in located
             }
-            add_intermediate_values(self._storage, values)
+            self._tables.add_intermediate_values(values)
             for cached, report in located:
                 cached.report(report.key.number, report.epoch, report.value)
 
     def tell(self, key: TrialKey, outcome: TrialOutcome) -> None:
-        """Tell how a trial ended; the first end of a trial is kept.
-
-        Raises:
-            StoreError: If the database's file was deleted or replaced meanwhile.
-        """
-        self._file.require_unchanged()
-        # If another process took the study over, its end is the first, and what is known here is
-        # out of date.
+        """Store the end of a trial; the first end is kept."""
+        # If another process took the study over, its end is the first, and the cache is outdated.
         with suppress(UpdateFinishedTrialError), self._cached(key.arm, key.phase) as cached:
-            trial_id, trial = cached.trial_id(key.number), cached.trial(key.number)
+            trial = cached.trial(key.number)
             if trial is None or trial.state.is_finished():
                 return
             state = _FINISHED_STATES[outcome.state]
             value = _last_value(trial) if state == TrialState.PRUNED else outcome.value
-            end_trial(self._storage, trial_id, state, value, _end_attrs(outcome))
+            attrs: dict[str, int | str] = {"finished_ms": outcome.finished_ms}
+            if outcome.reason is not None:
+                attrs["reason"] = outcome.reason
+            self._tables.end_trial(cached.trial_id(key.number), state, value, attrs)
             cached.set_state(key.number, state, value)
 
     def records(self, arm: str, phase: PhaseName) -> list[TrialRecord]:
-        """Give all trials of an arm and phase by number."""
+        """Return all trials of an arm and phase by number."""
         return [
             _trial_record(TrialKey(arm=arm, phase=phase, number=trial.number), trial)
             for trial in self._stored(arm, phase)
-            if not _is_incomplete(trial)
+            if not _is_foreign(trial)
         ]
 
-    def _stored(self, arm: str, phase: str) -> list[FrozenTrial]:
-        return read_trials(self._storage, self._study_id(arm, phase))
+    def _known(self, cached: CachedStudy, key: TrialKey) -> TrialRecord | None:
+        trial = cached.trial(key.number)
+        if trial is None:
+            return None
+        if _is_foreign(trial):
+            raise StoreError(
+                f"trial {key} in the Optuna database must be one of this program, but another "
+                "one added it; begin the study under another name."
+            )
+        return _trial_record(key, trial)
+
+    def _add(self, cached: CachedStudy, key: TrialKey, trial: FrozenTrial) -> TrialRecord:
+        trial_id = self._tables.add_trial(self._study_id(key.arm, key.phase), trial)
+        cached.set_trial_id(key.number, trial_id)
+        return _trial_record(key, trial)
 
     @contextmanager
     def _cached(self, arm: str, phase: str) -> Iterator[CachedStudy]:
-        """Give what is known of a study; it is read again once the database may know more."""
+        """Yield the cache of a study for a write; it is discarded if the write fails."""
+        self._file.require_unchanged()
         if (arm, phase) not in self._cached_studies:
-            self._cached_studies[arm, phase] = CachedStudy(
-                self._direction, self._stored(arm, phase)
-            )
+            stored = self._stored(arm, phase)
+            self._cached_studies[arm, phase] = CachedStudy(self._direction, stored)
         try:
             yield self._cached_studies[arm, phase]
         except BaseException:
             self._cached_studies.pop((arm, phase), None)
             raise
 
-    def _complete_incomplete(
-        self,
-        key: TrialKey,
-        sampler: optuna.samplers.BaseSampler,
-        space: Space,
-        replicas: int | None,
-    ) -> FrozenTrial:
-        """Give a trial what it lacks: the first versions stored its parameters one by one."""
-        name = self._study_name(key.arm, key.phase)
-        study = optuna.load_study(study_name=name, storage=self._storage, sampler=sampler)
-        trial = optuna.Trial(study, study.get_trials(deepcopy=False)[key.number]._trial_id)
-        suggest_params(trial, space)
-        # Last of all `started_ms`: a trial without it was not wholly asked for.
-        for note, value in _start_attrs(replicas).items():
-            trial.set_user_attr(note, value)
-        del self._cached_studies[key.arm, key.phase]
-        return self._storage.get_trial(trial._trial_id)
-
-    def _study_name(self, arm: str, phase: str) -> str:
-        return f"{self._name}/{arm}/{phase}"
+    def _stored(self, arm: str, phase: str) -> list[FrozenTrial]:
+        return self._tables.read_trials(self._study_id(arm, phase))
 
     def _study_id(self, arm: str, phase: str) -> int:
-        if (arm, phase) not in self._studies:
-            study = optuna.create_study(
+        if (arm, phase) not in self._study_ids:
+            name = f"{self._name}/{arm}/{phase}"
+            optuna.create_study(
                 storage=self._storage,
-                study_name=self._study_name(arm, phase),
+                study_name=name,
                 direction=self._direction,
                 load_if_exists=True,
             )
-            self._studies[arm, phase] = study._study_id
-        return self._studies[arm, phase]
+            self._study_ids[arm, phase] = self._storage.get_study_id_from_name(name)
+        return self._study_ids[arm, phase]
 
 
 _STATES: Mapping[TrialState, StateName] = {
@@ -324,8 +264,6 @@ _STATES: Mapping[TrialState, StateName] = {
     TrialState.PRUNED: "PRUNED",
     TrialState.FAIL: "FAIL",
 }
-
-
 _FINISHED_STATES: Mapping[FinishedState, TrialState] = {
     "COMPLETE": TrialState.COMPLETE,
     "PRUNED": TrialState.PRUNED,
@@ -333,21 +271,18 @@ _FINISHED_STATES: Mapping[FinishedState, TrialState] = {
 }
 
 
-def _is_incomplete(trial: FrozenTrial) -> bool:
+def _is_foreign(trial: FrozenTrial) -> bool:
+    """Check whether another program asked for a trial."""
     return trial.state == TrialState.RUNNING and "started_ms" not in trial.user_attrs
 
 
 def _start_attrs(replicas: int | None) -> dict[str, int | None]:
-    return {"replicas": replicas, "started_ms": _now_ms()}
-
-
-def _end_attrs(outcome: TrialOutcome) -> dict[str, int | str]:
-    user_attrs: dict[str, int | str] = {"finished_ms": outcome.finished_ms}
-    return user_attrs if outcome.reason is None else {**user_attrs, "reason": outcome.reason}
+    started_ms = int(datetime.now(UTC).timestamp() * 1000)
+    return {"replicas": replicas, "started_ms": started_ms}
 
 
 def _last_value(trial: FrozenTrial) -> float | None:
-    """Give what Optuna shows as the value of a trial that a scheduler stopped."""
+    """Return what Optuna shows as the value of a pruned trial."""
     step = trial.last_step
     return None if step is None else trial.intermediate_values[step]
 
@@ -361,12 +296,8 @@ def _trial_record(key: TrialKey, trial: FrozenTrial) -> TrialRecord:
         params=trial.params,
         value=trial.value if trial.state == TrialState.COMPLETE else None,
         reason=user_attrs.get("reason") if trial.state == TrialState.FAIL else None,
-        # Optuna's own times are local, without their zone.
+        # Optuna's own times are local, without their time zone.
         started_ms=user_attrs.get("started_ms", 0),
         finished_ms=user_attrs.get("finished_ms") if is_finished else None,
         replicas=user_attrs.get("replicas"),
     )
-
-
-def _now_ms() -> int:
-    return int(datetime.now(UTC).timestamp() * 1000)

@@ -22,7 +22,8 @@ from study.tracking.record_types import (
     SetNote,
     SetTags,
 )
-from study.tracking.tracking_uri import TrackingUri, mask_passwords
+from study.records.errors import mask_passwords
+from study.tracking.tracking_uri import TrackingUri
 
 RUN_KEY_TAG: Final = "challenger.run_key"
 _PARAMS_PER_CALL: Final = 100  # MLflow's limit for the params or tags of one log_batch

@@ -4,33 +4,16 @@ from __future__ import annotations
 
 import base64
 import os
-import re
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from study.records.errors import TrackingError
+from study.records.errors import TrackingError, mask_passwords
 
 _SCHEMES: Final = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
-
-
-def mask_passwords(text: str, secrets: Iterable[str] = ()) -> str:
-    """Hide passwords in a text that may quote an address.
-
-    Args:
-        text: A message.
-        secrets: Passwords that are known, masked wherever they occur.
-
-    >>> mask_passwords("no answer from postgresql+psycopg://me:p@ss@db:5432/mlflow")
-    'no answer from postgresql+psycopg://me:***@db:5432/mlflow'
-    """
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        text = text.replace(secret, "***")
-    text = re.sub(r"(\w[\w+.-]*://[^/\s:@]*):[^/\s]*@", r"\1:***@", text)
-    return re.sub(r"(?i)\b((?:ssl)?password|token)=[^&\s'\"]+", r"\1=***", text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from study.records.errors import StoreError
 from study.results.build import build_trial_table
 from study.results.state import best_params
 from study.storage.layout import TrialKey
-from study.storage.optuna_bulk import add_trial, end_trial
+from study.storage.optuna_bulk import BulkTables
 from study.storage.report_log import append_report, write_outcome
 from study.storage.trial_store import TrialRecord
 from tests.support.simulated import (
@@ -387,8 +387,8 @@ class CrashPoint:
         """Stand in the way of every write."""
         self.writes = 0
         self._at = at
-        patch.setattr("study.storage.trial_store.add_trial", self._mortal(add_trial))
-        patch.setattr("study.storage.trial_store.end_trial", self._mortal(end_trial))
+        patch.setattr(BulkTables, "add_trial", self._mortal(BulkTables.add_trial))
+        patch.setattr(BulkTables, "end_trial", self._mortal(BulkTables.end_trial))
         storage, name = optuna.storages.RDBStorage, "set_trial_intermediate_value"
         patch.setattr(storage, name, self._mortal(getattr(storage, name)))
         patch.setattr("study.engine.coordinator.append_report", self._mortal(append_report))

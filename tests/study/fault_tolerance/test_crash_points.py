@@ -16,8 +16,8 @@ from tests.study.fault_tolerance.consistency import (
 # Where, before or after, and at which call the driver dies.
 DEATHS = [
     # In the middle of asking: the point is drawn and not stored, and stored without an answer.
-    ("study.storage.trial_store:add_trial", "before", 2),
-    ("study.storage.trial_store:add_trial", "after", 1),
+    ("study.storage.optuna_bulk:BulkTables.add_trial", "before", 2),
+    ("study.storage.optuna_bulk:BulkTables.add_trial", "after", 1),
     # After the line of a report, before its database.
     ("study.storage.trial_store:TrialStore.report", "before", 2),
     # In the middle of any file that must be durable: checkpoints, reports, attempts, ends.
@@ -27,8 +27,8 @@ DEATHS = [
     # Between the last report of a trial and its end, and between its end and the tell.
     ("study.engine.coordinator:write_outcome", "before", 1),
     ("study.engine.coordinator:write_outcome", "after", 1),
-    ("study.storage.trial_store:end_trial", "before", 1),
-    ("study.storage.trial_store:end_trial", "after", 1),
+    ("study.storage.optuna_bulk:BulkTables.end_trial", "before", 1),
+    ("study.storage.optuna_bulk:BulkTables.end_trial", "after", 1),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Processes that start a study: each tries to hold it when told to, and says how that went."""
+"""Processes that acquire the lease of a study on command, and print what happened."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-# Says: held, left, refused (and why), waits (and for whom), lost (and to whom), interrupted.
+# Prints: held, left, or refused, waits or lost with the message, or interrupted.
 _PROGRAM = """
 import json, sys
 from dataclasses import replace
 from pathlib import Path
 from study.records.errors import StudyError
 from study.storage.layout import StudyFolder
-from study.storage.lease import LeaseTiming
-from study.storage.lease import lease
+from study.storage.lease import LeaseTiming, lease
 from study.storage.lease_table import current_process
 
 def say(*words):
@@ -34,7 +33,7 @@ for line in sys.stdin:
             lambda text: say("lost", text),
             lambda text: say("waits", text),
             owner=here,
-            timing=LeaseTiming(**told["pace"]),
+            timing=LeaseTiming(**told["timing"]),
         ):
             say("held")
             sys.stdin.readline()
@@ -45,22 +44,22 @@ for line in sys.stdin:
         say("interrupted")
 """
 
-# Fast, so that tests are; a holder is given up after twenty beats that did not come.
+# Short; a holder expires after twenty missing renewals.
 TIMING = {"renew_s": 0.05, "expire_s": 1.0, "poll_s": 0.05}
 # Longer than any test.
 LONG_TIMING = {**TIMING, "expire_s": 600.0}
 
 
 class LeaseProcess:
-    """One process, perhaps of a machine that is not there. Has mutable state: the process.
+    """A process, possibly under the name of another machine. Has mutable state: the process.
 
     Attributes:
         pid: Its process id.
-        machine: Name of the machine that it says it is on, or None for the true one.
+        machine: Name of the machine that it claims, or None for the true one.
     """
 
     def __init__(self) -> None:
-        """Start the process; it tries nothing yet."""
+        """Start the process; it acquires nothing yet."""
         self.machine: str | None = None
         self._process = subprocess.Popen(
             [sys.executable, "-c", _PROGRAM],
@@ -83,24 +82,23 @@ class LeaseProcess:
         self.end()
 
     def start(self, folder: Path, url: str, timing: dict[str, float] | None = None) -> None:
-        """Have it try to hold the study of a folder."""
-        there = (
-            {"host": self.machine, "pid_namespace": f"{self.machine}/1/2"} if self.machine else {}
-        )
+        """Let it acquire the lease of a folder's study."""
+        name = self.machine
+        machine = {"host": name, "pid_namespace": f"{name}/1/2"} if name else {}
         told = {
             "folder": str(folder),
             "url": url,
-            "machine": there,
-            "pace": TIMING if timing is None else timing,
+            "machine": machine,
+            "timing": TIMING if timing is None else timing,
         }
         self._tell(json.dumps(told))
 
     def release(self) -> None:
-        """Have it let the study go."""
+        """Let it release the lease."""
         self._tell("")
 
     def heard(self) -> str:
-        """Wait for the next thing that it says."""
+        """Wait for the next line that it prints."""
         assert self._process.stdout is not None
         return self._process.stdout.readline().removesuffix("\n")
 
@@ -109,7 +107,7 @@ class LeaseProcess:
         self._process.send_signal(signal)
 
     def end(self) -> str:
-        """Kill it; gives what it wrote to standard error."""
+        """Kill it and return its standard error."""
         self._process.kill()
         return self._process.communicate()[1]
 

@@ -1,4 +1,4 @@
-"""The folders of a study, and its manifest."""
+"""The folders of a study and its manifest."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_a_study_has_one_folder_and_each_trial_one_within(tmp_path):
     assert folder.reports(KEY) == folder.trial(KEY) / "reports.jsonl"
 
 
-def test_what_a_study_keeps_lies_in_its_folder_under_different_names(tmp_path):
+def test_the_files_of_a_study_lie_in_its_folder_under_different_names(tmp_path):
     folder = StorageRoot(root=tmp_path).study("demo")
     parts = [
         folder.spec,
@@ -38,7 +38,7 @@ def test_what_a_study_keeps_lies_in_its_folder_under_different_names(tmp_path):
     assert len(set(parts)) == len(parts)
 
 
-def test_no_study_may_be_called_like_what_all_studies_share(tmp_path):
+def test_no_study_may_have_the_name_of_a_shared_file(tmp_path):
     storage = StorageRoot(root=tmp_path)
     shared = {
         storage.cache,
@@ -52,7 +52,7 @@ def test_no_study_may_be_called_like_what_all_studies_share(tmp_path):
     assert storage.database_url == f"sqlite:///{tmp_path}/optuna.db"
 
 
-def test_studies_are_those_that_were_begun(tmp_path):
+def test_only_started_studies_are_listed(tmp_path):
     storage = StorageRoot(root=tmp_path)
     assert storage.studies() == ()
     for name in ("b", "a", "cache"):
@@ -63,7 +63,7 @@ def test_studies_are_those_that_were_begun(tmp_path):
     assert StorageRoot(root=tmp_path / "missing").studies() == ()
 
 
-def test_preparing_makes_the_root_and_leaves_nothing_in_it(tmp_path):
+def test_preparing_creates_the_root_and_leaves_nothing_in_it(tmp_path):
     storage = StorageRoot(root=tmp_path / "a" / "b")
     storage.prepare()
     storage.prepare()
@@ -90,7 +90,7 @@ MANIFEST = Manifest(
 )
 
 
-def test_what_was_written_is_read(tmp_path):
+def test_a_manifest_is_read_as_written(tmp_path):
     path = tmp_path / "manifest.json"
     path.write_text(MANIFEST.encode(), encoding="utf-8")
     assert read_manifest(path) == MANIFEST
@@ -106,7 +106,7 @@ def test_an_unknown_study_is_refused_with_the_names_there_are(tmp_path):
     assert str(caught.value) == (f"there is no study 'third' in {tmp_path}; known: first, second.")
 
 
-def test_there_need_be_no_storage_at_all(tmp_path):
+def test_a_missing_storage_root_has_no_studies(tmp_path):
     storage = tmp_path / "storage"
     with pytest.raises(SpecError) as caught:
         read_manifest(storage / "x" / "manifest.json")

@@ -1,4 +1,4 @@
-"""One process runs a study at a time; a process that dies, however it dies, lets go."""
+"""One process runs a study at a time; a process that ends, however it ends, releases it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def file_url(tmp_path: Path) -> str:
-    """Give a database for what does not depend on which one it is."""
+    """Return the URL of an SQLite file, for tests that hold for any database."""
     return sqlite_url(tmp_path / "optuna.db")
 
 
@@ -61,20 +61,20 @@ def folder(tmp_path: Path) -> StudyFolder:
 
 @pytest.fixture
 def other_storage(tmp_path: Path) -> StudyFolder:
-    """Give the same study's folder in another storage, as another machine has it."""
+    """Return the same study's folder in the storage of another machine."""
     return StudyFolder(path=tmp_path / "other" / "tiny")
 
 
 @pytest.fixture
 def starter() -> Iterator[LeaseProcess]:
-    """Give a process of this machine."""
+    """Yield a process of this machine."""
     with LeaseProcess() as process:
         yield process
 
 
 @pytest.fixture
 def distant() -> Iterator[LeaseProcess]:
-    """Give a process that says it is of another machine."""
+    """Yield a process that claims another machine."""
     with LeaseProcess() as process:
         process.machine = "nodeC"
         yield process
@@ -82,14 +82,14 @@ def distant() -> Iterator[LeaseProcess]:
 
 @pytest.fixture(scope="module")
 def crowd() -> Iterator[tuple[LeaseProcess, ...]]:
-    """Give processes for several tests, since each takes a second to start."""
+    """Yield processes for several tests, since each takes a second to start."""
     with ExitStack() as stack:
         yield tuple(stack.enter_context(LeaseProcess()) for _ in range(4))
 
 
 @pytest.fixture
 def mortal_url(postgres: PostgresServer) -> Iterator[str]:
-    """Give the URL of a new database whose server may be killed."""
+    """Return the URL of a new database whose server may be killed."""
     name = f"test_{secrets.token_hex(8)}"
     address = postgres.url.replace("+psycopg", "")
     for command, is_first in ((f"CREATE DATABASE {name}", True), (f"DROP DATABASE {name}", False)):
@@ -123,9 +123,9 @@ def holder_of(url: str) -> LeaseHolder:
     return there
 
 
-def wait_for_a_beat(url: str) -> None:
-    begun = holder_of(url).renewals
-    while holder_of(url).renewals == begun:
+def wait_for_renewal(url: str) -> None:
+    before = holder_of(url).renewals
+    while holder_of(url).renewals == before:
         time.sleep(0.02)
 
 
@@ -177,12 +177,12 @@ def test_a_refusal_leaves_the_owner_as_it_was(
         with pytest.raises(BusyError), held(place, url):
             pass
     assert folder.lock.read_text() == before
-    wait_for_a_beat(url)
+    wait_for_renewal(url)
     starter.release()
     assert starter.heard() == "left"
 
 
-def test_a_killed_process_lets_go(
+def test_a_killed_process_holds_nothing(
     folder: StudyFolder, other_storage: StudyFolder, url: str, starter: LeaseProcess
 ) -> None:
     hold(starter, folder, url)
@@ -207,7 +207,7 @@ def test_a_study_can_be_held_again_and_again(folder: StudyFolder, url: str) -> N
             assert row.read() is None
 
 
-def test_a_study_is_let_go_when_its_run_fails(folder: StudyFolder, url: str) -> None:
+def test_a_study_is_released_when_its_run_fails(folder: StudyFolder, url: str) -> None:
     with pytest.raises(KeyError), held(folder, url):
         raise KeyError
     assert not is_running(folder)
@@ -223,7 +223,7 @@ def test_studies_of_one_database_are_held_apart(
         assert lease_holder(file_url, "small") is not None
 
 
-def test_a_lock_that_says_nothing_still_refuses(
+def test_an_empty_lock_file_still_refuses(
     folder: StudyFolder, file_url: str, starter: LeaseProcess
 ) -> None:
     hold(starter, folder, file_url)
@@ -244,13 +244,13 @@ def test_a_lock_without_a_row_still_refuses(
         pass
 
 
-def test_looking_whether_a_study_runs_does_not_keep_it_from_starting(
+def test_a_status_check_does_not_keep_a_study_from_starting(
     folder: StudyFolder, tmp_path: Path
 ) -> None:
     folder.path.mkdir()
     folder.lock.touch()
     with folder.lock.open() as file:
-        # As is_running does, for a moment.
+        # As is_running does for a moment.
         fcntl.flock(file, fcntl.LOCK_SH)
         end = threading.Timer(0.1, fcntl.flock, (file, fcntl.LOCK_UN))
         end.start()
@@ -299,7 +299,7 @@ def test_a_process_of_another_machine_that_runs_refuses(
     assert lost == []
 
 
-def test_a_process_of_another_machine_that_is_silent_is_replaced(
+def test_a_process_of_another_machine_that_does_not_renew_is_replaced(
     folder: StudyFolder, url: str
 ) -> None:
     with open_lease_row(url, "tiny") as row:
@@ -311,7 +311,7 @@ def test_a_process_of_another_machine_that_is_silent_is_replaced(
     assert waits[0].startswith("waiting up to 1 s to see whether process 77 on nodeB, which has")
 
 
-def test_a_holder_that_leaves_while_it_is_watched_is_followed_without_delay(
+def test_a_lease_released_while_it_is_watched_is_acquired_at_once(
     folder: StudyFolder, url: str
 ) -> None:
     with open_lease_row(url, "tiny") as row:
@@ -322,27 +322,27 @@ def test_a_holder_that_leaves_while_it_is_watched_is_followed_without_delay(
             assert holder_of(url).owner == current_process()
 
 
-def test_whoever_takes_over_a_watched_study_first_is_waited_for_in_turn(
+def test_a_process_that_replaces_a_watched_holder_first_is_watched_next(
     folder: StudyFolder, url: str
 ) -> None:
     waits: list[str] = []
     with open_lease_row(url, "tiny") as row:
         row.insert(ELSEWHERE, "first")
-        # The other one's count begins anew, which is no beat of the first.
+        # The other one's count begins at zero, which is no renewal of the first.
         row.renew("first")
 
-        def be_faster(text: str) -> None:
+        def replace_first(text: str) -> None:
             waits.append(text)
             there = row.read()
             assert there is not None
             row.replace(there, replace(ELSEWHERE, pid=78), "second")
 
-        with lease(folder, url, lambda _: None, be_faster, timing=LeaseTiming(**TIMING)):
+        with lease(folder, url, lambda _: None, replace_first, timing=LeaseTiming(**TIMING)):
             assert holder_of(url).owner == current_process()
     assert len(waits) == 1
 
 
-def test_a_holder_that_beats_at_the_last_moment_is_not_replaced(
+def test_a_holder_that_renews_at_the_last_moment_is_not_replaced(
     folder: StudyFolder, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched: list[str] = []
@@ -376,7 +376,7 @@ def test_waiting_can_be_interrupted(
         assert there.token == "token"
 
 
-def test_a_suspended_process_learns_who_took_its_study_over(
+def test_a_suspended_process_is_told_which_process_took_its_study_over(
     folder: StudyFolder, other_storage: StudyFolder, url: str, distant: LeaseProcess
 ) -> None:
     hold(distant, other_storage, url)
@@ -392,15 +392,15 @@ def test_a_suspended_process_learns_who_took_its_study_over(
         )
         assert who.owner.pid == os.getpid()
         for _ in range(5):
-            wait_for_a_beat(url)
+            wait_for_renewal(url)
         distant.release()
-        # The next thing that it says: it was told once, and does not let go what is not its own.
+        # It was told once, and does not release another process's lease.
         assert distant.heard() == "left"
-        wait_for_a_beat(url)
+        wait_for_renewal(url)
     assert lost == []
 
 
-def test_a_study_that_was_taken_over_and_let_go_is_lost_as_well(
+def test_a_study_that_was_taken_over_and_released_is_lost_as_well(
     folder: StudyFolder, url: str
 ) -> None:
     lost: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -421,9 +421,9 @@ def test_a_study_that_was_taken_over_and_let_go_is_lost_as_well(
 
 @pytest.mark.parametrize(
     ("before", "machine", "n_rounds"),
-    [("nobody", None, 12), ("one that was killed", None, 12), ("a silent one", "node", 3)],
+    [("none", None, 12), ("killed", None, 12), ("expired", "node", 3)],
 )
-def test_of_several_that_start_at_the_same_moment_exactly_one_gets_the_study(
+def test_of_several_that_start_at_the_same_moment_exactly_one_acquires_the_study(
     tmp_path: Path,
     url: str,
     crowd: tuple[LeaseProcess, ...],
@@ -433,9 +433,9 @@ def test_of_several_that_start_at_the_same_moment_exactly_one_gets_the_study(
 ) -> None:
     with open_lease_row(url, "tiny") as row:
         for number in range(n_rounds):
-            if before != "nobody":
+            if before != "none":
                 row.insert(
-                    replace(ELSEWHERE if machine else current_process(), started="1"), "token"
+                    replace(ELSEWHERE if machine else current_process(), start_time="1"), "token"
                 )
             for n, process in enumerate(crowd):
                 process.machine = machine and f"{machine}{n}"
@@ -457,15 +457,15 @@ def _outcome(process: LeaseProcess) -> str:
 # With a database that fails.
 
 
-def test_a_holder_keeps_its_study_when_the_database_was_away(
+def test_a_holder_keeps_its_study_when_the_database_was_unavailable(
     folder: StudyFolder, postgres: PostgresServer, mortal_url: str, starter: LeaseProcess
 ) -> None:
     hold(starter, folder, mortal_url)
-    wait_for_a_beat(mortal_url)
+    wait_for_renewal(mortal_url)
     postgres.kill()
     time.sleep(4 * TIMING["renew_s"])
     postgres.start()
-    wait_for_a_beat(mortal_url)
+    wait_for_renewal(mortal_url)
     starter.release()
     assert starter.heard() == "left"
     with open_lease_row(mortal_url, "tiny") as row:
@@ -473,7 +473,7 @@ def test_a_holder_keeps_its_study_when_the_database_was_away(
     assert starter.end() == ""
 
 
-def test_a_holder_lets_go_of_a_database_that_was_away_since_its_last_beat(
+def test_a_lease_is_released_after_the_database_was_unavailable_since_its_last_renewal(
     folder: StudyFolder, postgres: PostgresServer, mortal_url: str, starter: LeaseProcess
 ) -> None:
     starter.start(folder.path, mortal_url, {**TIMING, "renew_s": 600.0})
@@ -486,7 +486,7 @@ def test_a_holder_lets_go_of_a_database_that_was_away_since_its_last_beat(
         assert row.read() is None
 
 
-def test_a_database_that_is_away_does_not_hide_why_a_run_failed(
+def test_an_unavailable_database_does_not_hide_why_a_run_failed(
     folder: StudyFolder,
     postgres: PostgresServer,
     mortal_url: str,
@@ -496,14 +496,14 @@ def test_a_database_that_is_away_does_not_hide_why_a_run_failed(
 
     def fail() -> None:
         postgres.kill()
-        while "no beat for study tiny" not in caplog.text:
+        while "lease of tiny not renewed" not in caplog.text:
             time.sleep(0.02)
         raise KeyError
 
     with pytest.raises(KeyError), held(folder, mortal_url):
         fail()
     postgres.start()
-    assert "study tiny was not let go: " in caplog.text
+    assert "lease of tiny not released: " in caplog.text
     assert {record.levelname for record in caplog.records} == {"DEBUG"}
     assert mortal_url.split(":")[2].split("@")[0] not in caplog.text
     # Its row is still there, and the same process holds the study again all the same.
@@ -523,7 +523,7 @@ def test_a_database_that_hangs_does_not_keep_a_run_from_ending(
     with held(folder, url):
         hanging = _hanging(url, request)
         hanging.__enter__()
-    # Here before it answers again.
+    # This line is reached before it answers again.
     (thread,) = (t for t in threading.enumerate() if t.name.startswith("heartbeat"))
     hanging.__exit__(None, None, None)
     thread.join()
@@ -543,7 +543,7 @@ def test_a_process_does_not_replace_itself(
 
 @contextmanager
 def _hanging(url: str, request: pytest.FixtureRequest) -> Iterator[None]:
-    """Let a database take everything and answer nothing."""
+    """Let a database answer nothing."""
     if url.startswith("sqlite"):
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=30)) as database:
             database.execute("BEGIN IMMEDIATE")
@@ -568,7 +568,7 @@ def test_a_database_that_cannot_be_opened_is_named(folder: StudyFolder, tmp_path
     assert not is_running(folder)
 
 
-def test_a_database_that_goes_away_while_a_holder_is_watched_is_named(
+def test_a_database_that_fails_while_a_holder_is_watched_is_named(
     folder: StudyFolder, tmp_path: Path
 ) -> None:
     url = sqlite_url(tmp_path / "optuna.db")

@@ -1,4 +1,4 @@
-"""The table of leases, and the processes in it."""
+"""The table of leases, and the identity of processes in it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_suspended_process_still_runs(child: subprocess.Popen[bytes]) -> None:
     assert is_alive(owner, current_process()) is True
 
 
-def test_a_killed_process_has_ended_whether_or_not_its_parent_asked_for_it(
+def test_a_killed_process_has_ended_whether_or_not_it_was_waited_for(
     child: subprocess.Popen[bytes],
 ) -> None:
     owner = owner_of(child)
@@ -82,14 +82,14 @@ def test_another_process_under_the_same_id_is_not_the_same(
     assert is_alive(replace(owner_of(child), start_time="1"), current_process()) is False
 
 
-def test_what_cannot_be_seen_is_not_guessed(
+def test_a_hidden_process_may_be_alive(
     child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner = owner_of(child)
     assert is_alive(replace(owner, pid_namespace="elsewhere"), current_process()) is None
     assert is_alive(replace(owner, start_time=""), current_process()) is None
     me = current_process()
-    monkeypatch.setattr(module, "_started", lambda _: None)
+    monkeypatch.setattr(module, "_start_time", lambda _: None)
     assert is_alive(owner, me) is None
 
 
@@ -104,19 +104,12 @@ def test_another_users_process_is_seen_to_run(
     assert is_alive(owner, current_process()) is True
 
 
-def test_a_name_with_blanks_and_brackets_does_not_hide_the_start(
-    child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    text = "7 (a) S (b) c) S " + " ".join(str(field) for field in range(4, 53))
-    monkeypatch.setattr(module.Path, "read_text", lambda *_, **__: text)
-    assert module._start_time(child.pid) == "22"
-
-
 def test_without_proc_no_machine_is_taken_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> str:
         raise FileNotFoundError
 
     monkeypatch.setattr(module.Path, "read_text", refuse)
+    monkeypatch.setattr(module.psutil, "Process", refuse)
     names = {module._pid_namespace.__wrapped__() for _ in range(2)}
     assert len(names) == 2
     assert current_process().start_time == ""
@@ -140,7 +133,7 @@ def found(row: LeaseRow) -> LeaseHolder:
     return there
 
 
-def test_who_holds_a_study_is_told_with_its_process_and_since_when(url: str) -> None:
+def test_a_holder_is_read_with_its_process_and_times(url: str) -> None:
     before = datetime.now(UTC) - timedelta(seconds=1)
     with open_lease_row(url, "tiny") as row:
         assert row.read() is None
@@ -151,7 +144,7 @@ def test_who_holds_a_study_is_told_with_its_process_and_since_when(url: str) -> 
     assert str(there) == f"process 77 on nodeB since {there.acquired_at.isoformat()}"
 
 
-def test_a_study_that_is_held_cannot_be_entered(url: str) -> None:
+def test_a_held_study_is_not_acquired(url: str) -> None:
     with open_lease_row(url, "tiny") as row, open_lease_row(url, "other") as other:
         assert row.insert(ELSEWHERE, "first")
         assert not row.insert(HERE, "second")
@@ -159,7 +152,7 @@ def test_a_study_that_is_held_cannot_be_entered(url: str) -> None:
         assert other.insert(HERE, "second")
 
 
-def test_a_beat_is_counted_and_dated(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_renewal_is_counted_and_dated(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with open_lease_row(url, "tiny") as row, open_lease_row(url, "other") as other:
         row.insert(ELSEWHERE, "token")
         other.insert(ELSEWHERE, "token")
@@ -171,7 +164,7 @@ def test_a_beat_is_counted_and_dated(url: str, monkeypatch: pytest.MonkeyPatch) 
         assert found(other).renewals == 0
 
 
-def test_a_holder_that_was_not_heard_of_is_replaced(url: str) -> None:
+def test_a_holder_that_does_not_renew_is_replaced(url: str) -> None:
     with open_lease_row(url, "tiny") as row, open_lease_row(url, "other") as other:
         row.insert(ELSEWHERE, "first")
         other.insert(ELSEWHERE, "first")
@@ -180,7 +173,7 @@ def test_a_holder_that_was_not_heard_of_is_replaced(url: str) -> None:
         assert found(other).token == "first"
 
 
-def test_a_holder_that_was_heard_of_since_is_not_replaced(url: str) -> None:
+def test_a_holder_that_renewed_is_not_replaced(url: str) -> None:
     with open_lease_row(url, "tiny") as row:
         row.insert(ELSEWHERE, "first")
         old = found(row)
@@ -189,7 +182,7 @@ def test_a_holder_that_was_heard_of_since_is_not_replaced(url: str) -> None:
         assert found(row).token == "first"
 
 
-def test_nobody_acts_for_a_holder_that_took_his_place(url: str) -> None:
+def test_a_replaced_token_changes_nothing(url: str) -> None:
     with open_lease_row(url, "tiny") as row:
         row.insert(ELSEWHERE, "first")
         old = found(row)
@@ -200,7 +193,7 @@ def test_nobody_acts_for_a_holder_that_took_his_place(url: str) -> None:
         assert (found(row).token, found(row).renewals) == ("second", 0)
 
 
-def test_a_study_that_was_left_has_no_holder(url: str) -> None:
+def test_a_released_study_has_no_holder(url: str) -> None:
     with open_lease_row(url, "tiny") as row, open_lease_row(url, "other") as other:
         row.insert(HERE, "token")
         other.insert(HERE, "token")
@@ -209,7 +202,7 @@ def test_a_study_that_was_left_has_no_holder(url: str) -> None:
         assert found(other).token == "token"
 
 
-def test_many_make_the_table_at_the_same_moment(url: str) -> None:
+def test_several_processes_create_the_table_at_the_same_moment(url: str) -> None:
     n_rounds, n_threads = 10, 4
     gate = threading.Barrier(n_threads)
 
@@ -226,7 +219,7 @@ def test_many_make_the_table_at_the_same_moment(url: str) -> None:
                 done.result()
 
 
-def test_a_new_file_logs_ahead_of_its_writes_however_many_make_it(tmp_path: Path) -> None:
+def test_a_new_file_has_a_write_ahead_log_however_many_create_it(tmp_path: Path) -> None:
     n_rounds, n_threads = 20, 4
     gate = threading.Barrier(n_threads)
 
@@ -266,7 +259,7 @@ def test_a_file_that_cannot_be_opened_is_not_waited_for(
 
 
 @pytest.mark.postgres
-def test_a_user_who_may_make_no_table_uses_the_one_that_is_there(postgres_url: str) -> None:
+def test_a_user_without_the_right_to_create_tables_uses_an_existing_one(postgres_url: str) -> None:
     with open_lease_row(postgres_url, "tiny") as row:
         row.insert(ELSEWHERE, "token")
     address = postgres_url.replace("+psycopg", "")
@@ -282,7 +275,7 @@ def test_a_user_who_may_make_no_table_uses_the_one_that_is_there(postgres_url: s
             control.execute("DROP ROLE guest")
 
 
-def test_asking_who_holds_a_study_makes_nothing(url: str, tmp_path: Path) -> None:
+def test_reading_the_holder_creates_nothing(url: str, tmp_path: Path) -> None:
     assert lease_holder(url, "tiny") is None
     assert list(tmp_path.iterdir()) == []
     with open_lease_row(url, "other") as row:
@@ -292,7 +285,7 @@ def test_asking_who_holds_a_study_makes_nothing(url: str, tmp_path: Path) -> Non
         assert not inspect(row.engine).has_table("challenger_lease")
 
 
-def test_whoever_may_still_run_is_told(url: str) -> None:
+def test_a_holder_that_may_run_is_returned(url: str) -> None:
     with open_lease_row(url, "tiny") as row:
         for owner in (HERE, ELSEWHERE):
             row.insert(owner, "token")
@@ -303,7 +296,7 @@ def test_whoever_may_still_run_is_told(url: str) -> None:
         assert lease_holder(url, "tiny") is None
 
 
-def test_who_is_seen_to_have_ended_holds_nothing(url: str) -> None:
+def test_a_process_that_has_ended_holds_nothing(url: str) -> None:
     with open_lease_row(url, "tiny") as row:
         row.insert(replace(HERE, start_time="1"), "token")
     assert lease_holder(url, "tiny") is None
@@ -354,13 +347,13 @@ def test_a_file_that_is_no_database_is_named(use, tmp_path: Path) -> None:
         ("sqlite:////dev/null/optuna.db", "File exists"),
     ],
 )
-def test_an_address_that_leads_nowhere_is_refused(url: str, reason: str) -> None:
+def test_an_unusable_url_is_refused(url: str, reason: str) -> None:
     with pytest.raises(StoreError, match=reason), open_lease_row(url, "tiny"):
         pass
 
 
 @pytest.mark.postgres
-def test_a_server_that_is_cut_off_is_given_up_within_a_lease_unless_the_url_says_otherwise(
+def test_a_connection_times_out_within_a_lease_unless_the_url_sets_other_options(
     postgres_url: str,
 ) -> None:
     def settings(url: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What a trial asks of the database: counted, since times depend on the machine."""
+"""Statements of a trial, counted since times depend on the machine; both ways of access."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import RDBStorage
+from optuna.trial import TrialState, create_trial
 from sqlalchemy import Connection, Engine, event
 
 from search_spaces import FloatDimension, IntDimension, Space
 from search_spaces.optuna_sampler import make_sampler, suggest_params
-from study.engine.coordinator import TrialAssignment
-from study.storage.optuna_bulk import read_trials
+from study.engine.protocol import TrialAssignment
+from study.records.errors import StoreError
+from study.storage.optuna_bulk import BulkTables, PublicTables, TrialTables, open_tables
 from study.storage.report_log import TrialOutcome
 from study.storage.sqlite import sqlite_url
 from study.storage.trial_store import IntermediateValue, SamplerSettings
@@ -34,7 +38,7 @@ TPE = SamplerSettings(name="tpe", seed=3, startup_trials=4)
 
 @dataclass
 class Counted:
-    """Statements, and transactions that wrote something."""
+    """Numbers of statements and of transactions that wrote something."""
 
     statements: int = 0
     written: int = 0
@@ -51,7 +55,7 @@ class Counted:
 
 @contextmanager
 def counted() -> Iterator[Counted]:
-    """Count what goes to any database."""
+    """Count the statements to any database."""
     found = Counted()
     event.listen(Engine, "before_cursor_execute", found.note)
     event.listen(Engine, "commit", found.end)
@@ -69,7 +73,7 @@ def url(tmp_path: Path) -> str:
     return sqlite_url(path)
 
 
-def test_a_trial_is_asked_for_reported_and_told_in_a_transaction_each_however_many_there_were(
+def test_ask_report_and_tell_are_a_transaction_each_however_many_trials_there_are(
     url: str,
 ) -> None:
     store = DirectTrialStore(url, "tiny", maximize=True)
@@ -82,7 +86,7 @@ def test_a_trial_is_asked_for_reported_and_told_in_a_transaction_each_however_ma
             )
         with counted() as telling:
             store.tell(key, TrialOutcome(state="COMPLETE", value=float(number), finished_ms=7))
-        # The first question also makes the study.
+        # The first one also creates the study.
         if number:
             assert (asking.statements, asking.written) == (5, 1)
         assert (reporting.statements, reporting.written) == (3, 1)
@@ -90,16 +94,16 @@ def test_a_trial_is_asked_for_reported_and_told_in_a_transaction_each_however_ma
 
 
 @pytest.mark.parametrize(
-    ("gathered_s", "expected"),
+    ("window_s", "expected"),
     [pytest.param(300.0, (14, 3), id="together"), pytest.param(0.0, (23, 6), id="one-by-one")],
 )
 def test_a_trial_of_a_study_takes_as_many_statements_and_transactions_as_readme_says(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    gathered_s: float,
+    window_s: float,
     expected: tuple[int, int],
 ) -> None:
-    monkeypatch.setattr("study.storage.store_writer._BATCH_WINDOW_S", gathered_s)
+    monkeypatch.setattr("study.storage.store_writer._BATCH_WINDOW_S", window_s)
     coordinator = StudyFixture.of(tmp_path, study_text(trials=4, epochs=4)).coordinator()
     found = []
     while True:
@@ -110,7 +114,7 @@ def test_a_trial_of_a_study_takes_as_many_statements_and_transactions_as_readme_
             for report in reports:
                 coordinator.report(assignment.key, report)
             coordinator.tell(assignment.key)
-        # The first trial also makes its arm's Optuna study.
+        # The first trial also creates its arm's Optuna study.
         if assignment.key.phase == "search" and assignment.key.number > 0:
             found.append((trial.statements, trial.written))
     # Before the first epoch there is no objective.
@@ -127,7 +131,7 @@ def test_optuna_alone_takes_as_many_as_readme_says(url: str) -> None:
         assert (trial.statements, trial.written) == (71, 12)
 
 
-def test_nothing_of_a_search_is_read_again_while_it_goes_on(url: str) -> None:
+def test_a_running_search_reads_no_trial_again(url: str) -> None:
     store = DirectTrialStore(url, "tiny", maximize=True)
     store.ask("a", 0, SPACE, TPE)
     read: list[str] = []
@@ -147,10 +151,15 @@ def test_nothing_of_a_search_is_read_again_while_it_goes_on(url: str) -> None:
     assert read == []
 
 
+BOTH = pytest.mark.parametrize("tables", [BulkTables, PublicTables])
+
+
+@BOTH
 @pytest.mark.parametrize("name", ["tpe", "random"])
-def test_a_point_is_what_optuna_itself_would_have_drawn_from_its_database(
-    url: str, name: str
+def test_a_point_is_what_optuna_itself_would_have_sampled_from_its_database(
+    url: str, name: str, tables: type[TrialTables], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("study.storage.trial_store.open_tables", tables)
     settings = SamplerSettings(name=name, seed=3, startup_trials=4)  # type: ignore[arg-type]
     store = DirectTrialStore(url, "tiny", maximize=True)
     study = optuna.create_study(storage=url, study_name="twin", direction="maximize")
@@ -182,7 +191,8 @@ def test_a_point_is_what_optuna_itself_would_have_drawn_from_its_database(
         assert mine.intermediate_values == twin.intermediate_values
 
 
-def test_all_trials_are_read_in_five_statements_and_are_what_optuna_reads(url: str) -> None:
+@BOTH
+def test_all_trials_are_read_as_optuna_reads_them(url: str, tables: type[TrialTables]) -> None:
     store = DirectTrialStore(url, "tiny", maximize=True)
     for number in range(6):
         key = store.ask("a", number, SPACE, TPE, 2).key
@@ -194,8 +204,9 @@ def test_all_trials_are_read_in_five_statements_and_are_what_optuna_reads(url: s
     storage = optuna.storages.RDBStorage(url)
     study_id = storage.get_study_id_from_name("tiny/a/search")
     with counted() as reading:
-        found = read_trials(storage, study_id)
-    assert (reading.statements, reading.written) == (5, 0)
+        found = tables(storage).read_trials(study_id)
+    if tables is BulkTables:
+        assert (reading.statements, reading.written) == (5, 0)
     expected = storage.get_all_trials(study_id)
     assert len(found) == len(expected) == 6
     for mine, theirs in zip(found, expected, strict=True):
@@ -211,3 +222,48 @@ def test_all_trials_are_read_in_five_statements_and_are_what_optuna_reads(url: s
         ):
             assert getattr(mine, name) == getattr(theirs, name), name
         assert [type(v) for v in mine.params.values()] == [type(v) for v in theirs.params.values()]
+
+
+@BOTH
+def test_both_ways_write_the_same_and_refuse_the_same(url: str, tables: type[TrialTables]) -> None:
+    storage = RDBStorage(url)
+    study = optuna.create_study(storage=storage, study_name="s", direction="maximize")
+    study_id = storage.get_study_id_from_name("s")
+    access = tables(storage)
+    points = [{"alpha": 0.5}, {"alpha": 0.25}]
+    ids = []
+    for number, params in enumerate(points):
+        trial = create_trial(
+            state=TrialState.RUNNING,
+            params=params,
+            distributions={"alpha": optuna.distributions.FloatDistribution(0.1, 2.0)},
+            user_attrs={"started_ms": 7},
+        )
+        trial.number = number
+        ids.append(access.add_trial(study_id, trial))
+        with pytest.raises(StoreError, match=f"s in the .* must be number {number}, but is"):
+            access.add_trial(study_id, trial)
+    access.add_intermediate_values({(ids[0], 1): 0.5, (ids[1], 1): 0.75})
+    access.add_intermediate_values({(ids[0], 1): 0.625, (ids[0], 2): float("inf")})
+    access.end_trial(ids[0], TrialState.COMPLETE, 0.5, {"finished_ms": 9})
+    with pytest.raises(UpdateFinishedTrialError):
+        access.end_trial(ids[0], TrialState.FAIL, None, {"reason": "late"})
+    with pytest.raises(UpdateFinishedTrialError):
+        access.add_intermediate_values({(ids[1], 2): 0.5, (ids[0], 3): 0.5})
+    first, second = study.trials
+    assert [first.params, second.params] == points
+    assert (first.state, first.value) == (TrialState.COMPLETE, 0.5)
+    assert first.user_attrs == {"started_ms": 7, "finished_ms": 9}
+    assert first.intermediate_values == {1: 0.5, 2: float("inf")}
+    assert (second.state, second.intermediate_values) == (TrialState.RUNNING, {1: 0.75})
+
+
+def test_versions_of_optuna_with_untested_tables_are_accessed_by_the_public_api(
+    url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    storage = RDBStorage(url)
+    assert isinstance(open_tables(storage), BulkTables)
+    assert not caplog.records
+    monkeypatch.setattr(optuna, "__version__", "5.1.0")
+    assert isinstance(open_tables(storage), PublicTables)
+    assert "Optuna 5.1.0 is not a version" in caplog.text

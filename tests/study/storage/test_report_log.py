@@ -23,14 +23,14 @@ def test_a_missing_file_holds_no_reports(tmp_path: Path) -> None:
     assert read_reports(tmp_path / "reports.jsonl") == ()
 
 
-def test_reports_are_read_by_epoch_whatever_the_order_they_came_in(tmp_path: Path) -> None:
+def test_reports_are_read_by_epoch_in_whatever_order_they_came(tmp_path: Path) -> None:
     path = tmp_path / "reports.jsonl"
     for epoch in (2, 0, 3, 1):
         append_report(path, report(epoch, 0.5, 0.25))
     assert [r.epoch for r in read_reports(path)] == [0, 1, 2, 3]
 
 
-def test_a_file_that_was_cut_at_any_byte_gives_the_whole_reports_and_takes_more(
+def test_a_file_cut_at_any_byte_keeps_its_complete_reports_and_takes_more(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "reports.jsonl"
@@ -48,7 +48,7 @@ def test_a_file_that_was_cut_at_any_byte_gives_the_whole_reports_and_takes_more(
         assert read_reports(path) == (first, second, third)
 
 
-def test_a_file_that_holds_a_torn_line_alone_holds_nothing(tmp_path: Path) -> None:
+def test_a_file_with_only_a_partial_line_holds_no_reports(tmp_path: Path) -> None:
     path = tmp_path / "reports.jsonl"
     path.write_bytes(b'{"epoch": 1, "time')
     assert read_reports(path) == ()
@@ -97,12 +97,11 @@ def test_numbers_come_back_exactly(
     assert repr(read) == repr(stored)
 
 
-def test_what_a_report_used_is_kept_and_its_absence_too(tmp_path: Path) -> None:
+def test_usage_is_stored_if_there_is_any(tmp_path: Path) -> None:
     path = tmp_path / "reports.jsonl"
     measured = StoredReport(epoch=2, time_ms=5, metrics={}, usage={"cpu_s": 0.5})
     append_report(path, report(1, 0.5))
     append_report(path, measured)
-    # As the first versions wrote it.
     assert path.read_bytes().splitlines()[0] == (
         b'{"epoch": 1, "time_ms": 1001, "metrics": {"val/accuracy": [0.5]}}'
     )

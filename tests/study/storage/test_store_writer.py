@@ -1,4 +1,4 @@
-"""What the ledger is to do is done in order, once, however long its database is away."""
+"""Writes to the trial store: in order, once, however long the database is unavailable."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from tests.support.simulated import empty_database
 
 SPACE = Space(dimensions={"alpha": FloatDimension(low=0.1, high=2.0)}, fixed={})
 RANDOM = SamplerSettings(name="random", seed=3, startup_trials=1)
-PATIENT_S = 300.0
+TIMEOUT_S = 300.0
 
 
-class Away:
-    """A database that answers after so many failures, or when it is told to."""
+class Unavailable:
+    """A database that answers after a number of failures."""
 
     def __init__(self, failures: int) -> None:
         self.left = failures
@@ -46,35 +46,35 @@ class Away:
 
 
 @pytest.fixture(autouse=True)
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("study.storage.store_writer._INITIAL_BACKOFF_S", 0.01)
 
 
-def test_in_ordinary_times_a_job_is_done_when_it_was_submitted() -> None:
-    writer, database = StoreWriter(wait_s=PATIENT_S), Away(0)
+def test_a_call_returns_when_its_job_is_done() -> None:
+    writer, database = StoreWriter(wait_s=TIMEOUT_S), Unavailable(0)
     for number in range(5):
         assert writer.call(database.job(number)).done()
     assert database.done == [0, 1, 2, 3, 4]
     assert writer.is_idle
 
 
-def test_what_is_asked_for_while_the_database_is_away_is_done_in_order_when_it_is_back() -> None:
+def test_calls_to_an_unavailable_database_are_executed_in_order_when_it_is_back() -> None:
     said: list[str] = []
-    writer, database = StoreWriter(said.append, wait_s=0.0), Away(4)
+    writer, database = StoreWriter(said.append, wait_s=0.0), Unavailable(4)
     futures = [writer.call(database.job(number)) for number in range(5)]
     assert writer.flush()
     assert database.done == [future.result() for future in futures] == [0, 1, 2, 3, 4]
     assert said[0] == (
         "the Optuna database does not answer (server closed the connection); trials run on, and "
-        "it is told everything when it is back."
+        and their results are stored in it when it is back."
     )
     assert len(said) == 2
     assert said[1].startswith("the Optuna database answers again, after ")
 
 
-def test_whoever_asks_while_the_thread_is_behind_goes_on_at_once() -> None:
+def test_a_call_behind_a_late_one_does_not_wait() -> None:
     gate = threading.Event()
-    # A patience of years: the test would not end if the second one waited too.
+    # A timeout of years: the test would not end if the second one waited too.
     writer = StoreWriter(wait_s=0.0)
     slow: Future[bool] = writer.call(gate.wait)
     writer._wait_s = 1e8
@@ -86,142 +86,142 @@ def test_whoever_asks_while_the_thread_is_behind_goes_on_at_once() -> None:
     assert (slow.result(), second.result()) == (True, "done")
 
 
-def test_nobody_waits_for_what_is_posted_and_whoever_submits_waits_for_all_of_it() -> None:
+def test_an_enqueued_item_is_not_waited_for_but_a_call_waits_for_all_of_them() -> None:
     gate, done = threading.Event(), []
-    writer = StoreWriter(wait_s=PATIENT_S)
+    writer = StoreWriter(wait_s=TIMEOUT_S)
 
     def slow(numbers: list[int]) -> None:
         gate.wait()
         done.extend(numbers)
 
-    posted = [writer.enqueue(slow, number) for number in range(3)]
-    assert not any(future.done() for future in posted)
+    enqueued = [writer.enqueue(slow, number) for number in range(3)]
+    assert not any(future.done() for future in enqueued)
     gate.set()
-    # What is posted does not by itself make the thread late.
+    # Enqueued items do not make the thread late.
     assert writer.call(lambda: list(done)).result() == [0, 1, 2]
-    assert [future.result() for future in posted] == [None] * 3
+    assert [future.result() for future in enqueued] == [None] * 3
 
 
 @pytest.fixture
-def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("study.storage.store_writer._BATCH_WINDOW_S", PATIENT_S)
+def long_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("study.storage.store_writer._BATCH_WINDOW_S", TIMEOUT_S)
 
 
-@pytest.mark.usefixtures("unhurried")
-def test_what_is_posted_is_taken_together_until_something_is_submitted() -> None:
-    taken: list[object] = []
-    writer = StoreWriter(wait_s=PATIENT_S)
+@pytest.mark.usefixtures("long_window")
+def test_items_are_written_together_until_a_call() -> None:
+    written: list[object] = []
+    writer = StoreWriter(wait_s=TIMEOUT_S)
     for number in range(5):
-        writer.enqueue(taken.append, number)
-    writer.call(lambda: taken.append("first"))
-    writer.call(lambda: taken.append("second"))
-    writer.enqueue(taken.append, 5)
-    writer.call(lambda: taken.append("third"))
-    assert taken == [[0, 1, 2, 3, 4], "first", "second", [5], "third"]
+        writer.enqueue(written.append, number)
+    writer.call(lambda: written.append("first"))
+    writer.call(lambda: written.append("second"))
+    writer.enqueue(written.append, 5)
+    writer.call(lambda: written.append("third"))
+    assert written == [[0, 1, 2, 3, 4], "first", "second", [5], "third"]
 
 
-@pytest.mark.usefixtures("unhurried")
-def test_each_taker_gets_its_own_in_order() -> None:
-    taken: list[object] = []
-    writer = StoreWriter(wait_s=PATIENT_S)
+@pytest.mark.usefixtures("long_window")
+def test_each_write_gets_its_own_items_in_order() -> None:
+    written: list[object] = []
+    writer = StoreWriter(wait_s=TIMEOUT_S)
     for number in range(4):
-        writer.enqueue(taken.append if number < 3 else taken.extend, number)
+        writer.enqueue(written.append if number < 3 else written.extend, number)
     writer.call(lambda: None)
-    assert taken == [[0, 1, 2], 3]
+    assert written == [[0, 1, 2], 3]
 
 
-def test_what_is_posted_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_items_are_written_after_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("study.storage.store_writer._BATCH_WINDOW_S", 0.01)
-    taken: list[list[int]] = []
-    writer = StoreWriter(wait_s=PATIENT_S)
+    written: list[list[int]] = []
+    writer = StoreWriter(wait_s=TIMEOUT_S)
     for number in range(3):
-        writer.enqueue(taken.append, number).result(PATIENT_S)
-    assert taken == [[0], [1], [2]]
+        writer.enqueue(written.append, number).result(TIMEOUT_S)
+    assert written == [[0], [1], [2]]
 
 
-@pytest.mark.usefixtures("unhurried")
-def test_what_is_posted_last_is_taken_before_the_thread_ends() -> None:
-    taken: list[list[int]] = []
-    writer = StoreWriter(wait_s=PATIENT_S)
-    writer.enqueue(taken.append, 0)
+@pytest.mark.usefixtures("long_window")
+def test_the_last_items_are_written_before_the_thread_ends() -> None:
+    written: list[list[int]] = []
+    writer = StoreWriter(wait_s=TIMEOUT_S)
+    writer.enqueue(written.append, 0)
     thread = writer._thread
     del writer
-    thread.join(PATIENT_S)
-    assert taken == [[0]]
+    thread.join(TIMEOUT_S)
+    assert written == [[0]]
 
 
-@pytest.mark.usefixtures("unhurried")
-def test_what_a_database_did_not_live_to_take_is_taken_when_it_is_back() -> None:
-    writer, database = StoreWriter(wait_s=0.0), Away(4)
-    taken: list[list[int]] = []
+@pytest.mark.usefixtures("long_window")
+def test_items_that_failed_are_written_together_when_the_database_is_back() -> None:
+    writer, database = StoreWriter(wait_s=0.0), Unavailable(4)
+    written: list[list[int]] = []
 
-    def take(numbers: list[int]) -> None:
+    def write(numbers: list[int]) -> None:
         database.job(numbers[0])()
-        taken.append(numbers)
+        written.append(numbers)
 
     for number in range(3):
-        writer.enqueue(take, number)
+        writer.enqueue(write, number)
     writer.call(database.job(7))
     assert writer.flush()
-    assert taken == [[0, 1, 2]]
+    assert written == [[0, 1, 2]]
     assert database.done == [0, 7]
 
 
-def test_an_error_of_what_was_posted_is_raised_to_whoever_comes_next() -> None:
+def test_an_error_of_an_item_is_raised_by_the_next_call() -> None:
     def wrong(_: list[int]) -> None:
-        raise ValueError("a mistake of ours")
+        raise ValueError("a bug")
 
-    writer = StoreWriter(wait_s=PATIENT_S)
-    writer.enqueue(wrong, 1).exception(PATIENT_S)
-    with pytest.raises(ValueError, match="a mistake of ours"):
+    writer = StoreWriter(wait_s=TIMEOUT_S)
+    writer.enqueue(wrong, 1).exception(TIMEOUT_S)
+    with pytest.raises(ValueError, match="a bug"):
         writer.enqueue(wrong, 2)
-    with pytest.raises(ValueError, match="a mistake of ours"):
+    with pytest.raises(ValueError, match="a bug"):
         writer.call(lambda: None)
 
 
-def test_an_error_that_is_no_outage_is_raised_to_whoever_asks_and_to_all_after_him() -> None:
+def test_an_error_that_is_not_transient_is_raised_by_every_later_call() -> None:
     def wrong() -> None:
-        raise ValueError("a mistake of ours")
+        raise ValueError("a bug")
 
-    writer = StoreWriter(wait_s=PATIENT_S)
+    writer = StoreWriter(wait_s=TIMEOUT_S)
     for _ in range(2):
-        with pytest.raises(ValueError, match="a mistake of ours"):
+        with pytest.raises(ValueError, match="a bug"):
             writer.call(wrong)
-    with pytest.raises(ValueError, match="a mistake of ours"):
+    with pytest.raises(ValueError, match="a bug"):
         writer.flush()
 
 
-def test_the_thread_ends_with_its_clerk() -> None:
-    writer = StoreWriter(wait_s=PATIENT_S)
+def test_the_thread_ends_with_its_writer() -> None:
+    writer = StoreWriter(wait_s=TIMEOUT_S)
     writer.call(lambda: None)
     thread = writer._thread
     del writer
-    thread.join(PATIENT_S)
+    thread.join(TIMEOUT_S)
     assert not thread.is_alive()
 
 
-def test_a_postgresql_that_is_killed_and_started_again_is_told_everything_once(
+def test_a_postgresql_that_is_killed_and_started_again_gets_every_write_once(
     postgres, postgres_url: str
 ) -> None:
     store = DirectTrialStore(postgres_url, "tiny", maximize=True)
-    away = threading.Event()
+    unavailable = threading.Event()
     writer = StoreWriter(
-        lambda text: away.set() if "does not answer" in text else None, wait_s=0.0
+        lambda text: unavailable.set() if "does not answer" in text else None, wait_s=0.0
     )
-    first = writer.call(lambda: store.ask("a", 0, SPACE, RANDOM)).result(PATIENT_S)
+    first = writer.call(lambda: store.ask("a", 0, SPACE, RANDOM)).result(TIMEOUT_S)
     postgres.kill()
     try:
         writer.call(lambda: store.report_one(first.key, 1, 0.5))
         second = writer.call(lambda: store.ask("a", 1, SPACE, RANDOM))
         writer.call(lambda: store.complete(first.key, 0.75))
-        assert away.wait(PATIENT_S)
+        assert unavailable.wait(TIMEOUT_S)
         assert not writer.is_idle
     finally:
         postgres.start()
-    assert writer.flush(PATIENT_S)
-    entries = DirectTrialStore(postgres_url, "tiny", maximize=True).entries("a", "search")
-    assert [entry.state for entry in entries] == ["COMPLETE", "RUNNING"]
-    assert entries[1] == second.result()
+    assert writer.flush(TIMEOUT_S)
+    records = DirectTrialStore(postgres_url, "tiny", maximize=True).records("a", "search")
+    assert [record.state for record in records] == ["COMPLETE", "RUNNING"]
+    assert records[1] == second.result()
 
 
 def test_a_locked_sqlite_file_is_waited_for(tmp_path: Path, monkeypatch) -> None:
@@ -235,20 +235,20 @@ def test_a_locked_sqlite_file_is_waited_for(tmp_path: Path, monkeypatch) -> None
     with sqlite3.connect(path, isolation_level=None) as other:
         other.execute("BEGIN EXCLUSIVE")
         writer.call(lambda: store.complete(key, 0.5))
-        assert said.wait(PATIENT_S)
+        assert said.wait(TIMEOUT_S)
         other.execute("ROLLBACK")
     other.close()
-    assert writer.flush(PATIENT_S)
-    assert store.entry(key).value == 0.5
+    assert writer.flush(TIMEOUT_S)
+    assert store.record(key).value == 0.5
 
 
-def test_a_full_disk_is_no_outage_and_is_said(disk: Disk) -> None:
+def test_a_full_disk_is_not_transient(disk: Disk) -> None:
     path = disk.path / "optuna.db"
     path.write_bytes(empty_database())
     store = DirectTrialStore(sqlite_url(path), "tiny", maximize=True)
     key = store.ask("a", 0, SPACE, RANDOM).key
     disk.fill()
-    writer = StoreWriter(wait_s=PATIENT_S)
+    writer = StoreWriter(wait_s=TIMEOUT_S)
     with pytest.raises(StorageInternalError) as failed:
         writer.call(lambda: store.fail(key, "x" * 1_000_000))
     assert not is_transient(failed.value)
@@ -260,12 +260,12 @@ def test_a_full_disk_is_no_outage_and_is_said(disk: Disk) -> None:
     )
 
 
-def test_a_reason_shows_no_password_and_one_line() -> None:
+def test_a_message_has_one_line_and_no_password() -> None:
     error = OperationalError("SELECT", {}, Exception("no postgresql://ann:sesame@db\nsecond line"))
     assert error_message(error) == "no postgresql://ann:***@db"
 
 
-def test_a_slow_database_holds_up_nobody_but_the_first(tmp_path: Path) -> None:
+def test_a_slow_database_delays_only_the_first_call(tmp_path: Path) -> None:
     path = tmp_path / "optuna.db"
     path.write_bytes(empty_database())
     store = DirectTrialStore(sqlite_url(path), "tiny", maximize=True)
@@ -273,7 +273,7 @@ def test_a_slow_database_holds_up_nobody_but_the_first(tmp_path: Path) -> None:
     slow, calls = threading.Event(), []
 
     def report(epoch: int) -> None:
-        slow.wait(PATIENT_S)
+        slow.wait(TIMEOUT_S)
         store.report_one(key, epoch, float(epoch))
         calls.append(epoch)
 
@@ -282,5 +282,5 @@ def test_a_slow_database_holds_up_nobody_but_the_first(tmp_path: Path) -> None:
         writer.call(lambda epoch=epoch: report(epoch))
     assert calls == []
     slow.set()
-    assert writer.flush(PATIENT_S)
+    assert writer.flush(TIMEOUT_S)
     assert calls == list(range(20))

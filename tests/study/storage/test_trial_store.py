@@ -1,4 +1,4 @@
-"""The ledger: what was asked and told, whoever asks, however often."""
+"""The trial store: trials are created, reported and told, by any process, any number of times."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,9 @@ import pytest
 from optuna.exceptions import UpdateFinishedTrialError
 
 from search_spaces import FloatDimension, IntDimension, Saltelli, Sobol, Space, design_points
-from search_spaces.optuna_sampler import suggest_params
 from study.records.errors import StoreError
-from study.storage import trial_store as ledger_module
 from study.storage.layout import TrialKey
+from study.storage.optuna_bulk import BulkTables
 from study.storage.report_log import TrialOutcome
 from study.storage.sqlite import sqlite_url
 from study.storage.trial_store import (
@@ -127,7 +125,7 @@ def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(request.getfixturevalue("postgres_url"))
 
 
-def test_studies_that_begin_at_the_same_moment_share_a_new_database(new_url: str) -> None:
+def test_studies_that_start_at_the_same_moment_share_a_new_database(new_url: str) -> None:
     moment = time.time() + 15
     began = [
         subprocess.Popen([sys.executable, "-c", _OPEN, new_url, str(moment), f"study-{i}"])
@@ -137,7 +135,7 @@ def test_studies_that_begin_at_the_same_moment_share_a_new_database(new_url: str
     assert open_store(new_url).records("a", "search") == []
 
 
-def test_studies_in_one_database_do_not_meet(url: str) -> None:
+def test_studies_in_one_database_are_separate(url: str) -> None:
     open_store(url).ask_next("a", SPACE, TPE)
     assert open_store(url, "other").records("a", "search") == []
 
@@ -150,7 +148,7 @@ def test_studies_in_one_database_do_not_meet(url: str) -> None:
         (lambda store, key: store.fail(key, "no memory"), "FAIL", None, "no memory"),
     ],
 )
-def test_the_first_end_of_a_trial_is_kept_whatever_is_told_later(
+def test_the_first_end_of_a_trial_is_kept(
     url: str, told, state: str, value: float | None, reason: str | None
 ) -> None:
     store = open_store(url)
@@ -201,7 +199,7 @@ def test_reports_of_several_trials_are_stored_together_or_not_at_all(url: str) -
     assert [4 in trial.intermediate_values for trial in trials] == [True, False]
 
 
-def test_a_pruned_trial_shows_optuna_its_last_value_and_us_none(url: str) -> None:
+def test_a_pruned_trial_has_its_last_value_in_optuna_and_none_here(url: str) -> None:
     store = open_store(url)
     key = store.ask_next("a", SPACE, TPE).key
     store.report_one(key, 1, 0.25)
@@ -235,10 +233,10 @@ def test_the_draws_of_a_study_can_be_repeated(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("settings", [SOBOL, SALTELLI], ids=["sobol", "saltelli"])
-def test_a_design_gives_its_points_in_order_to_whichever_process_asks(
+def test_a_design_gives_its_points_in_order_to_any_process(
     url: str, settings: DesignSettings
 ) -> None:
-    """Whatever became of the trials before; each process has the design anew."""
+    """Independent of how earlier trials ended; each process computes the design again."""
     told = [DirectTrialStore.prune, lambda store, key: store.fail(key, "lost"), lambda *_: None]
     for number in range(9):
         store = open_store(url)
@@ -252,7 +250,7 @@ def test_a_design_gives_its_points_in_order_to_whichever_process_asks(
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL."""
+    """A simulated SIGKILL."""
 
 
 EVERY = pytest.mark.parametrize(
@@ -261,7 +259,7 @@ EVERY = pytest.mark.parametrize(
 
 
 def begun(url: str, settings: SamplerSettings) -> tuple[DirectTrialStore, TrialRecord]:
-    """Give a ledger with two trials, and what an undisturbed one gives as the third."""
+    """Return a store with two trials, and the third of an undisturbed one."""
     whole, store = open_store(url, "whole"), open_store(url)
     for each in (whole, store):
         # The second trial of TPE is drawn at random, and the third from its model.
@@ -284,7 +282,7 @@ def test_a_process_killed_while_it_asked_leaves_a_trial_with_its_whole_point_or_
     url: str, when: str, settings: SamplerSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, undisturbed = begun(url, settings)
-    add = ledger_module.add_trial
+    add = BulkTables.add_trial
 
     def dying(*args: Any) -> None:  # noqa: ANN401 (Optuna's)
         if when == "after":
@@ -292,55 +290,17 @@ def test_a_process_killed_while_it_asked_leaves_a_trial_with_its_whole_point_or_
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(ledger_module, "add_trial", dying)
+        patch.setattr(BulkTables, "add_trial", dying)
         with pytest.raises(Killed):
             store.ask_next("a", SPACE, settings)
     left = open_store(url).records("a", "search")
     assert [e.state for e in left] == ["COMPLETE"] * 2 + ["RUNNING"] * (when == "after")
-    # A process that lived on, because its database was away, asks again too.
+    # A process that survived, because only its database was unavailable, asks again too.
     assert store.ask("a", 2, SPACE, settings).params == undisturbed.params
     assert_gives_the_third(url, settings, undisturbed)
 
 
-def ask_in_parts(study: optuna.Study) -> None:
-    trial = study.ask()
-    suggest_params(trial, SPACE)
-    trial.set_user_attr("replicas", None)
-
-
-@EVERY
-@pytest.mark.parametrize("write", range(5))
-def test_a_trial_that_an_earlier_version_asked_for_in_part_is_given_the_rest(
-    url: str, write: int, settings: SamplerSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The first versions stored a trial, each parameter and each note one after the other."""
-    _, undisturbed = begun(url, settings)
-    left = write
-
-    def dying(call: Callable[..., object]) -> Callable[..., object]:
-        def wrapper(*args: object, **kwargs: object) -> object:
-            nonlocal left
-            if left == 0:
-                raise Killed
-            left -= 1
-            return call(*args, **kwargs)
-
-        return wrapper
-
-    study = optuna.load_study(
-        study_name="tiny/a/search", storage=url, sampler=settings.sampler(SPACE, 2)
-    )
-    storage = optuna.storages.RDBStorage
-    with monkeypatch.context() as patch:
-        for name in ("_create_new_trial", "_set_trial_param", "set_trial_user_attr"):
-            patch.setattr(storage, name, dying(getattr(storage, name)))
-        with pytest.raises(Killed):
-            ask_in_parts(study)
-    assert [e.state for e in open_store(url).records("a", "search")] == ["COMPLETE"] * 2
-    assert_gives_the_third(url, settings, undisturbed)
-
-
-def test_a_trial_that_somebody_else_adds_meanwhile_is_an_error(url: str) -> None:
+def test_a_trial_that_another_program_adds_is_an_error(url: str) -> None:
     store = open_store(url)
     store.ask("a", 0, SPACE, TPE)
     optuna.load_study(study_name="tiny/a/search", storage=url).ask()
@@ -350,6 +310,10 @@ def test_a_trial_that_somebody_else_adds_meanwhile_is_an_error(url: str) -> None
         "the next trial of tiny/a/search in the Optuna database must be number 1, but is 2: "
         "another process adds trials to it; end that one, and begin the study under another name."
     )
+    again = open_store(url)
+    assert len(again.records("a", "search")) == 1
+    with pytest.raises(StoreError, match="trial a/search/1 in the Optuna database must be one of"):
+        again.ask("a", 1, SPACE, TPE)
 
 
 def test_an_end_that_another_process_told_first_is_kept(url: str) -> None:
@@ -361,7 +325,7 @@ def test_an_end_that_another_process_told_first_is_kept(url: str) -> None:
 
 
 def test_asking_for_the_same_number_again_gives_the_trial_that_is_there(url: str) -> None:
-    """A database that went away may have kept what it did not live to answer."""
+    """A database that became unavailable may have stored a trial without an answer."""
     for _ in range(2):
         store = open_store(url)
         asked = store.ask("a", 0, SPACE, TPE)
@@ -444,7 +408,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         "no url at all",
     ],
 )
-def test_an_address_that_is_none_is_refused_without_its_password(url: str) -> None:
+def test_an_unusable_url_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(StoreError) as refused:
         open_store(url)
     text = str(refused.value)
@@ -454,7 +418,7 @@ def test_an_address_that_is_none_is_refused_without_its_password(url: str) -> No
 
 
 @pytest.mark.parametrize("is_replaced", [False, True])
-def test_a_file_that_is_taken_away_while_it_is_open_takes_nothing_more(
+def test_a_file_that_was_moved_while_it_is_open_is_not_written(
     file_url: str, tmp_path: Path, is_replaced: bool
 ) -> None:
     store = open_store(file_url)

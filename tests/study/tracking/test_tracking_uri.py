@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study.records.errors import TrackingError
-from study.tracking.tracking_uri import TrackingUri, mask_passwords, secrets
+from study.records.errors import mask_passwords
+from study.tracking.tracking_uri import TrackingUri, secrets
 
 
 @pytest.mark.parametrize(
