@@ -1,1 +1,1 @@
-"""How a study runs: planner, coordinator and executors."""
+"""The engine that runs a study: planner, coordinator and executors."""

@@ -1,12 +1,12 @@
-"""Hands out a study's trials and keeps its books, whoever executes them.
+"""The coordinator of a study's trials: ask, report, tell.
 
-Executors ask :meth:`TrialCoordinator.ask` for work and say what happened to it; they hold no state of
-their own. Everything the conductor knows can be read again from the ledger and the result files,
-so that a new one goes on exactly where a killed one stood: a trial that was running is handed
-out again under its own number and continues from its own checkpoint.
+Executors ask :meth:`TrialCoordinator.ask` for trials and report what happened to them; they have
+no state of their own. The coordinator's state can be read again from the trial store and the
+result files, so that a new one continues exactly where a killed one stopped: a trial that was
+running is assigned again under its own number and continues from its own checkpoint.
 
-What it hears is on disk, in the trial's folder, before it does anything else; the ledger is told
-from there by a :class:`StoreWriter`, at once or when its database is back.
+Reports and ends are on disk, in the trial's folder, before anything else happens; a
+:class:`StoreWriter` writes them to the trial store, at once or when the database is back.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ logger = logging.getLogger(__name__)
 
 
 class TrialCoordinator:
-    """Hands out trials and keeps the books. Executors call it from one thread.
+    """Assigns trials and tracks their state. Executors call it from one thread.
 
-    :meth:`stop` alone may be called from any thread and from a signal's handler.
+    Only :meth:`stop` may be called from any thread and from a signal handler.
     """
 
     def __init__(
@@ -59,14 +59,14 @@ class TrialCoordinator:
         *,
         writer: StoreWriter | None = None,
     ) -> None:
-        """Take up a study where the ledger and the result files say that it stands.
+        """Continue a study from its trial store and result files.
 
         Args:
             spec: The study.
             folder: Its folder.
-            ledger: Its database.
-            listeners: Who is told what happens.
-            clerk: Who writes to the ledger; one of the conductor's own if it is left out.
+            store: Its trial store.
+            callbacks: Called with every start, report and end of a trial.
+            writer: Writes to the trial store; a new one by default.
 
         Raises:
             StoreError: If the database is not the one that the study was run with.
@@ -89,17 +89,17 @@ class TrialCoordinator:
 
     @property
     def state(self) -> StudyState:
-        """All trials as they stand."""
+        """The state of all trials."""
         return self._state
 
     def ask(self, limit: int | None = None) -> AskResult:
-        """Give the next trial to train, or say why there is none.
+        """Return the next trial to train, or why there is none.
 
         Args:
-            at_most: Trials at a time that the executor has room for, beside what the study file
-                says; None for any number.
+            limit: Trials that the executor may run at a time, besides the study file's limit;
+                None for any number.
         """
-        # What only repeats another trial has ended when it is given out.
+        # A duplicate of another trial ends when it is assigned.
         while (step := self._next_action(limit)) is None:
             continue
         return step
@@ -120,7 +120,7 @@ class TrialCoordinator:
         return self._create(request)
 
     def report(self, key: TrialKey, report: Report) -> None:
-        """Store an evaluation; one that is known, late or repeated changes nothing."""
+        """Store an evaluation; a repeated or late one changes nothing."""
         known = self._state.reports_by_epoch(key)
         if report.epoch in known or self._state.record(key).state != "RUNNING":
             return
@@ -140,10 +140,9 @@ class TrialCoordinator:
         self._notify(lambda callback: callback.on_report(key, stored))
 
     def tell(self, key: TrialKey) -> None:
-        """End a trial: complete if its last epoch was reported, else stopped by a scheduler.
+        """End a trial: complete if its last epoch was reported, else pruned by a scheduler.
 
-        A trial that ends before its time because the run stops has not ended: it goes on when
-        the study does.
+        A trial that ends early because the run stops has not ended: it continues with the study.
         """
         last = self._state.reports_by_epoch(key).get(self._spec.arm(key.arm).training.epochs)
         if last is not None:
@@ -153,23 +152,23 @@ class TrialCoordinator:
             self._finish(key, TrialOutcome(state="PRUNED", finished_ms=_now_ms()))
 
     def tell_failure(self, key: TrialKey, reason: str) -> None:
-        """End a trial that can have no result."""
+        """End a trial that failed."""
         self._finish(key, TrialOutcome(state="FAIL", reason=reason, finished_ms=_now_ms()))
 
     def stop(self, error: StudyError | None = None) -> None:
-        """Begin nothing more, and ask the trials to write their checkpoints and stop.
+        """Assign no more trials, and let running ones write their checkpoints and stop.
 
         Args:
-            error: Why the study cannot go on, or None if the user wants it so.
+            error: Why the study cannot continue, or None if the user stops it.
         """
         self._stop_error = self._stop_error or error
         if not self._is_stopping:
             self._is_stopping = True
             if isinstance(error, BusyError):
-                # The trials of the process that took over look at the same file.
+                # The trials of the process that took over check the same file.
                 return
-            # A disk that takes nothing cannot pass on the request either; executors then end the
-            # trials after a while, and these go on from their last checkpoints.
+            # A full disk takes no stop file either; executors then end the trials after a while,
+            # and these continue from their last checkpoints.
             with suppress(OSError):
                 self._folder.stop.touch()
 
@@ -180,26 +179,26 @@ class TrialCoordinator:
 
     @property
     def stop_error(self) -> StudyError | None:
-        """Why the study cannot go on, or None."""
+        """Why the study cannot continue, or None."""
         return self._stop_error
 
     @property
     def is_running_trials(self) -> bool:
-        """Whether a trial that was handed out has not ended."""
+        """Whether an assigned trial has not ended."""
         return self.n_running > 0
 
     @property
     def n_running(self) -> int:
-        """How many trials were handed out and have not ended."""
+        """Number of assigned trials that have not ended."""
         return sum(len(phase.assigned) for phase in self._state.phases)
 
     @property
     def n_pending(self) -> int:
-        """How many trials could be handed out now, if there were room for all of them."""
+        """Number of trials that could be assigned now, without limits."""
         return count_pending(self._state)
 
     def flush(self, timeout_s: float | None = None) -> bool:
-        """Wait until the ledger has been told everything; tells whether it has.
+        """Wait until everything is in the trial store or the time is up; False if it is not.
 
         Raises:
             StoreError: If the disk of its database fails.
@@ -210,40 +209,40 @@ class TrialCoordinator:
             raise permanent_error(error) or error from None
 
     def has_work(self) -> bool:
-        """Tell whether any trial is still to be trained; asks for none."""
+        """Check whether any trial is still to be trained."""
         return has_work(self._state)
 
     def best(self, arm: Arm) -> Mapping[str, ParamValue] | None:
-        """Give the chosen configuration, or None while the search goes on or if it found none."""
+        """Return the chosen configuration, or None if the search is unfinished or found none."""
         return self._state.best(arm)
 
     def records(self) -> Iterator[TrialRecord]:
-        """Give all trials, by arm, phase and number."""
+        """Yield all trials by arm, phase and number."""
         return self._state.records()
 
     def reports_of(self, key: TrialKey) -> tuple[StoredReport, ...]:
-        """Give a trial's stored evaluations by epoch."""
+        """Return a trial's evaluations by increasing epoch."""
         return self._state.reports_of(key)
 
     def config(self, record: TrialRecord) -> TrialConfig:
-        """Give the configuration of a trial."""
+        """Return the configuration of a trial."""
         return self._state.config(record)
 
     def _require_known_trials(self) -> None:
-        # A trial is in the ledger before it has a folder.
+        # A trial is in the trial store before it has a folder.
         known = {self._folder.trial(record.key) for record in self._state.records()}
-        begun = {path for arm in self._spec.arms for path in self._folder.trials(arm.name)}
-        unknown = sorted(begun - known)
+        found = {path for arm in self._spec.arms for path in self._folder.trials(arm.name)}
+        unknown = sorted(found - known)
         if unknown:
             raise StoreError(
-                f"the Optuna database must know every trial of {self._folder.path}, but has not "
-                f"heard of {len(unknown)} of them, {unknown[0].relative_to(self._folder.path)} "
-                "first; name the database that the study was run with by --database or "
+                f"the Optuna database must contain every trial of {self._folder.path}, but "
+                f"{len(unknown)} are missing, {unknown[0].relative_to(self._folder.path)} first; "
+                "name the database that the study was run with by --database or "
                 "CHALLENGER_DATABASE, or put it back where it was."
             )
 
     def _resume(self, arm: Arm, phase: PhaseState) -> None:
-        # What a driver stored and did not live to tell the ledger: reports, and ends of trials.
+        # Reports and ends in the result files that a killed driver did not write to the store.
         for number in list(phase.interrupted):
             key = phase.records[number].key
             for report in self.reports_of(key):
@@ -257,7 +256,7 @@ class TrialCoordinator:
                 self.tell(key)
 
     def _is_full(self, limit: int | None) -> bool:
-        """Tell whether another trial would be one too many, by whoever limits them."""
+        """Check whether a limit on running trials is reached."""
         limits = (self._spec.resources.max_concurrent, limit)
         return any(limit is not None and limit <= self.n_running for limit in limits)
 
@@ -275,7 +274,7 @@ class TrialCoordinator:
         return self._created(self._creating)
 
     def _check_writer(self) -> bool:
-        """Tell whether the ledger takes what it is told; what it refused stops the run."""
+        """Check that the writer has not failed; a failure stops the run."""
         try:
             self._writer.raise_failure()
         except Exception as error:
@@ -314,10 +313,10 @@ class TrialCoordinator:
         return None
 
     def _copy_results(self, key: TrialKey, known: TrialKey) -> None:
-        """Give a trial the results of another one that trained the same."""
+        """Copy the results of a trial with the same configuration and seeds."""
         logger.info("%s has the settings and seeds of %s, and its results.", key, known)
         try:
-            # Before its reports: with the last of them it has ended, whoever dies in between.
+            # Before its reports: with the last of them it ends, even if the process is killed.
             copy_attribution_maps(self._folder.trial(known), self._folder.trial(key))
         except StoreError as error:
             self.stop(error)
@@ -327,7 +326,7 @@ class TrialCoordinator:
         self.tell(key)
 
     def _finish(self, key: TrialKey, outcome: TrialOutcome) -> None:
-        """Keep how a trial ended, and tell it; the first end of a trial is kept."""
+        """Store the end of a trial; the first end is kept."""
         if self._state.record(key).state != "RUNNING":
             return
         try:
@@ -339,7 +338,7 @@ class TrialCoordinator:
         phase.assigned.discard(key.number)
         phase.records[key.number] = record = finish_record(phase.records[key.number], outcome)
         self._duplicates.add(record)
-        # Before it is told: a trial that is told is not looked at again, whoever dies in between.
+        # Before it is told: an ended trial is not visited again if the process is killed here.
         for file in self._folder.trial(key).glob("epoch-*.pt"):
             file.unlink()
         self._store_outcome(key, outcome)
@@ -350,12 +349,12 @@ class TrialCoordinator:
     def _store_report(self, key: TrialKey, report: StoredReport) -> None:
         if self._spec.metric in report.metrics:
             value = mean(report.metrics[self._spec.metric])
-            reached = IntermediateValue(key=key, epoch=report.epoch, value=value)
-            # Nobody waits for it: whoever asks or ends a trial next does.
-            self._enqueue(partial(self._writer.enqueue, self._store.report, reached))
+            item = IntermediateValue(key=key, epoch=report.epoch, value=value)
+            # Not waited for, unlike the next creation or end of a trial.
+            self._write(partial(self._writer.enqueue, self._store.report, item))
 
     def _store_outcome(self, key: TrialKey, outcome: TrialOutcome) -> None:
-        self._enqueue(partial(self._writer.call, partial(self._store.tell, key, outcome)))
+        self._write(partial(self._writer.call, partial(self._store.tell, key, outcome)))
 
     def _finish_groups(self) -> None:
         for group in self._state.groups.values():
@@ -363,10 +362,10 @@ class TrialCoordinator:
                 self._store_outcome(key, outcome)
                 group.records[key.number] = finish_record(group.records[key.number], outcome)
 
-    def _enqueue(self, give: Callable[[], object]) -> None:
-        """Give the clerk something to tell the ledger; if he cannot, the run stops."""
+    def _write(self, write: Callable[[], object]) -> None:
+        """Write to the trial store; a failure stops the run."""
         try:
-            give()
+            write()
         except Exception as error:
             self._stop_on(error)
 
@@ -377,10 +376,10 @@ class TrialCoordinator:
         self.stop(store_error)
         return Stop()
 
-    def _notify(self, tell: Callable[[Callback], None]) -> None:
+    def _notify(self, call: Callable[[Callback], None]) -> None:
         for callback in self._callbacks:
             try:
-                tell(callback)
+                call(callback)
             except StoreError as error:
                 self.stop(error)
 

@@ -1,4 +1,4 @@
-"""Which trial a study begins next: questions to the ledger, from what is in the books."""
+"""The planner: requests for the next trials of a study, from its state."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from trainables.seeding import derive_seed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleTrial:
-    """Ask who proposes for the next search trial of an arm, through its group if it has one.
+    """Request for a search trial that a sampler or design proposes, through its group if any.
 
     Attributes:
         arm: The arm.
         number: The trial's number.
-        settings: How points are proposed.
-        group_point: The group's point of that number, if another member has asked for it.
+        settings: The sampler or design.
+        group_point: The group's point of that number, if another member has created it.
     """
 
     arm: Arm
@@ -40,7 +40,7 @@ class SampleTrial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnqueueTrial:
-    """Enter a trial at a point that was chosen beforehand."""
+    """Request for a trial at a given point."""
 
     arm: Arm
     phase: PhaseName
@@ -53,14 +53,14 @@ TrialRequest: TypeAlias = SampleTrial | EnqueueTrial
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreatedTrial:
-    """A trial that the ledger gave, and its group's point if the trial is a member's."""
+    """A new trial, and its group's point if it is a member's trial."""
 
     record: TrialRecord
     group_point: TrialRecord | None = None
 
 
 def create_trial(store: TrialStore, request: TrialRequest) -> CreatedTrial:
-    """Put a question to the ledger; the same one again gets the same answer."""
+    """Create a requested trial in the trial store; repeatable."""
     if isinstance(request, EnqueueTrial):
         return CreatedTrial(record=_enqueue(store, request, request.phase, request.params))
     arm, number = request.arm, request.number
@@ -74,10 +74,10 @@ def create_trial(store: TrialStore, request: TrialRequest) -> CreatedTrial:
 
 
 def next_request(state: StudyState) -> TrialRequest | None:
-    """Give what to ask next, or None while nothing can be begun.
+    """Return the next request, or None while no trial can start.
 
-    Searches go before final trials, and the arm that is furthest behind first, so that all
-    searches end together.
+    Searches come before final trials, and the arm with the smallest share of its budget first, so
+    that all searches end together.
     """
     waiting = [
         (len(state.phase(arm.name, "search").records) / arm.search_budget, i, arm)
@@ -88,7 +88,7 @@ def next_request(state: StudyState) -> TrialRequest | None:
 
 
 def search_settings(arm: Arm, seed: int) -> SearchSettings:
-    """Say who proposes the search trials of an arm, or of its group, in a study of a seed."""
+    """Return the sampler or design of an arm, or of its group, in a study of a seed."""
     name = arm.group or arm.name
     if arm.search.design is not None:
         return DesignSettings(design=arm.search.design, seed=derive_seed(seed, "design", name))
@@ -100,12 +100,12 @@ def search_settings(arm: Arm, seed: int) -> SearchSettings:
 
 
 def has_work(state: StudyState) -> bool:
-    """Tell whether any trial is still to be trained."""
+    """Check whether any trial is still to be trained."""
     return any(phase.is_running for phase in state.phases) or next_request(state) is not None
 
 
 def count_pending(state: StudyState) -> int:
-    """Count the trials that could begin now, if there were room for all of them."""
+    """Count the trials that could start now, without limits."""
     interrupted = sum(len(phase.interrupted) for phase in state.phases)
     arms = state.spec.arms
     left = (arm.search_budget - len(state.phase(arm.name, "search").records) for arm in arms)
@@ -146,15 +146,15 @@ def _pending_points(state: StudyState, arm: Arm) -> list[dict[str, ParamValue]]:
     best = state.best(arm)
     if best is None:
         return []
-    # A study file that asks for more replicas has its points trained anew, with all of them.
+    # If the study file asks for more replicas than before, points are trained again with all.
     wanted = arm.replicas.final
     finals = state.phase(arm.name, "final").records.values()
-    asked = [dict(e.params) for e in finals if (e.replicas or wanted) >= wanted]
+    known = [dict(r.params) for r in finals if (r.replicas or wanted) >= wanted]
     points = (*arm.final_points(best), *_transferred_params(state, arm))
-    return [params for params in unique(points) if params not in asked]
+    return [params for params in unique(points) if params not in known]
 
 
 def _transferred_params(state: StudyState, arm: Arm) -> list[Mapping[str, ParamValue]]:
-    """Give what other arms of the method chose, as far as it is legal here."""
+    """Return the configurations that other arms of the method chose, if legal here."""
     found = [state.best(other) for other in state.spec.transfer_sources(arm)]
     return [params for params in found if params is not None and not arm.rejection_reason(params)]

@@ -31,7 +31,7 @@ _ArmPhase: TypeAlias = tuple[str, str]
 
 @dataclass(slots=True, kw_only=True)
 class _PhaseProgress:
-    """Trials of one arm and phase; mutable as they end."""
+    """Progress of one arm and phase; mutable as trials end."""
 
     total: int
     done: set[int] = field(default_factory=set)
@@ -39,10 +39,10 @@ class _PhaseProgress:
 
 
 class ProgressCallback:
-    """Shows what the conductor says."""
+    """Shows the events of trials on a console."""
 
     def __init__(self, spec: StudySpec, console: Console) -> None:
-        """Serve one run of a study."""
+        """Create the display of one run."""
         self._spec = spec
         self._console = console
         self._phases = {
@@ -56,7 +56,7 @@ class ProgressCallback:
 
     @contextmanager
     def shown(self, records: Sequence[TrialRecord]) -> Iterator[None]:
-        """Show progress while the study runs, from the trials that ended before."""
+        """Show progress while the study runs, starting with trials that ended before."""
         for record in records:
             if record.state != "RUNNING":
                 self._note_end(record)
@@ -72,34 +72,36 @@ class ProgressCallback:
                 self._bars = None
 
     def on_trial_start(self, record: TrialRecord, config: TrialConfig) -> None:  # noqa: ARG002 (the interface)
-        """Show that a trial begins."""
+        """Show the start of a trial."""
         if self._bars is not None:
-            self._bars.say((record.key.arm, record.key.phase), f"trial {record.key.number} begins")
+            self._bars.show_newest(record.key, f"trial {record.key.number} starts")
 
     def on_report(self, key: TrialKey, report: StoredReport) -> None:
         """Show the newest value."""
         values = report.metrics.get(self._spec.metric)
         if self._bars is not None and values is not None:
             text = f"trial {key.number} epoch {report.epoch}: {mean(values):.4f}"
-            self._bars.say((key.arm, key.phase), text)
+            self._bars.show_newest(key, text)
 
     def on_trial_end(self, record: TrialRecord, reports: Sequence[StoredReport]) -> None:  # noqa: ARG002
-        """Show that a trial ended."""
+        """Show the end of a trial."""
         self._note_end(record)
         if self._bars is not None:
             self._bars.draw(self._phases)
             if record.state == "FAIL":
-                self.say(f"{record.key} failed: {record.reason}")
+                self.notify(f"{record.key} failed: {record.reason}")
             return
         done = sum(len(counts.done) for counts in self._phases.values())
         total = sum(counts.total for counts in self._phases.values())
         value = "" if record.value is None else f" {self._spec.metric} {record.value:.4f}"
         reason = f": {record.reason}" if record.reason else ""
         seconds = time.monotonic() - self._started
-        self.say(f"[{done}/{total}] {seconds:.0f} s  {record.key} {record.state}{value}{reason}")
+        self.notify(
+            f"[{done}/{total}] {seconds:.0f} s  {record.key} {record.state}{value}{reason}"
+        )
 
-    def say(self, text: str) -> None:
-        """Show a line above the bars; from any thread."""
+    def notify(self, text: str) -> None:
+        """Print a line above the bars; from any thread."""
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _note_end(self, record: TrialRecord) -> None:
@@ -143,8 +145,8 @@ class _ProgressBars:
         self.view = Group(self._all, self._each)
         self.draw(phases)
 
-    def say(self, counts: _ArmPhase, text: str) -> None:
-        self._each.update(self._tasks[counts], newest=text)
+    def show_newest(self, key: TrialKey, text: str) -> None:
+        self._each.update(self._tasks[key.arm, key.phase], newest=text)
 
     def draw(self, phases: Mapping[_ArmPhase, _PhaseProgress]) -> None:
         self._all.update(
@@ -153,9 +155,9 @@ class _ProgressBars:
             total=sum(counts.total for counts in phases.values()),
         )
         for name, counts in phases.items():
-            # Final trials are no contest: the best of a sweep is nobody's choice.
-            is_contest = counts.best is not None and name[1] == "search"
-            best = f"best {counts.best:.4f}" if is_contest else ""
+            # The best of the final trials is not chosen by anything, so it is not shown.
+            is_chosen = counts.best is not None and name[1] == "search"
+            best = f"best {counts.best:.4f}" if is_chosen else ""
             self._each.update(
                 self._tasks[name], completed=len(counts.done), total=counts.total, best=best
             )

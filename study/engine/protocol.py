@@ -18,7 +18,7 @@ from trainables.datasets import DataFolders
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialAssignment:
-    """A trial to train, from the beginning or from its newest checkpoint."""
+    """A trial to train, from its start or from its newest checkpoint."""
 
     key: TrialKey
     config: TrialConfig
@@ -27,7 +27,7 @@ class TrialAssignment:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Nothing can be begun until a running trial ends."""
+    """No trial can start until a running one ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,26 +37,26 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Nothing more is begun in this run: trials that run write a checkpoint and stop."""
+    """No trial starts in this run: running ones write a checkpoint and stop."""
 
 
 AskResult: TypeAlias = TrialAssignment | Wait | Done | Stop
 
 
 class Callback(Protocol):
-    """Is told, in order, what happens to trials; must return at once.
+    """Called, in order, with the events of trials; must return at once.
 
-    It may raise a StoreError, which stops the run.
+    A StoreError that it raises stops the run.
     """
 
     def on_trial_start(self, record: TrialRecord, config: TrialConfig) -> None:
-        """A trial was handed out, for the first time or again."""
+        """Handle the first or a repeated assignment of a trial."""
 
     def on_report(self, key: TrialKey, report: StoredReport) -> None:
-        """A new evaluation was stored."""
+        """Handle a new evaluation, after it was stored."""
 
     def on_trial_end(self, record: TrialRecord, reports: Sequence[StoredReport]) -> None:
-        """A trial was told."""
+        """Handle the end of a trial, after it was stored."""
 
 
 logger = logging.getLogger(__name__)
@@ -64,15 +64,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionContext:
-    """Where trials run and what they may use.
+    """What an executor needs to run the trials of a study.
 
     Attributes:
         spec: The study.
-        data: Where data is read from.
+        data: Folders of the data.
         scratch: A folder for Ray's own files, on storage that all nodes share; emptied.
-        stop_file: Where the conductor asks the trials to stop, on the same storage.
+        stop_file: Tells trials to stop if it exists, on the same storage.
         address: Address of a running Ray, or None for one of the study's own.
-        say: Told what people should know, from any thread.
+        notify: Shows a message to the user, from any thread.
     """
 
     spec: StudySpec
@@ -80,4 +80,4 @@ class ExecutionContext:
     scratch: Path
     stop_file: Path
     address: str | None = None
-    say: Callable[[str], None] = logger.info
+    notify: Callable[[str], None] = logger.info

@@ -1,4 +1,4 @@
-"""A study's report and its review copy in MLflow: written, queued, delivered."""
+"""Publishing of a study: its report, and its records in MLflow."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# How long the end of a run waits for an MLflow that takes nothing.
+# How long the end of a run waits for an MLflow that takes no records.
 SYNC_TIMEOUT_S: Final = 20.0
 
 
@@ -38,7 +38,7 @@ def publish_report(
     allow_biased: bool = False,
     page_format: PageFormat = "html",
 ) -> Path:
-    """Write the report and queue it for MLflow; gives the page in the format asked for."""
+    """Write the report and queue it for MLflow; returns the page in the given format."""
     from study.report import write_report
 
     files = write_report(
@@ -50,7 +50,7 @@ def publish_report(
 
 
 def start_sync(folder: StudyFolder, options: RunOptions) -> sync_process.SyncProcess:
-    """Start the process that empties a study's outbox into MLflow."""
+    """Start the process that writes a study's outbox to MLflow."""
     return sync_process.start(
         folder.outbox,
         folder.path.name,
@@ -61,7 +61,7 @@ def start_sync(folder: StudyFolder, options: RunOptions) -> sync_process.SyncPro
 
 
 def wait_for_sync(sync: sync_process.SyncProcess, console: Console) -> PendingRecords:
-    """Wait until MLflow has everything, or takes nothing for a while."""
+    """Wait until MLflow has all records, or takes none for a while."""
     with console.status("delivering to MLflow …") as status:
 
         def show(pending: PendingRecords) -> None:
@@ -78,7 +78,7 @@ def rebuild_report(
     allow_biased: bool = False,
     page_format: PageFormat = "html",
 ) -> tuple[TrialTable, Path]:
-    """Write a study's report anew, as it stands, and deliver it."""
+    """Write the report of a study in its present state, and sync it with MLflow."""
     folder = options.storage.study(name)
     spec = load_study(folder)
     table = load_trial_table(name, options)
@@ -96,18 +96,18 @@ def rebuild_report(
 
 
 def rebuild_mlflow(name: str, options: RunOptions, console: Console) -> PendingRecords:
-    """Deliver everything of a study to MLflow again; what is there already stays single.
+    """Write all records of a study to MLflow again, without duplicates.
 
     Raises:
         BusyError: If a process runs the study.
     """
     folder = options.storage.study(name)
     spec = load_study(folder)
-    # Before the lease, which makes a database that is missing.
+    # Before the lease, which creates a missing database.
     load_trial_table(name, options)
-    say = partial(console.print, markup=False, highlight=False)
-    # Nothing that it writes would be in the way of one that took over.
-    with lease(folder, options.database_url, _log.warning, say):
+    notify = partial(console.print, markup=False, highlight=False)
+    # A process that takes the study over is not disturbed by these writes.
+    with lease(folder, options.database_url, _log.warning, notify):
         outbox = Outbox(path=folder.outbox)
         publish_report(load_trial_table(name, options), folder, outbox, tracked_study(spec))
         outbox.requeue_all()

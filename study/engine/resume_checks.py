@@ -1,7 +1,7 @@
-"""Whether a design still gives the points with which its search began.
+"""Checks that a design still gives the points with which its search started.
 
-The points follow from scipy's and SALib's code. Under versions of these that draw others, a block
-of Saltelli's could be begun by the one and ended by the other, and no analysis would notice.
+The points follow from the code of scipy and SALib. If another version drew others, a block of
+Saltelli's design could mix both, and no analysis would notice.
 """
 
 from __future__ import annotations
@@ -18,13 +18,7 @@ from study.storage.trial_store import DesignSettings, TrialRecord
 
 
 def require_same_design_points(state: StudyState) -> None:
-    """Compare the points of every design that is to go on with those that were asked for.
-
-    A design that was asked for as a whole is not looked at.
-
-    Raises:
-        StoreError: Naming the first trial that the design would now put elsewhere.
-    """
+    """Raise a StoreError for the first trial whose point differs from its unfinished design."""
     for arm in state.spec.arms:
         search = state.groups[arm.group] if arm.group else state.phase(arm.name, "search")
         records = search.records.values()
@@ -35,14 +29,14 @@ def require_same_design_points(state: StudyState) -> None:
 
 
 def _require_same(arm: Arm, settings: DesignSettings, records: Iterable[TrialRecord]) -> None:
-    asked = {record.key.number: record for record in records}
-    points = design_points(settings.design, arm.space, settings.seed, max(asked) + 1)
-    for number, record in sorted(asked.items()):
+    known = {record.key.number: record for record in records}
+    points = design_points(settings.design, arm.space, settings.seed, max(known) + 1)
+    for number, record in sorted(known.items()):
         if not _is_same(record.params, points[number]):
             raise StoreError(
                 f"{record.key} is a point of design {settings.design.name!r} and must be "
-                f"{points[number]}, but was asked for at {dict(record.params)}; go on with the "
-                "versions of scipy and SALib that the study was begun with, or give it another "
+                f"{points[number]}, but was created at {dict(record.params)}; continue with the "
+                "versions of scipy and SALib that the study was started with, or give it another "
                 "name."
             )
 

@@ -1,4 +1,4 @@
-"""Run a study from its file to its report, or go on with one that was begun."""
+"""A run of a study: from its study file to its report, or from where an earlier run stopped."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from cluster.session import require_reachable
 from study.config import Arm, StudySpec, check_continuation, parse, with_sweeps
 from study.config.run_options import RunOptions
 from study.engine.coordinator import TrialCoordinator
-from study.engine.executors import EXECUTORS, ExecutionContext, require_gpus
+from study.engine.executors import EXECUTORS, require_gpus
 from study.engine.progress_display import ProgressCallback
+from study.engine.protocol import ExecutionContext
 from study.engine.publishing import publish_report, start_sync, wait_for_sync
 from study.engine.resume_checks import require_same_design_points
 from study.engine.signals import LeaseLossHandler, stop_on_signals
@@ -24,32 +25,34 @@ from study.records.errors import SpecError, StoreError
 from study.records.trial_table import TrialTable
 from study.results.build import build_trial_table
 from study.storage.atomic_write import write_atomic
+from study.storage.database import require_database_file
 from study.storage.layout import Manifest, StudyFolder
 from study.storage.lease import lease
 from study.storage.provenance import check_provenance, provenance_of, write_provenance
 from study.storage.store_writer import StoreWriter
-from study.storage.trial_store import TrialStore, require_database_file
+from study.storage.trial_store import TrialStore
 from study.tracking import mlflow_records
 from study.tracking.callback import TrackingCallback, tracked_study
 from study.tracking.outbox import Outbox, PendingRecords
 from study.tracking.tracking_uri import check_tracking_server
+from trainables.datasets import DataFolders
 from trainables.errors import TrainableError
 
-# How long an interrupted run waits for the ledger; what it is not told then, it is told from the
-# result files at the next start.
+# How long an interrupted run waits for the trial store; the rest is written from the result files
+# at the next start.
 _FLUSH_TIMEOUT_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """How a run ended.
+    """Result of a run.
 
     Attributes:
         table: All trials.
         is_finished: Whether every trial ended; False if the run was interrupted.
-        problems: What went wrong in the study, in sentences; empty if nothing did.
+        problems: Problems of a finished study, in sentences.
         report: The HTML page, or None if the run was interrupted or no arm has a result.
-        waiting: What MLflow has not taken yet.
+        pending: Records not yet in MLflow.
     """
 
     table: TrialTable
@@ -60,13 +63,13 @@ class RunResult:
 
 
 def run_study(text: str, where: str, options: RunOptions, console: Console) -> RunResult:
-    """Run the study of a file, or go on with it if it was begun.
+    """Run the study of a file, or continue it if it was started.
 
     Args:
         text: The study file.
         where: Its name, for messages.
-        options: Where and how.
-        console: Where progress is shown.
+        options: Options of the command line.
+        console: Shows the progress.
 
     Raises:
         SpecError: If the file is wrong, or contradicts the study of that name.
@@ -76,99 +79,150 @@ def run_study(text: str, where: str, options: RunOptions, console: Console) -> R
     """
     spec = parse(text, where)
     folder = options.storage.study(spec.name)
-    _check_start(spec, folder, where, options)
-    options.storage.prepare()
-    held = provenance_of((arm.dataset for arm in spec.arms), options.data)
-    check_provenance(folder.provenance, held, where)
     is_new = not folder.spec.exists()
+    if is_new and options.is_job:
+        # A study that was started runs without MLflow, and syncs later.
+        check_tracking_server(options.tracking)
+    if not is_new:
+        _check_continuation(spec, folder, where, options.database_url)
+    _check_arms(spec, options.data, where)
+    if is_new:
+        # An older one may be finished, and then needs no machine.
+        _check_machine(spec, options)
+    options.storage.prepare()
+    provenance = provenance_of((arm.dataset for arm in spec.arms), options.data)
+    check_provenance(folder.provenance, provenance, where)
+    loss = LeaseLossHandler()
+    notify = partial(console.print, markup=False, highlight=False)
     try:
-        lost = LeaseLossHandler()
-        say = partial(console.print, markup=False, highlight=False)
-        with lease(folder, options.database_url, lost.note, say):
+        with lease(folder, options.database_url, loss.on_lost, notify):
             folder.stop.unlink(missing_ok=True)
             write_atomic(folder.spec, text)
-            write_provenance(folder.provenance, held)
+            write_provenance(folder.provenance, provenance)
             spec = with_sweeps(spec, folder)
-            write_atomic(folder.manifest, _build_manifest(spec).encode())
+            write_atomic(folder.manifest, _manifest(spec).encode())
             for note in spec.notes:
-                console.print(f"note: {note}", markup=False, highlight=False)
-            return _run_leased(spec, folder, options, console, lost)
+                notify(f"note: {note}")
+            return _Run(spec=spec, folder=folder, options=options, console=console).run(loss)
     except ClusterError:
-        # A Ray that can hold no trial: nothing was begun, so nothing is left behind.
+        # A Ray that can hold no trial: nothing was started, so nothing is left behind.
         if is_new and not (folder.path / "trials").exists():
             shutil.rmtree(folder.path)
         raise
 
 
-def _check_start(spec: StudySpec, folder: StudyFolder, where: str, options: RunOptions) -> None:
-    if options.is_job and not folder.spec.exists():
-        # One that has begun goes on without, and delivers later.
-        check_tracking_server(options.tracking)
-    if folder.spec.exists():
-        begun = parse(folder.spec.read_text(encoding="utf-8"), str(folder.spec))
-        check_continuation(begun, spec, where)
-        if any(any(folder.trials(arm.name)) for arm in spec.arms):
-            require_database_file(options.database_url)
+def _check_continuation(spec: StudySpec, folder: StudyFolder, where: str, url: str) -> None:
+    stored = parse(folder.spec.read_text(encoding="utf-8"), str(folder.spec))
+    check_continuation(stored, spec, where)
+    if any(any(folder.trials(arm.name)) for arm in spec.arms):
+        require_database_file(url)
+
+
+def _check_arms(spec: StudySpec, data: DataFolders, where: str) -> None:
     for arm in spec.arms:
         try:
-            arm.dataset.check(options.data)
+            arm.dataset.check(data)
             for point in arm.choice_points():
                 arm.trial_config(point, (0,), is_final=False).check_model()
         except TrainableError as error:
             raise SpecError(f"{where}: arm {arm.name}: {error}") from None
-    if not folder.spec.exists():
-        # One that was begun before may be finished, and then needs no machine.
-        if options.executor == "ray" and options.address is not None:
-            require_reachable(options.address)
-        else:
-            require_gpus(spec.resources)
 
 
-def _run_leased(
-    spec: StudySpec,
-    folder: StudyFolder,
-    options: RunOptions,
-    console: Console,
-    lost: LeaseLossHandler,
-) -> RunResult:
-    review = tracked_study(spec)
-    outbox = Outbox(path=folder.outbox)
-    progress = ProgressCallback(spec, console)
-    store = TrialStore(options.database_url, spec.name, maximize=spec.direction == "maximize")
-    sync = start_sync(folder, options)
-    callbacks = (TrackingCallback(spec, folder, review, outbox), sync, progress)
-    try:
-        writer = StoreWriter(progress.say)
-        coordinator = TrialCoordinator(spec, folder, store, callbacks, writer=writer)
-        lost.attach(coordinator)
-        require_same_design_points(coordinator.state)
-        # Fills in what a crash between result file and outbox has lost.
-        outbox.put(
-            mlflow_records.all_records(review, build_trial_table(spec, folder, coordinator.state))
+def _check_machine(spec: StudySpec, options: RunOptions) -> None:
+    if options.executor == "ray" and options.address is not None:
+        require_reachable(options.address)
+    else:
+        require_gpus(spec.resources)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """A run whose lease is held."""
+
+    spec: StudySpec
+    folder: StudyFolder
+    options: RunOptions
+    console: Console
+
+    def run(self, loss: LeaseLossHandler) -> RunResult:
+        """Train what is left to train, and publish the results."""
+        tracked = tracked_study(self.spec)
+        outbox = Outbox(path=self.folder.outbox)
+        progress = ProgressCallback(self.spec, self.console)
+        sync = start_sync(self.folder, self.options)
+        callbacks = (TrackingCallback(self.spec, self.folder, tracked, outbox), sync, progress)
+        try:
+            coordinator = TrialCoordinator(
+                self.spec,
+                self.folder,
+                self._open_store(),
+                callbacks,
+                writer=StoreWriter(progress.notify),
+            )
+            loss.attach(coordinator)
+            require_same_design_points(coordinator.state)
+            # Adds what a crash between result file and outbox has lost.
+            outbox.put(mlflow_records.all_records(tracked, self._table(coordinator)))
+            is_finished = self._execute(coordinator, progress)
+            table, report = self._table(coordinator), None
+            if is_finished:
+                # Points that turned out equal were trained once: now their number is known.
+                write_atomic(self.folder.manifest, _manifest(self.spec, table).encode())
+                if _has_result(table):
+                    report = publish_report(table, self.folder, outbox, tracked)
+                wait_for_sync(sync, self.console)
+        finally:
+            sync.stop()
+        return RunResult(
+            table=table,
+            is_finished=is_finished,
+            problems=_problems(table) if is_finished else (),
+            report=report,
+            pending=outbox.pending(),
         )
-        is_finished = _execute(
-            coordinator, progress, _context(spec, folder, options, progress), options
+
+    def _open_store(self) -> TrialStore:
+        maximize = self.spec.direction == "maximize"
+        return TrialStore(self.options.database_url, self.spec.name, maximize=maximize)
+
+    def _table(self, coordinator: TrialCoordinator) -> TrialTable:
+        return build_trial_table(self.spec, self.folder, coordinator.state)
+
+    def _execute(self, coordinator: TrialCoordinator, progress: ProgressCallback) -> bool:
+        """Train what is left to train; False if the user interrupted it.
+
+        Raises:
+            StudyError: If the study cannot continue now: its storage fails, or it was taken over.
+        """
+        context = ExecutionContext(
+            spec=self.spec,
+            data=self.options.data,
+            scratch=self.folder.ray,
+            stop_file=self.folder.stop,
+            address=self.options.address,
+            notify=progress.notify,
         )
-        table = build_trial_table(spec, folder, coordinator.state)
-        report = None
-        if is_finished:
-            # Points that turned out the same were trained once: now it is known how many.
-            write_atomic(folder.manifest, _build_manifest(spec, table).encode())
-            if _has_result(table):
-                report = publish_report(table, folder, outbox, review)
-            wait_for_sync(sync, console)
-    finally:
-        sync.stop()
-    return RunResult(
-        table=table,
-        is_finished=is_finished,
-        problems=_problems(table) if is_finished else (),
-        report=report,
-        pending=outbox.pending(),
-    )
+        shown = progress.shown(tuple(coordinator.records()))
+        with shown, stop_on_signals(coordinator, progress.notify):
+            try:
+                if coordinator.has_work():
+                    EXECUTORS[self.options.executor](coordinator, context)
+                if not coordinator.is_stopping:
+                    coordinator.flush()
+            except KeyboardInterrupt:
+                coordinator.stop()
+        self.folder.stop.unlink(missing_ok=True)
+        error = coordinator.stop_error
+        if isinstance(error, StoreError):
+            raise StoreError(
+                f"{error} The study is paused and nothing is lost: the same command goes on."
+            )
+        if error is not None:
+            raise error
+        return coordinator.flush(_FLUSH_TIMEOUT_S) and not coordinator.has_work()
 
 
-def _build_manifest(spec: StudySpec, table: TrialTable | None = None) -> Manifest:
+def _manifest(spec: StudySpec, table: TrialTable | None = None) -> Manifest:
     def final(arm: Arm) -> int:
         if table is None:
             return spec.final_budget(arm)
@@ -181,49 +235,6 @@ def _build_manifest(spec: StudySpec, table: TrialTable | None = None) -> Manifes
         search={arm.name: arm.search_budget for arm in spec.arms},
         final={arm.name: final(arm) for arm in spec.arms},
     )
-
-
-def _context(
-    spec: StudySpec, folder: StudyFolder, options: RunOptions, progress: ProgressCallback
-) -> ExecutionContext:
-    return ExecutionContext(
-        spec=spec,
-        data=options.data,
-        scratch=folder.ray,
-        stop_file=folder.stop,
-        address=options.address,
-        say=progress.say,
-    )
-
-
-def _execute(
-    coordinator: TrialCoordinator,
-    progress: ProgressCallback,
-    context: ExecutionContext,
-    options: RunOptions,
-) -> bool:
-    """Train what is left to train; False if the user interrupted it.
-
-    Raises:
-        StudyError: If the study cannot go on now: its storage fails, or it was taken over.
-    """
-    with progress.shown(tuple(coordinator.records())), stop_on_signals(coordinator, progress.say):
-        try:
-            if coordinator.has_work():
-                EXECUTORS[options.executor](coordinator, context)
-            if not coordinator.is_stopping:
-                coordinator.flush()
-        except KeyboardInterrupt:
-            coordinator.stop()
-    context.stop_file.unlink(missing_ok=True)
-    if isinstance(coordinator.stop_error, StoreError):
-        raise StoreError(
-            f"{coordinator.stop_error} The study is paused and nothing is lost: the same command "
-            "goes on."
-        )
-    if coordinator.stop_error is not None:
-        raise coordinator.stop_error
-    return coordinator.flush(_FLUSH_TIMEOUT_S) and not coordinator.has_work()
 
 
 def _has_result(table: TrialTable) -> bool:

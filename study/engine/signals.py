@@ -1,4 +1,4 @@
-"""What stops a study that trains from outside: Ctrl-C, SIGTERM, the loss of its lease."""
+"""Handlers that stop a running study: Ctrl-C, SIGTERM, the loss of its lease."""
 
 from __future__ import annotations
 
@@ -14,40 +14,38 @@ from study.records.errors import BusyError
 
 @dataclass(slots=True)
 class LeaseLossHandler:
-    """Stops the conductor when its study was taken over, even if that is before there is one."""
+    """Stops the coordinator when its lease is lost, even before there is a coordinator."""
 
     _coordinator: TrialCoordinator | None = None
     _error: BusyError | None = None
 
-    def note(self, text: str) -> None:
-        """Take note that another process holds the study now; from any thread."""
+    def on_lost(self, text: str) -> None:
+        """Handle the loss of the lease; from any thread."""
         self._error = BusyError(text)
         if self._coordinator is not None:
             self._coordinator.stop(self._error)
 
     def attach(self, coordinator: TrialCoordinator) -> None:
-        """Say whom it stops."""
+        """Set the coordinator."""
         self._coordinator = coordinator
         if self._error is not None:
             coordinator.stop(self._error)
 
 
 @contextmanager
-def stop_on_signals(coordinator: TrialCoordinator, say: Callable[[str], None]) -> Iterator[None]:
-    """Let the first signal stop the conductor, and a second one interrupt whatever runs.
+def stop_on_signals(
+    coordinator: TrialCoordinator, notify: Callable[[str], None]
+) -> Iterator[None]:
+    """Let the first signal stop the coordinator, and a second one raise KeyboardInterrupt.
 
-    While no trial runs there is nothing to wait for, and the first one interrupts too.
-
-    Args:
-        conductor: What is to stop.
-        say: Told that it does.
+    While no trial runs there is nothing to wait for, and the first one raises too.
     """
 
-    def handle(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 (a signal handler)
+    def handle(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 (the interface)
         if coordinator.is_stopping or not coordinator.is_running_trials:
             raise KeyboardInterrupt
         coordinator.stop()
-        say("stopping: trials write their checkpoints; Ctrl-C again does not wait for them.")
+        notify("stopping: trials write their checkpoints; Ctrl-C again does not wait for them.")
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in before:

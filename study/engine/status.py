@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from study.results.state import PHASES
 from study.storage.layout import Manifest, StudyFolder, read_manifest
 from study.storage.lease import is_running
 from study.storage.lease_table import lease_holder
@@ -18,16 +19,16 @@ READY: Final = "all nodes are ready to train"
 
 
 def ready_message(n_nodes: int) -> str:
-    """Say that every node can train.
+    """Return the message that every node can train.
 
     Example:
-        >>> ready(3)
+        >>> ready_message(3)
         'all nodes are ready to train: 3'
     """
     return f"{READY}: {n_nodes}"
 
 
-# A holder beats every three seconds; its clock may differ from this machine's by some more.
+# A lease is renewed every three seconds; the clocks of machines may differ by more.
 _EXPIRED_S: Final = 60.0
 
 
@@ -48,20 +49,20 @@ class PhaseStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyStatus:
-    """What ``status`` shows.
+    """Status of a study, as ``status`` shows it.
 
     Attributes:
         study: Name of the study.
         activity: ``running``, ``finished`` or ``stopped``.
-        runner: Process and host that run it, and since when; None if none does.
-        metric: What trials are compared by.
-        lanes: Counts by arm and phase.
+        runner: Process and host that run it, and since when; None if there is none.
+        metric: The objective.
+        phases: Counts by arm and phase.
         failures: Failed trials with their reasons.
-        trials_per_hour: Over the trials that ended, or None with fewer than two.
+        trials_per_hour: Rate of the trials that ended, or None with fewer than two.
         seconds_left: Estimate from that rate; None unless the study is running.
-        waiting_entries: Outbox entries that MLflow has not taken.
+        waiting_entries: Outbox entries not yet in MLflow.
         waiting_points: Metric values among them.
-        tracking_error: Why the latest delivery failed, or None.
+        tracking_error: Error of the latest sync, or None.
     """
 
     study: str
@@ -78,7 +79,7 @@ class StudyStatus:
 
 
 def read_status(text: str) -> StudyStatus:
-    """Read the status that ``status --json`` printed."""
+    """Parse the output of ``status --json``."""
     given = json.loads(text)
     phases = tuple(PhaseStatus(**counts) for counts in given.pop("phases"))
     return StudyStatus(phases=phases, failures=tuple(given.pop("failures")), **given)
@@ -92,7 +93,7 @@ def study_status(
     Args:
         folder: Its folder.
         database_url: URL of the Optuna database.
-        must_exist: Whether a missing SQLite file is an error; else nothing was begun yet.
+        must_exist: Whether a missing SQLite file is an error; else no trial was started.
 
     Raises:
         SpecError: If there is no study there.
@@ -101,19 +102,14 @@ def study_status(
     manifest = read_manifest(folder.manifest)
     maximize = manifest.direction == "maximize"
     store = TrialStore(database_url, manifest.name, maximize=maximize, must_exist=must_exist)
-    entries = [
-        entry
-        for arm in manifest.search
-        for phase in ("search", "final")
-        for entry in store.records(arm, "search" if phase == "search" else "final")
-    ]
+    records = [r for arm in manifest.search for phase in PHASES for r in store.records(arm, phase)]
     phases = tuple(
-        _phase_status(manifest, arm, phase, total, entries)
+        _phase_status(manifest, arm, phase, total, records)
         for phase, totals in (("search", manifest.search), ("final", manifest.final))
         for arm, total in totals.items()
         if total
     )
-    rate = trials_per_hour(entries)
+    rate = trials_per_hour(records)
     left = sum(
         max(counts.total, counts.asked) - counts.asked + counts.running for counts in phases
     )
@@ -126,7 +122,7 @@ def study_status(
         activity="running" if active else "finished" if left == 0 else "stopped",
         metric=manifest.metric,
         phases=phases,
-        failures=tuple(f"{e.key}: {e.reason}" for e in entries if e.state == "FAIL"),
+        failures=tuple(f"{r.key}: {r.reason}" for r in records if r.state == "FAIL"),
         trials_per_hour=rate,
         seconds_left=left / rate * 3600 if active and rate else None,
         waiting_entries=pending.records,
@@ -136,7 +132,7 @@ def study_status(
 
 
 def running_process_name(folder: StudyFolder, database_url: str) -> str | None:
-    """Name the process that runs a study, here or on another machine; None if none does."""
+    """Return the name of the process that runs a study, on any machine; None if there is none."""
     found = lease_holder(database_url, folder.path.name)
     if found is None:
         return "a process of this machine" if is_running(folder) else None
@@ -144,20 +140,20 @@ def running_process_name(folder: StudyFolder, database_url: str) -> str | None:
     return str(found) if is_running(folder) or silent_s < _EXPIRED_S else None
 
 
-def trials_per_hour(entries: Sequence[TrialRecord]) -> float | None:
-    """Give the rate at which trials ended, from the first end to the last."""
-    ends = sorted(entry.finished_ms for entry in entries if entry.finished_ms is not None)
+def trials_per_hour(records: Sequence[TrialRecord]) -> float | None:
+    """Return the rate at which trials ended, from the first end to the last."""
+    ends = sorted(r.finished_ms for r in records if r.finished_ms is not None)
     if len(ends) < 2 or ends[0] == ends[-1]:
         return None
     return (len(ends) - 1) / (ends[-1] - ends[0]) * 3_600_000
 
 
 def _phase_status(
-    manifest: Manifest, arm: str, phase: str, total: int, entries: Sequence[TrialRecord]
+    manifest: Manifest, arm: str, phase: str, total: int, records: Sequence[TrialRecord]
 ) -> PhaseStatus:
-    own = [entry for entry in entries if (entry.key.arm, entry.key.phase) == (arm, phase)]
-    states = [entry.state for entry in own]
-    values = [entry.value for entry in own if entry.value is not None]
+    own = [r for r in records if (r.key.arm, r.key.phase) == (arm, phase)]
+    states = [r.state for r in own]
+    values = [r.value for r in own if r.value is not None]
     best = max if manifest.direction == "maximize" else min
     return PhaseStatus(
         arm=arm,

@@ -1,1 +1,1 @@
-"""Records of trials that all of study shares: the trial table, labels, errors, the environment."""
+"""Records that all of study shares: trial table, labels, errors, environment."""

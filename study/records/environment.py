@@ -1,4 +1,4 @@
-"""What a result was made with: versions, hardware and commit."""
+"""Environment of a result: versions, hardware and commit."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-# What this code is a commit of, where it runs outside its checkout.
+# Set where this code runs outside its checkout.
 COMMIT_VARIABLE = "CHALLENGER_COMMIT"
 
 _PACKAGES = ("challenger-study", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy")
 
 
 def environment() -> Mapping[str, str]:
-    """Describe this machine and installation, name to text."""
+    """Return versions, hardware and commit as text by name."""
     facts = {name: version(name) for name in _PACKAGES}
     facts["python"] = platform.python_version()
     facts["system"] = f"{platform.system()} {platform.machine()}"
@@ -28,14 +28,13 @@ def environment() -> Mapping[str, str]:
 
 @cache
 def git_commit() -> str | None:
-    """Give the commit of this code, with ``-dirty`` if files differ; None if nobody knows."""
-    if told := os.environ.get(COMMIT_VARIABLE):
-        return told
-    here = Path(__file__).resolve().parent
+    """Return the commit of this code, with ``-dirty`` if files differ; None if unknown."""
+    if commit := os.environ.get(COMMIT_VARIABLE):
+        return commit
     try:
         found = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude", "*"],
-            cwd=here,
+            cwd=Path(__file__).resolve().parent,
             capture_output=True,
             text=True,
             check=True,

@@ -1,4 +1,4 @@
-"""Names, symbols, units and directions under which dimensions, metrics and arms are shown."""
+"""Labels of dimensions, metrics and arms: names, symbols, units and directions."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ _DIMENSIONS = MappingProxyType(
 
 
 def dimension_symbol(dimension: str) -> str:
-    """Give the paper's symbol of a dimension, or its own name: ``top_k`` is K."""
+    """Return the paper's symbol of a dimension, or its own name: ``top_k`` is K."""
     return _DIMENSIONS.get(dimension, (dimension, dimension))[0]
 
 
 def dimension_axis(dimension: str) -> str:
-    """Say what a dimension is, for the axis of a figure."""
+    """Return the axis label of a dimension."""
     return _DIMENSIONS.get(dimension, (dimension, dimension))[1]
 
 
@@ -54,14 +54,14 @@ Direction: TypeAlias = Literal["maximize", "minimize"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricLabel:
-    """How one metric is shown.
+    """Label of a metric.
 
     Attributes:
-        name: For people, with the split: ``test accuracy``.
+        name: Name with the split: ``test accuracy``.
         unit: ``%``, ``nats`` or empty.
         difference_unit: Unit of a difference of two values: ``percentage points``.
-        factor: Shown number over stored number; 100 for per cent.
-        digits: Decimals shown.
+        factor: Displayed number over stored number; 100 for per cent.
+        digits: Decimals displayed.
         direction: Whether more is better.
     """
 
@@ -127,7 +127,7 @@ _METHODS = {
 
 
 def metric_label(key: str) -> MetricLabel:
-    """Describe a metric by its key; an unknown one is shown by its key, more being better.
+    """Return the label of a metric key; an unknown key is its own label, to be maximized.
 
     Filter cosines are better when lower: more diverse filters.
 
@@ -150,17 +150,17 @@ def metric_label(key: str) -> MetricLabel:
 
 
 def order_label(order: str) -> str:
-    """Say in which order positions are hidden: ``most relevant first``."""
+    """Return the label of the order in which positions are hidden: ``most relevant first``."""
     return _ORDERS[order]
 
 
 def arm_label(arm: str, method: str) -> str:
-    """Call an arm by its method where it is named after it, else by its own name."""
+    """Return the method's label if an arm has the method's name, else the arm's name."""
     return _METHODS.get(method, method) if arm == method else arm
 
 
 def _bootstrap_label(key: str, rest: str) -> MetricLabel:
-    """Describe an end of an interval over test samples, or the number of resamples behind it."""
+    """Return the label of a bound of an interval over test samples, or of its resamples."""
     metric, _, end = rest.partition("/")
     if metric in _METRICS and end in _ENDS:
         name, style, way = _METRICS[metric]
@@ -171,7 +171,7 @@ def _bootstrap_label(key: str, rest: str) -> MetricLabel:
 
 
 def _occlusion_label(key: str, rest: str) -> MetricLabel:
-    """Describe a result with hidden positions: accuracy, or AUC for multi-label data."""
+    """Return the label of a result with hidden positions: accuracy, or AUC if multi-label."""
     order, _, share = rest.partition("/")
     if rest == "none":
         return _label("test result, nothing hidden", _PER_CENT, "maximize")

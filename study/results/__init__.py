@@ -1,1 +1,1 @@
-"""What came out of a study, read from its storage."""
+"""Results of a study, read from its storage."""

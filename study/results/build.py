@@ -18,9 +18,9 @@ from trainables.decoding import encode
 
 
 def build_trial_table(spec: StudySpec, folder: StudyFolder, state: StudyState) -> TrialTable:
-    """Make the table of a study as it stands."""
-    records = sorted(state.records(), key=lambda e: _order(spec, e))
-    held = read_provenance(folder.provenance)
+    """Build the table of a study in its present state."""
+    records = sorted(state.records(), key=lambda record: _order(spec, record))
+    provenance = read_provenance(folder.provenance)
     chosen = {arm.name: state.best(arm) for arm in spec.arms}
     return TrialTable(
         study=spec.name,
@@ -29,13 +29,13 @@ def build_trial_table(spec: StudySpec, folder: StudyFolder, state: StudyState) -
         sampler=_sampler_names(spec.arms),
         arms=tuple(
             replace(
-                arm_row(arm, held),
+                arm_row(arm, provenance),
                 best_params=chosen[arm.name],
                 refusals=_rejections(spec, arm, chosen),
             )
             for arm in spec.arms
         ),
-        rows=tuple(trial_row(spec, folder, e, state.reports_of(e.key)) for e in records),
+        rows=tuple(trial_row(spec, folder, r, state.reports_of(r.key)) for r in records),
         environment=environment(),
     )
 
@@ -43,7 +43,7 @@ def build_trial_table(spec: StudySpec, folder: StudyFolder, state: StudyState) -
 def trial_row(
     spec: StudySpec, folder: StudyFolder, record: TrialRecord, reports: Sequence[StoredReport]
 ) -> TrialRow:
-    """Make the row of one trial."""
+    """Build the row of one trial."""
     key = record.key
     return TrialRow(
         arm=key.arm,
@@ -61,17 +61,12 @@ def trial_row(
     )
 
 
-def arm_row(arm: Arm, held: Provenance) -> ArmRow:
-    """Make the row of one arm as it is before its search has chosen.
-
-    Args:
-        arm: The arm.
-        held: What the data root held when the study began.
-    """
+def arm_row(arm: Arm, provenance: Provenance) -> ArmRow:
+    """Build the row of one arm, without a chosen configuration."""
     info = arm.dataset.info
     return ArmRow(
         name=arm.name,
-        dataset=with_provenance(arm.dataset.description, held.get(arm.dataset.name)),
+        dataset=with_provenance(arm.dataset.description, provenance.get(arm.dataset.name)),
         model=f"{arm.model.name}, width {arm.model.width:g}",
         method=arm.method.name,
         n_classes=info.n_classes,
@@ -93,7 +88,7 @@ def arm_row(arm: Arm, held: Provenance) -> ArmRow:
 def _rejections(
     spec: StudySpec, arm: Arm, chosen: Mapping[str, Mapping[str, ParamValue] | None]
 ) -> dict[str, str]:
-    """Say of each arm whose choice is tried on this one why it cannot be, if it is illegal."""
+    """Return why chosen configurations of other arms are illegal on this one, by arm."""
     found = {}
     for other in spec.transfer_sources(arm):
         params = chosen[other.name]
@@ -104,7 +99,7 @@ def _rejections(
 
 
 def flat_settings(arm: Arm) -> dict[str, str]:
-    """Give an arm's fixed settings as flat text, without what its trials vary."""
+    """Return an arm's fixed settings as flat text, without its dimensions."""
     data = encode(arm)
     parts = {key: data[key] for key in ("dataset", "model", "training", "method", "evaluation")}
     varied = set(arm.space.dimensions)
@@ -133,30 +128,18 @@ def _order(spec: StudySpec, record: TrialRecord) -> tuple[int, int, int]:
 
 
 def read_study_text(folder: StudyFolder) -> str:
-    """Read the study file of a study that was begun.
-
-    Raises:
-        SpecError: If there is none of that name.
-    """
+    """Read the study file of a study; SpecError if there is none of that name."""
     read_manifest(folder.manifest)
     return folder.spec.read_text(encoding="utf-8")
 
 
 def load_study(folder: StudyFolder) -> StudySpec:
-    """Read the study of a folder, with the sweeps added at the command line.
-
-    Raises:
-        SpecError: If there is none of that name.
-    """
+    """Read a study with the sweeps of the command line; SpecError if there is none."""
     return with_sweeps(parse(read_study_text(folder), str(folder.spec)), folder)
 
 
 def load_trial_table(name: str, options: RunOptions) -> TrialTable:
-    """Read all trials of a study as it stands; changes nothing.
-
-    Raises:
-        SpecError: If there is none of that name.
-    """
+    """Read all trials of a study; SpecError if there is none of that name."""
     folder = options.storage.study(name)
     spec = load_study(folder)
     maximize = spec.direction == "maximize"

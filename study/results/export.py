@@ -1,4 +1,4 @@
-"""The trial table for other programs: tidy columns, as a data frame, CSV or Parquet."""
+"""Export of the trial table: tidy columns, as a data frame, CSV or Parquet."""
 
 from __future__ import annotations
 
@@ -15,12 +15,10 @@ from trainables.report import mean, std
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Cell", "Per", "export_columns", "to_csv", "to_frame", "to_parquet"]
-
 Per: TypeAlias = Literal["trial", "replica", "report"]
 Cell: TypeAlias = str | int | float | bool | datetime | None
 
-# What a row is about, and how its trial went; parameters stand between them.
+# Columns before and after the parameters.
 _IDENTITY_COLUMNS = (
     *("study", "arm", "dataset", "model", "method", "phase", "trial_number", "sampler"),
     *("state", "reason", "is_chosen"),
@@ -33,16 +31,16 @@ _RESULT_COLUMNS: Mapping[Per, tuple[str, ...]] = {
 
 
 def export_columns(table: TrialTable, per: Per) -> dict[str, tuple[Cell, ...]]:
-    """Give the columns of a table; all have the same length, and None where nothing is known.
+    """Return the columns of a table, of equal length, with None for unknown cells.
 
-    Per trial: what it is and how it ended; its parameters as ``params/top_k``; the mean of every
-    metric over its replicas at its last evaluation, and as ``val/accuracy_std`` their sample
-    standard deviation (None for one replica); seconds used, as ``usage/cpu_s``. Per replica: its
-    seed, and its own values there. Per report: the same at every evaluation.
+    Per trial: its identity and end; its parameters as ``params/top_k``; the mean of every metric
+    over its replicas at its last evaluation, and as ``val/accuracy_std`` their sample standard
+    deviation (None for one replica); seconds used, as ``usage/cpu_s``. Per replica: its seed, and
+    its own values there. Per report: the same at every evaluation.
 
     Args:
         table: The trials.
-        per: What a row stands for. A trial that was not evaluated yet has no row per report.
+        per: Unit of a row. A trial that was not evaluated yet has no row per report.
     """
     chosen = {arm.name: table.chosen(arm.name) for arm in table.arms}
     rows = [
@@ -61,18 +59,16 @@ def export_columns(table: TrialTable, per: Per) -> dict[str, tuple[Cell, ...]]:
 
 
 def _params(table: TrialTable) -> Iterable[str]:
-    axes = (name for arm in table.arms for name in arm.dimensions)
-    return dict.fromkeys(
-        f"params/{n}" for n in (*axes, *(n for r in table.rows for n in r.params))
-    )
+    sources = (*(arm.dimensions for arm in table.arms), *(row.params for row in table.rows))
+    return dict.fromkeys(f"params/{name}" for source in sources for name in source)
 
 
 def _usage(table: TrialTable, per: Per) -> Iterable[str]:
-    # Of all replicas together: repeated in each one's row, it would be counted twice.
+    # Of all replicas together: repeated in the row of each, it would be counted twice.
     if per != "trial":
         return ()
-    used = {what for row in table.rows for report in row.reports for what in report.usage}
-    return [f"usage/{what}" for what in sorted(used) if what.endswith("_s")]
+    used = {name for row in table.rows for report in row.reports for name in report.usage}
+    return [f"usage/{name}" for name in sorted(used) if name.endswith("_s")]
 
 
 def _metrics(table: TrialTable, per: Per) -> Iterable[str]:
@@ -94,7 +90,7 @@ def _trial_rows(trial: TrialRow) -> Iterator[dict[str, Cell]]:
         "duration_s": ((trial.finished_ms or 0) - trial.started_ms) / 1000
         if is_finished
         else None,
-        **{f"usage/{what}": trial.used(what) for r in trial.reports for what in r.usage},
+        **{f"usage/{name}": trial.used(name) for r in trial.reports for name in r.usage},
         **(_means(last) if last else {}),
     }
 
@@ -152,7 +148,7 @@ def _time(time_ms: int | None) -> datetime | None:
 
 
 _TIME_DTYPE = "datetime64[ms, UTC]"
-# Columns that may hold nothing at all, which says nothing of their type.
+# Columns that may be empty, from which no type can be inferred.
 _COLUMN_DTYPES = {
     "reason": "str",
     "sampler": "str",
@@ -164,15 +160,10 @@ _CELL_DTYPES = {bool: "boolean", int: "Int64", float: "float64", str: "str", dat
 
 
 def to_frame(columns: Mapping[str, Sequence[Cell]], table: TrialTable) -> pd.DataFrame:
-    """Make a data frame of columns; its ``attrs`` say what they are of.
+    """Build a data frame of columns; its ``attrs`` hold study, objective and environment.
 
-    Integers, and true and false, stay what they are where cells are missing (``Int64``,
-    ``boolean``). Where values of a column differ in kind, integers become real numbers beside
-    these, and anything else text.
-
-    Args:
-        columns: Name to cells.
-        table: Where they come from: objective, direction and environment go to ``attrs``.
+    Integers and booleans keep their type where cells are missing (``Int64``, ``boolean``). In a
+    column of mixed types, integers become floats beside these, and anything else text.
     """
     import pandas as pd
 
@@ -187,12 +178,12 @@ def to_frame(columns: Mapping[str, Sequence[Cell]], table: TrialTable) -> pd.Dat
 
 
 def to_csv(frame: pd.DataFrame) -> str:
-    """Write a frame with every digit; a missing cell is empty."""
+    """Return a frame as CSV with every digit; a missing cell is empty."""
     return str(frame.to_csv(index=False, lineterminator="\n"))
 
 
 def to_parquet(frame: pd.DataFrame) -> bytes:
-    """Write a frame with its types and ``attrs``."""
+    """Return a frame as Parquet with its types and ``attrs``."""
     stream = io.BytesIO()
     frame.to_parquet(stream, engine="pyarrow", index=False)
     return stream.getvalue()

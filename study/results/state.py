@@ -1,4 +1,4 @@
-"""What is known of a study's trials: read from ledger and result files, kept while it runs."""
+"""The state of a study's trials: read from trial store and report logs, updated while it runs."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ PHASES: tuple[PhaseName, ...] = ("search", "final")
 
 @dataclass(slots=True, kw_only=True)
 class PhaseState:
-    """What is known of one arm's search or final trials; mutable as trials move on.
+    """State of one arm's search or final trials; mutable as trials proceed.
 
     Attributes:
-        entries: Its trials by number.
+        records: Its trials by number.
         reports: Their evaluations by number and epoch.
-        orphans: Trials that were running when the books were opened, and have not been given out
-            again.
-        assigned: Trials that were given out and have not ended.
+        interrupted: Trials that were running when the state was read, and are not assigned yet.
+        assigned: Trials that were assigned and have not ended.
     """
 
     records: dict[int, TrialRecord]
@@ -37,21 +36,15 @@ class PhaseState:
     @property
     def is_running(self) -> bool:
         """Whether any trial has not ended."""
-        # Of ten thousand trials few run, and this is asked at every turn of an executor's loop.
+        # Few of ten thousand trials run, and executors call this in every iteration.
         return bool(self.assigned or self.interrupted)
 
 
 class StudyState:
-    """All trials of a study: mutable, and written by the conductor alone."""
+    """State of all trials of a study; mutable, written by the coordinator alone."""
 
     def __init__(self, spec: StudySpec, folder: StudyFolder, store: TrialStore) -> None:
-        """Read where the study stands.
-
-        Args:
-            spec: The study.
-            folder: Its folder.
-            ledger: Its database.
-        """
+        """Read the state from trial store and report logs."""
         self.spec = spec
         self._folder = folder
         self._phases = {
@@ -63,38 +56,38 @@ class StudyState:
         self._best: dict[str, Mapping[str, ParamValue] | None] = {}
 
     def phase(self, arm: str, phase: PhaseName) -> PhaseState:
-        """Give one arm's search or final trials."""
+        """Return the state of one arm's search or final trials."""
         return self._phases[arm, phase]
 
     @property
     def phases(self) -> Iterable[PhaseState]:
-        """All arms' searches and final trials."""
+        """Searches and final trials of all arms."""
         return self._phases.values()
 
     def records(self) -> Iterator[TrialRecord]:
-        """Give all trials, by arm, phase and number."""
+        """Yield all trials by arm, phase and number."""
         for phase in self._phases.values():
             yield from phase.records.values()
 
     def record(self, key: TrialKey) -> TrialRecord:
-        """Give one trial."""
+        """Return one trial."""
         return self._phases[key.arm, key.phase].records[key.number]
 
     def reports_by_epoch(self, key: TrialKey) -> dict[int, StoredReport]:
-        """Give a trial's evaluations by epoch, to be added to."""
+        """Return the mutable mapping of a trial's evaluations by epoch."""
         return self._phases[key.arm, key.phase].reports.setdefault(key.number, {})
 
     def reports_of(self, key: TrialKey) -> tuple[StoredReport, ...]:
-        """Give a trial's stored evaluations by epoch."""
+        """Return a trial's evaluations by increasing epoch."""
         known = self._phases[key.arm, key.phase].reports.get(key.number, {})
         return tuple(known[epoch] for epoch in sorted(known))
 
     def config(self, record: TrialRecord) -> TrialConfig:
-        """Give the configuration of a trial."""
+        """Return the configuration of a trial."""
         return trial_config(self.spec, self.spec.arm(record.key.arm), record)
 
     def best(self, arm: Arm) -> Mapping[str, ParamValue] | None:
-        """Give the chosen configuration, or None while the search goes on or if it found none."""
+        """Return the chosen configuration, or None if the search is unfinished or found none."""
         if not arm.space.dimensions:
             return {}
         search = self.groups[arm.group] if arm.group else self._phases[arm.name, "search"]
@@ -102,12 +95,12 @@ class StudyState:
             return None
         if arm.name not in self._best:
             maximize = self.spec.direction == "maximize"
-            # A search that has ended does not change, and this is asked again and again.
+            # A finished search does not change, and this is called often.
             self._best[arm.name] = best_params(search.records.values(), maximize=maximize)
         return self._best[arm.name]
 
     def search_trial(self, arm: str, number: int) -> MemberTrial | None:
-        """Give a search trial of an arm for its group, or None if it was not begun."""
+        """Return a search trial of an arm for its group, or None if there is none."""
         record = self._phases[arm, "search"].records.get(number)
         if record is None:
             return None
@@ -129,12 +122,12 @@ class StudyState:
             members=members,
             baselines=tuple(baseline_of(arm, self.spec.arms) for arm in members),
             metric=self.spec.metric,
-            records={e.key.number: e for e in store.records(name, "search")},
+            records={r.key.number: r for r in store.records(name, "search")},
         )
 
 
 def finish_record(record: TrialRecord, outcome: TrialOutcome) -> TrialRecord:
-    """Give what the ledger will say of a trial that ended."""
+    """Return the record of a trial with its outcome."""
     return replace(
         record,
         state=outcome.state,
@@ -145,13 +138,13 @@ def finish_record(record: TrialRecord, outcome: TrialOutcome) -> TrialRecord:
 
 
 def trial_config(spec: StudySpec, arm: Arm, record: TrialRecord) -> TrialConfig:
-    """Make the configuration of a trial of the ledger."""
+    """Return the configuration of a trial."""
     is_final = record.key.phase == "final"
     return arm.trial_config(record.params, trial_seeds(spec, arm, record), is_final=is_final)
 
 
 def trial_seeds(spec: StudySpec, arm: Arm, record: TrialRecord) -> tuple[int, ...]:
-    """Give the seeds of a trial's replicas: as many as were asked for when it was begun."""
+    """Return the seeds of a trial's replicas, as many as it was created with."""
     count = record.replicas or arm.replicas.of(record.key.phase)
     return replica_seeds(spec.seed, record.key.phase, count)
 
@@ -159,9 +152,9 @@ def trial_seeds(spec: StudySpec, arm: Arm, record: TrialRecord) -> tuple[int, ..
 def best_params(
     records: Iterable[TrialRecord], *, maximize: bool
 ) -> Mapping[str, ParamValue] | None:
-    """Give the point of the best complete trial, the earliest of equals; None if there is none."""
+    """Return the point of the best complete trial, the earliest of equals, or None."""
     sign = 1 if maximize else -1
-    complete = [e for e in records if e.state == "COMPLETE" and e.value is not None]
+    complete = [r for r in records if r.state == "COMPLETE" and r.value is not None]
     if not complete:
         return None
-    return max(complete, key=lambda e: (sign * (e.value or 0.0), -e.key.number)).params
+    return max(complete, key=lambda r: (sign * (r.value or 0.0), -r.key.number)).params

@@ -58,8 +58,8 @@ def permanent_error(error: BaseException) -> StoreError | None:
     if isinstance(cause.orig, (sqlite3.ProgrammingError, sqlite3.IntegrityError)):
         return None
     return StoreError(
-        f"the Optuna database must be writable while its study runs, but: {error_message(cause)}; free "
-        "some space, or restore the file and its permissions."
+        "the Optuna database must be writable while its study runs, but: "
+        f"{error_message(cause)}; free some space, or restore the file and its permissions."
     )
 
 
@@ -68,8 +68,8 @@ def open_error(url: str, error: BaseException) -> StoreError:
     path = sqlite_path(url)
     name, remedy = (mask_passwords(url), "") if path is None else (path, "restore it, or ")
     return StoreError(
-        f"the Optuna database {name} cannot be opened: {error_message(error)}; {remedy}name another "
-        "with --database."
+        f"the Optuna database {name} cannot be opened: {error_message(error)}; {remedy}name "
+        "another with --database."
     )
 
 

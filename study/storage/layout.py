@@ -1,4 +1,4 @@
-"""The folders and files of a study below the storage root, and the manifest of what it asks for."""
+"""The folders and files of studies below the storage root, and the manifest of a study."""
 
 from __future__ import annotations
 

@@ -204,7 +204,7 @@ class PublicTables:
         return trial_id
 
     def add_intermediate_values(self, values: Mapping[tuple[int, int], float]) -> None:
-        """See :meth:`TrialTables.add_intermediate_values`; repeatable, but in many transactions."""
+        """See :meth:`TrialTables.add_intermediate_values`; a transaction for each value."""
         trials = {trial_id: self.storage.get_trial(trial_id) for trial_id, _ in values}
         for trial_id, trial in trials.items():
             self.storage.check_trial_is_updatable(trial_id, trial.state)

@@ -1,7 +1,7 @@
-"""Executors: who trains the trials that the conductor hands out.
+"""Executors, which train the trials that the coordinator assigns.
 
-An executor is a function ``run(conductor, surroundings)`` that returns when the conductor is
-done or the user interrupts it. One file per executor and one line in ``EXECUTORS``.
+An executor is a function of a coordinator and an execution context that returns when all trials
+have ended or the user interrupts it: one file each, and one line in ``EXECUTORS``.
 """
 
 from collections.abc import Callable, Mapping

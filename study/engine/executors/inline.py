@@ -18,11 +18,7 @@ from trainables.trial import TrialContext, run_trial
 
 
 def require_gpus(resources: Resources) -> None:
-    """Make sure that this machine has the GPUs that a trial asks for.
-
-    Raises:
-        ClusterError: If it has fewer.
-    """
+    """Raise a ClusterError if this machine has fewer GPUs than a trial needs."""
     if resources.gpus > torch.cuda.device_count():
         raise ClusterError(
             f"resources.gpus is {resources.gpus:g}, but this machine has "
@@ -36,12 +32,12 @@ _POLL_S: Final = 0.2
 
 
 def run_inline(coordinator: TrialCoordinator, context: ExecutionContext) -> None:
-    """Work until the conductor is done.
+    """Train until the coordinator is done.
 
-    A trial's result is that of the same trial on Ray; schedulers, which are Ray's, stop nothing.
+    A trial's result is that of the same trial on Ray; schedulers, which are Ray's, prune nothing.
 
     Raises:
-        ClusterError: If trials ask for a GPU and there is none.
+        ClusterError: If trials need a GPU and there is none.
     """
     resources = context.spec.resources
     require_gpus(resources)
@@ -49,14 +45,14 @@ def run_inline(coordinator: TrialCoordinator, context: ExecutionContext) -> None
         logger.warning("executor inline has no schedulers: every trial uses its full budget.")
     if resources.memory_gib is not None or resources.custom:
         logger.warning(
-            "executor inline places nothing: resources.memory_gib and resources.custom are not "
-            "looked at."
+            "executor inline reserves nothing: it ignores resources.memory_gib and "
+            "resources.custom."
         )
     device = torch.device("cuda" if resources.gpus else "cpu")
     torch.set_num_threads(resources.cpus)
     while isinstance(step := coordinator.ask(), TrialAssignment | Wait):
         if isinstance(step, Wait):
-            # The database does not answer, and there is no other trial to wait for.
+            # The database is unavailable, and no other trial runs.
             time.sleep(_POLL_S)
         else:
             _train(coordinator, step, context, device)

@@ -1,11 +1,11 @@
-"""Train trials with Ray Tune: as many at a time as fit on the cluster, each in its own process.
+"""The Ray executor: as many trials at a time as fit on the cluster, each in its own process.
 
-Tune places trials, starts lost ones again and applies schedulers. It does not remember: its
-experiment folder is scratch. A study that is resumed starts a new Tune run, whose searcher hands
-the unfinished trials out first; see ARCHITECTURE.md for why ``Tuner.restore`` is not used.
+Tune schedules trials, restarts lost ones and applies schedulers. Its experiment folder is
+scratch: a study that continues starts a new Tune run, whose searcher assigns the unfinished
+trials first; see ARCHITECTURE.md for why ``Tuner.restore`` is not used.
 
 Tune runs in a thread of its own, because a call to a Ray whose head is gone does not return. The
-main thread hears signals, looks after the head, and leaves when it is time, whatever Ray does.
+main thread handles signals, monitors the head, and leaves in time whatever Ray does.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ray.tune import Trainable, Tuner
     from ray.tune.experiment import Trial
 
-# Tune is left within four seconds, unless Ray does not answer.
+# Tune ends within four seconds, unless Ray does not answer.
 _STOP_TIMEOUT_S: Final = 5.5
 _POLL_S: Final = 0.1
 
@@ -49,12 +49,12 @@ def run_on_ray(
     *,
     cpus: int | None = None,
 ) -> None:
-    """Work until the conductor is done or the run is interrupted.
+    """Train until the coordinator is done or the run is interrupted.
 
     Args:
-        conductor: Whose trials.
-        surroundings: Where they run.
-        trainable: Imports what trains them, once Ray may be imported; benchmarks have their own.
+        coordinator: Assigns the trials.
+        context: What they need.
+        trainable: Imports the trainable, once Ray may be imported; benchmarks have their own.
         cpus: CPUs of a Ray of the study's own; None for all of this machine.
 
     Raises:
@@ -77,7 +77,7 @@ def _require_nodes(coordinator: TrialCoordinator, context: ExecutionContext) -> 
     )
     n_nodes = require_nodes(requirements, lambda: coordinator.is_stopping)
     if not coordinator.is_stopping:
-        context.say(ready_message(n_nodes))
+        context.notify(ready_message(n_nodes))
 
 
 def _tuner(
@@ -132,14 +132,14 @@ def _run_tune(tuner: Tuner, coordinator: TrialCoordinator, head: HeadMonitor) ->
         try:
             ended.set_result(tuner.fit())
         except BaseException as error:
-            # The border of the thread: raised where it is waited for.
+            # The border of the thread: raised in the main thread.
             ended.set_exception(error)
 
     threading.Thread(target=work, name="tune", daemon=True).start()
     try:
         _wait(ended, coordinator, head)
     except ClusterError as error:
-        # Trials on nodes that are still there write their checkpoints.
+        # Trials on reachable nodes write their checkpoints.
         coordinator.stop()
         raise ClusterError(f"{error} Nothing is lost: the same command goes on.") from None
     finally:
@@ -150,7 +150,7 @@ def _run_tune(tuner: Tuner, coordinator: TrialCoordinator, head: HeadMonitor) ->
 
 
 def _wait(ended: Future[Any], coordinator: TrialCoordinator, head: HeadMonitor) -> None:
-    """Wait for the end, or, once that is asked for, for as long as it should take."""
+    """Wait for the end of Tune, and after a stop only for the time that it should take."""
     stopping_since: float | None = None
     while not ended.done():
         if coordinator.is_stopping:

@@ -19,12 +19,12 @@ from trainables.report import mean
 
 
 def scheduler_for(spec: StudySpec, coordinator: TrialCoordinator) -> TrialScheduler:
-    """Make the scheduler of a run, its rungs as the stored reports left them.
+    """Return the scheduler of a run, with the rungs of the stored reports.
 
-    Tune forgets a scheduler's state when a study goes on; replaying the stored reports brings it
-    back. A trial that goes on sends all of its reports again: a rung that it has left behind must
-    not judge it a second time, by what others have reached there since. Whether it may leave its
-    last report behind has perhaps not been said, and is asked again.
+    Tune loses a scheduler's state when a study continues; replaying the stored reports restores
+    it. A trial that continues sends all of its reports again, and must not be judged a second
+    time at a rung it has passed, against what others have reached there since. The decision on
+    its last report may not have been applied, and is made again.
     """
     arms = {a.name: _asha(spec, a) for a in spec.arms if a.search.scheduler == "asha"}
     for record in coordinator.records():
@@ -37,22 +37,22 @@ def scheduler_for(spec: StudySpec, coordinator: TrialCoordinator) -> TrialSchedu
 
 
 class PerArmScheduler(FIFOScheduler):
-    """Asks the scheduler of a search trial's arm; all other trials run to their end."""
+    """Applies to each search trial the scheduler of its arm; other trials run to their end."""
 
     def __init__(self, arms: dict[str, ASHAScheduler]) -> None:
-        """Serve the given arms."""
+        """Create a scheduler for the given arms."""
         super().__init__()  # type: ignore[no-untyped-call]
         self._arms = arms
 
     def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
-        """Enter a trial."""
+        """Add a trial."""
         if (scheduler := self._scheduler_of(trial)) is not None:
             scheduler.on_trial_add(tune_controller, _stub(trial))
 
     def on_trial_result(
         self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
     ) -> str:
-        """Decide whether a trial goes on."""
+        """Decide whether a trial continues."""
         scheduler = self._scheduler_of(trial)
         if scheduler is None:
             return str(TrialScheduler.CONTINUE)
@@ -61,7 +61,7 @@ class PerArmScheduler(FIFOScheduler):
     def on_trial_complete(
         self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
     ) -> None:
-        """Note a trial's last result."""
+        """Pass on a trial's last result."""
         if (scheduler := self._scheduler_of(trial)) is not None:
             scheduler.on_trial_complete(tune_controller, _stub(trial), result)
 
@@ -91,21 +91,21 @@ def _objectives(
     ]
 
 
-def _replay(scheduler: ASHAScheduler, trial: Any, objectives: list[tuple[int, float]]) -> None:  # noqa: ANN401 (see _Named)
+def _replay(scheduler: ASHAScheduler, trial: Any, objectives: list[tuple[int, float]]) -> None:  # noqa: ANN401 (see _TrialStub)
     no_controller: Any = None
     scheduler.on_trial_add(no_controller, trial)
     for epoch, value in objectives:
         scheduler.on_trial_result(no_controller, trial, {"epoch": epoch, "objective": value})
 
 
-def _stub(trial: Trial) -> Any:  # noqa: ANN401 (see _Named)
+def _stub(trial: Trial) -> Any:  # noqa: ANN401 (see _TrialStub)
     return _TrialStub(str(trial.config["key"]))
 
 
 class _TrialStub:
-    """Stands for a trial by our name: all that ASHA looks at is an id, and Tune's is new each run.
+    """A trial by its key: ASHA reads only an id, and Tune's own ids change from run to run.
 
-    ASHA's annotations ask for Tune's own class.
+    ASHA's annotations require Tune's own class.
     """
 
     def __init__(self, trial_id: str) -> None:
@@ -113,57 +113,57 @@ class _TrialStub:
 
 
 class PersistentActorCache(_ObjectCache):
-    """Keeps every process that is free until Tune ends."""
+    """Keeps every idle actor until Tune ends."""
 
     def cache_object(self, key: object, obj: object) -> bool:
-        """Keep one."""
+        """Add an actor."""
         self._cached_objects[key].append(obj)
         self._num_cached_objects += 1
         return True
 
     def flush_cached_objects(self, force_all: bool = False) -> Generator[Any, None, None]:
-        """Give those that are to be ended: none before the end."""
+        """Yield the actors to be ended: none before the end."""
         if force_all:
             yield from super().flush_cached_objects(force_all=True)
 
 
 class SlotCallback(Callback):
-    """Tells a turn which trials have a place."""
+    """Tells a quota which trials have a slot."""
 
     def __init__(self, quota: ClusterQuota) -> None:
-        """Serve one run of Tune."""
+        """Create the callback of one run of Tune."""
         self._quota = quota
 
     def on_step_end(self, iteration: int, trials: list[Trial], **_: object) -> None:  # noqa: ARG002 (Tune's)
-        """Let the queue know how the study stands."""
+        """Report the load."""
         self._quota.update()
 
     def on_trial_start(self, *, trial: Trial, **_: object) -> None:  # type: ignore[override]
-        """Note a trial whose process has started."""
+        """Add a trial whose process has started."""
         self._quota.slot_acquired(trial.trial_id)
 
     def on_trial_complete(self, *, trial: Trial, **_: object) -> None:  # type: ignore[override]
-        """Note a trial that has ended."""
+        """Remove a trial that has ended."""
         self._quota.slot_released(trial.trial_id)
 
     def on_trial_recover(self, *, trial: Trial, **_: object) -> None:  # type: ignore[override]
-        """Note a trial that has lost its place."""
+        """Remove a trial that has lost its process."""
         self._quota.slot_released(trial.trial_id)
 
     def on_trial_error(self, *, trial: Trial, **_: object) -> None:  # type: ignore[override]
-        """Note a trial that has lost its place for good."""
+        """Remove a trial that has failed."""
         self._quota.slot_released(trial.trial_id)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Keep the conductor out of Tune's pickles."""
+        """Exclude the coordinator from Tune's pickles."""
         return {}
 
 
 class SlotScheduler(FIFOScheduler):
-    """Lets a scheduler decide about trials, and the queue about the place of one that ended."""
+    """Lets a scheduler decide on trials, and the quota on the slots of trials that ended."""
 
     def __init__(self, scheduler: TrialScheduler, quota: ClusterQuota) -> None:
-        """Serve one run of Tune."""
+        """Create the scheduler of one run of Tune."""
         super().__init__()  # type: ignore[no-untyped-call]
         self._scheduler = scheduler
         self._quota = quota
@@ -171,31 +171,31 @@ class SlotScheduler(FIFOScheduler):
         self._is_prepared = False
 
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
-        """Choose the next trial; before, give up a place that is another study's."""
+        """Choose the next trial, after releasing a slot that is another study's."""
         # Tune passes a wrapper here, and itself below.
         controller = getattr(tune_controller, "_tune_controller", tune_controller)
         self._prepare(controller)
         self._set_actor_reuse(controller, self._quota.keeps_slot())
-        # All that have a place may begin together: the turn counts, not Tune.
+        # All within the quota may start together: the quota counts, not Tune.
         controller.update_max_pending_trials(max(1, self._quota.limit or 0))
-        # Tune itself looks through all trials there ever were, at every turn of its loop.
+        # Tune itself visits all trials of the run in every iteration.
         self._added = pending = [t for t in self._added if t.status == Trial.PENDING]
         if not pending:
             return None
-        # The process of a trial that has ended goes to the newest: an older one's own process is
-        # already starting, and would be ended for it, again and again where trials are short.
-        is_process_free = controller._actor_cache.num_cached_objects > 0
-        return pending[-1] if is_process_free else pending[0]
+        # An idle actor goes to the newest trial: an older one's own actor is already starting, and
+        # would be ended for it, over and over where trials are short.
+        has_idle_actor = controller._actor_cache.num_cached_objects > 0
+        return pending[-1] if has_idle_actor else pending[0]
 
     def on_trial_complete(
         self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
     ) -> None:
-        """Note a trial's last result, and decide about its place: Tune asks for that next."""
+        """Pass on a trial's last result, and decide on its slot, which Tune reads next."""
         self._scheduler.on_trial_complete(tune_controller, trial, result)
         self._set_actor_reuse(tune_controller, self._quota.keeps_slot(ending=1))
 
     def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
-        """Note a trial that is to begin, for the first time or again."""
+        """Add a trial that is to start, for the first time or again."""
         self._added.append(trial)
         self._scheduler.on_trial_add(tune_controller, trial)
 
@@ -214,7 +214,7 @@ class SlotScheduler(FIFOScheduler):
         self._scheduler.on_trial_remove(tune_controller, trial)
 
     def _prepare(self, controller: TuneController) -> None:
-        # Asked for the first time, Tune has kept nothing yet.
+        # At the first call, Tune has cached nothing yet.
         if not self._is_prepared and not self._quota.is_shared:
             controller._actor_cache = PersistentActorCache()
         self._is_prepared = True
@@ -224,5 +224,5 @@ class SlotScheduler(FIFOScheduler):
             controller._actor_cache._may_keep_one = keeps
 
     def __getstate__(self) -> dict[str, Any]:
-        """Keep the conductor out of Tune's pickles."""
+        """Exclude the coordinator from Tune's pickles."""
         return {}

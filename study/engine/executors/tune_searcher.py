@@ -1,4 +1,4 @@
-"""What Tune calls: a searcher that asks the conductor, notes of lost trials, and a way out."""
+"""Tune's searcher, which asks the coordinator, and callbacks for lost trials and for the stop."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ logger = logging.getLogger(__name__)
 
 # Ray colors the names of its tasks.
 _COLOR_CODE: Final = re.compile("\x1b\\[[0-9;]*m")
-# A trial that was asked to stop does so within two seconds and then writes its checkpoint.
+# A trial stops within two seconds of the stop file and then writes its checkpoint.
 _CHECKPOINT_TIMEOUT_S: Final = 4.0
 
 
 class CoordinatorSearcher(Searcher):
-    """Passes Tune's questions and results on to a conductor.
+    """Searcher that passes Tune's calls on to a coordinator.
 
     Tune pickles its searchers into the experiment's folder; of this one nothing is stored, as
-    the ledger holds all that matters.
+    the trial store has everything.
     """
 
     def __init__(
         self, coordinator: TrialCoordinator, context: ExecutionContext, quota: ClusterQuota
     ) -> None:
-        """Serve one run of Tune."""
+        """Create the searcher of one run of Tune."""
         super().__init__()
         self._coordinator = coordinator
         self._context = context
@@ -47,8 +47,8 @@ class CoordinatorSearcher(Searcher):
         self._keys: dict[str, TrialKey] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """Give the next trial, None if Tune should ask again later, or ``FINISHED``."""
-        # While no trial runs, Tune asks here and calls nobody else.
+        """Return the next trial, None if Tune should ask again later, or ``FINISHED``."""
+        # While no trial runs, Tune calls only this method.
         self._quota.update()
         step = self._coordinator.ask(self._quota.limit)
         if isinstance(step, Wait):
@@ -59,7 +59,7 @@ class CoordinatorSearcher(Searcher):
         return trainable_config(step, self._context)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Store a report, unless it says that the trial failed."""
+        """Report a result, if it is an evaluation."""
         if "metrics" in result:
             values = json.loads(result["metrics"])
             metrics = {name: tuple(replicas) for name, replicas in values.items()}
@@ -70,16 +70,16 @@ class CoordinatorSearcher(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """End a trial; one that lost its process for good is ended by :class:`FailureNotes`."""
+        """End a trial, unless it lost its process: see :class:`FailureCallback`."""
         if error:
             return
-        key, said = self._keys[trial_id], result or {}
-        if "failure" in said:
-            self._coordinator.tell_failure(key, said["failure"])
-        elif "storage" in said:
-            self._coordinator.stop(StoreError(said["storage"]))
-        elif "stopped" not in said:
-            self.on_trial_result(trial_id, said)
+        key, last = self._keys[trial_id], result or {}
+        if "failure" in last:
+            self._coordinator.tell_failure(key, last["failure"])
+        elif "storage" in last:
+            self._coordinator.stop(StoreError(last["storage"]))
+        elif "stopped" not in last:
+            self.on_trial_result(trial_id, last)
             self._coordinator.tell(key)
 
     def save(self, checkpoint_path: str) -> None:
@@ -90,49 +90,45 @@ class CoordinatorSearcher(Searcher):
         """Restore nothing."""
 
     def __getstate__(self) -> dict[str, Any]:
-        """Keep database and addresses out of Tune's pickles."""
+        """Exclude database and addresses from Tune's pickles."""
         return {}
 
 
 class FailureCallback(Callback):
-    """Ends trials that lost their process more often than allowed, with the reason."""
+    """Fails trials that lost their process more often than allowed, with the reason."""
 
     def __init__(self, coordinator: TrialCoordinator) -> None:
-        """Serve one run of Tune."""
+        """Create the callback of one run of Tune."""
         self._coordinator = coordinator
 
     def on_trial_recover(self, *, trial: Trial, **_: object) -> None:  # type: ignore[override]
-        """Log that a trial goes on from its checkpoint."""
+        """Log that a trial continues from its checkpoint."""
         logger.warning("%s lost its process and continues: %s", _key(trial), _reason(trial))
 
     def on_trial_error(self, *, trial: Trial, **_: object) -> None:  # type: ignore[override]
-        """End the trial, unless it lost its process because the run ends."""
+        """Fail the trial, unless it lost its process because the run ends."""
         if not self._coordinator.is_stopping:
             self._coordinator.tell_failure(_key(trial), _reason(trial))
 
     def __getstate__(self) -> dict[str, Any]:
-        """Keep database and addresses out of Tune's pickles."""
+        """Exclude database and addresses from Tune's pickles."""
         return {}
 
 
 class StopCallback(Callback):
-    """Leaves Tune once the conductor stopped and no trial is left that could write a checkpoint.
+    """Leaves Tune once the coordinator stopped and no trial is left to write a checkpoint.
 
-    One that takes too long goes on from its last checkpoint when the study does. Left to itself
-    Tune would wait another 15 s for processes that are only just being started.
+    A trial that takes too long continues from its last checkpoint in the next run. Otherwise Tune
+    would wait another 15 s for processes that are being started.
     """
 
     def __init__(self, coordinator: TrialCoordinator) -> None:
-        """Serve one run of Tune."""
+        """Create the callback of one run of Tune."""
         self._coordinator = coordinator
         self._stopping_since: float | None = None
 
     def on_step_end(self, iteration: int, trials: list[Trial], **_: object) -> None:  # noqa: ARG002 (Tune's)
-        """Leave, if it is time.
-
-        Raises:
-            RunLeftError: If it is.
-        """
+        """Raise RunStoppedError if it is time to leave."""
         if not self._coordinator.is_stopping:
             return
         if self._stopping_since is None:
@@ -142,16 +138,16 @@ class StopCallback(Callback):
             raise RunStoppedError
 
     def __getstate__(self) -> dict[str, Any]:
-        """Keep database and addresses out of Tune's pickles."""
+        """Exclude database and addresses from Tune's pickles."""
         return {}
 
 
 class RunStoppedError(BaseException):
-    """Nothing is left for Tune to do; no ``Exception``, for which it would clean up first."""
+    """Tune has nothing left to do; no ``Exception``, for which it would clean up first."""
 
 
 def trainable_config(assignment: TrialAssignment, context: ExecutionContext) -> dict[str, Any]:
-    """Say a trial in the plain data that crosses to another process."""
+    """Return a trial as plain data for another process."""
     resources, data = context.spec.resources, context.data
     return {
         "key": str(assignment.key),
@@ -180,7 +176,7 @@ def _reason(trial: Trial) -> str:
 
 
 def last_failure(text: str) -> str:
-    r"""Find the reason in Ray's error file: the end of its last failure.
+    r"""Return the reason in Ray's error file: the end of its last failure.
 
     Example:
         >>> last_failure("Failure # 1 (occurred at noon)\nTraceback\nValueError: no\n")
@@ -188,9 +184,9 @@ def last_failure(text: str) -> str:
     """
     last = _COLOR_CODE.sub("", text).rpartition("Failure #")[2]
     lines = [line.strip() for line in last.splitlines()]
-    said = [line for line in lines[1:] if line]
-    if not said:
+    rest = [line for line in lines[1:] if line]
+    if not rest:
         return "Ray gives no reason."
-    # What raised an error has its own words at the end; what ended a process is told in sentences.
-    is_raised = "Traceback" in last or "creation task" in said[0]
-    return said[-1] if is_raised else " ".join(said)[:300]
+    # An exception has its message in the last line; the end of a process is described in several.
+    is_raised = "Traceback" in last or "creation task" in rest[0]
+    return rest[-1] if is_raised else " ".join(rest)[:300]

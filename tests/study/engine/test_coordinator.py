@@ -545,8 +545,8 @@ def test_a_database_that_does_not_know_the_trials_is_refused_before_anything_is_
     with pytest.raises(StoreError) as refused:
         other.coordinator()
     assert str(refused.value) == (
-        f"the Optuna database must know every trial of {place.folder.path}, but has not heard of "
-        "2 of them, trials/challenger/search/00000 first; name the database that the study was "
+        f"the Optuna database must contain every trial of {place.folder.path}, but 2 are missing, "
+        "trials/challenger/search/00000 first; name the database that the study was "
         "run with by --database or CHALLENGER_DATABASE, or put it back where it was."
     )
     assert place.coordinator().has_work()

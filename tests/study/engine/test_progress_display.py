@@ -44,7 +44,7 @@ def test_a_log_gets_one_line_per_trial_that_ended(place: StudyFixture) -> None:
     assert lines[-1].startswith(f"[{len(records)}/{len(records)}] ")
 
 
-def test_a_failed_trial_says_why_even_where_its_reason_looks_like_markup(
+def test_a_failed_trial_is_shown_with_its_reason_even_if_that_looks_like_markup(
     place: StudyFixture,
 ) -> None:
     coordinator, callback, out = watched(place, is_terminal=False)
@@ -58,7 +58,7 @@ def test_a_failed_trial_says_why_even_where_its_reason_looks_like_markup(
     assert " random/search/0 FAIL: " in line
 
 
-def test_a_study_that_goes_on_counts_from_where_it_stood(place: StudyFixture) -> None:
+def test_a_study_that_continues_counts_its_earlier_trials(place: StudyFixture) -> None:
     before = place.coordinator()
     for _ in range(2):
         step = before.ask()
@@ -72,26 +72,26 @@ def test_a_study_that_goes_on_counts_from_where_it_stood(place: StudyFixture) ->
     assert out.getvalue().startswith("[3/8] ")
 
 
-def test_a_terminal_shows_a_bar_per_arm_and_phase_and_the_best_of_a_search_alone(
+def test_a_terminal_shows_a_bar_per_arm_and_phase_and_the_best_of_searches_only(
     place: StudyFixture,
 ) -> None:
     coordinator, callback, out = watched(place, is_terminal=True)
     with callback.shown(tuple(coordinator.records())):
         simulate(coordinator, place.context)
     last = out.getvalue().rpartition("all trials")[2]
-    lanes = {
+    bars = {
         name: line
         for line in last.splitlines()
         for name in ("random search", "challenger search", "base final", "challenger final")
         if line.strip().startswith(name)
     }
-    assert set(lanes) == {"random search", "challenger search", "base final", "challenger final"}
-    for name, line in lanes.items():
+    assert set(bars) == {"random search", "challenger search", "base final", "challenger final"}
+    for name, line in bars.items():
         assert ("best 0." in line) == name.endswith("search")
-    assert "2/2" in lanes["random search"]
+    assert "2/2" in bars["random search"]
 
 
-def test_a_terminal_is_told_of_failures_with_their_reason(place: StudyFixture) -> None:
+def test_a_terminal_shows_failures_with_their_reason(place: StudyFixture) -> None:
     coordinator, callback, out = watched(place, is_terminal=True)
     with callback.shown(()):
         step = coordinator.ask()

@@ -53,8 +53,8 @@ def test_points_that_would_be_others_are_refused_before_anything_is_asked_for(
     said = str(refused.value)
     assert said.startswith("global/search/0 is a point of design 'saltelli' and must be {'top_k'")
     assert said.endswith(
-        f"but was asked for at {dict(point)}; go on with the versions of scipy and SALib that the "
-        "study was begun with, or give it another name."
+        f"but was created at {dict(point)}; continue with the versions of scipy and SALib that "
+        "the study was started with, or give it another name."
     )
 
 

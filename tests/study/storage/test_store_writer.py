@@ -65,8 +65,8 @@ def test_calls_to_an_unavailable_database_are_executed_in_order_when_it_is_back(
     assert writer.flush()
     assert database.done == [future.result() for future in futures] == [0, 1, 2, 3, 4]
     assert said[0] == (
-        "the Optuna database does not answer (server closed the connection); trials run on, and "
-        and their results are stored in it when it is back."
+        "the Optuna database does not answer (server closed the connection); trials run on, "
+        "and their results are stored in it when it is back."
     )
     assert len(said) == 2
     assert said[1].startswith("the Optuna database answers again, after ")

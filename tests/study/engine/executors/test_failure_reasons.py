@@ -1,3 +1,5 @@
+"""Reasons of failures in Ray's error files."""
+
 from __future__ import annotations
 
 import pytest
@@ -24,5 +26,5 @@ CREATION = (
         ),
     ],
 )
-def test_the_reason_of_the_last_failure_is_found_in_rays_words(text, reason):
+def test_the_reason_of_the_last_failure_is_found(text, reason):
     assert last_failure(text) == reason

@@ -42,7 +42,7 @@ def test_a_study_refused_for_its_gpu_asks_for_no_trial(
     coordinator = place.coordinator()
     with pytest.raises(ClusterError):
         run_inline(coordinator, place.context)
-    assert list(coordinator.entries()) == []
+    assert list(coordinator.records()) == []
 
 
 def test_schedulers_stop_nothing_and_that_is_said(
@@ -55,16 +55,16 @@ def test_schedulers_stop_nothing_and_that_is_said(
     assert caplog.messages == [
         "executor inline has no schedulers: every trial uses its full budget."
     ]
-    assert {entry.state for entry in coordinator.entries()} == {"COMPLETE"}
+    assert {record.state for record in coordinator.records()} == {"COMPLETE"}
 
 
-def test_that_nothing_is_placed_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_warning_says_that_nothing_is_reserved(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     resources = {"memory_gib": 1, "custom": {"rtx4090": 1}}
     place = StudyFixture.of(
         tmp_path, study_text(arms=[{"method": "base"}], epochs=1, resources=resources)
     )
     run_inline(place.coordinator(), place.context)
     assert (
-        "executor inline places nothing: resources.memory_gib and resources.custom are not "
-        "looked at." in caplog.messages
+        "executor inline reserves nothing: it ignores resources.memory_gib and resources.custom."
+        in caplog.messages
     )

@@ -1,4 +1,4 @@
-"""What a trial reserves, on nodes that say they have GPUs, memory and resources of their own."""
+"""Resources that trials reserve, on nodes with declared GPUs, memory and custom resources."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GIB = 2**30
 
 @pytest.fixture(scope="module")
 def nodes(ray_home: Path) -> Iterator[str]:  # noqa: ARG001 (its token)
-    """Start a head without anything, a node with two GPUs, and one with memory and a card."""
+    """Start a head without resources, a node with two GPUs, and one with memory and a card."""
     from ray.cluster_utils import Cluster
 
     common = {"include_dashboard": False, "object_store_memory": 100_000_000}
@@ -42,7 +42,7 @@ def nodes(ray_home: Path) -> Iterator[str]:  # noqa: ARG001 (its token)
 
 
 @pytest.mark.parametrize(
-    ("resources", "places"),
+    ("resources", "slots"),
     [
         (Resources(gpus=1.0), 2),
         (Resources(gpus=0.5), 4),
@@ -54,8 +54,8 @@ def nodes(ray_home: Path) -> Iterator[str]:  # noqa: ARG001 (its token)
     ],
     ids=["whole", "half", "third", "seventh", "memory", "custom", "all"],
 )
-def test_as_many_trials_have_a_place_at_a_time_as_the_queue_grants(
-    nodes: str, resources: Resources, places: int
+def test_as_many_trials_have_a_slot_at_a_time_as_the_queue_grants(
+    nodes: str, resources: Resources, slots: int
 ) -> None:
     import ray
     from ray.tune import PlacementGroupFactory
@@ -64,15 +64,15 @@ def test_as_many_trials_have_a_place_at_a_time_as_the_queue_grants(
     workload = Workload(key="a", study="a", priority=0, arrived_s=0.0, demand=demand, wanted=99)
     with ray_session(nodes):
         held = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        assert allocate(held, [workload])["a"].trials == places
+        assert allocate(held, [workload])["a"].trials == slots
         factory = PlacementGroupFactory([demand])
-        groups = [factory.to_placement_group() for _ in range(places + 1)]
+        groups = [factory.to_placement_group() for _ in range(slots + 1)]
         waiting = [group.ready() for group in groups]
-        # Ray places groups in any order: all but one have a place, and none is left for it.
-        ready, rest = ray.wait(waiting, num_returns=places, timeout=300)
+        # Ray places groups in any order: all but one have a slot, and none is left for it.
+        ready, rest = ray.wait(waiting, num_returns=slots, timeout=300)
         time.sleep(1)
-        ready, rest = ray.wait(waiting, num_returns=places + 1, timeout=0)
-        assert (len(ready), len(rest)) == (places, 1)
+        ready, rest = ray.wait(waiting, num_returns=slots + 1, timeout=0)
+        assert (len(ready), len(rest)) == (slots, 1)
         for group in groups:
             ray.util.remove_placement_group(group)
 
@@ -83,4 +83,4 @@ def test_a_study_trains_where_its_memory_and_its_resource_are(tmp_path: Path, no
     place = StudyFixture.of(tmp_path, text)
     coordinator = place.coordinator()
     run_on_ray(coordinator, replace(place.context, address=nodes))
-    assert [workload.state for workload in coordinator.workloads()] == ["COMPLETE"]
+    assert [record.state for record in coordinator.records()] == ["COMPLETE"]

@@ -1,4 +1,4 @@
-"""What a study that shares a cluster tells the queue and the user, and which places it keeps."""
+"""The quota of a study on a shared cluster: its reports, its messages, and its slots."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cluster.quota import Load
-from study.engine.executors import slots as turn_module
+from study.engine.executors import slots
 from study.engine.executors.slots import ClusterQuota
 
 
@@ -32,45 +32,45 @@ class FakeQuotaClient:
         self.reported.append(load)
 
 
-class Scene:
+class QuotaScene:
     def __init__(self) -> None:
         self.coordinator: Any = FakeCoordinator()
         self.client: Any = FakeQuotaClient()
-        self.said: list[str] = []
-        self.quota = ClusterQuota(self.coordinator, self.client, self.said.append)
+        self.messages: list[str] = []
+        self.quota = ClusterQuota(self.coordinator, self.client, self.messages.append)
 
 
 @pytest.fixture
-def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
-    monkeypatch.setattr(turn_module, "_PAUSE_S", 0.0)
-    return Scene()
+def scene(monkeypatch: pytest.MonkeyPatch) -> QuotaScene:
+    monkeypatch.setattr(slots, "_UPDATE_S", 0.0)
+    return QuotaScene()
 
 
-def test_a_study_that_waits_says_so_once_with_whom_it_waits_for_and_when_it_goes_on(scene):
+def test_waiting_is_reported_once_with_the_studies_ahead_and_its_end_once(scene):
     scene.client.ahead = ("ours", "theirs", "ours")
     for _ in range(3):
         scene.quota.update()
-    assert scene.said == [
+    assert scene.messages == [
         "waits for its turn on the cluster (second of 2 studies, 0 of 5 trials), after ours, "
         "theirs."
     ]
-    # The queue was lost, and a new one has not heard of the others yet.
+    # The queue was lost, and a new one does not know the others yet.
     for scene.client.ahead in ((), ("ours",)):
         scene.quota.update()
     scene.client.granted, scene.client.position = 1, "second of 2 studies, 1 of 5 trials"
     for _ in range(3):
         scene.quota.update()
-    assert scene.said[1:] == ["goes on: second of 2 studies, 1 of 5 trials on the cluster."]
+    assert scene.messages[1:] == ["goes on: second of 2 studies, 1 of 5 trials on the cluster."]
 
 
-def test_a_study_that_is_alone_or_still_trains_says_nothing(scene):
+def test_a_study_that_is_single_or_still_trains_reports_no_waiting(scene):
     scene.quota.update()
     scene.client.ahead, scene.coordinator.n_running = ("ours",), 1
     scene.quota.update()
-    assert scene.said == []
+    assert scene.messages == []
 
 
-def test_a_queue_that_does_not_answer_is_said_once_and_its_last_word_holds(scene):
+def test_a_queue_that_does_not_answer_is_reported_once_and_its_last_answer_holds(scene):
     scene.client.error = "it is gone"
     for _ in range(2):
         scene.quota.update()
@@ -78,7 +78,7 @@ def test_a_queue_that_does_not_answer_is_said_once_and_its_last_word_holds(scene
     scene.quota.update()
     scene.client.granted, scene.client.error = 2, "it is slow"
     scene.quota.update()
-    assert scene.said == [
+    assert scene.messages == [
         "the cluster's queue does not answer (it is gone); the study waits.",
         "the cluster's queue answers again.",
         "the cluster's queue does not answer (it is slow); the study goes on with 2 trials at a "
@@ -86,13 +86,13 @@ def test_a_queue_that_does_not_answer_is_said_once_and_its_last_word_holds(scene
     ]
 
 
-def test_the_queue_hears_of_trials_with_and_without_a_place_and_of_those_that_could_begin(scene):
+def test_the_load_counts_trials_with_and_without_a_slot_and_those_that_could_start(scene):
     scene.coordinator.n_running = 3
     for trial in ("a", "b", "a"):
         scene.quota.slot_acquired(trial)
     scene.quota.update()
     scene.quota.slot_released("a")
-    scene.quota.slot_released("never placed")
+    scene.quota.slot_released("never started")
     scene.quota.update()
     assert scene.client.reported == [
         Load(running=3, placed=2, wanted=8),
@@ -100,8 +100,8 @@ def test_the_queue_hears_of_trials_with_and_without_a_place_and_of_those_that_co
     ]
 
 
-def test_the_queue_is_not_told_at_every_step_of_tune_s():
-    scene = Scene()
+def test_the_load_is_not_reported_in_every_iteration_of_tune():
+    scene = QuotaScene()
     for _ in range(20):
         scene.quota.update()
     assert len(scene.client.reported) < 20
@@ -117,7 +117,7 @@ def test_the_queue_is_not_told_at_every_step_of_tune_s():
         (1, 0, 2, True, False),
     ],
 )
-def test_a_free_place_is_kept_only_for_a_trial_that_may_begin(
+def test_a_free_slot_is_kept_only_for_a_trial_that_may_start(
     scene, training, ending, limit, should_yield, keeps
 ):
     scene.coordinator.n_running = training
@@ -125,10 +125,10 @@ def test_a_free_place_is_kept_only_for_a_trial_that_may_begin(
     assert scene.quota.keeps_slot(ending) is keeps
 
 
-def test_without_a_queue_nothing_is_limited_and_every_place_is_kept(scene):
-    alone = ClusterQuota(scene.coordinator, None, scene.said.append)
-    alone.update()
-    assert (alone.limit, alone.keeps_slot(), alone.is_shared, scene.said) == (
+def test_without_a_queue_nothing_is_limited_and_every_slot_is_kept(scene):
+    single = ClusterQuota(scene.coordinator, None, scene.messages.append)
+    single.update()
+    assert (single.limit, single.keeps_slot(), single.is_shared, scene.messages) == (
         None,
         True,
         False,
@@ -136,6 +136,6 @@ def test_without_a_queue_nothing_is_limited_and_every_place_is_kept(scene):
     )
 
 
-def test_on_a_ray_of_its_own_a_study_begins_as_many_trials_as_fit(scene):
-    alone = ClusterQuota(scene.coordinator, None, scene.said.append, slots=3)
-    assert (alone.limit, alone.keeps_slot(), alone.is_shared) == (3, True, False)
+def test_on_a_ray_of_its_own_a_study_starts_as_many_trials_as_fit(scene):
+    single = ClusterQuota(scene.coordinator, None, scene.messages.append, slots=3)
+    assert (single.limit, single.keeps_slot(), single.is_shared) == (3, True, False)
