@@ -1,4 +1,4 @@
-"""Which trial comes next, and what becomes of its reports, on studies that train nothing."""
+"""The coordinator: order, reports and ends of trials, on simulated studies."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def place(tmp_path: Path) -> StudyFixture:
 
 
 def changed(place: StudyFixture, **changes: object) -> StudyFixture:
-    """Give the same folder with another study file."""
+    """Return the same folder with another study file."""
     return StudyFixture.of(place.root, study_text(**changes))
 
 
@@ -71,7 +71,7 @@ def states(coordinator: TrialCoordinator) -> dict[str, str]:
 
 
 def stored_values(place: StudyFixture, arm: str, phase: str) -> Iterator[dict[int, float]]:
-    """Give what Optuna has of each trial of an arm: epoch to value."""
+    """Yield the intermediate values in Optuna of each trial of an arm: epoch to value."""
     study = optuna.load_study(study_name=f"tiny/{arm}/{phase}", storage=place.storage.database_url)
     for trial in study.trials:
         yield dict(trial.intermediate_values)
@@ -82,14 +82,14 @@ def records_of(coordinator: TrialCoordinator, arm: str, phase: str) -> list[Tria
 
 
 def objectives(coordinator: TrialCoordinator, key: TrialKey) -> dict[int, float]:
-    """Give the mean objective of a trial's stored reports by epoch."""
+    """Return the mean objective of a trial's stored reports by epoch."""
     metric = "val/accuracy"
     stored = [r for r in coordinator.reports_of(key) if metric in r.metrics]
     return {r.epoch: mean(r.metrics[metric]) for r in stored}
 
 
 def assert_store_equals_report_logs(place: StudyFixture) -> None:
-    """Compare numbers, epochs, objectives and ends in the two halves of the truth."""
+    """Compare numbers, epochs, objectives and ends in trial store and report logs."""
     coordinator = place.state()
     epochs = place.spec.arms[0].training.epochs
     for arm in place.spec.arms:
@@ -117,7 +117,7 @@ def test_two_hundred_trials_of_tpe_find_the_top_of_a_known_surface(tmp_path: Pat
     assert_store_equals_report_logs(place)
     best = coordinator.best(place.spec.arms[0])
     assert best is not None
-    # As near as the noise of a mean over two replicas lets anybody see, and some.
+    # As near as the noise of a mean over two replicas allows, with a margin.
     assert level(best) > PEAK - 6 * NOISE
     middle = {"top_k": 5.5, "n_features": 0.155, "alpha": 1.05, "beta": 1.05, "split": 0.5}
     assert level(best) > level(middle)
@@ -235,7 +235,7 @@ def test_a_study_is_done_only_when_its_last_trial_has_ended(place: StudyFixture)
     assert not place.coordinator().has_work()
 
 
-def test_no_more_trials_are_given_out_than_may_run_at_a_time(place: StudyFixture) -> None:
+def test_no_more_trials_are_assigned_than_may_run_at_a_time(place: StudyFixture) -> None:
     coordinator = changed(place, resources={"max_concurrent": 2}).coordinator()
     first, _ = assigned(coordinator), assigned(coordinator)
     assert isinstance(coordinator.ask(), Wait)
@@ -247,7 +247,7 @@ def test_no_more_trials_are_given_out_than_may_run_at_a_time(place: StudyFixture
     assert isinstance(coordinator.ask(), TrialAssignment)
 
 
-def test_an_executor_without_room_is_given_no_trial_and_still_hears_of_the_end(
+def test_an_executor_without_slots_gets_no_trial_but_the_end(
     place: StudyFixture,
 ) -> None:
     coordinator = changed(place, arms=[{"method": "base"}]).coordinator()
@@ -272,11 +272,11 @@ def test_the_smaller_of_two_limits_holds(place: StudyFixture) -> None:
     assert isinstance(coordinator.ask(limit=5), Wait)
 
 
-def test_what_could_begin_is_what_is_given_out_until_something_ends(place: StudyFixture) -> None:
+def test_pending_trials_are_those_that_are_assigned_until_one_ends(place: StudyFixture) -> None:
     left = place.coordinator()
     for _ in range(2):
         assigned(left)
-    # Two of the trials were left behind by another process.
+    # Two of the trials were interrupted.
     coordinator = place.coordinator()
     expected = coordinator.n_pending
     begun = []
@@ -287,14 +287,14 @@ def test_what_could_begin_is_what_is_given_out_until_something_ends(place: Study
     for step in begun:
         train(coordinator, step)
         coordinator.tell(step.key)
-    # The searches have ended, and their sweeps and controls can begin.
+    # The searches have ended, and their sweeps and controls can start.
     finals = coordinator.n_pending
     assert finals > 0
     simulate(coordinator, place.context)
     assert coordinator.n_pending == 0
 
 
-def test_trials_that_a_process_left_behind_count_as_running_only_once_they_are_given_out(
+def test_interrupted_trials_count_as_running_only_once_they_are_assigned(
     place: StudyFixture,
 ) -> None:
     before = place.coordinator()
@@ -321,7 +321,7 @@ def test_the_chosen_point_is_not_trained_again_by_the_sweep(tmp_path: Path) -> N
         assert {**record.params, "top_k": best["top_k"]} == best
 
 
-def test_an_unfinished_trial_is_given_out_again_under_its_number_with_its_point(
+def test_an_interrupted_trial_is_assigned_again_under_its_number_with_its_point(
     place: StudyFixture,
 ) -> None:
     before = place.coordinator()
@@ -356,7 +356,7 @@ def test_a_trial_whose_last_report_is_stored_is_told_without_training(place: Stu
     assert_store_equals_report_logs(place)
 
 
-def test_a_report_that_reached_the_file_alone_reaches_the_ledger_at_the_next_start(
+def test_a_report_that_reached_only_the_file_reaches_the_store_at_the_next_start(
     place: StudyFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def die(*_: object) -> None:
@@ -368,7 +368,7 @@ def test_a_report_that_reached_the_file_alone_reaches_the_ledger_at_the_next_sta
     with monkeypatch.context() as patch:
         patch.setattr("study.storage.trial_store.TrialStore.report", die)
         before.report(assignment.key, simulated_reports(assignment.config)[2])
-        # Nobody waits for a report to be told; whoever does so next hears of it.
+        # A report is not waited for; the next call raises.
         with pytest.raises(Killed):
             before.flush()
     after = place.coordinator()
@@ -377,20 +377,18 @@ def test_a_report_that_reached_the_file_alone_reaches_the_ledger_at_the_next_sta
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL."""
+    """A simulated SIGKILL."""
 
 
 class CrashPoint:
     """Kills at a chosen write to the database or to a result file."""
 
     def __init__(self, patch: pytest.MonkeyPatch, at: int | None) -> None:
-        """Stand in the way of every write."""
+        """Wrap every write."""
         self.writes = 0
         self._at = at
         patch.setattr(BulkTables, "add_trial", self._mortal(BulkTables.add_trial))
         patch.setattr(BulkTables, "end_trial", self._mortal(BulkTables.end_trial))
-        storage, name = optuna.storages.RDBStorage, "set_trial_intermediate_value"
-        patch.setattr(storage, name, self._mortal(getattr(storage, name)))
         patch.setattr("study.engine.coordinator.append_report", self._mortal(append_report))
         patch.setattr("study.engine.coordinator.write_outcome", self._mortal(write_outcome))
 
@@ -495,7 +493,7 @@ def test_more_trials_another_sweep_and_a_new_arm_continue_a_finished_study(
     assert isinstance(larger.coordinator().ask(), Done)
 
 
-def test_more_final_replicas_train_the_final_points_anew_and_leave_the_search_as_it_is(
+def test_more_final_replicas_train_the_final_points_again_and_leave_the_search_as_it_is(
     place: StudyFixture,
 ) -> None:
     simulate(place.coordinator(), place.context)
@@ -519,7 +517,7 @@ def test_more_final_replicas_train_the_final_points_anew_and_leave_the_search_as
     assert isinstance(larger.coordinator().ask(), Done)
 
 
-def test_a_trial_that_was_begun_with_fewer_replicas_goes_on_with_them(place: StudyFixture) -> None:
+def test_a_trial_that_was_started_with_fewer_replicas_continues_with_them(place: StudyFixture) -> None:
     place = changed(place, arms=[{"method": "base"}])
     left = assigned(place.coordinator())
     more = changed(place, arms=[{"method": "base", "replicas": {"final": 5}}])
@@ -528,14 +526,14 @@ def test_a_trial_that_was_begun_with_fewer_replicas_goes_on_with_them(place: Stu
     assert len(assigned(coordinator).config.seeds) == 5
 
 
-def test_a_study_with_fewer_trials_than_there_are_asks_for_none(place: StudyFixture) -> None:
+def test_a_study_file_with_fewer_trials_than_there_are_creates_none(place: StudyFixture) -> None:
     larger = changed(place, trials=4)
     simulate(larger.coordinator(), larger.context)
     coordinator = place.coordinator()
     assert isinstance(coordinator.ask(), Done)
 
 
-def test_a_database_that_does_not_know_the_trials_is_refused_before_anything_is_asked(
+def test_a_database_without_the_trials_is_refused_before_anything_is_created(
     place: StudyFixture,
 ) -> None:
     coordinator = place.coordinator()
@@ -552,7 +550,7 @@ def test_a_database_that_does_not_know_the_trials_is_refused_before_anything_is_
     assert place.coordinator().has_work()
 
 
-def test_one_that_only_looks_changes_nothing_while_another_runs(place: StudyFixture) -> None:
+def test_reading_the_state_changes_nothing_while_a_study_runs(place: StudyFixture) -> None:
     recorder = RecordingCallback()
     running = place.coordinator()
     finished, halfway = assigned(running), assigned(running)
