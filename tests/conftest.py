@@ -1,4 +1,4 @@
-"""What all tests share: where real data is, a Ray, a PostgreSQL, a reproducible Hypothesis."""
+"""Fixtures of all tests: real data, a Ray, a PostgreSQL, a reproducible Hypothesis."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from cluster.postgres import PostgresServer, create_postgres, find_programs
 from cluster.session import prepare_environment
 from tests.support.disk import Disk, mount
 
-# Before any module imports Ray, as doctests' collection does.
+# Before any module imports Ray, as the collection of doctests does.
 prepare_environment()
 
-# `uv run` sets it, and the program then says "uv run" before the commands that it proposes.
+# `uv run` sets it, and messages then have "uv run" before the commands that they propose.
 os.environ.pop("UV", None)
 
-# Hundreds of processes import torch here, and without bytecode each would compile all of it.
+# Hundreds of processes import torch here; without bytecode each would compile all of it.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-# A shell starts what runs in its background deaf to Ctrl-C, and children inherit that.
+# A shell starts background processes with SIGINT ignored, and children inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -44,12 +44,12 @@ settings.register_profile("repeatable", derandomize=True, deadline=None, databas
 settings.load_profile("repeatable")
 
 
-# Of the kinds of tests that start processes, the one that takes longest counts most.
+# Of the kinds of tests that start processes, the slowest has the largest weight.
 _WEIGHTS: Final = {"cluster": 3, "ray": 2, "browser": 1, "postgres": 1}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest, so that no worker is left alone with one."""
+    """Start with the slowest files, so that no worker ends with one of them alone."""
     heaviest: dict[Path, int] = {}
     for item in items:
         weights = [_WEIGHTS.get(mark.name, 0) for mark in item.iter_markers()]
@@ -59,7 +59,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def challenger_data() -> Path:
-    """Give the root of the real data, or skip."""
+    """Return the root of the real data, or skip."""
     root = os.environ.get("CHALLENGER_DATA")
     if not root:
         pytest.skip("reads real data: set CHALLENGER_DATA to the data root")
@@ -68,7 +68,7 @@ def challenger_data() -> Path:
 
 @pytest.fixture(scope="session")
 def ray_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Give Ray a token and a folder of its own; nothing of the user's home is touched."""
+    """Set a token and a folder for Ray, apart from the user's home."""
     # Paths of sockets have at most 107 characters, so that pytest's folder is too deep.
     home = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
     token = tmp_path_factory.mktemp("ray") / "auth_token"
@@ -83,7 +83,7 @@ def ray_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def ray_address(ray_home: Path) -> Iterator[str]:  # noqa: ARG001 (its token)
-    """Start one Ray with two CPUs for all tests that need one, and give its address."""
+    """Start one Ray with two CPUs for all tests that need one, and yield its address."""
     from ray.cluster_utils import Cluster
 
     node = {
@@ -104,10 +104,10 @@ def postgres() -> Iterator[PostgresServer]:
         find_programs()
     except ClusterError as error:
         pytest.skip(str(error))
-    # Root's PostgreSQL is run by another user, whom pytest's own folder shuts out.
+    # Root's PostgreSQL is run by another user, without access to pytest's own folder.
     home = Path(tempfile.mkdtemp(prefix="postgres-", dir="/tmp"))
     create_postgres(home)
-    # Its data need not outlive the machine: twice as fast.
+    # Its data need not survive a crash of the machine: twice as fast.
     server = PostgresServer(home, {"fsync": "off"}, stops_with_parent=True)
     server.start()
     yield server
@@ -117,12 +117,12 @@ def postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def postgres_url(postgres: PostgresServer) -> Iterator[str]:
-    """Give the URL of a new and empty database, which is dropped in the end."""
+    """Yield the URL of a new and empty database, which is dropped in the end."""
     name = f"test_{secrets.token_hex(8)}"
     address = postgres.url.replace("+psycopg", "")
     with psycopg.connect(address, autocommit=True) as control:
         control.execute(f"CREATE DATABASE {name}")
-    with _closed_in_the_end():
+    with _closing_pools():
         yield postgres.database_url(name)
     # A new connection: a test may have killed the server and started it again.
     with psycopg.connect(address, autocommit=True) as control:
@@ -132,12 +132,12 @@ def postgres_url(postgres: PostgresServer) -> Iterator[str]:
 @pytest.fixture
 def closed_pools() -> Iterator[None]:
     """Close the connections to PostgreSQL that a test's own pools open."""
-    with _closed_in_the_end():
+    with _closing_pools():
         yield
 
 
 @contextmanager
-def _closed_in_the_end() -> Iterator[None]:
+def _closing_pools() -> Iterator[None]:
     """Close the connections to PostgreSQL that SQLAlchemy's pools open meanwhile.
 
     Optuna never does, and psycopg warns of each that is thrown away while it is open.

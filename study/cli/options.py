@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from study.storage.layout import StorageRoot
 from study.records.errors import mask_passwords
+from study.storage.layout import StorageRoot
 
 if TYPE_CHECKING:
     from study.config.run_options import RunOptions

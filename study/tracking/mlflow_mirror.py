@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from cluster.mlflow_server import create_store_if_missing
-from study.records.errors import TrackingError
+from study.records.errors import TrackingError, mask_passwords
 from study.tracking.record_types import (
     CloseRun,
     LogArtifact,
@@ -22,7 +22,6 @@ from study.tracking.record_types import (
     SetNote,
     SetTags,
 )
-from study.records.errors import mask_passwords
 from study.tracking.tracking_uri import TrackingUri
 
 RUN_KEY_TAG: Final = "challenger.run_key"

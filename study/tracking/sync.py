@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from study.records.errors import mask_passwords
 from study.tracking.mlflow_mirror import MlflowMirror, is_permanent_error
 from study.tracking.outbox import Outbox, QueuedRecord
 from study.tracking.record_types import LogMetrics, OpenRun
-from study.records.errors import mask_passwords
 
 IDLE_PAUSE_S: Final = 0.5
 _POINTS_PER_CALL: Final = 1000  # MLflow's limit for one log_batch

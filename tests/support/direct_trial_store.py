@@ -1,4 +1,4 @@
-"""A ledger written to without a conductor: numbers and times are found as they are needed."""
+"""A trial store for tests without a coordinator, which sets numbers and times itself."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from study.storage.trial_store import IntermediateValue, SamplerSettings, TrialR
 
 
 class DirectTrialStore(TrialStore):
-    """A ledger for tests that enter trials themselves."""
+    """A trial store that numbers its trials."""
 
     def ask_next(self, arm: str, space: Space, settings: SamplerSettings) -> TrialRecord:
-        """Ask for the next search trial of an arm."""
+        """Create the next search trial of an arm."""
         return self.ask(arm, len(self.records(arm, "search")), space, settings)
 
     def enqueue_next(
@@ -26,7 +26,7 @@ class DirectTrialStore(TrialStore):
         space: Space,
         phase: PhaseName = "final",
     ) -> TrialRecord:
-        """Enter the next trial of an arm at a point."""
+        """Create the next trial of an arm at a point."""
         number = len(self.records(arm, phase))
         return self.enqueue(TrialKey(arm=arm, phase=phase, number=number), params, space)
 
@@ -35,19 +35,19 @@ class DirectTrialStore(TrialStore):
         return self.records(key.arm, key.phase)[key.number]
 
     def report_one(self, key: TrialKey, epoch: int, value: float) -> None:
-        """Report by itself what a trial reached."""
+        """Report one intermediate value."""
         self.report([IntermediateValue(key=key, epoch=epoch, value=value)])
 
     def complete(self, key: TrialKey, value: float) -> None:
-        """Tell a value."""
+        """End a trial with a value."""
         self._end(key, "COMPLETE", value=value)
 
     def prune(self, key: TrialKey) -> None:
-        """Tell that a trial was stopped."""
+        """End a trial as pruned."""
         self._end(key, "PRUNED")
 
     def fail(self, key: TrialKey, reason: str) -> None:
-        """Tell that a trial failed."""
+        """End a trial as failed."""
         self._end(key, "FAIL", reason=reason)
 
     def _end(

@@ -1,4 +1,4 @@
-"""Studies without training: a known surface at zero cost, and an executor that misbehaves."""
+"""Simulated studies: a known surface at zero cost, and an executor that misbehaves."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from trainables.datasets import DataFolders
 from trainables.decoding import encode
 from trainables.report import Report
 
-# Where the surface is highest, and how far one goes from there to lose as much as anywhere.
+# The highest point of the surface, and the length of each dimension in units of its loss.
 OPTIMUM = {"top_k": 4.0, "n_features": 0.1, "alpha": 0.6, "beta": 1.2, "split": 0.5}
 SCALE = {"top_k": 9.0, "n_features": 0.29, "alpha": 1.9, "beta": 1.9, "split": 0.8}
 PEAK = 0.9
@@ -47,7 +47,7 @@ _SPACE = {
 
 
 def study_file(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 (YAML)
-    """Give a study of seconds: narrow VGG11, ten real digits, three arms, a sweep over K.
+    """Return a study of seconds: narrow VGG11, ten real digits, three arms, a sweep over K.
 
     Args:
         changes: ``epochs``, ``trials``, ``startup_trials``, ``sampler``, ``scheduler``, ``sweep``
@@ -92,7 +92,7 @@ def study_text(**changes: Any) -> str:  # noqa: ANN401
 
 @cache
 def empty_database() -> bytes:
-    """Give an Optuna database with its tables alone: making them takes a second."""
+    """Return an Optuna database with empty tables: creating them takes a second."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "optuna.db"
         TrialStore(sqlite_url(path), "none", maximize=True)
@@ -103,7 +103,7 @@ def empty_database() -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyFixture:
-    """A study in a folder; each ``conductor`` stands for a process that takes it up anew."""
+    """A study in a folder; each ``coordinator`` is that of another process."""
 
     root: Path
     spec: StudySpec
@@ -111,12 +111,12 @@ class StudyFixture:
 
     @classmethod
     def of(cls, root: Path, text: str, database: str | None = None) -> StudyFixture:
-        """Place the study of a file below a folder; its database too, unless one is given."""
-        place = cls(root=root, spec=parse(text, "study.yaml"), database=database)
-        if database is None and not place.storage.database.exists():
+        """Create a study below a folder; its database too, unless one is given."""
+        study = cls(root=root, spec=parse(text, "study.yaml"), database=database)
+        if database is None and not study.storage.database.exists():
             root.mkdir(parents=True, exist_ok=True)
-            place.storage.database.write_bytes(empty_database())
-        return place
+            study.storage.database.write_bytes(empty_database())
+        return study
 
     @property
     def storage(self) -> StorageRoot:
@@ -141,12 +141,12 @@ class StudyFixture:
         return TrialStore(url, self.spec.name, maximize=maximize)
 
     def state(self) -> StudyState:
-        """Read how the study stands, as a command that only looks."""
+        """Read the state of the study without changing it."""
         return StudyState(self.spec, self.folder, self.store())
 
     def coordinator(self, callbacks: Sequence[Callback] = ()) -> TrialCoordinator:
         self.folder.path.mkdir(parents=True, exist_ok=True)
-        # However busy the machine is: a test that is to meet an absent database makes its own.
+        # However busy the machine is: tests of an unavailable database create their own writer.
         writer = StoreWriter(wait_s=600.0)
         return TrialCoordinator(
             self.spec, self.folder, self.store(), tuple(callbacks), writer=writer
@@ -155,7 +155,7 @@ class StudyFixture:
 
 @dataclass(slots=True, kw_only=True)
 class RecordingCallback:
-    """A listener that writes down what it is told."""
+    """A callback that records its calls."""
 
     events: list[tuple[str, str]] = field(default_factory=list)
     reports: list[tuple[str, int]] = field(default_factory=list)
@@ -171,7 +171,7 @@ class RecordingCallback:
 
 
 def level(params: Mapping[str, object]) -> float:
-    """Give the surface's height: a paraboloid with its peak at ``OPTIMUM``."""
+    """Return the height of the surface: a paraboloid with its peak at ``OPTIMUM``."""
     steps = [
         (float(str(params[name])) - OPTIMUM[name]) / SCALE[name]
         for name in OPTIMUM
@@ -181,7 +181,7 @@ def level(params: Mapping[str, object]) -> float:
 
 
 def simulated_reports(config: TrialConfig) -> list[Report]:
-    """Give the reports of a trial at once: a function of its configuration alone."""
+    """Return the reports of a trial, a function of its configuration alone."""
     height = level(encode(config.method))
     draws = [
         np.random.default_rng([seed, int(config.hash()[:8], 16)]).normal(0, NOISE)
@@ -207,7 +207,7 @@ def simulate(coordinator: TrialCoordinator, context: ExecutionContext) -> None: 
 
 
 def scripted(seed: int) -> Callable[[TrialCoordinator, ExecutionContext], None]:
-    """Make an executor with three slots that reports twice, late, backwards and after the end.
+    """Return an executor with three slots that reports twice, late, backwards and after the end.
 
     Every fifth search trial fails after its first reports, and every seventh is stopped early.
     """
@@ -248,13 +248,13 @@ def _misbehave(
 
 
 def lines(place: StudyFixture, key: TrialKey) -> list[str]:
-    """Give the lines of a trial's result file."""
+    """Return the lines of a trial's report log."""
     path = place.folder.reports(key)
     return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
 
 def metrics_of(folder: StudyFolder) -> dict[str, list[tuple[int, dict[str, Any]]]]:
-    """Give all result files of a study without their times: trial to epochs and metrics."""
+    """Return all report logs of a study without their times: trial to epochs and metrics."""
     found = {}
     for path in sorted(folder.path.glob("trials/*/*/*/reports.jsonl")):
         stored = [json.loads(line) for line in path.read_text("utf-8").splitlines()]

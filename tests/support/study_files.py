@@ -21,9 +21,9 @@ def text(arms: str, more: str = "", defaults: str = DEFAULTS) -> str:
 
 
 def refusal(content: str) -> str:
-    """Give the message with which a study file is refused, without the file's name."""
+    """Return the message with which a study file is refused, without the file's name."""
     with pytest.raises(SpecError) as caught:
         parse(content, "s.yaml")
-    said = str(caught.value)
-    assert said.startswith("s.yaml: ")
-    return said.removeprefix("s.yaml: ")
+    message = str(caught.value)
+    assert message.startswith("s.yaml: ")
+    return message.removeprefix("s.yaml: ")

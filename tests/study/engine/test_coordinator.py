@@ -517,7 +517,7 @@ def test_more_final_replicas_train_the_final_points_again_and_leave_the_search_a
     assert isinstance(larger.coordinator().ask(), Done)
 
 
-def test_a_trial_that_was_started_with_fewer_replicas_continues_with_them(place: StudyFixture) -> None:
+def test_a_trial_started_with_fewer_replicas_continues_with_them(place: StudyFixture) -> None:
     place = changed(place, arms=[{"method": "base"}])
     left = assigned(place.coordinator())
     more = changed(place, arms=[{"method": "base", "replicas": {"final": 5}}])

@@ -1,4 +1,4 @@
-"""A trial that would only repeat another is not trained."""
+"""A duplicate of another trial is not trained."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAPS = "attribution_maps.npz"
 
 
 def place(root: Path, arms: list[dict] | None = None, **changes: object) -> StudyFixture:
-    """Give a study whose axis has two values, for eight search trials."""
+    """Return a study with a dimension of two values, for eight search trials."""
     settings = {"trials": 8, "sampler": "random", "sweep": [], **changes}
     file = study_file(**settings)
     held = {"n_features": 0.1, "alpha": 1.0, "beta": 1.0, "split": 0.5}
@@ -63,23 +63,23 @@ def test_every_point_is_trained_once_and_all_trials_have_its_results(tmp_path):
         assert found[f"{record.key.arm}/search/{record.key.number:05d}"] == same
         assert record.value == next(e.value for e in records if e.key == first.key)
         assert (study.folder.trial(record.key) / MAPS).read_text() == str(first.key)
-    # Listeners hear of each as of a trial that was trained.
+    # Callbacks are called as for a trial that was trained.
     assert [kind for kind, key in recorder.events if "/search/" in key] == [
         "began",
         "COMPLETE",
     ] * 8
-    # The ledger knows them as complete, too.
+    # The trial store has them as complete, too.
     assert [e.value for e in study.state().records() if e.key.phase == "search"] == [
         e.value for e in records
     ]
 
 
-def test_what_was_trained_by_an_earlier_run_is_not_trained_again(tmp_path):
+def test_points_of_an_earlier_run_are_not_trained_again(tmp_path):
     train_all(place(tmp_path, trials=4).coordinator())
     assert search_trials(train_all(place(tmp_path, trials=12).coordinator())) == []
 
 
-def test_arms_that_meet_in_a_point_train_it_once(tmp_path):
+def test_arms_that_share_a_point_train_it_once(tmp_path):
     arms = [{"method": "base", "name": name} for name in ("one", "other")]
     coordinator = place(tmp_path, arms).coordinator()
     assert [str(each.key) for each in train_all(coordinator)] == ["one/final/0"]
@@ -97,7 +97,7 @@ def test_equal_params_of_other_settings_are_trained(tmp_path):
     assert len(train_all(place(tmp_path, arms).coordinator())) == 2
 
 
-def test_a_trial_that_failed_is_no_twin(tmp_path):
+def test_a_failed_trial_is_no_duplicate(tmp_path):
     coordinator = place(tmp_path, trials=8).coordinator()
     failed = []
     while isinstance(assignment := coordinator.ask(), TrialAssignment):
@@ -106,12 +106,12 @@ def test_a_trial_that_failed_is_no_twin(tmp_path):
     assert failed == [TrialKey(arm="challenger", phase="search", number=n) for n in range(8)]
 
 
-def test_a_repetition_that_was_cut_off_is_finished_by_the_next_run(tmp_path, monkeypatch):
+def test_an_interrupted_copy_is_finished_by_the_next_run(tmp_path, monkeypatch):
     (first,) = search_trials(train_all(place(tmp_path, trials=1).coordinator()))
     longer = place(tmp_path, trials=12)
     with monkeypatch.context() as patch:
-        # As a driver leaves it that was killed between asking and copying.
-        patch.setattr(DuplicateTrials, "of", lambda *_: None)
+        # The state after a driver was killed between creation and copy.
+        patch.setattr(DuplicateTrials, "find", lambda *_: None)
         coordinator = longer.coordinator()
         step = coordinator.ask()
         while isinstance(step, TrialAssignment) and step.config != first.config:
@@ -126,7 +126,7 @@ def test_a_repetition_that_was_cut_off_is_finished_by_the_next_run(tmp_path, mon
     assert f"challenger/search/{step.key.number:05d}" in same
 
 
-def test_a_repetition_whose_files_cannot_be_copied_has_not_ended(tmp_path, monkeypatch):
+def test_a_duplicate_whose_files_cannot_be_copied_has_not_ended(tmp_path, monkeypatch):
     train_all(place(tmp_path, trials=1).coordinator())
     longer = place(tmp_path, trials=12)
     coordinator = longer.coordinator()

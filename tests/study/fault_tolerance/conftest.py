@@ -1,4 +1,4 @@
-"""What the tests of a study that cannot be lost share: a shell, the study without accidents."""
+"""Fixtures of fault-tolerance tests: a shell, and the results of an uninterrupted study."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.simulated import StudyFixture, metrics_of
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[Callable[[str], Shell]]:
-    """Open a shell for an executor; at the end, end what it started."""
+    """Yield a function that opens a shell for an executor; its processes are ended at the end."""
     ray = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
     shells: list[Shell] = []
 
@@ -34,14 +34,14 @@ def shell(tmp_path: Path) -> Iterator[Callable[[str], Shell]]:
             if process.poll() is None:
                 process.kill()
                 process.wait()
-        for number in opened.processes():
-            os.kill(number, signal.SIGKILL)
+        for pid in opened.pids():
+            os.kill(pid, signal.SIGKILL)
     shutil.rmtree(ray, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Give the result files of the study without any accident."""
+    """Return the report logs of the uninterrupted study."""
     from study.engine.executors import run_inline
 
     place = StudyFixture.of(tmp_path_factory.mktemp("whole"), STUDY)
@@ -51,5 +51,5 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest) -> str | None:
-    """Give the URL of a database, or None for the one in the storage folder."""
+    """Return the URL of a database, or None for the one in the storage folder."""
     return None if request.param == "sqlite" else request.getfixturevalue("postgres_url")

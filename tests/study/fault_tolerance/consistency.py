@@ -1,8 +1,9 @@
-"""A study of seconds, and whether what is left of one is as if nothing had happened to it."""
+"""A study of seconds, and checks of its trials, reports and MLflow records after a fault."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
@@ -24,16 +25,27 @@ def states(shell: Shell) -> dict[str, tuple[str, float | None]]:
 
 
 def assert_only_whole_trials_ended(shell: Shell) -> None:
-    """Check that an interruption passed no trial off as ended."""
-    stored = metrics_of(StorageRoot(root=shell.root).study("tiny"))
-    for key, (state, _) in states(shell).items():
-        arm, phase, number = key.split("/")
-        epochs = [epoch for epoch, _ in stored.get(f"{arm}/{phase}/{int(number):05d}", [])]
+    """Check that exactly the trials with all reports are complete after an interruption."""
+    for state, epochs in states_and_epochs(shell):
         assert state == ("COMPLETE" if epochs == EPOCHS else "RUNNING")
 
 
-def assert_as_if_nothing_had_been(shell: Shell, expected: dict[str, Any]) -> None:
-    """Check trials, numbers, epochs and values in the three places that hold them."""
+def assert_only_whole_trials_complete(shell: Shell) -> None:
+    """Check that complete trials have all reports after a kill; a whole one may still run."""
+    for state, epochs in states_and_epochs(shell):
+        assert state == "RUNNING" or (state == "COMPLETE" and epochs == EPOCHS)
+
+
+def states_and_epochs(shell: Shell) -> Iterator[tuple[str, list[int]]]:
+    """Yield the state and the reported epochs of each trial."""
+    stored = metrics_of(StorageRoot(root=shell.root).study("tiny"))
+    for key, (state, _) in states(shell).items():
+        arm, phase, number = key.split("/")
+        yield state, [epoch for epoch, _ in stored.get(f"{arm}/{phase}/{int(number):05d}", [])]
+
+
+def assert_equals_uninterrupted(shell: Shell, expected: dict[str, Any]) -> None:
+    """Compare trial store, report logs and MLflow with an uninterrupted study."""
     stored = metrics_of(StorageRoot(root=shell.root).study("tiny"))
     assert stored == expected
     found = states(shell)
@@ -51,7 +63,7 @@ def assert_as_if_nothing_had_been(shell: Shell, expected: dict[str, Any]) -> Non
 
 
 def tracked_epochs(shell: Shell) -> dict[str, list[int]]:
-    """Give the epochs of each trial in MLflow, as often as they are there."""
+    """Return the epochs of each trial in MLflow, with repetitions."""
     found: dict[str, list[int]] = {}
     query = (
         "SELECT arm.value, phase.value, number.value, metrics.step FROM metrics "
@@ -66,12 +78,3 @@ def tracked_epochs(shell: Shell) -> dict[str, list[int]]:
         for arm, phase, number, step in database.execute(query):
             found.setdefault(f"{arm}/{phase}/{number}", []).append(step)
     return found
-
-
-def assert_only_whole_or_untold_trials(shell: Shell) -> None:
-    """Check what a kill may leave: a trial whose last report is stored may not be told yet."""
-    stored = metrics_of(StorageRoot(root=shell.root).study("tiny"))
-    for key, (state, _) in states(shell).items():
-        arm, phase, number = key.split("/")
-        epochs = [epoch for epoch, _ in stored.get(f"{arm}/{phase}/{int(number):05d}", [])]
-        assert state == "RUNNING" or (state == "COMPLETE" and epochs == EPOCHS)

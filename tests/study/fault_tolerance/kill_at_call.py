@@ -1,7 +1,7 @@
-"""The program, made to kill itself with a real SIGKILL at one call of one function.
+"""The program, killed by a real SIGKILL at one call of one function.
 
-``python -m tests.study.fault_tolerance.kill_at_call module:name WHEN COUNT ARGUMENT...``, WHEN ``before`` or
-``after``; COUNT says at which call. A name may have a dot: a method of a class.
+``python -m tests.study.fault_tolerance.kill_at_call module:name WHEN COUNT ARGUMENT...``, with
+WHEN ``before`` or ``after``, at the call number COUNT. A name may be that of a class's method.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 
 def kill_at(call: Callable[..., Any], when: str, count: int) -> Callable[..., Any]:
-    """Wrap a function so that one of its calls is the last thing that the process does."""
+    """Wrap a function so that one of its calls kills the process."""
     left = count
 
     def wrapper(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401
@@ -33,8 +33,8 @@ def kill_at(call: Callable[..., Any], when: str, count: int) -> Callable[..., An
 
 def main() -> None:
     """Run the program."""
-    place, when, count, *arguments = sys.argv[1:]
-    module, _, name = place.partition(":")
+    target, when, count, *arguments = sys.argv[1:]
+    module, _, name = target.partition(":")
     owner: Any = importlib.import_module(module)
     *path, last = name.split(".")
     for part in path:

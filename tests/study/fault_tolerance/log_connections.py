@@ -1,4 +1,4 @@
-"""The program, which writes down every address that its own process connects to.
+"""The program, with a log of every address that its own process connects to.
 
 ``python -m tests.study.fault_tolerance.log_connections FILE ARGUMENT...``; without Ray, trials
 run in this process too.

@@ -1,4 +1,4 @@
-"""A user's shell: real processes of the program, in a folder with a home of its own."""
+"""A shell: real processes of the program, in a folder with a home of its own."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# Generous: a test goes on as soon as what it waits for is there.
-PATIENCE_S = 600.0
+import psutil
+
+# Generous: a test continues as soon as its condition holds.
+TIMEOUT_S = 600.0
 _PROJECT = Path(__file__).resolve().parents[3]
 
 
 @dataclass(slots=True, kw_only=True)
 class Shell:
-    """A user's shell in a folder with a home of its own; remembers what it started."""
+    """A shell in a folder with a home of its own, and the processes that it started."""
 
     folder: Path
     ray: Path
@@ -30,12 +32,12 @@ class Shell:
 
     @property
     def log(self) -> Path:
-        """What the commands said."""
+        """Output of the commands."""
         return self.folder / "log"
 
     @property
     def root(self) -> Path:
-        """Where studies are kept."""
+        """The storage root."""
         return self.storage or self.folder / "challenger-studies"
 
     @property
@@ -44,7 +46,7 @@ class Shell:
         return self.root / "tiny"
 
     def environment(self) -> Mapping[str, str]:
-        """Give the environment: no settings of the test run, of MLflow or of another Ray."""
+        """Return the environment without settings of the tests, MLflow or another Ray."""
         kept = {
             name: value
             for name, value in os.environ.items()
@@ -66,26 +68,13 @@ class Shell:
     def start_dying(
         self, where: str, when: str, count: int, *arguments: str
     ) -> subprocess.Popen[bytes]:
-        """Start a command that trains and kills itself; see :mod:`tests.study.fault_tolerance.kill_at_call`."""
-        program = [
-            sys.executable,
-            "-m",
-            "tests.study.fault_tolerance.kill_at_call",
-            where,
-            when,
-            str(count),
-        ]
-        return self._start(*program, *arguments)
+        """Start a command that kills itself; see :mod:`.kill_at_call`."""
+        return self._start(*_module("kill_at_call"), where, when, str(count), *arguments)
 
-    def finish_watched(self, file: str, *arguments: str) -> int:
-        """Run a command to its end while what it connects to is noted in a file."""
-        program = [
-            sys.executable,
-            "-m",
-            "tests.study.fault_tolerance.log_connections",
-            str(self.folder / file),
-        ]
-        return self._start(*program, *arguments).wait(PATIENCE_S)
+    def finish_logged(self, file: str, *arguments: str) -> int:
+        """Run a command to its end with its connections logged in a file."""
+        command = (*_module("log_connections"), str(self.folder / file), *arguments)
+        return self._start(*command).wait(TIMEOUT_S)
 
     def _start(self, *command: str) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
@@ -103,41 +92,41 @@ class Shell:
 
     def finish(self, *arguments: str) -> int:
         """Run a command to its end."""
-        return self.start(*arguments).wait(PATIENCE_S)
+        return self.start(*arguments).wait(TIMEOUT_S)
 
     def last_line(self) -> str:
-        """Give the last line that was said."""
+        """Return the last line of output."""
         return self.log.read_text(encoding="utf-8").splitlines()[-1]
 
     def n_reports(self) -> int:
-        """Count the reports that are stored."""
+        """Count the stored reports."""
         files = self.study.glob("trials/*/*/*/reports.jsonl")
         return sum(path.read_bytes().count(b"\n") for path in files)
 
     def until_reports(self, process: subprocess.Popen[bytes], count: int) -> None:
-        """Wait until so many reports are stored."""
+        """Wait until a number of reports is stored."""
         self.wait_until(lambda: self.n_reports() >= count, process)
 
     def wait_until(
         self, condition: Callable[[], bool], process: subprocess.Popen[bytes] | None = None
     ) -> None:
-        """Wait for something while a process runs."""
-        end = time.monotonic() + PATIENCE_S
+        """Wait for a condition while a process runs."""
+        end = time.monotonic() + TIMEOUT_S
         while not condition():
-            assert time.monotonic() < end, "waited in vain"
+            assert time.monotonic() < end, "timed out"
             assert process is None or process.poll() is None, self.log.read_text(encoding="utf-8")
             time.sleep(0.01)
 
-    def processes(self) -> list[int]:
-        """Find what is left of all that was started here: it has this home."""
-        mark = f"HOME={self.folder}\0".encode()
-        found = []
-        for process in Path("/proc").iterdir():
-            try:
-                is_ours = process.name.isdigit() and mark in (process / "environ").read_bytes()
-                is_dead = is_ours and ") Z " in (process / "stat").read_text()
-            except OSError:
-                continue
-            if is_ours and not is_dead:
-                found.append(int(process.name))
-        return found
+    def pids(self) -> list[int]:
+        """List the living processes with this home."""
+        found = psutil.process_iter(["environ", "status"])
+        return [
+            process.pid
+            for process in found
+            if (process.info["environ"] or {}).get("HOME") == str(self.folder)
+            and process.info["status"] != psutil.STATUS_ZOMBIE
+        ]
+
+
+def _module(name: str) -> tuple[str, str, str]:
+    return sys.executable, "-m", f"tests.study.fault_tolerance.{name}"

@@ -1,4 +1,4 @@
-"""An MLflow that is absent, broken or slow costs a study nothing; it is told later, once."""
+"""A broken or slow MLflow does not affect a study, and gets all records later, once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.study.fault_tolerance.consistency import assert_as_if_nothing_had_been
+from tests.study.fault_tolerance.consistency import assert_equals_uninterrupted
 from tests.study.fault_tolerance.shell import Shell
 from tests.support.faulty_server import faulty_server
 
@@ -17,28 +17,28 @@ from tests.support.faulty_server import faulty_server
     "is_slow",
     [pytest.param(False, id="500"), pytest.param(True, id="10 s", marks=pytest.mark.slow)],
 )
-def test_a_broken_mlflow_is_never_called_by_the_driver_or_a_trial_and_told_later(
+def test_a_broken_mlflow_is_called_by_the_sync_process_alone_and_synced_later(
     shell: Callable[[str], Shell], uninterrupted: dict[str, Any], capsys, is_slow: bool
 ) -> None:
     inline = shell("inline")
-    with faulty_server(is_slow=is_slow) as rude:
-        inline.tracking = f"http://127.0.0.1:{rude.port}"
-        assert inline.finish_watched("connects", "run", "tiny.yaml") == 0
-    # The delivery tried, in its own process.
-    assert rude.asked
+    with faulty_server(is_slow=is_slow) as server:
+        inline.tracking = f"http://127.0.0.1:{server.port}"
+        assert inline.finish_logged("connects", "run", "tiny.yaml") == 0
+    # The sync process tried.
+    assert server.asked
     connects = inline.folder / "connects"
     called = connects.read_text() if connects.exists() else ""
-    assert str(rude.port) not in called
-    said = inline.log.read_text(encoding="utf-8")
-    assert "MLflow has not taken " in said
-    assert "nothing is lost. When it answers, deliver them with: " in said
+    assert str(server.port) not in called
+    output = inline.log.read_text(encoding="utf-8")
+    assert "MLflow has not taken " in output
+    assert "nothing is lost. When it answers, deliver them with: " in output
     pending = status(inline, capsys)
     assert pending["activity"] == "finished"
     assert pending["waiting_entries"] > 0
     assert pending["tracking_error"]
     inline.tracking = None
     assert inline.finish("resume", "tiny") == 0
-    assert_as_if_nothing_had_been(inline, uninterrupted)
+    assert_equals_uninterrupted(inline, uninterrupted)
     assert status(inline, capsys)["waiting_entries"] == 0
 
 

@@ -1,9 +1,11 @@
-"""No password reaches a file, a pickle, a log, the list of processes or MLflow."""
+"""No password is in a file, a pickle, a log, a command line or MLflow."""
 
 from __future__ import annotations
 
 import base64
+import os
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -15,10 +17,11 @@ from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
 from cluster.mlflow_server import server_command, server_environment
-from tests.study.fault_tolerance.shell import PATIENCE_S, Shell
+from tests.study.fault_tolerance.shell import TIMEOUT_S, Shell
 from tests.support.simulated import study_text
 
 SECRET = "sesame-opens-the-tracking-server"
@@ -26,7 +29,7 @@ SECRET = "sesame-opens-the-tracking-server"
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
-    """Start a real MLflow server; gives its address."""
+    """Start a real MLflow server and yield its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -46,27 +49,24 @@ def server(tmp_path: Path) -> Iterator[str]:
             stderr=log,
             start_new_session=True,
         )
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + TIMEOUT_S
     while time.monotonic() < end:
         with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health"):
             break
         time.sleep(0.2)
     yield f"127.0.0.1:{port}"
-    subprocess.run(["pkill", "-KILL", "-s", str(process.pid)], check=False)
+    os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 def command_lines() -> str:
-    """Give what every process on this machine shows of its command line."""
-    lines = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            lines.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
-    return "\n".join(lines)
+    """Return the command lines of all processes of this machine."""
+    found = psutil.process_iter(["cmdline"])
+    return "\n".join(" ".join(process.info["cmdline"] or ()) for process in found)
 
 
 def holding(folder: Path, *secrets: str) -> list[str]:
-    """Name the files that hold a secret, as it is or in base64 at any offset."""
+    """List the files that contain a secret, as it is or in base64 at any offset."""
     marks = [mark for secret in secrets for mark in marks_of(secret)]
     return [
         str(path)
@@ -78,7 +78,7 @@ def holding(folder: Path, *secrets: str) -> list[str]:
 def marks_of(secret: str) -> Iterator[bytes]:
     yield secret.encode()
     for shift in range(3):
-        # What follows or precedes changes the ends alone.
+        # The text before and after changes only the ends.
         yield base64.b64encode(b"x" * shift + secret.encode())[4:-4]
 
 
@@ -109,7 +109,7 @@ def test_passwords_of_database_and_mlflow_are_nowhere(
     assert "tiny.yaml" in shown
     assert SECRET not in shown
     assert password not in shown
-    assert process.wait(PATIENCE_S) == 0, on_ray.log.read_text()
+    assert process.wait(TIMEOUT_S) == 0, on_ray.log.read_text()
     # The pickles of Ray and Tune, its logs and sessions, our files and logs, MLflow's store.
     assert list((on_ray.study / "ray").rglob("*.pkl"))
     for folder in (on_ray.folder, on_ray.ray):

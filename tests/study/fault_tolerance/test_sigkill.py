@@ -1,4 +1,4 @@
-"""Studies as real processes that are killed or interrupted, and go on as if nothing had been."""
+"""Studies as real processes that are killed or interrupted, and end like uninterrupted ones."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from tests.study.fault_tolerance.consistency import (
-    assert_as_if_nothing_had_been,
-    assert_only_whole_or_untold_trials,
+    assert_equals_uninterrupted,
+    assert_only_whole_trials_complete,
     assert_only_whole_trials_ended,
     states,
 )
-from tests.study.fault_tolerance.shell import PATIENCE_S, Shell
+from tests.study.fault_tolerance.shell import TIMEOUT_S, Shell
 
 
-# The worst moments are tested at every change (``test_deaths.py``), any moments now and then.
+# The worst moments are tested at every change (``test_crash_points.py``), others sometimes.
 @pytest.mark.slow
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 @pytest.mark.parametrize("seed", [0, 1])
@@ -34,31 +34,31 @@ def test_a_study_without_ray_survives_a_kill_at_any_moment(
         inline.until_reports(process, moment)
         process.kill()
         process.wait()
-        assert_only_whole_or_untold_trials(inline)
+        assert_only_whole_trials_complete(inline)
     assert inline.finish("resume", "tiny") == 0
-    assert_as_if_nothing_had_been(inline, uninterrupted)
+    assert_equals_uninterrupted(inline, uninterrupted)
 
 
 @pytest.mark.parametrize(
     "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
 )
-def test_a_study_without_ray_that_is_interrupted_says_how_to_go_on(
+def test_an_interrupted_study_without_ray_shows_how_to_continue(
     shell, uninterrupted: dict[str, Any], number: signal.Signals
 ) -> None:
     inline = shell("inline")
     process = inline.start("run", "tiny.yaml")
     inline.until_reports(process, 10)
     process.send_signal(number)
-    assert process.wait(PATIENCE_S) == 130
+    assert process.wait(TIMEOUT_S) == 130
     assert inline.last_line() == (
         "interrupted; nothing is lost. Go on with: challenger-study resume tiny"
     )
     assert_only_whole_trials_ended(inline)
     assert inline.finish("resume", "tiny") == 0
-    assert_as_if_nothing_had_been(inline, uninterrupted)
+    assert_equals_uninterrupted(inline, uninterrupted)
 
 
-# Four times a Ray starts and trains, on a machine that may do other things too.
+# Four times a Ray starts and trains, on a machine that may be busy.
 @pytest.mark.timeout(1800)
 @pytest.mark.ray
 def test_a_study_on_ray_survives_kill_ctrl_c_and_sigterm(
@@ -69,29 +69,29 @@ def test_a_study_on_ray_survives_kill_ctrl_c_and_sigterm(
     on_ray.until_reports(process, 12)
     process.kill()
     process.wait()
-    # Ray's processes follow their driver by themselves, and so does the delivery's.
-    on_ray.wait_until(lambda: on_ray.processes() == [])
-    assert_only_whole_or_untold_trials(on_ray)
+    # Ray's processes and the sync process end with their driver.
+    on_ray.wait_until(lambda: on_ray.pids() == [])
+    assert_only_whole_trials_complete(on_ray)
     for number in (signal.SIGINT, signal.SIGTERM):
         before = on_ray.n_reports()
         process = on_ray.start("resume", "tiny")
         on_ray.until_reports(process, before + 10)
         process.send_signal(number)
-        assert process.wait(PATIENCE_S) == 130
+        assert process.wait(TIMEOUT_S) == 130
         assert on_ray.last_line() == (
             "interrupted; nothing is lost. Go on with: challenger-study resume tiny"
         )
-        on_ray.wait_until(lambda: on_ray.processes() == [])
-        assert_only_whole_or_untold_trials(on_ray)
+        on_ray.wait_until(lambda: on_ray.pids() == [])
+        assert_only_whole_trials_complete(on_ray)
         assert {state for state, _ in states(on_ray).values()} <= {"COMPLETE", "RUNNING"}
     assert on_ray.finish("resume", "tiny") == 0
-    assert_as_if_nothing_had_been(on_ray, uninterrupted)
-    on_ray.wait_until(lambda: on_ray.processes() == [])
-    assert_said_by_the_study_alone(on_ray)
+    assert_equals_uninterrupted(on_ray, uninterrupted)
+    on_ray.wait_until(lambda: on_ray.pids() == [])
+    assert_no_foreign_output(on_ray)
 
 
-def assert_said_by_the_study_alone(shell: Shell) -> None:
-    """Check that neither Ray nor Python wrote a line of their own to the terminal."""
+def assert_no_foreign_output(shell: Shell) -> None:
+    """Check that neither Ray nor Python wrote lines of their own to the terminal."""
     text = shell.log.read_text(encoding="utf-8")
     for noise in ("Traceback", "Warning", "WARNING", "INFO", "ray.tune", "(raylet)", "pid="):
         assert not re.search(re.escape(noise), text), text

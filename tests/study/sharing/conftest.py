@@ -1,4 +1,4 @@
-"""A cluster that several studies share, and a user who starts them."""
+"""A cluster that several studies share, and their drivers."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ import pytest
 from cluster.quota import QueueRow
 from cluster.quota.client import read_connected_queue
 from cluster.session import ray_session
-from tests.study.fault_tolerance.shell import PATIENCE_S, Shell
+from tests.study.fault_tolerance.shell import TIMEOUT_S, Shell
 from tests.support.local_cluster import LocalCluster
 from tests.support.simulated import empty_database, study_text
 
 
 @dataclass(slots=True, kw_only=True)
-class Users:
-    """Who starts studies on a cluster; remembers what was started."""
+class StudyDrivers:
+    """Drivers of studies on a cluster. Has mutable state: the processes."""
 
     cluster: LocalCluster
     shell: Shell
@@ -51,23 +51,23 @@ class Users:
     def log(self, name: str) -> Path:
         return self.shell.folder / f"{name}.log"
 
-    def said(self, name: str) -> str:
+    def output(self, name: str) -> str:
         return self.log(name).read_text(encoding="utf-8")
 
     def rows(self) -> list[QueueRow]:
-        """Give the queue."""
+        """Return the rows of the queue."""
         return list(read_connected_queue("the test's cluster"))
 
     def row(self, name: str) -> QueueRow | None:
         return next((row for row in self.rows() if row.study == name), None)
 
     def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for something while no study has failed."""
-        end = time.monotonic() + PATIENCE_S
+        """Wait for a condition while no study has failed."""
+        end = time.monotonic() + TIMEOUT_S
         while not condition():
-            assert time.monotonic() < end, "waited in vain"
+            assert time.monotonic() < end, "timed out"
             for name, driver in self.drivers.items():
-                assert driver.poll() in (None, 0, 130, -signal.SIGKILL), self.said(name)
+                assert driver.poll() in (None, 0, 130, -signal.SIGKILL), self.output(name)
             time.sleep(0.2)
 
     def n_ended(self, name: str) -> int:
@@ -80,7 +80,7 @@ class Users:
 def cluster(ray_home: Path) -> Iterator[LocalCluster]:  # noqa: ARG001 (its token)
     """Start a head without CPUs and a worker with two, and connect the test to it."""
     folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
-    # Ray reads a token once per process, and other tests of this one have theirs.
+    # Ray reads a token once per process, and other tests in this process use the same.
     shutil.copy(os.environ["RAY_AUTH_TOKEN_PATH"], folder / "token")
     made = LocalCluster(folder)
     try:
@@ -95,18 +95,18 @@ def cluster(ray_home: Path) -> Iterator[LocalCluster]:  # noqa: ARG001 (its toke
 
 
 @pytest.fixture
-def users(tmp_path: Path, cluster: LocalCluster) -> Iterator[Users]:
-    """Give users of the cluster, and end their studies."""
+def drivers(tmp_path: Path, cluster: LocalCluster) -> Iterator[StudyDrivers]:
+    """Yield drivers on the cluster, and end them."""
     ray = Path(os.environ["RAY_TMPDIR"])
     shell = Shell(folder=tmp_path, ray=ray, executor="ray", cluster=cluster.environment())
-    # Two studies that make one database at the same moment would disturb each other.
+    # Two studies that create one database at the same moment would disturb each other.
     shell.root.mkdir()
     (shell.root / "optuna.db").write_bytes(empty_database())
-    made = Users(cluster=cluster, shell=shell)
+    made = StudyDrivers(cluster=cluster, shell=shell)
     yield made
     for driver in made.drivers.values():
         if driver.poll() is None:
             driver.kill()
             driver.wait()
-    for number in shell.processes():
-        os.kill(number, signal.SIGKILL)
+    for pid in shell.pids():
+        os.kill(pid, signal.SIGKILL)

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.records.errors import TrackingError
-from study.records.errors import mask_passwords
+from study.records.errors import TrackingError, mask_passwords
 from study.tracking.tracking_uri import TrackingUri, secrets
 
 

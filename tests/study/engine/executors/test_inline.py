@@ -58,7 +58,7 @@ def test_schedulers_stop_nothing_and_that_is_said(
     assert {record.state for record in coordinator.records()} == {"COMPLETE"}
 
 
-def test_a_warning_says_that_nothing_is_reserved(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_unreserved_resources_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     resources = {"memory_gib": 1, "custom": {"rtx4090": 1}}
     place = StudyFixture.of(
         tmp_path, study_text(arms=[{"method": "base"}], epochs=1, resources=resources)

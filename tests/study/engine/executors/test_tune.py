@@ -1,4 +1,4 @@
-"""Trials on Ray Tune: the same numbers as without it, also after its processes died."""
+"""Trials on Ray Tune: the same numbers as inline, also after its processes died."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 
 from study.engine.coordinator import TrialCoordinator
@@ -54,26 +55,19 @@ def states(coordinator: TrialCoordinator) -> dict[str, str]:
 
 
 def trainable_processes(home: Path) -> list[int]:
-    """Find the trials' processes of the Ray whose files lie in a folder."""
-    found = []
-    for process in Path("/proc").iterdir():
-        try:
-            title = (process / "cmdline").read_bytes()
-            environment = (process / "environ").read_bytes()
-        except OSError:
-            continue
-        if (
-            title.startswith(b"ray::")
-            and b"Trainable" in title
-            and str(home).encode() in environment
-        ):
-            found.append(int(process.name))
-    return found
+    """List the trials' processes of the Ray whose files lie in a folder."""
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline", "environ"])
+        if (title := " ".join(process.info["cmdline"] or ())).startswith("ray::")
+        and "Trainable" in title
+        and any(str(home) in value for value in (process.info["environ"] or {}).values())
+    ]
 
 
 @dataclass(slots=True, kw_only=True)
 class Killer:
-    """A listener that kills the trials' processes when chosen epochs are reported."""
+    """A callback that kills the trials' processes when given epochs are reported."""
 
     home: Path
     epochs: set[int]
@@ -95,8 +89,8 @@ class Killer:
 
 
 @dataclass(slots=True, kw_only=True)
-class Census:
-    """A listener that counts the processes that train, at every report."""
+class ProcessCounter:
+    """A callback that collects the pids of training processes at every report."""
 
     home: Path
     seen: set[int] = field(default_factory=set)
@@ -112,7 +106,7 @@ class Census:
         """Do nothing."""
 
 
-def test_a_study_on_ray_gives_the_numbers_of_one_without_it_to_the_last_bit(
+def test_a_study_on_ray_gives_the_numbers_of_an_inline_one_to_the_last_bit(
     tmp_path: Path, ray_address: str, ray_home: Path
 ) -> None:
     # Trials at the same time see one another's points in another order than inline.
@@ -121,15 +115,15 @@ def test_a_study_on_ray_gives_the_numbers_of_one_without_it_to_the_last_bit(
     with_ray = place_of(tmp_path / "ray", **changes)
     expected = states(inline(without))
     assert set(expected.values()) == {"COMPLETE"}
-    recorder, census = RecordingCallback(), Census(home=ray_home)
-    coordinator = on_ray(with_ray, ray_address, [recorder, census])
+    recorder, counter = RecordingCallback(), ProcessCounter(home=ray_home)
+    coordinator = on_ray(with_ray, ray_address, [recorder, counter])
     assert isinstance(coordinator.ask(), Done)
     assert states(coordinator) == expected
     assert metrics_of(with_ray.folder) == metrics_of(without.folder)
     assert len(recorder.reports) == len(set(recorder.reports)) == 4 * len(expected)
     assert list(with_ray.folder.path.rglob("*.pt")) == []
     # One process trained all of them, so that torch was imported once.
-    assert len(census.seen) == 1
+    assert len(counter.seen) == 1
 
 
 def test_a_killed_trial_continues_from_its_checkpoint_bit_for_bit(
@@ -150,7 +144,7 @@ def test_a_killed_trial_continues_from_its_checkpoint_bit_for_bit(
     assert [epoch for _, epoch in recorder.reports] == list(range(7))
 
 
-def test_a_trial_whose_process_dies_too_often_fails_with_the_reason_and_others_go_on(
+def test_a_trial_whose_process_dies_too_often_fails_with_the_reason_and_others_continue(
     tmp_path: Path, ray_address: str, ray_home: Path
 ) -> None:
     short = {"method": "base", "name": "short", "training": {"epochs": 1}}
@@ -169,7 +163,7 @@ def test_a_trial_whose_process_dies_too_often_fails_with_the_reason_and_others_g
     assert failed.reason.startswith("the trial's process failed: ")
     assert "died" in failed.reason
     assert isinstance(coordinator.ask(), Done)
-    # A reason is one for people: it fits a line of a table and holds no traceback.
+    # A reason fits a line of a table and has no traceback.
     assert "\n" not in failed.reason
     assert len(failed.reason) < 400
 
@@ -179,24 +173,24 @@ def test_a_diverging_trial_fails_at_once_with_its_own_reason(
 ) -> None:
     wild = {"optimizer": {"name": "sgd", "lr": 1.0e30}}
     arms = [{"method": "base", "name": "wild", "training": wild}, {"method": "base"}]
-    places = [place_of(tmp_path / name, arms=arms) for name in ("inline", "ray")]
-    conductors = [inline(places[0]), on_ray(places[1], ray_address)]
-    for coordinator in conductors:
+    studies = [place_of(tmp_path / name, arms=arms) for name in ("inline", "ray")]
+    coordinators = [inline(studies[0]), on_ray(studies[1], ray_address)]
+    for coordinator in coordinators:
         assert states(coordinator) == {"wild/final/0": "FAIL", "base/final/0": "COMPLETE"}
-    reasons = [next(coordinator.records()).reason for coordinator in conductors]
+    reasons = [next(coordinator.records()).reason for coordinator in coordinators]
     assert reasons[0] == reasons[1]
     assert reasons[0] is not None
     assert reasons[0].startswith("val/nll is nan at epoch 1 ")
 
 
 def rungs(scheduler: PerArmScheduler) -> list[tuple[float, list[float]]]:
-    """Give each rung of the one arm's ASHA: its epoch and the values that reached it."""
+    """Return each rung of the only arm's ASHA: its epoch and the values that reached it."""
     (asha,) = scheduler._arms.values()
     (bracket,) = asha._brackets
     return [(milestone, sorted(values.values())) for milestone, values in bracket._rungs]
 
 
-def test_asha_stops_trials_as_pruned_and_its_rungs_come_back_from_the_reports(
+def test_asha_prunes_trials_and_its_rungs_are_restored_from_the_reports(
     tmp_path: Path, ray_address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[PerArmScheduler] = []
@@ -232,7 +226,7 @@ def test_asha_stops_trials_as_pruned_and_its_rungs_come_back_from_the_reports(
 
 
 class Stored:
-    """What a scheduler is made of: trials and their evaluations."""
+    """Stored trials and their evaluations, from which a scheduler is restored."""
 
     def __init__(self, **trials: tuple[str, dict[int, float]]) -> None:
         self._trials = list(trials.values())
@@ -257,7 +251,7 @@ class Stored:
         )
 
 
-def test_a_trial_that_goes_on_is_not_judged_again_by_who_came_after_it(tmp_path: Path) -> None:
+def test_a_trial_that_continues_is_not_judged_again_by_later_ones(tmp_path: Path) -> None:
     place = place_of(tmp_path, arms=study_file(sweep=[])["arms"][2:], epochs=27, scheduler="asha")
     first = {1: 0.3, 2: 0.4, 3: 0.5, 4: 0.9}
     second = {1: 0.4, 2: 0.5, 3: 0.6}
@@ -280,7 +274,7 @@ def test_a_trial_that_goes_on_is_not_judged_again_by_who_came_after_it(tmp_path:
     # The others reached the first's rungs after it, and with more.
     assert sent_again(1, second) == ["CONTINUE"] * 3
     assert sent_again(0, first) == ["CONTINUE"] * 4
-    # Nobody has said whether it may leave its last report behind.
+    # The decision on its last report is still open.
     assert sent_again(2, third) == ["STOP"]
     # A rung that it has yet to reach does judge it.
     assert sent_again(1, {9: 0.95}) == ["CONTINUE"]
@@ -288,7 +282,7 @@ def test_a_trial_that_goes_on_is_not_judged_again_by_who_came_after_it(tmp_path:
 
 
 @pytest.mark.slow
-def test_a_study_that_a_run_left_in_the_middle_ends_on_ray_with_the_same_numbers(
+def test_a_study_interrupted_inline_ends_on_ray_with_the_same_numbers(
     tmp_path: Path, ray_address: str
 ) -> None:
     changes = {"resources": {"max_concurrent": 1}}
@@ -309,7 +303,7 @@ def test_a_study_that_a_run_left_in_the_middle_ends_on_ray_with_the_same_numbers
     assert metrics_of(broken.folder) == metrics_of(whole.folder)
 
 
-def test_nothing_of_database_or_conductor_is_in_ray_s_own_files(
+def test_nothing_of_database_or_coordinator_is_in_ray_s_own_files(
     tmp_path: Path, ray_address: str
 ) -> None:
     place = place_of(tmp_path, arms=BASE, epochs=1)
@@ -320,7 +314,7 @@ def test_nothing_of_database_or_conductor_is_in_ray_s_own_files(
         assert b"optuna.db" not in path.read_bytes(), path
 
 
-# The quick trial must not take as long as the limit, however busy the machine is.
+# The quick trial must not take as long as the limit, even on a busy machine.
 @pytest.mark.slow
 def test_a_trial_that_hangs_fails_with_the_place_and_the_others_finish(
     tmp_path: Path, ray_address: str
