@@ -35,41 +35,45 @@ _MIN_FREE_BYTES = 64 << 20
 RESERVED_NAMES = frozenset({"cache", "mlflow-artifacts", "mlflow.db", "optuna.db", "service"})
 
 
+class _PathIn:
+    """A path in a folder, read as an attribute of the folder."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, folder: StorageRoot | StudyFolder, owner: type | None = None) -> Path:
+        return folder.path / self._name
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageRoot:
-    """The storage root, an absolute path: all studies and what they share."""
+    """The storage root, an absolute path: all studies and what they share.
+
+    Attributes:
+        cache: Decoded data; may be deleted at any time.
+        database: The Optuna database, unless another one is named.
+        tracking_database: The MLflow database, unless a tracking server is named.
+        artifacts: MLflow's artifacts, unless a tracking server is named.
+        service: Files of ``cluster up``: records, logs, passwords, PostgreSQL's data.
+    """
 
     root: Path
 
-    @property
-    def cache(self) -> Path:
-        """Decoded data; may be deleted at any time."""
-        return self.root / "cache"
+    cache = _PathIn("cache")
+    database = _PathIn("optuna.db")
+    tracking_database = _PathIn("mlflow.db")
+    artifacts = _PathIn("mlflow-artifacts")
+    service = _PathIn("service")
 
     @property
-    def database(self) -> Path:
-        """The Optuna database, unless another one is named."""
-        return self.root / "optuna.db"
+    def path(self) -> Path:
+        """The root, as of any folder."""
+        return self.root
 
     @property
     def database_url(self) -> str:
         """URL of the Optuna database, unless another one is named."""
         return sqlite_url(self.database)
-
-    @property
-    def tracking_database(self) -> Path:
-        """The MLflow database, unless a tracking server is named."""
-        return self.root / "mlflow.db"
-
-    @property
-    def artifacts(self) -> Path:
-        """MLflow's artifacts, unless a tracking server is named."""
-        return self.root / "mlflow-artifacts"
-
-    @property
-    def service(self) -> Path:
-        """Files of ``cluster up``: records, logs, passwords, PostgreSQL's data."""
-        return self.root / "service"
 
     def study(self, name: str) -> StudyFolder:
         """Return the folder of a study."""
@@ -102,59 +106,33 @@ class StorageRoot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyFolder:
-    """One study's folder."""
+    """One study's folder.
+
+    Attributes:
+        spec: The study file as given.
+        manifest: The resolved budgets, for commands that must be quick.
+        sweeps: Sweeps requested at the command line.
+        provenance: Provenance of the datasets when the study started.
+        ray: Scratch of Ray Tune, emptied at every start.
+        lock: Locked by the process that runs the study.
+        stop: If it exists, trials write their checkpoints and stop, on any node.
+        outbox: Records not yet written to MLflow.
+        report: Figures, tables and the HTML page.
+        logs: Log files of the driver, of Ray and of the sync with MLflow.
+    """
 
     path: Path
 
-    @property
-    def spec(self) -> Path:
-        """The study file as given."""
-        return self.path / "study.yaml"
-
-    @property
-    def manifest(self) -> Path:
-        """The resolved budgets, for commands that must be quick."""
-        return self.path / "manifest.json"
-
-    @property
-    def sweeps(self) -> Path:
-        """Sweeps requested at the command line."""
-        return self.path / "sweeps.json"
-
-    @property
-    def provenance(self) -> Path:
-        """Provenance of the datasets when the study started."""
-        return self.path / "provenance.json"
-
-    @property
-    def ray(self) -> Path:
-        """Scratch of Ray Tune, emptied at every start."""
-        return self.path / "ray"
-
-    @property
-    def lock(self) -> Path:
-        """Locked by the process that runs the study."""
-        return self.path / "lock"
-
-    @property
-    def stop(self) -> Path:
-        """If it exists, trials write their checkpoints and stop, on any node."""
-        return self.path / "stop"
-
-    @property
-    def outbox(self) -> Path:
-        """Records not yet written to MLflow."""
-        return self.path / "outbox.db"
-
-    @property
-    def report(self) -> Path:
-        """Figures, tables and the HTML page."""
-        return self.path / "report"
-
-    @property
-    def logs(self) -> Path:
-        """Log files of the driver, of Ray and of the sync with MLflow."""
-        return self.path / "logs"
+    spec = _PathIn("study.yaml")
+    manifest = _PathIn("manifest.json")
+    sweeps = _PathIn("sweeps.json")
+    provenance = _PathIn("provenance.json")
+    ray = _PathIn("ray")
+    lock = _PathIn("lock")
+    stop = _PathIn("stop")
+    outbox = _PathIn("outbox.db")
+    report = _PathIn("report")
+    logs = _PathIn("logs")
 
     def make_trial(self, key: TrialKey) -> Path:
         """Create the folder of a trial.

@@ -88,7 +88,11 @@ def _tuner(
 ) -> Tuner:
     from ray import tune
 
-    from study.engine.executors.tune_scheduler import SlotCallback, SlotScheduler, scheduler_for
+    from study.engine.executors.tune_scheduler import (
+        SlotCallback,
+        StudyScheduler,
+        asha_schedulers,
+    )
     from study.engine.executors.tune_searcher import (
         CoordinatorSearcher,
         FailureCallback,
@@ -101,7 +105,7 @@ def _tuner(
         tune.with_resources(trainable, tune.PlacementGroupFactory([ray_resources(resources)])),
         tune_config=tune.TuneConfig(
             search_alg=CoordinatorSearcher(coordinator, context, quota),
-            scheduler=SlotScheduler(scheduler_for(context.spec, coordinator), quota),
+            scheduler=StudyScheduler(asha_schedulers(context.spec, coordinator), quota),
             num_samples=-1,
             reuse_actors=True,
             trial_name_creator=_trial_name,

@@ -1,8 +1,8 @@
-"""Tune's schedulers: ASHA for each arm, and the slots of trials that have ended."""
+"""Tune's scheduler: ASHA for each arm, and the slots of trials that have ended."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import Any
 
 from ray.tune import Callback
@@ -18,8 +18,8 @@ from study.storage.layout import TrialKey
 from trainables.report import mean
 
 
-def scheduler_for(spec: StudySpec, coordinator: TrialCoordinator) -> TrialScheduler:
-    """Return the scheduler of a run, with the rungs of the stored reports.
+def asha_schedulers(spec: StudySpec, coordinator: TrialCoordinator) -> dict[str, ASHAScheduler]:
+    """Return the ASHA scheduler of each arm that has one, with the rungs of the stored reports.
 
     Tune loses a scheduler's state when a study continues; replaying the stored reports restores
     it. A trial that continues sends all of its reports again, and must not be judged a second
@@ -33,41 +33,7 @@ def scheduler_for(spec: StudySpec, coordinator: TrialCoordinator) -> TrialSchedu
             objectives = _objectives(spec, coordinator, key)
             judged = objectives[:-1] if record.state == "RUNNING" else objectives
             _replay(arms[key.arm], _TrialStub(str(key)), judged)
-    return PerArmScheduler(arms)
-
-
-class PerArmScheduler(FIFOScheduler):
-    """Applies to each search trial the scheduler of its arm; other trials run to their end."""
-
-    def __init__(self, arms: dict[str, ASHAScheduler]) -> None:
-        """Create a scheduler for the given arms."""
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._arms = arms
-
-    def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
-        """Add a trial."""
-        if (scheduler := self._scheduler_of(trial)) is not None:
-            scheduler.on_trial_add(tune_controller, _stub(trial))
-
-    def on_trial_result(
-        self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
-    ) -> str:
-        """Decide whether a trial continues."""
-        scheduler = self._scheduler_of(trial)
-        if scheduler is None:
-            return str(TrialScheduler.CONTINUE)
-        return str(scheduler.on_trial_result(tune_controller, _stub(trial), result))
-
-    def on_trial_complete(
-        self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
-    ) -> None:
-        """Pass on a trial's last result."""
-        if (scheduler := self._scheduler_of(trial)) is not None:
-            scheduler.on_trial_complete(tune_controller, _stub(trial), result)
-
-    def _scheduler_of(self, trial: Trial) -> ASHAScheduler | None:
-        arm, phase, _ = str(trial.config["key"]).split("/")
-        return self._arms.get(arm) if phase == "search" else None
+    return arms
 
 
 def _asha(spec: StudySpec, arm: Arm) -> ASHAScheduler:
@@ -98,18 +64,85 @@ def _replay(scheduler: ASHAScheduler, trial: Any, objectives: list[tuple[int, fl
         scheduler.on_trial_result(no_controller, trial, {"epoch": epoch, "objective": value})
 
 
-def _stub(trial: Trial) -> Any:  # noqa: ANN401 (see _TrialStub)
-    return _TrialStub(str(trial.config["key"]))
-
-
 class _TrialStub:
-    """A trial by its key: ASHA reads only an id, and Tune's own ids change from run to run.
-
-    ASHA's annotations require Tune's own class.
-    """
+    """A trial by its key: ASHA reads only an id, and Tune's own ids change from run to run."""
 
     def __init__(self, trial_id: str) -> None:
         self.trial_id = trial_id
+
+
+class StudyScheduler(FIFOScheduler):
+    """Applies to search trials the scheduler of their arm, and the quota to free slots."""
+
+    def __init__(self, arms: Mapping[str, ASHAScheduler], quota: ClusterQuota) -> None:
+        """Create the scheduler of one run of Tune; arms without a scheduler prune no trial."""
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._arms = arms
+        self._quota = quota
+        self._added: list[Trial] = []
+        self._is_prepared = False
+
+    def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
+        """Choose the next trial, after releasing a slot that is another study's."""
+        # Tune passes a wrapper here, and itself below.
+        controller = getattr(tune_controller, "_tune_controller", tune_controller)
+        self._prepare(controller)
+        self._set_actor_reuse(controller, self._quota.keeps_slot())
+        # All within the quota may start together: the quota counts, not Tune.
+        controller.update_max_pending_trials(max(1, self._quota.limit or 0))
+        # Tune itself visits all trials of the run in every iteration.
+        self._added = pending = [t for t in self._added if t.status == Trial.PENDING]
+        if not pending:
+            return None
+        # An idle actor goes to the newest trial: an older one's own actor is already starting, and
+        # would be ended for it, over and over where trials are short.
+        has_idle_actor = controller._actor_cache.num_cached_objects > 0
+        return pending[-1] if has_idle_actor else pending[0]
+
+    def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
+        """Add a trial that is to start, for the first time or again."""
+        self._added.append(trial)
+        if (scheduler := self._scheduler_of(trial)) is not None:
+            scheduler.on_trial_add(tune_controller, _stub(trial))
+
+    def on_trial_result(
+        self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
+    ) -> str:
+        """Decide whether a trial continues."""
+        scheduler = self._scheduler_of(trial)
+        if scheduler is None:
+            return str(TrialScheduler.CONTINUE)
+        return str(scheduler.on_trial_result(tune_controller, _stub(trial), result))
+
+    def on_trial_complete(
+        self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
+    ) -> None:
+        """Pass on a trial's last result, and decide on its slot, which Tune reads next."""
+        if (scheduler := self._scheduler_of(trial)) is not None:
+            scheduler.on_trial_complete(tune_controller, _stub(trial), result)
+        self._set_actor_reuse(tune_controller, self._quota.keeps_slot(ending=1))
+
+    def _scheduler_of(self, trial: Trial) -> ASHAScheduler | None:
+        arm, phase, _ = str(trial.config["key"]).split("/")
+        return self._arms.get(arm) if phase == "search" else None
+
+    def _prepare(self, controller: TuneController) -> None:
+        # At the first call, Tune has cached nothing yet.
+        if not self._is_prepared and not self._quota.is_shared:
+            controller._actor_cache = PersistentActorCache()
+        self._is_prepared = True
+
+    def _set_actor_reuse(self, controller: TuneController, keeps: bool) -> None:
+        if self._quota.is_shared:
+            controller._actor_cache._may_keep_one = keeps
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Exclude the coordinator from Tune's pickles."""
+        return {}
+
+
+def _stub(trial: Trial) -> Any:  # noqa: ANN401 (ASHA's annotations require Tune's own class)
+    return _TrialStub(str(trial.config["key"]))
 
 
 class PersistentActorCache(_ObjectCache):
@@ -143,85 +176,10 @@ class SlotCallback(Callback):
         self._quota.slot_acquired(trial.trial_id)
 
     def on_trial_complete(self, *, trial: Trial, **_: object) -> None:  # type: ignore[override]
-        """Remove a trial that has ended."""
+        """Remove a trial that has ended or lost its process."""
         self._quota.slot_released(trial.trial_id)
 
-    def on_trial_recover(self, *, trial: Trial, **_: object) -> None:  # type: ignore[override]
-        """Remove a trial that has lost its process."""
-        self._quota.slot_released(trial.trial_id)
-
-    def on_trial_error(self, *, trial: Trial, **_: object) -> None:  # type: ignore[override]
-        """Remove a trial that has failed."""
-        self._quota.slot_released(trial.trial_id)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Exclude the coordinator from Tune's pickles."""
-        return {}
-
-
-class SlotScheduler(FIFOScheduler):
-    """Lets a scheduler decide on trials, and the quota on the slots of trials that ended."""
-
-    def __init__(self, scheduler: TrialScheduler, quota: ClusterQuota) -> None:
-        """Create the scheduler of one run of Tune."""
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._scheduler = scheduler
-        self._quota = quota
-        self._added: list[Trial] = []
-        self._is_prepared = False
-
-    def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
-        """Choose the next trial, after releasing a slot that is another study's."""
-        # Tune passes a wrapper here, and itself below.
-        controller = getattr(tune_controller, "_tune_controller", tune_controller)
-        self._prepare(controller)
-        self._set_actor_reuse(controller, self._quota.keeps_slot())
-        # All within the quota may start together: the quota counts, not Tune.
-        controller.update_max_pending_trials(max(1, self._quota.limit or 0))
-        # Tune itself visits all trials of the run in every iteration.
-        self._added = pending = [t for t in self._added if t.status == Trial.PENDING]
-        if not pending:
-            return None
-        # An idle actor goes to the newest trial: an older one's own actor is already starting, and
-        # would be ended for it, over and over where trials are short.
-        has_idle_actor = controller._actor_cache.num_cached_objects > 0
-        return pending[-1] if has_idle_actor else pending[0]
-
-    def on_trial_complete(
-        self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
-    ) -> None:
-        """Pass on a trial's last result, and decide on its slot, which Tune reads next."""
-        self._scheduler.on_trial_complete(tune_controller, trial, result)
-        self._set_actor_reuse(tune_controller, self._quota.keeps_slot(ending=1))
-
-    def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
-        """Add a trial that is to start, for the first time or again."""
-        self._added.append(trial)
-        self._scheduler.on_trial_add(tune_controller, trial)
-
-    def on_trial_result(
-        self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
-    ) -> str:
-        """Pass on."""
-        return str(self._scheduler.on_trial_result(tune_controller, trial, result))
-
-    def on_trial_error(self, tune_controller: TuneController, trial: Trial) -> None:
-        """Pass on."""
-        self._scheduler.on_trial_error(tune_controller, trial)
-
-    def on_trial_remove(self, tune_controller: TuneController, trial: Trial) -> None:
-        """Pass on."""
-        self._scheduler.on_trial_remove(tune_controller, trial)
-
-    def _prepare(self, controller: TuneController) -> None:
-        # At the first call, Tune has cached nothing yet.
-        if not self._is_prepared and not self._quota.is_shared:
-            controller._actor_cache = PersistentActorCache()
-        self._is_prepared = True
-
-    def _set_actor_reuse(self, controller: TuneController, keeps: bool) -> None:
-        if self._quota.is_shared:
-            controller._actor_cache._may_keep_one = keeps
+    on_trial_recover = on_trial_error = on_trial_complete
 
     def __getstate__(self) -> dict[str, Any]:
         """Exclude the coordinator from Tune's pickles."""

@@ -15,7 +15,7 @@ import pytest
 
 from study.engine.coordinator import TrialCoordinator
 from study.engine.executors import run_inline, run_on_ray
-from study.engine.executors.tune_scheduler import PerArmScheduler, scheduler_for
+from study.engine.executors.tune_scheduler import StudyScheduler, asha_schedulers
 from study.engine.protocol import Done
 from study.records.trial_table import StoredReport
 from study.storage.layout import TrialKey
@@ -183,9 +183,9 @@ def test_a_diverging_trial_fails_at_once_with_its_own_reason(
     assert reasons[0].startswith("val/nll is nan at epoch 1 ")
 
 
-def rungs(scheduler: PerArmScheduler) -> list[tuple[float, list[float]]]:
+def rungs(arms: dict[str, Any]) -> list[tuple[float, list[float]]]:
     """Return each rung of the only arm's ASHA: its epoch and the values that reached it."""
-    (asha,) = scheduler._arms.values()
+    (asha,) = arms.values()
     (bracket,) = asha._brackets
     return [(milestone, sorted(values.values())) for milestone, values in bracket._rungs]
 
@@ -193,13 +193,13 @@ def rungs(scheduler: PerArmScheduler) -> list[tuple[float, list[float]]]:
 def test_asha_prunes_trials_and_its_rungs_are_restored_from_the_reports(
     tmp_path: Path, ray_address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[PerArmScheduler] = []
+    made: list[dict[str, Any]] = []
 
     def kept(*arguments: Any) -> Any:  # noqa: ANN401 (Tune's)
-        made.append(scheduler_for(*arguments))
+        made.append(asha_schedulers(*arguments))
         return made[-1]
 
-    monkeypatch.setattr("study.engine.executors.tune_scheduler.scheduler_for", kept)
+    monkeypatch.setattr("study.engine.executors.tune_scheduler.asha_schedulers", kept)
     place = place_of(
         tmp_path,
         arms=study_file(sweep=[])["arms"][2:],
@@ -219,8 +219,7 @@ def test_asha_prunes_trials_and_its_rungs_are_restored_from_the_reports(
         assert (epochs[-1] == 4) == (record.state == "COMPLETE") == (record.value is not None)
     finals = [record.state for record in coordinator.records() if record.key.phase == "final"]
     assert finals == ["COMPLETE"]
-    again = scheduler_for(place.spec, place.coordinator())
-    assert isinstance(again, PerArmScheduler)
+    again = asha_schedulers(place.spec, place.coordinator())
     assert rungs(again) == rungs(made[0])
     assert [len(values) for _, values in rungs(again)][-1] == 8
 
@@ -259,8 +258,8 @@ def test_a_trial_that_continues_is_not_judged_again_by_later_ones(tmp_path: Path
     stored: Any = Stored(
         first=("RUNNING", first), second=("RUNNING", second), third=("RUNNING", third)
     )
-    scheduler = scheduler_for(place.spec, stored)
     tune: Any = None
+    scheduler = StudyScheduler(asha_schedulers(place.spec, stored), tune)
 
     def sent_again(number: int, values: dict[int, float]) -> list[str]:
         key = f"challenger/search/{number}"
