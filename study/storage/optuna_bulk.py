@@ -247,7 +247,7 @@ class BulkTables:
             of_study = models.TrialModel.study_id == study_id
             count = session.scalar(select(func.count(models.TrialModel.trial_id)).where(of_study))
             if count != trial.number:
-                raise _number_error(study.study_name, trial.number, int(count or 0))
+                raise _number_error(str(study.study_name), trial.number, int(count or 0))
             row = models.TrialModel(
                 study_id=study_id,
                 number=trial.number,

@@ -179,7 +179,7 @@ class SlotCallback(Callback):
         """Remove a trial that has ended or lost its process."""
         self._quota.slot_released(trial.trial_id)
 
-    on_trial_recover = on_trial_error = on_trial_complete
+    on_trial_recover = on_trial_error = on_trial_complete  # type: ignore[assignment]
 
     def __getstate__(self) -> dict[str, Any]:
         """Exclude the coordinator from Tune's pickles."""
