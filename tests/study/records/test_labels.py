@@ -47,7 +47,7 @@ from trainables.methods import METHODS
             "maximize",
         ),
         ("test_bootstrap/auc/high", "Test AUC, upper end over test samples [%]", "maximize"),
-        ("test_bootstrap/resamples", "Draws of the test samples", "maximize"),
+        ("test_bootstrap/resamples", "Resamples of the test samples", "maximize"),
         ("test_bootstrap/auc/middle", "Test_bootstrap/auc/middle", "maximize"),
     ],
 )
