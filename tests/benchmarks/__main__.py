@@ -26,14 +26,7 @@ STUDY_BENCHMARKS: Final[Mapping[str, str]] = {
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Measure with torch alone, and print a table or JSON.
-
-    Args:
-        argv: Arguments; None for those of the process.
-
-    Raises:
-        TrainableError: If an option is out of range, or a loss is not finite.
-    """
+    """Measure with torch alone, and print a table or JSON."""
     options = _parser().parse_args(argv)
     benchmark = TORCH_BENCHMARKS[options.subcommand]
     record = benchmark.measure(options, _print_status)

@@ -38,12 +38,7 @@ _EPOCHS: Final = 4
 
 
 def make_large_study(options: RunOptions, trials: int) -> StudySpec:
-    """Write a study that has ended: its search by force, its final trials by the conductor.
-
-    Args:
-        options: Where it is kept.
-        trials: How many search trials it has.
-    """
+    """Write a study that has ended: its search by force, its final trials by the conductor."""
     text = bench_text(search={"trials": trials})
     spec = parse(text, "tests/benchmarks/study.yaml")
     folder = options.storage.study(spec.name)
@@ -223,14 +218,6 @@ class LargeStudyCosts:
     """The figures.
 
     Times include the start of the program.
-
-    Attributes:
-        trials: Trials of the study.
-        driver_mib: Resident memory of a driver that has opened the study.
-        driver_own_mib: What of it the study is, and not the program.
-        open_s: How long opening the study takes a driver.
-        status_s: How long ``status`` takes.
-        report_s: How long writing the report takes, and queueing it for MLflow.
     """
 
     trials: int
@@ -253,12 +240,7 @@ class LargeStudyCosts:
 
 
 def measure_large_study(root: Path, trials: int) -> LargeStudyCosts:
-    """Make a study of so many trials and measure, each in a process of its own.
-
-    Args:
-        root: An empty folder.
-        trials: Trials of its search.
-    """
+    """Make a study of so many trials and measure, each in a process of its own."""
     make_large_study(RunOptions(storage=StorageRoot(root=root)), trials)
     open_s, said = _timed("-P", "-c", _OPEN_STUDY, str(root))
     before, after = (int(word) / 2**20 for word in said.split())
@@ -275,11 +257,7 @@ def measure_large_study(root: Path, trials: int) -> LargeStudyCosts:
 
 
 def _timed(*arguments: str) -> tuple[float, str]:
-    """Run Python; gives the seconds that took, and what it said.
-
-    Raises:
-        CalledProcessError: If it failed; a benchmark that failed has no figure.
-    """
+    """Run Python; gives the seconds that took, and what it said."""
     home = str(Path(__file__).resolve().parents[2])
     began = time.monotonic()
     ended = subprocess.run(

@@ -41,12 +41,7 @@ _BARE: Final = "bare"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabasePair:
-    """Two SQLAlchemy URLs.
-
-    Attributes:
-        study: Of the study's database; None for the file in its storage.
-        bare: Of an empty one.
-    """
+    """Two SQLAlchemy URLs."""
 
     study: str | None
     bare: str
@@ -54,15 +49,7 @@ class DatabasePair:
 
 @contextmanager
 def databases(kind: DatabaseKind, root: Path) -> Iterator[DatabasePair]:
-    """Give two databases on one disk, and end the server if there is one.
-
-    Args:
-        kind: Kind of both. PostgreSQL's server is one of our own, as it is installed.
-        root: A folder on the disk that is meant.
-
-    Raises:
-        ClusterError: If PostgreSQL is not installed, or cannot be run here.
-    """
+    """Give two databases on one disk, and end the server if there is one."""
     if kind == "sqlite":
         yield DatabasePair(study=None, bare=sqlite_url(root / "bare.db"))
         return
@@ -82,14 +69,7 @@ def databases(kind: DatabaseKind, root: Path) -> Iterator[DatabasePair]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredStudy:
-    """A study in the making, as :func:`study.engine.run.run_study` makes it.
-
-    Attributes:
-        spec: The study.
-        options: Where it is kept.
-        conductor: Hands out its trials.
-        delivery: The process that empties its outbox into MLflow.
-    """
+    """A study in the making, as :func:`study.engine.run.run_study` makes it."""
 
     spec: StudySpec
     options: RunOptions
@@ -102,11 +82,7 @@ class MeasuredStudy:
         return self.options.storage.study(self.spec.name)
 
     def require_whole(self) -> None:
-        """Raise what ended its training before its end, if anything did.
-
-        Raises:
-            StudyError: If its storage failed, or another process took it over.
-        """
+        """Raise what ended its training before its end, if anything did."""
         if self.coordinator.stop_error is not None:
             raise self.coordinator.stop_error
 
@@ -126,12 +102,7 @@ class MeasuredStudy:
 
 
 def bench_text(**changes: Any) -> str:  # noqa: ANN401 (YAML)
-    """Write the study of ``study.yaml``.
-
-    Args:
-        changes: Sections below ``defaults`` to the keys that are changed in them; ``resources``
-            is the study's own.
-    """
+    """Write the study of ``study.yaml``."""
     text = (files("tests.benchmarks") / "study.yaml").read_text(encoding="utf-8")
     study: dict[str, Any] = yaml.safe_load(text)
     study["resources"] = changes.pop("resources", {})
@@ -150,16 +121,7 @@ def measured_study(
     clocked: Callable[[Callback], Callback] = lambda listener: listener,
     database: str | None = None,
 ) -> Iterator[MeasuredStudy]:
-    """Begin a study, and end its delivery and its lease, whatever happens.
-
-    Args:
-        root: An empty folder, which becomes the storage root.
-        text: The study file.
-        listeners: Are told of trials before the study's own listeners.
-        say: Told what a user would be told.
-        clocked: Puts a clock around what queues for MLflow, if that is measured.
-        database: URL of its database; None for a file in the storage root.
-    """
+    """Begin a study, and end its delivery and its lease, whatever happens."""
     options = RunOptions(storage=StorageRoot(root=root), database=database)
     spec = parse(text, "tests/benchmarks")
     folder = options.storage.study(spec.name)

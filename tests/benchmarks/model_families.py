@@ -29,12 +29,7 @@ from trainables.seeding import stream
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """A model and the data that it is measured on.
-
-    Attributes:
-        model: Settings of the model.
-        dataset: Settings of a dataset, of which the shapes are taken.
-    """
+    """A model and the data that it is measured on."""
 
     model: ModelConfig
     dataset: DatasetConfig
@@ -55,10 +50,6 @@ class FixedBatch:
     """Training samples of which every draw gives the same batch, made beforehand.
 
     A training on them takes the time of its steps, and none for what comes before them.
-
-    Attributes:
-        batch: What is drawn.
-        n_steps: Steps of an epoch.
     """
 
     batch: Batch
@@ -102,13 +93,7 @@ class FixedBatch:
 
 
 def noise_batch(info: DatasetInfo, batch_size: int, device: torch.device) -> Batch:
-    """Make a batch of noise; texts end somewhere between a tenth and the whole of their length.
-
-    Args:
-        info: Shapes of the data.
-        batch_size: Number of samples.
-        device: Where the batch shall lie; the noise does not depend on it.
-    """
+    """Make a batch of noise; texts end somewhere between a tenth and the whole of their length."""
     generator = stream(0, "benchmark", batch_size)
     inputs = torch.randn(batch_size, *info.input_shape, generator=generator)
     valid_mask = None

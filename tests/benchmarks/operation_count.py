@@ -27,15 +27,7 @@ _LINEAR = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operations:
-    """Multiplications per sample in the linear layers of a network.
-
-    Attributes:
-        forward: Of a forward pass.
-        weight_gradients: Of the part of a backward pass that gives the weights' gradients.
-        inner_gradients: Of the part that leads back from layer to layer, as far as weights lie.
-        outer_gradients: Of the part that leads from the first layer on to the inputs, which a
-            plain step leaves out: data, and frozen embeddings, need no gradient.
-    """
+    """Multiplications per sample in the linear layers of a network."""
 
     forward: int
     weight_gradients: int
@@ -55,12 +47,7 @@ class Operations:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passes:
-    """What a step takes beside the plain one, in passes of one sample.
-
-    Attributes:
-        explained: Forward passes, each with a backward pass that leads to the inputs alone.
-        trained: Forward passes through which the step's backward pass runs as well.
-    """
+    """What a step takes beside the plain one, in passes of one sample."""
 
     explained: int = 0
     trained: int = 0
@@ -71,10 +58,6 @@ def count_operations(model: nn.Module, input_shape: tuple[int, ...]) -> Operatio
 
     Costs a forward pass over one sample of zeros, which tells how large each layer's grid is.
     The model is in eval mode then, and left as it was.
-
-    Args:
-        model: Network of linear and convolutional layers, and others that do not count.
-        input_shape: Shape of one sample.
     """
     counts: list[tuple[int, bool]] = []
 
@@ -100,13 +83,7 @@ def count_operations(model: nn.Module, input_shape: tuple[int, ...]) -> Operatio
 
 
 def count_step(operations: Operations, passes: Passes, batch_size: int) -> int:
-    """Count the multiplications of one training step.
-
-    Args:
-        operations: What the network takes per sample.
-        passes: What the method adds to a plain step.
-        batch_size: Samples that are trained on.
-    """
+    """Count the multiplications of one training step."""
     trained = (batch_size + passes.trained) * operations.trained
     return trained + passes.explained * operations.explained
 
@@ -132,15 +109,7 @@ def _multiplications(layer: nn.Module, output: Tensor) -> int:
 
 
 def passes_of(method: MethodConfig, batch_size: int) -> Passes:
-    """Give the passes of one step of a method beyond the plain ones.
-
-    Args:
-        method: Method and its settings.
-        batch_size: Samples of the step.
-
-    Raises:
-        ConfigError: If nobody has counted the method's passes.
-    """
+    """Give the passes of one step of a method beyond the plain ones."""
     count = _PASSES.get(method.name)
     if count is None:
         raise ConfigError(

@@ -42,11 +42,6 @@ def efficiency(slots: int, trial_s: float, driver_s: float) -> float:
     A place is idle while its own trial's question, reports and end are answered, and while they
     wait for those of others: a queue with one server, arrivals at random and equal work (M/D/1).
 
-    Args:
-        slots: Places.
-        trial_s: How long a trial trains.
-        driver_s: How long the driver is busy for a trial in all.
-
     Returns:
         Between 0 and 1; 0 where the driver would never catch up.
 
@@ -64,11 +59,6 @@ def efficiency(slots: int, trial_s: float, driver_s: float) -> float:
 
 def largest_cluster(trial_s: float, driver_s: float, least: float = 0.95) -> int:
     """Give the most places that are used for the least share of their time; 0 if not even one.
-
-    Args:
-        trial_s: How long a trial trains.
-        driver_s: How long the driver is busy for a trial in all.
-        least: The efficiency that is wanted.
 
     Example:
         >>> largest_cluster(trial_s=10.0, driver_s=0.1)
@@ -89,14 +79,7 @@ class BareOptuna:
     """A search without trials between ask and tell. Has mutable state: its Optuna study."""
 
     def __init__(self, url: str, space: Space, *, startup_trials: int, reports: int) -> None:
-        """Begin a search.
-
-        Args:
-            url: A database, opened as the ledger opens its own; it holds nothing else.
-            space: What TPE searches.
-            startup_trials: Trials drawn at random.
-            reports: Intermediate values per trial.
-        """
+        """Begin a search."""
         self._space = space
         self._reports = reports
         self._study = optuna.create_study(
@@ -118,14 +101,7 @@ class BareOptuna:
 
 @dataclass(slots=True, kw_only=True)
 class BlockTimer:
-    """A listener with a clock; mutable as trials begin. Must be the first to be told.
-
-    Attributes:
-        every: Trials in a block.
-        play: Called between two blocks, and before the first, with the number of the next one.
-        seconds: What each block took that has ended.
-        first_report_s: When the first report came, by :func:`time.monotonic`; None before.
-    """
+    """A listener with a clock; mutable as trials begin. Must be the first to be told."""
 
     every: int
     on_pause: Callable[[int], None]
@@ -161,18 +137,7 @@ _SYNC_TIMEOUT_S: Final = 120.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overhead:
-    """Seconds per trial, after the first start, and their ratios within each block.
-
-    Attributes:
-        trials: Trials of the study that were measured.
-        slots: Trials at a time.
-        start_up_s: From the call of the executor to the first report: Ray, one worker, torch.
-        study: Of the study.
-        bare_optuna: Of Optuna alone.
-        stock_tune: Of Tune as it comes.
-        to_bare_optuna: How many times as long the study takes as Optuna alone.
-        to_stock_tune: How many times as long Tune takes as the study.
-    """
+    """Seconds per trial, after the first start, and their ratios within each block."""
 
     trials: int
     slots: int
@@ -214,19 +179,7 @@ def measure_overhead(
     on_message: Callable[[str], None] = lambda _: None,
     kind: DatabaseKind = "sqlite",
 ) -> Overhead:
-    """Run a study of trials that cost nothing, and the others in between.
-
-    Args:
-        root: An empty folder on the disk that is meant.
-        trials: Trials that are measured, in eight blocks; a block before is not counted.
-        slots: Trials at a time.
-        say: Told what is going on.
-        kind: Kind of the study's database, and of that of Optuna alone.
-
-    Raises:
-        ClusterError: If no Ray starts, or no PostgreSQL.
-        StudyError: If the study cannot go on.
-    """
+    """Run a study of trials that cost nothing, and the others in between."""
     every = max(1, trials // BLOCKS)
     search = {"trials": every * (BLOCKS + 1) + 1}
     with databases(kind, root) as found:
@@ -253,19 +206,7 @@ def measure_overhead(
 
 @dataclass(slots=True, kw_only=True)
 class _Comparisons:
-    """What is measured while the study stands still; mutable as it goes on.
-
-    Attributes:
-        root: Where it writes.
-        databases: The study's, and Optuna's.
-        every: Trials of Optuna's per block.
-        slots: Trials of Tune's at a time.
-        say: Told what is going on.
-        arena: The study, once it is there.
-        bare: Seconds per trial of Optuna, by block.
-        stock: Seconds per trial of Tune, by block.
-        seconds: How long each interlude lasted.
-    """
+    """What is measured while the study stands still; mutable as it goes on."""
 
     root: Path
     databases: DatabasePair

@@ -46,16 +46,7 @@ _LEARNING_RATE = 1e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicasOptions:
-    """What is measured.
-
-    Attributes:
-        methods: Names of methods.
-        replicas: Numbers of replicas.
-        width: Factor on the channels of VGG11.
-        batch_size: Samples of a step, of each replica.
-        rounds: How often each way is measured.
-        device: Where.
-    """
+    """What is measured."""
 
     methods: tuple[str, ...]
     replicas: tuple[int, ...]
@@ -73,14 +64,7 @@ class ReplicasOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicasRow:
-    """One method with a number of replicas.
-
-    Attributes:
-        method: Name of the method.
-        replicas: Number of replicas.
-        gain: Trials per hour as one computation, as a multiple of one replica after the other.
-        step_ms: Milliseconds that a step of all replicas takes as one computation.
-    """
+    """One method with a number of replicas."""
 
     method: str
     replicas: int
@@ -101,16 +85,7 @@ class ReplicasReport:
 def measure_replicas(
     options: ReplicasOptions, on_message: Callable[[str], None] = lambda _: None
 ) -> ReplicasReport:
-    """Measure each method with each number of replicas.
-
-    Args:
-        options: What is measured.
-        say: Told what is going on.
-
-    Raises:
-        ConfigError: If the replicas of a method cannot be trained as one computation.
-        NonFiniteError: If a loss was NaN or infinite, whose times would say little.
-    """
+    """Measure each method with each number of replicas."""
     with tempfile.TemporaryDirectory() as cache:
         folders = DataFolders(root=None, cache=Path(cache))
         rows = tuple(_measure(options, folders, on_message))

@@ -35,12 +35,7 @@ _TWINS: Final = "twins"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saving:
-    """What was not done again.
-
-    Attributes:
-        times: How often, in the study.
-        each: CPU seconds that it takes a trial.
-    """
+    """What was not done again."""
 
     times: int
     each: Quartiles
@@ -53,15 +48,7 @@ class Saving:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reuse:
-    """The figures, of search trials.
-
-    Attributes:
-        trials: Trials of the search.
-        study_s: CPU seconds that they took.
-        savings: By name: Base models that were there, data that the process held, data that was
-            decoded before, evaluations that ``eval_every`` leaves out, and trials that would have
-            repeated another.
-    """
+    """The figures, of search trials."""
 
     trials: int
     study_s: float
@@ -100,18 +87,7 @@ def measure_reuse(
     on_message: Callable[[str], None] = lambda _: None,
     text: str | None = None,
 ) -> Reuse:
-    """Run the study, and its first trial with and without each saving, on the same threads.
-
-    Args:
-        root: An empty folder on the disk that is meant.
-        rounds: How often each is measured, after one that is not counted.
-        say: Told what is going on.
-        text: A study file of one Challenger arm on digits that fine-tunes; None for the stated
-            one.
-
-    Raises:
-        StudyError: If the study cannot go on.
-    """
+    """Run the study, and its first trial with and without each saving, on the same threads."""
     with measured_study(root / "study", text or stated_study(), (), on_message) as built:
         on_message(f"a study of {built.spec.arms[0].search_budget} trials")
         run_inline(built.coordinator, built.context())
@@ -125,10 +101,6 @@ def measure_reuse(
 
 def reuse_variants(root: Path, config: TrialConfig) -> Iterator[tuple[str, Callable[[], float]]]:
     """Give the trainings of a trial that are measured, each by what it does without.
-
-    Args:
-        root: Folder that is made for them. The first way fills it with what the others find.
-        config: The trial.
 
     Yields:
         Name, and what trains the trial once and gives its CPU seconds.
@@ -145,12 +117,7 @@ def reuse_variants(root: Path, config: TrialConfig) -> Iterator[tuple[str, Calla
 
 @dataclass(slots=True, kw_only=True)
 class _ReuseVariants:
-    """Trains a trial where some of what it needs is there; mutable as folders get used.
-
-    Attributes:
-        root: Where it writes.
-        config: The trial.
-    """
+    """Trains a trial where some of what it needs is there; mutable as folders get used."""
 
     root: Path
     config: TrialConfig

@@ -33,15 +33,7 @@ _REPORTS: Final = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotUtilization:
-    """How well places were used.
-
-    Attributes:
-        slots: Trials at a time.
-        trial_s: How long a trial sleeps.
-        trials: How many there were.
-        ideal_s: How long a place slept for its trials, on average.
-        actual_s: How long it took from its first trial's begin to its last trial's end.
-    """
+    """How well places were used."""
 
     slots: int
     trial_s: float
@@ -68,14 +60,7 @@ class SlotUtilization:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScalingConfig:
-    """What is to be measured.
-
-    Attributes:
-        slots: Numbers of trials at a time.
-        trial_s: Durations of a trial, in whole seconds.
-        rounds: Trials per place.
-        at_once: Whether all places begin at the same moment.
-    """
+    """What is to be measured."""
 
     slots: tuple[int, ...]
     trial_s: tuple[int, ...]
@@ -116,18 +101,7 @@ def nodes_for(slots: int) -> tuple[int, ...]:
 def measure_scaling(
     root: Path, scaling_config: ScalingConfig, address: str, on_message: Callable[[str], None]
 ) -> Iterator[SlotUtilization]:
-    """Run one study per number of places and duration, and say how well each used them.
-
-    Args:
-        root: An empty folder.
-        wish: What is to be measured.
-        address: A Ray that has as many CPUs as places are wished for at the most.
-        say: Told what is going on.
-
-    Raises:
-        ClusterError: If no Ray answers.
-        StudyError: If a study cannot go on.
-    """
+    """Run one study per number of places and duration, and say how well each used them."""
     for slots in scaling_config.slots:
         for trial_s in scaling_config.trial_s:
             on_message(f"{slots} at a time, {trial_s} s each, {scaling_config.rounds} per place")
@@ -163,13 +137,7 @@ def _sleeping() -> type[Any]:
 
 @dataclass(slots=True, kw_only=True)
 class _SlotTimes:
-    """A process that trains one trial after the other; mutable as they end.
-
-    Attributes:
-        began_s: When its first trial began to sleep.
-        ended_s: When its latest trial ended.
-        n_ended: How many have ended.
-    """
+    """A process that trains one trial after the other; mutable as they end."""
 
     began_s: float
     ended_s: float = 0.0
@@ -178,15 +146,7 @@ class _SlotTimes:
 
 @dataclass(slots=True, kw_only=True)
 class _Gate:
-    """A listener that lets the places begin; mutable as trials report and end.
-
-    Attributes:
-        slots: Places.
-        trials: Search trials, with the last of which the measurement ends.
-        spread_s: How long it takes from the first place's begin to the last one's.
-        folder: The study's folder, once it is there.
-        stop: Ends the study.
-    """
+    """A listener that lets the places begin; mutable as trials report and end."""
 
     slots: int
     trials: int

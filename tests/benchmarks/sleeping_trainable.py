@@ -52,23 +52,13 @@ def start_file(stop_file: Path) -> Path:
 
 
 def open_gate(stop_file: Path, delays_s: Mapping[int, float]) -> None:
-    """Let the first trials begin, each after its own delay.
-
-    Args:
-        stop_file: The study's stop file.
-        delays_s: Seconds by the trial's number.
-    """
+    """Let the first trials begin, each after its own delay."""
     content = {str(number): seconds for number, seconds in delays_s.items()}
     write_atomic(start_file(stop_file), json.dumps(content))
 
 
 def results(config: dict[str, Any], *, is_first: bool) -> Iterator[dict[str, Any]]:
-    """Give a trial's results: epoch 0, and one after every ``eval_every`` epochs of sleep.
-
-    Args:
-        config: The trial, as Tune hands it over.
-        is_first: Whether it is the first in its place, which waits for the gate.
-    """
+    """Give a trial's results: epoch 0, and one after every ``eval_every`` epochs of sleep."""
     training = config["trial"]["training"]
     yield _result(config, 0, is_last=False)
     if is_first:

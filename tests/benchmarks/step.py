@@ -43,15 +43,7 @@ Clock: TypeAlias = Literal["cpu", "wall"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepOptions:
-    """What is measured.
-
-    Attributes:
-        families: Names of model families.
-        batch_sizes: Samples of a step.
-        ways: Names of methods, or of Challenger with another library's attribution.
-        rounds: How often each is measured.
-        device: Where.
-    """
+    """What is measured."""
 
     families: tuple[str, ...]
     batch_sizes: tuple[int, ...]
@@ -68,16 +60,7 @@ class StepOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepRow:
-    """One way to take a step, on one family at one batch size.
-
-    Attributes:
-        family: Name of the model family.
-        batch_size: Samples of the step.
-        way: Name of the method, and of the library if it is not our own attribution.
-        ratio: Time as a multiple of the plain step's, round by round.
-        limit: The same if multiplying in linear layers were all that takes time.
-        above_limit: The ratio's median as a multiple of the limit.
-    """
+    """One way to take a step, on one family at one batch size."""
 
     family: str
     batch_size: int
@@ -89,13 +72,7 @@ class StepRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
-    """What was not measured.
-
-    Attributes:
-        family: Name of the model family.
-        way: Name of the method.
-        reason: Why not.
-    """
+    """What was not measured."""
 
     family: str
     way: str
@@ -104,15 +81,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepReport:
-    """What was measured, where, and what was not.
-
-    Attributes:
-        machine: Hardware and versions.
-        clock: ``wall``; or ``cpu`` where one thread of the processor trains, whose own time says
-            the same and does not count what other programs take meanwhile.
-        rows: What was measured.
-        left_out: What was not, and why.
-    """
+    """What was measured, where, and what was not."""
 
     machine: MachineInfo
     clock: Clock
@@ -132,12 +101,7 @@ _LEARNING_RATE = 1e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepVariant:
-    """A way to take a step.
-
-    Attributes:
-        method: Makes the settings of its method.
-        precision: In what the step's passes are computed.
-    """
+    """A way to take a step."""
 
     method: Callable[[], MethodConfig]
     precision: Precision = "float32"
@@ -161,15 +125,7 @@ def step_variants() -> Mapping[str, StepVariant]:
 def measure_steps(
     options: StepOptions, on_message: Callable[[str], None] = lambda _: None
 ) -> StepReport:
-    """Measure the ways on each family at each batch size, one after the other in every round.
-
-    Args:
-        options: What is measured.
-        say: Told what is going on.
-
-    Raises:
-        NonFiniteError: If a loss was NaN or infinite, whose times would say little.
-    """
+    """Measure the ways on each family at each batch size, one after the other in every round."""
     rows: list[StepRow] = []
     left_out: list[LeftOut] = []
     for family in options.families:

@@ -46,11 +46,6 @@ def stock_tune(folder: Path, slots: int, trials: int) -> float:
 
     Its places are a byte of memory each, so that it runs beside a study that has all CPUs and
     stands still. The first trials, one per slot, are not counted: they wait for Tune to begin.
-
-    Args:
-        folder: Where Tune writes.
-        slots: Trials at a time.
-        trials: Trials that are counted.
     """
     ends, name = _CompletionTimes(), f"stock-{time.time_ns()}"
     tuner = tune.Tuner(

@@ -18,15 +18,7 @@ from trainables.runtime.interleaved_timing import MIN_ROUNDS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TorchBenchmark:
-    """One benchmark of ``python -m tests.benchmarks``.
-
-    Attributes:
-        summary: What it measures, in a line.
-        add_options: Adds its options to a parser.
-        measure: Gives a record for the parsed options, which JSON shows as it is, and says
-            meanwhile what it is at.
-        lines: Writes that record for people, in lines of text.
-    """
+    """One benchmark of ``python -m tests.benchmarks``."""
 
     summary: str
     add_options: Callable[[ArgumentParser], None]
@@ -53,17 +45,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineInfo:
-    """Hardware and versions.
-
-    Attributes:
-        device: Kind of device that trained, ``cpu`` or ``cuda``.
-        processor: Name of the processor.
-        cores: Its cores.
-        gpu: Name of the GPU, or None if the processor trained.
-        threads: Threads that torch used on the processor.
-        torch: Version of torch.
-        python: Version of Python.
-    """
+    """Hardware and versions."""
 
     device: str
     processor: str
@@ -114,11 +96,7 @@ def add_machine_options(parser: ArgumentParser) -> None:
 
 
 def take_device(options: Namespace) -> torch.device:
-    """Give the device asked for, and set the number of threads.
-
-    Raises:
-        ConfigError: If there is no such device, or an option is out of range.
-    """
+    """Give the device asked for, and set the number of threads."""
     if options.threads is not None:
         if options.threads < 1:
             raise ConfigError(f"--threads must be at least 1, got {options.threads}.")

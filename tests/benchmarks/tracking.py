@@ -44,16 +44,7 @@ _MS: Final = 1_700_000_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tracking:
-    """Metric points per second, and their ratio within each round.
-
-    Attributes:
-        points: Points of a round, of each.
-        backlog: Of the delivery, runs opened and closed included.
-        reports_alone: Of the delivery, where the runs are open already and stay so.
-        bare: Of MLflow's client alone.
-        backlog_to_bare: Share of the bare rate that the delivery reaches.
-        reports_to_bare: The same where the runs are open.
-    """
+    """Metric points per second, and their ratio within each round."""
 
     points: int
     backlog: Quartiles
@@ -81,16 +72,7 @@ class Tracking:
 def measure_tracking(
     root: Path, rounds: int, on_message: Callable[[str], None] = lambda _: None
 ) -> Tracking:
-    """Deliver backlogs and send the same points by hand, in turn.
-
-    Args:
-        root: An empty folder on the disk that is meant.
-        rounds: How often, after one that is not counted.
-        say: Told what is going on.
-
-    Raises:
-        TrackingError: If MLflow's server does not start.
-    """
+    """Deliver backlogs and send the same points by hand, in turn."""
     times: list[tuple[float, float, float]] = []
     # The delivery's own process is as quiet.
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
@@ -211,15 +193,7 @@ def _reports(key: str) -> Iterator[LogMetrics]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackingShare:
-    """Seconds of a study.
-
-    Attributes:
-        trials: Its trials.
-        study_s: From its begin until MLflow has everything.
-        queued_s: Of these, in which its trials waited until what they said was queued.
-        last_s: Of these, in which nothing was left but to deliver.
-        delivery_cpu_s: CPU seconds of the process that delivers, beside the study.
-    """
+    """Seconds of a study."""
 
     trials: int
     study_s: float
@@ -247,16 +221,7 @@ class TrackingShare:
 def measure_tracking_share(
     root: Path, on_message: Callable[[str], None], text: str | None = None
 ) -> TrackingShare:
-    """Run the study to its report and to its last entry in MLflow.
-
-    Args:
-        root: An empty folder on the disk that is meant.
-        say: Told what is going on.
-        text: A study file; None for the stated one.
-
-    Raises:
-        StudyError: If the study cannot go on.
-    """
+    """Run the study to its report and to its last entry in MLflow."""
     clock = _Clock()
     others_s = _cpu_s_of_children()
     with measured_study(

@@ -33,10 +33,10 @@ PROGRAM: Final = "python -m tests.faults"
     type=click.FloatRange(min=0.5),
     default=3.0,
     show_default=True,
-    help="How long blows are struck; all kinds of them occur in 3 minutes.",
+    help="How long faults are injected; all kinds occur in 3 minutes.",
 )
 @click.option(
-    "--seed", type=int, default=0, show_default=True, help="Chooses what is struck when."
+    "--seed", type=int, default=0, show_default=True, help="Chooses kinds and times of faults."
 )
 @database_kind_option
 @click.option(
@@ -50,8 +50,8 @@ def command(minutes: float, seed: int, database: str, folder: Path | None, as_js
 
     Trials, nodes, drivers, MLflow and the database of a small study on this machine are killed
     and started again. In the end every trial must have been asked and told once, with every epoch
-    once and the numbers of an undisturbed one, and MLflow must say the same. Exit code 1 if
-    anything differs. Nothing is touched but what it starts itself.
+    once and the numbers of an undisturbed one, and MLflow must hold the same. Exit code 1 if
+    anything differs. It kills its own processes alone.
     """
     from tests.faults.run import FaultRunConfig, run_faults
 
@@ -77,7 +77,7 @@ def command(minutes: float, seed: int, database: str, folder: Path | None, as_js
 
 def _root(folder: Path | None) -> Path:
     if folder is None:
-        return Path(tempfile.mkdtemp(prefix="chaos-"))
+        return Path(tempfile.mkdtemp(prefix="faults-"))
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise click.UsageError(f"--folder must name an empty folder, but {folder} holds something")
@@ -98,7 +98,7 @@ def _show(result: FaultRunResult, console: Console, *, as_json: bool) -> None:
 
 
 def _audit(checks: tuple[Check, ...]) -> Table:
-    table = Table("", "what was looked at", "must be", "is", title="Audit", title_justify="left")
+    table = Table("", "check", "expected", "found", title="Audit", title_justify="left")
     for check in checks:
         mark = Text("✓", "green") if check.is_ok else Text("✗", "red")
         # Found texts hold lists in brackets, which are no markup.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -10,20 +10,14 @@ from study.records.trial_table import StoredReport, TrialTable
 from tests.faults.schedule import FAULT_KINDS, Fault, FaultKind
 from trainables.runtime.attempts import Attempt
 
+# Survived until the audit finds otherwise; failed if the program broke a promise on the spot;
+# skipped if there was nothing to inject into.
 Outcome: TypeAlias = Literal["survived", "failed", "skipped"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InjectedFault:
-    """A blow and what came of it at once.
-
-    Attributes:
-        blow: What was planned.
-        at_s: When it was struck, in seconds since the study first trained.
-        outcome: ``survived`` until the audit says otherwise; ``failed`` if the program broke a
-            promise on the spot; ``skipped`` if there was nothing to strike.
-        note: What was struck, or why not, for people.
-    """
+    """A fault and its outcome; times are in seconds since the study first trained."""
 
     fault: Fault
     at_s: float
@@ -33,14 +27,7 @@ class InjectedFault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriverExit:
-    """An end of the driver.
-
-    Attributes:
-        at_s: When, in seconds since the study first trained.
-        code: Its exit code, negative for a signal.
-        cause: The blow that explains it, or None.
-        said: The end of its log.
-    """
+    """An exit of the driver, the fault that explains it, and the end of its log."""
 
     at_s: float
     code: int
@@ -50,38 +37,17 @@ class DriverExit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventLog:
-    """A run of blows.
-
-    Attributes:
-        struck: Blows in the order in which they were struck.
-        ends: Ends of the driver.
-        n_starts: How often the driver was started.
-        n_planned: How many blows were planned.
-        seconds: From the first training to the end of the study or of our patience.
-        is_finished: Whether the driver came to its end by itself, with exit code 0.
-    """
+    """All faults and exits in their order; finished if the driver ended by itself with 0."""
 
     injected: tuple[InjectedFault, ...] = ()
     ends: tuple[DriverExit, ...] = ()
     n_starts: int = 1
-    n_planned: int = 0
-    seconds: float = 0.0
     is_finished: bool = True
-
-    def of(self, outcome: Outcome) -> Iterable[InjectedFault]:
-        """Give the blows that came out so."""
-        return (injected for injected in self.injected if injected.outcome == outcome)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultCounts:
-    """Blows of one kind.
-
-    Attributes:
-        done: How many were struck.
-        survived: After how many the program did what it promises on the spot.
-        skipped: How many found nothing to strike.
-    """
+    """Faults of one kind."""
 
     done: int
     survived: int
@@ -90,17 +56,7 @@ class FaultCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultCosts:
-    """What a run of blows cost.
-
-    Attributes:
-        blows: By kind.
-        driver_starts: How often the driver was started.
-        trials: Trials of the study.
-        attempts: How often a process took a trial up, over all trials.
-        most_attempts: The most of a single trial.
-        epochs: Epochs of all trials.
-        epochs_redone: Epochs that had been reported and were trained again.
-    """
+    """Costs of a run; an attempt is a process that began or continued a trial."""
 
     faults: Mapping[FaultKind, FaultCounts]
     driver_starts: int
@@ -116,16 +72,10 @@ class FaultCosts:
         return self.epochs_redone / self.epochs if self.epochs else 0.0
 
 
-def costs(
+def count_costs(
     event_log: EventLog, table: TrialTable, attempts: Mapping[str, Sequence[Attempt]]
 ) -> FaultCosts:
-    """Count blows, starts and work.
-
-    Args:
-        chronicle: What happened.
-        table: All trials.
-        attempts: Attempts at each trial, the earliest first.
-    """
+    """Count faults, starts and work; attempts at each trial come the earliest first."""
     rows = {f"{row.arm}/{row.phase}/{row.number}": row for row in table.rows}
     counts = [len(attempts.get(key, ())) for key in rows]
     return FaultCosts(
@@ -142,11 +92,17 @@ def costs(
 
 
 def epochs_redone(attempts: Sequence[Attempt], reports: Sequence[StoredReport]) -> int:
-    """Count the epochs of a trial that were reported before an attempt which trained them again.
+    """Count the epochs that were reported before an attempt which trained them again.
 
-    Args:
-        attempts: The earliest first.
-        reports: By increasing epoch; a repeated report is stored with its first time.
+    A repeated report is stored with its first time.
+
+    Example:
+        >>> reports = [
+        ...     StoredReport(epoch=epoch, time_ms=10 * epoch, metrics={}) for epoch in range(4)
+        ... ]
+        >>> again = Attempt(from_epoch=1, started_ms=35, host="here", pid=1)
+        >>> epochs_redone([again], reports), epochs_redone([], reports)
+        (2, 0)
     """
     redone = 0
     for attempt in attempts:

@@ -1,6 +1,6 @@
 """The evidence of an audit: result files, the Optuna database, MLflow's, and leftover files.
 
-The databases are read with SQL: the audit does not ask the code that it audits.
+The databases are read with SQL, not with the code that is audited.
 """
 
 from __future__ import annotations
@@ -32,12 +32,7 @@ from tests.faults.mlflow_runs import MlflowRun, expected_runs, missing_artifacts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultLines:
-    """What stands in a result file.
-
-    Attributes:
-        reports: Its whole lines in the order of the file, repeated ones included.
-        is_torn: Whether anything else stands in it: the beginning of a line, or no JSON.
-    """
+    """The whole lines of a result file, repeated ones included; torn if it holds anything else."""
 
     reports: tuple[StoredReport, ...] = ()
     is_torn: bool = False
@@ -67,14 +62,9 @@ def _decoded(line: bytes) -> StoredReport | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseTrial:
-    """A trial as it stands in the database, half-asked ones included.
+    """A trial of the Optuna study ``<study>/<arm>/<phase>``, unfinished ones included.
 
-    Attributes:
-        study: Name of its Optuna study, ``<study>/<arm>/<phase>``.
-        number: Its number there.
-        state: Optuna's word for where it stands.
-        values: Its final values: one for a complete trial.
-        reports: Intermediate values as (epoch, value), by epoch, as often as they are there.
+    Intermediate values are pairs of epoch and value, repeated ones included.
     """
 
     study: str
@@ -85,17 +75,12 @@ class DatabaseTrial:
 
     @property
     def key(self) -> str:
-        """``<arm>/<phase>/<number>``, as elsewhere."""
+        """``<arm>/<phase>/<number>``."""
         return f"{self.study.partition('/')[2]}/{self.number}"
 
 
 def read_database_trials(url: str, study: str) -> tuple[DatabaseTrial, ...]:
-    """Read all trials of a study from its Optuna database, by arm, phase and number.
-
-    Args:
-        url: SQLAlchemy URL of the database.
-        study: Name of the study.
-    """
+    """Read all trials of a study from its Optuna database, by arm, phase and number."""
     engine = create_engine(url)
     try:
         with engine.connect() as connection:
@@ -111,15 +96,12 @@ def _trials(connection: Connection, study: str) -> Iterable[DatabaseTrial]:
         "SELECT trial_id, step, intermediate_value FROM trial_intermediate_values "
         "ORDER BY step, trial_intermediate_value_id",
     )
-    found = connection.execute(
-        text(
-            "SELECT trial_id, study_name, number, state FROM trials "
-            "JOIN studies ON studies.study_id = trials.study_id "
-            "WHERE study_name LIKE :names ORDER BY study_name, number, trial_id"
-        ),
-        {"names": f"{study}/%"},
+    query = text(
+        "SELECT trial_id, study_name, number, state FROM trials "
+        "JOIN studies ON studies.study_id = trials.study_id "
+        "WHERE study_name LIKE :names ORDER BY study_name, number, trial_id"
     )
-    for trial_id, name, number, state in found:
+    for trial_id, name, number, state in connection.execute(query, {"names": f"{study}/%"}):
         yield DatabaseTrial(
             study=name,
             number=number,
@@ -138,19 +120,14 @@ def _by_trial(connection: Connection, query: str) -> dict[int, list[tuple[Any, .
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leftovers:
-    """Paths relative to the study's folder.
-
-    Attributes:
-        checkpoints: Checkpoints, with whether they are whole.
-        temporary: Files that were to be renamed into place and never were.
-    """
+    """Checkpoints, with whether they are whole, and files that were never renamed into place."""
 
     checkpoints: Mapping[str, bool]
     temporary: tuple[str, ...]
 
 
 def find_leftovers(folder: StudyFolder) -> Leftovers:
-    """Look for left-overs in a study's folder, but for Ray's scratch, which nobody reads."""
+    """Find leftovers in a study's folder, without Ray's scratch, which nothing reads."""
     files = [path for path in _files(folder.path) if folder.ray not in path.parents]
     return Leftovers(
         checkpoints={
@@ -165,7 +142,7 @@ def find_leftovers(folder: StudyFolder) -> Leftovers:
 
 
 def find_leaks(roots: Iterable[Path], secrets: Iterable[str]) -> tuple[str, ...]:
-    """Name the files below some folders in which a secret stands; costs reading all of them."""
+    """Return the files below some folders that hold a secret; reads all of them."""
     sought = [secret.encode() for secret in secrets if secret]
     found = []
     for root in roots:
@@ -189,29 +166,13 @@ def _is_whole(checkpoint: Path) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """A study that has ended, as it stands in each place that holds something of it.
-
-    Attributes:
-        spec: What was asked for.
-        manifest: The same in the words of the ledger.
-        table: The trials as the program itself reads them.
-        ledger: The trials as they stand in the Optuna database.
-        lines: Result files, by trial.
-        ends: End files, by trial.
-        expected_runs: Runs that MLflow must have.
-        review_runs: Runs that it has.
-        lost_artifacts: Files that MLflow must have and has not, or with another content.
-        outbox: What waits for MLflow.
-        litter: Files that should be gone.
-        leaks: Files in which a password or token stands.
-        repeated: Trials that were trained again undisturbed, with what then differed.
-        chronicle: What happened.
-    """
+    """A study that has ended, as every file and database holds it; trials are named by keys."""
 
     spec: StudySpec
     manifest: Manifest
+    # The trials as the program itself reads them.
     table: TrialTable
-    ledger: tuple[DatabaseTrial, ...]
+    database: tuple[DatabaseTrial, ...]
     lines: Mapping[str, ResultLines]
     ends: Mapping[str, TrialOutcome]
     expected_runs: Mapping[str, MlflowRun]
@@ -220,22 +181,14 @@ class Evidence:
     outbox: PendingRecords
     leftovers: Leftovers
     leaks: tuple[str, ...]
+    # Trials that were trained again undisturbed, with what then differed.
     retrained: Mapping[str, tuple[str, ...]]
     event_log: EventLog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyLocation:
-    """Where the evidence of a study lies.
-
-    Attributes:
-        name: Name of the study.
-        options: Where and how it ran.
-        review_database: MLflow's SQLite file.
-        review_artifacts: Where MLflow keeps files.
-        open_folders: Folders in none of whose files a secret may stand.
-        secrets: The secrets.
-    """
+    """The files and databases of a study, and the folders in which no secret may be."""
 
     name: str
     options: RunOptions
@@ -253,17 +206,20 @@ def gather(
     spec = load_study(folder)
     state = read_state(location)
     table = build_trial_table(spec, folder, state)
-    keys = [entry.key for entry in state.records()]
+    keys = [record.key for record in state.records()]
     ends = {str(key): read_outcome(folder.outcome(key)) for key in keys}
-    told = (*mlflow_records.all_records(tracked_study(spec), table), *arm_summary_records(table))
+    records = (
+        *mlflow_records.all_records(tracked_study(spec), table),
+        *arm_summary_records(table),
+    )
     return Evidence(
         spec=spec,
         manifest=read_manifest(folder.manifest),
         table=table,
-        ledger=read_database_trials(location.options.database_url, spec.name),
+        database=read_database_trials(location.options.database_url, spec.name),
         lines={str(key): read_result_lines(folder.reports(key)) for key in keys},
         ends={key: outcome for key, outcome in ends.items() if outcome is not None},
-        expected_runs=expected_runs(told),
+        expected_runs=expected_runs(records),
         mlflow_runs=read_mlflow_runs(location.mlflow_database, spec.name),
         missing_artifacts=tuple(
             missing_artifacts(folder.outbox, location.mlflow_database, location.mlflow_artifacts)
@@ -277,7 +233,7 @@ def gather(
 
 
 def read_state(location: StudyLocation) -> StudyState:
-    """Read a study's trials as any command does that only looks."""
+    """Read a study's trials as any read-only command does."""
     folder = location.options.storage.study(location.name)
     spec = load_study(folder)
     maximize = spec.direction == "maximize"

@@ -23,20 +23,20 @@ from tests.faults.services import DATABASES, Database, Driver
 from tests.support.local_cluster import LONGEST_FOLDER, LocalCluster
 from tests.support.mlflow_server import MlflowServer
 
-STUDY_NAME: Final = "chaos"
-# One search trial of each arm with its starts after blows takes 20 to 40 s on two cores. Too
-# many trials would train on when the blows are long over; of too few, more are made.
+STUDY_NAME: Final = "faults"
+# One search trial of each arm with its starts after faults takes 20 to 40 s on two cores. Too
+# many trials would train on long after the last fault; of too few, more are made.
 _ROUND_S: Final = 40.0
 _MIN_TRIALS: Final = 3
 
 
 def first_trials(seconds: float) -> int:
-    """Give how many search trials an arm begins with; more are added if they end too soon."""
+    """Return the search trials that an arm begins with; more are added if they end too soon."""
     return max(_MIN_TRIALS, math.ceil(seconds / _ROUND_S))
 
 
 def more_trials(trials: int, elapsed_s: float, seconds: float) -> int:
-    """Give how many search trials an arm needs to last, if so many lasted so long.
+    """Return the search trials that an arm needs to last, if so many lasted so long.
 
     Example:
         >>> more_trials(6, elapsed_s=100, seconds=180)
@@ -46,12 +46,7 @@ def more_trials(trials: int, elapsed_s: float, seconds: float) -> int:
 
 
 def study_text(trials: int, seed: int) -> str:
-    """Write the study file.
-
-    Args:
-        trials: Search trials per arm.
-        seed: The study's.
-    """
+    """Write the study file with so many search trials per arm."""
     preset = files("tests.faults") / "study.yaml"
     study = yaml.safe_load(preset.read_text(encoding="utf-8"))
     study["seed"] = seed
@@ -60,22 +55,13 @@ def study_text(trials: int, seed: int) -> str:
 
 
 WORKERS: Final = (1, 1)
-# Ray's driver waits so long for a head that is gone; by default a minute.
+# How long Ray's driver waits for a head that is gone; by default a minute.
 _HEAD_TIMEOUT_S: Final = "15"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Harness:
-    """A study and all that it depends on, below one folder.
-
-    Attributes:
-        root: The folder.
-        seed: The study's.
-        cluster: Where its trials run.
-        database: Its Optuna database.
-        mlflow: Its tracking server.
-        driver: What runs it.
-    """
+    """A study and all that it depends on, below one folder."""
 
     root: Path
     seed: int
@@ -96,7 +82,7 @@ class Harness:
 
     @property
     def location(self) -> StudyLocation:
-        """Where an audit finds its evidence."""
+        """The location of an audit's evidence."""
         options = RunOptions(
             storage=self.storage, database=self.database.url, tracking_uri=self.mlflow.uri
         )
@@ -111,19 +97,19 @@ class Harness:
         )
 
     def start_study(self, trials: int) -> None:
-        """Start the driver with a study file, or go on with that study if it was begun."""
+        """Start the driver with a study file, or resume that study if it was begun."""
         text = study_text(trials, self.seed)
         spec = self.folder.spec
         if spec.exists() and spec.read_text(encoding="utf-8") == text:
-            self.driver.start("resume", STUDY_NAME, *self._where())
+            self.driver.start("resume", STUDY_NAME, *self._options())
             return
         file = self.root / "driver" / "study.yaml"
         file.write_text(text, encoding="utf-8")
-        self.driver.start("run", str(file), *self._where())
+        self.driver.start("run", str(file), *self._options())
 
-    def start_second(self, timeout_s: float) -> tuple[int | None, str]:
-        """Start the study while it runs; gives exit code and what was said."""
-        return self.driver.second(timeout_s, "resume", STUDY_NAME, *self._where())
+    def run_second(self, timeout_s: float) -> tuple[int | None, str]:
+        """Start the study while it runs; returns exit code and output."""
+        return self.driver.run_second(timeout_s, "resume", STUDY_NAME, *self._options())
 
     def n_reports(self) -> int:
         """Count the evaluations that are stored."""
@@ -131,12 +117,12 @@ class Harness:
         return sum(path.read_bytes().count(b"\n") for path in files)
 
     def processes(self) -> tuple[str, ...]:
-        """Name the processes of this machine whose command line names this arena."""
+        """List the processes of this machine whose command line names this folder."""
         mark = f"{self.root}/"
         listed = ((each.pid, command_line(each.pid)) for each in processes())
-        return tuple(f"{number} {text[:100]}" for number, text in listed if mark in text)
+        return tuple(f"{pid} {text[:100]}" for pid, text in listed if mark in text)
 
-    def _where(self) -> tuple[str, ...]:
+    def _options(self) -> tuple[str, ...]:
         return ("--address", self.cluster.address, "--storage", str(self.storage.root))
 
 
@@ -144,25 +130,14 @@ class Harness:
 def start_harness(
     root: Path, database: str, seed: int, on_event: Callable[[str], None]
 ) -> Iterator[Harness]:
-    """Set an arena up, and end everything that it started, whatever happens.
-
-    Args:
-        root: An empty folder; files stay in it.
-        database: Name of the kind of database.
-        seed: The study's.
-        tell: Told what is started.
-
-    Raises:
-        ClusterError: If Ray's nodes or the database cannot be started.
-        TrackingError: If MLflow's server cannot be started.
-    """
+    """Start a harness in an empty folder, and end every process of it in the end."""
     with ExitStack() as stack:
         for name in ("driver", "home", "storage"):
             (root / name).mkdir()
-        # Root lets the user postgres run the database, who must be able to pass.
+        # Root's PostgreSQL is run by another user, who must be able to pass.
         root.chmod(0o711)
         harness = _build_harness(root, database, seed)
-        stack.callback(_remove_elsewhere, harness)
+        stack.callback(_remove_ray_folder, harness)
         stack.callback(harness.database.stop)
         stack.callback(harness.mlflow.kill)
         stack.callback(harness.cluster.shutdown)
@@ -175,16 +150,16 @@ def start_harness(
         yield harness
 
 
-def _build_harness(root: Path, database: str, seed: int) -> Harness:
+def _build_harness(root: Path, database_kind: str, seed: int) -> Harness:
     cluster = LocalCluster(_short(root / "ray"))
     mlflow = MlflowServer(root / "mlflow", _environment(root))
-    store = DATABASES[database](root)
+    database = DATABASES[database_kind](root)
 
     def environment() -> Mapping[str, str]:
         return {
             **_environment(root),
             **cluster.environment(),
-            "CHALLENGER_DATABASE": store.url,
+            "CHALLENGER_DATABASE": database.url,
             "CHALLENGER_TRACKING_URI": mlflow.uri,
             "RAY_gcs_rpc_server_reconnect_timeout_s": _HEAD_TIMEOUT_S,
         }
@@ -193,7 +168,7 @@ def _build_harness(root: Path, database: str, seed: int) -> Harness:
         root=root,
         seed=seed,
         cluster=cluster,
-        database=store,
+        database=database,
         mlflow=mlflow,
         driver=Driver(root / "driver", environment),
     )
@@ -206,13 +181,13 @@ def _short(folder: Path) -> Path:
 
 
 def _environment(root: Path) -> Mapping[str, str]:
-    """Give our environment without settings of studies, and with a home of the arena's own."""
+    """Return this process's environment without settings of studies, and with another home."""
     others = ("CHALLENGER_", "MLFLOW_", "RAY_", "TUNE_")
     kept = {name: text for name, text in os.environ.items() if not name.startswith(others)}
     return {**kept, "HOME": str(root / "home")}
 
 
-def _remove_elsewhere(harness: Harness) -> None:
+def _remove_ray_folder(harness: Harness) -> None:
     folder = harness.cluster.token.parent
     if harness.root not in folder.parents:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Strikes the planned blows while a study runs, keeps it going, and waits for its end."""
+"""The injector: injects the planned faults while a study runs, restarts it, awaits its end."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from tests.faults.harness import Harness, first_trials, more_trials
 from tests.faults.injections import INJECTIONS, InjectionEffect
 from tests.faults.schedule import Fault, FaultKind
 
-# These strike what trains, or what has nothing to lose before it does.
+# These need a trial in training; without one there is nothing to lose.
 _NEED_TRAINING: Final[frozenset[FaultKind]] = frozenset(
     {"checkpoint", "driver", "head", "preempt", "twice", "worker"}
 )
-# One that was killed a moment ago is not there yet.
+# A trial's process that was just killed takes a moment to start again.
 _NEED_PROCESS: Final[frozenset[FaultKind]] = frozenset({"checkpoint", "worker"})
-# A driver that starts trains after 20 s on two idle cores; others may want them too.
+# A driver that starts trains after 20 s on two idle cores; other processes may run too.
 _TRAINING_TIMEOUT_S: Final = 300.0
-# How long the study may get on with nothing, and how much later than planned blows may come.
+# How long the study may stand still, and how much later than planned a fault may come.
 _STALL_TIMEOUT_S: Final = 300.0
-# How long the study may take to end once the blows are over, however busy the machine is.
+# How long the study may take to end after the last fault, however busy the machine is.
 _FINISH_TIMEOUT_S: Final = 3600.0
 _MAX_UNEXPLAINED: Final = 3
 _POLL_S: Final = 0.2
@@ -33,7 +33,7 @@ _POLL_S: Final = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Outage:
-    """Something that is brought back at a time."""
+    """A service that is restored at a time."""
 
     kind: FaultKind
     until_s: float
@@ -42,20 +42,13 @@ class _Outage:
 
 @dataclass(slots=True, kw_only=True)
 class FaultInjector:
-    """One run of blows. Has mutable state: the time, what is away, and what happened.
-
-    Attributes:
-        arena: The study and what it depends on.
-        blows: What is planned.
-        seconds: How long blows are planned for.
-        tell: Told each event, in a line.
-    """
+    """One run with faults. Has mutable state: the time, outages, and what happened."""
 
     harness: Harness
     faults: Sequence[Fault]
     seconds: float
     on_event: Callable[[str], None]
-    _rng: random.Random = field(default_factory=lambda: random.Random("strikes"))
+    _rng: random.Random = field(default_factory=lambda: random.Random("injections"))
     _began: float = 0.0
     _trials: int = 0
     _n_before: int = 0
@@ -68,14 +61,14 @@ class FaultInjector:
     _ends: list[DriverExit] = field(default_factory=list)
 
     def run(self) -> EventLog:
-        """Run the study under blows and then to its end; bounded in time."""
+        """Run the study under faults and then to its end; bounded in time."""
         self._trials = first_trials(self.seconds)
         self._began = time.monotonic()
         self._start()
         if not self._wait_for_training():
             raise StudyError(
-                f"the study must train before it is struck, but does not; its driver said: "
-                f"{self.harness.driver.output()}; look at {self.harness.driver.log}."
+                f"the study must train before faults are injected, but does not; its driver's "
+                f"output: {self.harness.driver.output()}; look at {self.harness.driver.log}."
             )
         self._began = time.monotonic()
         self._inject_all()
@@ -84,8 +77,6 @@ class FaultInjector:
             injected=tuple(self._injected),
             ends=tuple(self._ends),
             n_starts=self.harness.driver.n_starts,
-            n_planned=len(self.faults),
-            seconds=self._now(),
             is_finished=is_finished,
         )
 
@@ -104,12 +95,12 @@ class FaultInjector:
     def _inject(self, fault: Fault) -> None:
         is_ready = fault.kind not in _NEED_TRAINING or self._wait_for_training()
         if fault.kind in _NEED_PROCESS:
-            is_ready &= self._wait_for_process()
+            is_ready &= self._wait_for(lambda: bool(self.harness.cluster.trial_pids()))
         at_s = self._now()
         if not is_ready:
             effect = InjectionEffect(note="nothing is being trained", outcome="skipped")
         elif any(outage.kind == fault.kind for outage in self._outages):
-            effect = InjectionEffect(note="it is away already", outcome="skipped")
+            effect = InjectionEffect(note="it is unavailable already", outcome="skipped")
         else:
             effect = INJECTIONS[fault.kind](self.harness, self._rng)
         self._record_injection(fault, effect, at_s)
@@ -130,21 +121,19 @@ class FaultInjector:
         self._log_event(f"{fault.kind}{word}: {effect.note}{outage}")
 
     def _supervise(self) -> None:
-        """Bring back what is due, and start the driver again if it has ended."""
+        """Restore what is due, and start the driver again if it has ended."""
         self._restore()
         code = self.harness.driver.poll()
         if code is None:
-            self._check_training()
+            self._is_training = self._is_training or self.harness.n_reports() > self._n_before
             return
         if self._must_give_up():
             return
         if code == 0:
             self._record_exit(code, self._cause or "finished")
-            # All trials have ended before the blows have: there shall be more.
+            # All trials ended before the last fault.
             self._trials = more_trials(self._trials, self._now(), self.seconds)
-            self._log_event(
-                f"the study is finished; going on with {self._trials} trials per search"
-            )
+            self._log_event(f"the study is finished; continuing with {self._trials} trials")
         else:
             self._record_exit(code, self._cause or self._startup_cause(code))
         if not self._must_give_up():
@@ -154,10 +143,10 @@ class FaultInjector:
         output = self.harness.driver.output()
         self._ends.append(DriverExit(at_s=self._now(), code=code, cause=cause, output=output))
         if cause is None:
-            self._log_event(f"the driver ended unasked with exit code {code}: {output}")
+            self._log_event(f"the driver ended without a cause with exit code {code}: {output}")
 
     def _startup_cause(self, code: int) -> str | None:
-        """Name what may keep a driver from starting: it says so, and ends with 2."""
+        """Return the cause if a driver refused to start without its database, which is code 2."""
         is_start = not self._is_training
         return "database" if code == 2 and is_start and self._database_was_away else None
 
@@ -167,18 +156,11 @@ class FaultInjector:
         self._n_before = self.harness.n_reports()
         self.harness.start_study(self._trials)
 
-    def _check_training(self) -> None:
-        if not self._is_training:
-            self._is_training = self.harness.n_reports() > self._n_before
-
     def _wait_for_training(self) -> bool:
         return self._wait_for(lambda: self._is_training and self.harness.driver.poll() is None)
 
-    def _wait_for_process(self) -> bool:
-        return self._wait_for(lambda: bool(self.harness.cluster.trial_pids()))
-
     def _wait_for(self, is_true: Callable[[], bool]) -> bool:
-        """Wait for something that a study which is tended comes to; False if it does not."""
+        """Supervise the study until a condition holds; False if it does not in time."""
         end = time.monotonic() + _TRAINING_TIMEOUT_S
         while time.monotonic() < end and not self._must_give_up():
             self._supervise()
@@ -192,41 +174,39 @@ class FaultInjector:
             if self._now() >= outage.until_s:
                 self._outages.remove(outage)
                 outage.undo()
-                self._log_event(f"{outage.kind} is back")
+                self._log_event(f"{outage.kind} is restored")
 
     def _must_give_up(self) -> bool:
         return sum(end.cause is None for end in self._ends) >= _MAX_UNEXPLAINED
 
     def _finish(self) -> bool:
         """Leave the study alone until it ends; False if it does not."""
-        self._log_event("no more blows; the study runs to its end")
+        self._log_event("no more faults; the study runs to its end")
         began_s = moved_s = self._now()
-        stage = None
+        progress = None
         while self._now() < began_s + _FINISH_TIMEOUT_S and not self._must_give_up():
-            if (now := self._progress()) != stage:
-                stage, moved_s = now, self._now()
+            if (now := (self.harness.n_reports(), self._n_pending())) != progress:
+                progress, moved_s = now, self._now()
             if self._now() > moved_s + _STALL_TIMEOUT_S:
                 return False
             self._restore()
             if self.harness.driver.poll() != 0:
                 self._supervise()
-            elif not self._outages and not self._must_restart_for_sync():
+            elif not self._outages and not self._restart_for_sync():
                 self._log_event("the study is finished")
                 return True
             time.sleep(_POLL_S)
         return False
 
-    def _progress(self) -> tuple[int, int]:
-        """Tell how far the study is: evaluations that are stored, and entries not delivered."""
-        pending = Outbox(path=self.harness.folder.outbox).pending()
-        return self.harness.n_reports(), pending.records
+    def _n_pending(self) -> int:
+        return Outbox(path=self.harness.folder.outbox).pending().records
 
-    def _must_restart_for_sync(self) -> bool:
+    def _restart_for_sync(self) -> bool:
         """Start the study once more if it ended while MLflow was away, as its last line says."""
-        if not Outbox(path=self.harness.folder.outbox).pending().records or self._n_resyncs > 1:
+        if not self._n_pending() or self._n_resyncs > 1:
             return False
         self._n_resyncs += 1
-        self._log_event("MLflow has not been told everything; starting the study once more")
+        self._log_event("MLflow does not have everything; starting the study once more")
         self._record_exit(0, "finished")
         self._start()
         return True

@@ -22,8 +22,8 @@ from study.tracking.record_types import (
     decode,
 )
 
-# Name, parent, files and description of a run, which are looked at elsewhere, and the commit of
-# the code and whether files differed from it, which may have been otherwise when the run began.
+# Name, parent, files and description of a run are checked elsewhere; the commit of the code and
+# whether files differed from it may have been others when the run began.
 _OTHER_TAGS: Final = (
     RUN_KEY_TAG,
     "git_commit",
@@ -48,19 +48,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MlflowRun:
-    """What MLflow knows of a trial or an arm.
-
-    Attributes:
-        run_key: Its name in the outbox; empty for a run that nobody asked for.
-        name: Its name for people.
-        status: MLflow's status.
-        start_ms: When it began, in milliseconds since 1970.
-        end_ms: When it ended, or None.
-        parent_key: The run that it stands below, or None.
-        params: Settings.
-        tags: Labels, but for those that say something of another kind.
-        points: All values of all metrics.
-    """
+    """A run of a trial or an arm; without a key if it is not one of the study's records."""
 
     run_key: str
     name: str
@@ -73,21 +61,21 @@ class MlflowRun:
     points: frozenset[Point]
 
 
-def expected_runs(entries: Iterable[MlflowRecord]) -> dict[str, MlflowRun]:
-    """Give the runs that MLflow must have once it was told these entries, by key."""
+def expected_runs(records: Iterable[MlflowRecord]) -> dict[str, MlflowRun]:
+    """Return the runs that MLflow must have once it has these records, by key."""
     by_run: dict[str, list[MlflowRecord]] = {}
-    for record in entries:
+    for record in records:
         if record.run_key is not None:
             by_run.setdefault(record.run_key, []).append(record)
-    return {key: _expected(key, told) for key, told in by_run.items()}
+    return {key: _expected(key, of_run) for key, of_run in by_run.items()}
 
 
-def _expected(run_key: str, entries: list[MlflowRecord]) -> MlflowRun:
-    (opening,) = (record for record in entries if isinstance(record, OpenRun))
-    closings = [record for record in entries if isinstance(record, CloseRun)]
+def _expected(run_key: str, records: list[MlflowRecord]) -> MlflowRun:
+    (opening,) = (record for record in records if isinstance(record, OpenRun))
+    closings = [record for record in records if isinstance(record, CloseRun)]
     closing = closings[-1] if closings else None
-    further = {
-        k: v for record in entries if isinstance(record, SetTags) for k, v in record.tags.items()
+    set_tags = {
+        k: v for record in records if isinstance(record, SetTags) for k, v in record.tags.items()
     }
     return MlflowRun(
         run_key=run_key,
@@ -97,8 +85,13 @@ def _expected(run_key: str, entries: list[MlflowRecord]) -> MlflowRun:
         end_ms=closing.end_ms if closing else None,
         parent_key=opening.parent_key,
         params=opening.params,
-        tags=_own_tags({**opening.tags, **(closing.tags if closing else {}), **further}),
-        points=frozenset(_points(entries)),
+        tags=_own_tags({**opening.tags, **(closing.tags if closing else {}), **set_tags}),
+        points=frozenset(
+            Point(metric=metric, step=record.epoch, value=value, time_ms=record.time_ms)
+            for record in records
+            if isinstance(record, LogMetrics)
+            for metric, value in record.metrics.items()
+        ),
     )
 
 
@@ -106,25 +99,18 @@ def _own_tags(tags: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, text in tags.items() if name not in _OTHER_TAGS}
 
 
-def _points(entries: Iterable[MlflowRecord]) -> Iterable[Point]:
-    for record in entries:
-        if isinstance(record, LogMetrics):
-            for metric, value in record.metrics.items():
-                yield Point(metric=metric, step=record.epoch, value=value, time_ms=record.time_ms)
-
-
 def read_mlflow_runs(database: Path, experiment: str) -> tuple[MlflowRun, ...]:
     """Read the runs of all experiments of a name from MLflow's SQLite file, deleted ones too."""
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)) as connection:
-        runs = connection.execute(
-            "SELECT run_uuid, runs.name, status, start_time, end_time FROM runs "
-            "JOIN experiments USING (experiment_id) WHERE experiments.name = ?",
-            (experiment,),
-        ).fetchall()
-        tags = _by_run(connection, "SELECT run_uuid, key, value FROM tags")
-        params = _by_run(connection, "SELECT run_uuid, key, value FROM params")
-        points = _by_run(connection, "SELECT run_uuid, key, step, value, timestamp FROM metrics")
-    keys = {run_id: dict(tags.get(run_id, ())).get(RUN_KEY_TAG, "") for run_id, *_ in runs}
+    runs = _rows(
+        database,
+        "SELECT run_uuid, runs.name, status, start_time, end_time FROM runs "
+        "JOIN experiments USING (experiment_id) WHERE experiments.name = ?",
+        experiment,
+    )
+    tags = {run_id: dict(rows) for run_id, rows in _by_run(database, "key, value", "tags").items()}
+    params = _by_run(database, "key, value", "params")
+    points = _by_run(database, "key, step, value, timestamp", "metrics")
+    keys = {run_id: tags.get(run_id, {}).get(RUN_KEY_TAG, "") for run_id, *_ in runs}
     return tuple(
         MlflowRun(
             run_key=keys[run_id],
@@ -132,10 +118,13 @@ def read_mlflow_runs(database: Path, experiment: str) -> tuple[MlflowRun, ...]:
             status=status,
             start_ms=start_ms,
             end_ms=end_ms,
-            parent_key=_parent(dict(tags.get(run_id, ())), keys),
+            parent_key=_parent(tags.get(run_id, {}), keys),
             params=dict(params.get(run_id, ())),
-            tags=_own_tags(dict(tags.get(run_id, ()))),
-            points=frozenset(_found_points(points.get(run_id, ()))),
+            tags=_own_tags(tags.get(run_id, {})),
+            points=frozenset(
+                Point(metric=metric, step=step, value=value, time_ms=time_ms)
+                for metric, step, value, time_ms in points.get(run_id, ())
+            ),
         )
         for run_id, name, status, start_ms, end_ms in runs
     )
@@ -146,29 +135,21 @@ def _parent(tags: Mapping[str, str], keys: Mapping[str, str]) -> str | None:
     return None if parent_id is None else keys.get(parent_id, parent_id)
 
 
-def _found_points(rows: Iterable[tuple[Any, ...]]) -> Iterable[Point]:
-    for metric, step, value, time_ms in rows:
-        yield Point(metric=metric, step=step, value=value, time_ms=time_ms)
-
-
-def _by_run(connection: sqlite3.Connection, query: str) -> dict[str, list[tuple[Any, ...]]]:
+def _by_run(database: Path, columns: str, table: str) -> dict[str, list[tuple[Any, ...]]]:
     found: dict[str, list[tuple[Any, ...]]] = {}
-    for run_id, *columns in connection.execute(query):
-        found.setdefault(run_id, []).append(tuple(columns))
+    for run_id, *values in _rows(database, f"SELECT run_uuid, {columns} FROM {table}"):
+        found.setdefault(run_id, []).append(tuple(values))
     return found
 
 
-# MLflow's server hands out addresses below the folder that it was started with.
+# The scheme of addresses below the folder that MLflow's server was started with.
 _SERVED: Final = "mlflow-artifacts"
 
 
 def missing_artifacts(outbox: Path, database: Path, artifacts: Path) -> Iterator[str]:
-    """Name the files that were queued and are not in MLflow as they should be.
+    """Yield the files that were queued and are not in MLflow as they should be.
 
-    Args:
-        outbox: The study's outbox, which keeps what was delivered.
-        database: MLflow's SQLite file.
-        artifacts: Where MLflow's server keeps files.
+    The outbox keeps what was delivered.
     """
     roots = _roots(database, artifacts)
     for run_id, record in _queued(outbox):
@@ -206,6 +187,6 @@ def _roots(database: Path, artifacts: Path) -> dict[str, Path]:
     return found
 
 
-def _rows(database: Path, query: str) -> list[tuple[str, ...]]:
+def _rows(database: Path, query: str, *values: str) -> list[tuple[Any, ...]]:
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)) as connection:
-        return connection.execute(query).fetchall()
+        return connection.execute(query, values).fetchall()

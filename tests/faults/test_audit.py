@@ -1,4 +1,4 @@
-"""An audit passes a study that is whole, and each of its checks fails for one way to damage it."""
+"""An audit passes a whole study, and each of its checks fails for one damage."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from study.tracking.arm_summary import arm_summary_records
 from study.tracking.callback import TrackingCallback, tracked_study
 from study.tracking.outbox import Outbox
 from study.tracking.record_types import LogArtifact
-from tests.faults.audit import CHECKS, audit
+from tests.faults.checks import CHECKS
 from tests.faults.event_log import DriverExit, EventLog, InjectedFault
 from tests.faults.evidence import Evidence, StudyLocation, gather
+from tests.faults.mlflow_checks import audit
 from tests.faults.run import Retraining, most_interrupted
 from tests.faults.schedule import Fault
 from tests.support.simulated import StudyFixture, simulate, study_text
@@ -34,21 +35,21 @@ A_TRIAL = "challenger/search/0"
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder with a finished study and a store of MLflow's that was told everything."""
+    """Return a folder with a finished study and an MLflow database that has all of it."""
     root = tmp_path_factory.mktemp("whole")
-    place = StudyFixture.of(root / "storage", STUDY)
-    outbox = Outbox(path=place.folder.outbox)
-    review = tracked_study(place.spec)
-    coordinator = place.coordinator([TrackingCallback(place.spec, place.folder, review, outbox)])
-    simulate(coordinator, place.context)
+    study = StudyFixture.of(root / "storage", STUDY)
+    outbox = Outbox(path=study.folder.outbox)
+    tracked = tracked_study(study.spec)
+    coordinator = study.coordinator([TrackingCallback(study.spec, study.folder, tracked, outbox)])
+    simulate(coordinator, study.context)
     assert coordinator.flush()
-    table = build_trial_table(place.spec, place.folder, place.state())
+    table = build_trial_table(study.spec, study.folder, study.state())
     figure = root / "figure.png"
     figure.write_bytes(b"figure")
-    outbox.put(mlflow_records.all_records(review, table))
+    outbox.put(mlflow_records.all_records(tracked, table))
     outbox.put(arm_summary_records(table))
     outbox.put([LogArtifact(run_key="arm/base", path=str(figure), artifact_folder="figures")])
-    _write_study(place)
+    _write_study(study)
     uri = f"sqlite:///{root / 'mlflow.db'}"
     log = root / "sync.log"
     sync = sync_process.start(outbox.path, "tiny", root / "artifacts", uri, log)
@@ -63,7 +64,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def _write_study(place: StudyFixture) -> None:
+def _write_study(study: StudyFixture) -> None:
     manifest = Manifest(
         name="tiny",
         metric="val/accuracy",
@@ -71,18 +72,18 @@ def _write_study(place: StudyFixture) -> None:
         search={"base": 0, "random": 3, "challenger": 3},
         final={"base": 1, "random": 1, "challenger": 3},
     )
-    place.folder.spec.write_text(STUDY, encoding="utf-8")
-    place.folder.manifest.write_text(manifest.encode(), encoding="utf-8")
+    study.folder.spec.write_text(STUDY, encoding="utf-8")
+    study.folder.manifest.write_text(manifest.encode(), encoding="utf-8")
 
 
 @pytest.fixture
 def root(whole: Path, tmp_path: Path) -> Path:
-    """Give a copy of the study, to be damaged."""
+    """Return a copy of the study, to be damaged."""
     return Path(shutil.copytree(whole, tmp_path / "copy"))
 
 
 def evidence_of(root: Path) -> Evidence:
-    places = StudyLocation(
+    location = StudyLocation(
         name="tiny",
         options=RunOptions(storage=StorageRoot(root=root / "storage")),
         mlflow_database=root / "mlflow.db",
@@ -90,7 +91,7 @@ def evidence_of(root: Path) -> Evidence:
         open_folders=(root,),
         secrets=(SECRET,),
     )
-    return gather(places, EventLog(), {A_TRIAL: ()})
+    return gather(location, EventLog(), {A_TRIAL: ()})
 
 
 def failing(evidence: Evidence) -> dict[str, str]:
@@ -206,13 +207,13 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], set[str]]] = {
         optuna(f"UPDATE trial_values SET value = 0.1 WHERE trial_id = {_TRIAL.format('search')}"),
         {"values in Optuna", "end files", "metric values in MLflow"},
     ),
-    "an end file says something else": (other_end, {"end files"}),
+    "an end file differs": (other_end, {"end files"}),
     "a checkpoint is left": (new_file("epoch-00000002-00.pt"), {"checkpoints left"}),
     "a file was never renamed": (
         new_file(".epoch-00000002-00.pt.77.tmp"),
         {"temporary files left"},
     ),
-    "a log says the password": (new_file("log", SECRET.encode()), {"secrets in files"}),
+    "a log holds the password": (new_file("log", SECRET.encode()), {"secrets in files"}),
     "a run is missing": (
         mlflow("DELETE FROM tags WHERE value = 'trial/challenger/search/0'"),
         {"runs in MLflow"},
@@ -273,13 +274,9 @@ def test_a_study_fails_if(root: Path, damage: str) -> None:
     assert expected <= set(failing(evidence_of(root)))
 
 
-def run_with(**changes: object) -> EventLog:
-    return replace(EventLog(), **changes)
-
-
 def injected(outcome: str) -> InjectedFault:
     fault = Fault(kind="twice", at_s=1.0)
-    return InjectedFault(fault=fault, at_s=2.0, outcome=outcome, note="exit code 0")  # type: ignore[arg-type]
+    return InjectedFault(fault=fault, at_s=2.0, outcome=outcome, note="exit code 0")
 
 
 def driver_end(code: int, cause: str | None) -> DriverExit:
@@ -287,13 +284,13 @@ def driver_end(code: int, cause: str | None) -> DriverExit:
 
 
 RUNS: dict[str, tuple[EventLog, dict[str, str]]] = {
-    "study finished": (run_with(is_finished=False), {"study finished": "no"}),
+    "study finished": (EventLog(is_finished=False), {"study finished": "no"}),
     "driver ends explained": (
-        run_with(ends=(driver_end(1, None), driver_end(-9, "driver"))),
+        EventLog(ends=(driver_end(1, None), driver_end(-9, "driver"))),
         {"driver ends explained": "1: exit code 1 at 3 s: KeyError: 'x'"},
     ),
     "promises kept on the spot": (
-        run_with(injected=(injected("failed"), injected("survived"), injected("skipped"))),
+        EventLog(injected=(injected("failed"), injected("survived"), injected("skipped"))),
         {"promises kept on the spot": "1: twice at 2 s: exit code 0"},
     ),
 }
@@ -310,42 +307,40 @@ def test_every_check_was_seen_to_fail() -> None:
     assert seen | {"trials trained again"} == set(CHECKS)
 
 
-def retrained(place: StudyFixture, scratch: Path, count: int) -> Mapping[str, tuple[str, ...]]:
-    state, data = place.state(), place.context.data
-    again = Retraining(spec=place.spec, state=state, data=data, scratch=scratch)
+def retrained(study: StudyFixture, scratch: Path, count: int) -> Mapping[str, tuple[str, ...]]:
+    state, data = study.state(), study.context.data
+    again = Retraining(spec=study.spec, state=state, data=data, scratch=scratch)
     return again.differences(most_interrupted(state.records(), lambda _: 1, 0, count))
 
 
 def test_trials_that_were_interrupted_most_often_are_trained_again(root: Path) -> None:
-    entries = list(StudyFixture.of(root / "storage", STUDY).state().records())
-    attempts = {str(entry.key): i for i, entry in enumerate(entries)}
-    entries[-1] = replace(entries[-1], state="PRUNED")
-    chosen = most_interrupted(entries, lambda entry: attempts[str(entry.key)], 0, 2)
-    assert chosen == (entries[-2], entries[-3])
-    among_equals = {most_interrupted(entries, lambda _: 1, i, 1)[0].key for i in range(20)}
-    assert len(among_equals) > 3
+    records = list(StudyFixture.of(root / "storage", STUDY).state().records())
+    attempts = {str(record.key): i for i, record in enumerate(records)}
+    records[-1] = replace(records[-1], state="PRUNED")
+    chosen = most_interrupted(records, lambda record: attempts[str(record.key)], 0, 2)
+    assert chosen == (records[-2], records[-3])
 
 
 def test_a_trial_that_differs_when_retrained_fails(root: Path, tmp_path: Path) -> None:
-    place = StudyFixture.of(root / "storage", STUDY)
+    study = StudyFixture.of(root / "storage", STUDY)
     # Simulated results are no trained ones, so that each of them differs.
-    found = retrained(place, tmp_path / "again", 1)
+    found = retrained(study, tmp_path / "again", 1)
     assert len(found) == 1
-    output = failing(replace(evidence_of(root), retrained=found))["trials trained again"]
-    assert "filter_cosine" in output
+    differences = failing(replace(evidence_of(root), retrained=found))["trials trained again"]
+    assert "filter_cosine" in differences
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> StudyFixture:
     from study.engine.executors import run_inline
 
-    place = StudyFixture.of(
+    study = StudyFixture.of(
         tmp_path_factory.mktemp("trained"), study_text(trials=1, epochs=2, sweep=[])
     )
-    coordinator = place.coordinator()
-    run_inline(coordinator, place.context)
+    coordinator = study.coordinator()
+    run_inline(coordinator, study.context)
     assert coordinator.flush()
-    return place
+    return study
 
 
 def test_a_trial_that_was_really_trained_gives_the_same_again(

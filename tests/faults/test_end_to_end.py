@@ -1,4 +1,4 @@
-"""The command as a user runs it: real blows at a real study, which must come out whole."""
+"""The command as a user runs it: a real study under real faults, which must end whole."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 
 from cluster.process import command_line, processes, session_pids
-from tests.faults.audit import CHECKS
+from tests.faults.mlflow_checks import CHECKS
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 
 def start(*arguments: str, folder: Path) -> subprocess.Popen[str]:
     """Start the command with a home of its own."""
-    with (folder / "said").open("w") as log:
+    with (folder / "stderr").open("w") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "tests.faults", *arguments],
             env={**os.environ, "HOME": str(folder)},
@@ -34,22 +34,22 @@ def start(*arguments: str, folder: Path) -> subprocess.Popen[str]:
 
 
 def output(folder: Path) -> str:
-    return (folder / "said").read_text(encoding="utf-8")
+    return (folder / "stderr").read_text(encoding="utf-8")
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float) -> None:
     end = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, "timed out"
         time.sleep(0.1)
 
 
-# Blows for a minute and a half, and then the study's own end: ten minutes where nothing else runs.
+# Faults for a minute and a half, and then the study's own end: ten minutes on an idle machine.
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
     "database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 )
-def test_a_study_comes_out_whole(database: str, tmp_path: Path) -> None:
+def test_a_study_ends_whole(database: str, tmp_path: Path) -> None:
     arguments = ("--minutes", "1.5", "--seed", "0", "--database", database, "--json")
     process = start(*arguments, folder=tmp_path)
     out, _ = process.communicate()
@@ -58,7 +58,7 @@ def test_a_study_comes_out_whole(database: str, tmp_path: Path) -> None:
     assert [check for check in result["checks"] if not check["is_ok"]] == [], output(tmp_path)
     assert process.returncode == 0
     assert [check["name"] for check in result["checks"]] == [*CHECKS, "processes left"]
-    injected = {kind for kind, tally in result["costs"]["faults"].items() if tally["done"]}
+    injected = {kind for kind, counts in result["costs"]["faults"].items() if counts["done"]}
     assert {"database", "driver", "node"} <= injected
     assert result["costs"]["driver_starts"] > 1
     assert "everything is kept" not in output(tmp_path)

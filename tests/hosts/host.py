@@ -102,16 +102,7 @@ _INIT: Final = "while :; do sleep 86400 & wait; done"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostSpec:
-    """What a machine shall be.
-
-    Attributes:
-        name: Its host name.
-        address: Its address in the network.
-        disk: Folder of the test machine that is its own disk; its home is in it.
-        share: Folder that machines see at the same path.
-        sees_share: Whether this one does.
-        names: Names of all machines with their addresses.
-    """
+    """What a machine shall be."""
 
     name: str
     address: str

@@ -15,12 +15,7 @@ from tests.study.fault_tolerance.test_secrets import marks_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secret:
-    """A secret of a service.
-
-    Attributes:
-        text: The secret itself.
-        home: The one file that may hold it, for its owner alone.
-    """
+    """A secret of a service."""
 
     text: str
     home: Path

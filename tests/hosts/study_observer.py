@@ -14,13 +14,7 @@ from trainables.runtime.attempts import Attempt, read_attempts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportingAttempt:
-    """A trial that a process took up and reported of.
-
-    Attributes:
-        trial: Which.
-        attempt: By whom.
-        reported_ms: When the first report after that came.
-    """
+    """A trial that a process took up and reported of."""
 
     trial: str
     attempt: Attempt

@@ -14,13 +14,7 @@ SLOW_S = 10.0
 
 @dataclass(slots=True, kw_only=True)
 class FaultyServer:
-    """What a server does, and what it was asked.
-
-    Attributes:
-        port: Where it listens.
-        asked: Paths of the requests.
-        is_slow: Whether an answer takes ten seconds.
-    """
+    """What a server does, and what it was asked."""
 
     port: int = 0
     asked: list[str] = field(default_factory=list)

@@ -34,15 +34,7 @@ _STARTED_MESSAGE: Final = "Ray runtime started."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalNodeSpec:
-    """What a node shall be.
-
-    Attributes:
-        ip: Its address on the loopback device.
-        cpus: How many CPUs it offers.
-        folder: Where Ray keeps its files. Nodes that start at the same time in one folder clash.
-        options: Options of ``ray start`` that make it a head or let it join one.
-        environment: Its whole environment, which the trials on it have too.
-    """
+    """What a node shall be."""
 
     ip: str
     cpus: int
@@ -58,12 +50,7 @@ class LocalNodeSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalNode:
-    """A node that was started.
-
-    Attributes:
-        spec: What it is.
-        process: ``ray start --block``, which began the node's session.
-    """
+    """A node that was started."""
 
     spec: LocalNodeSpec
     process: subprocess.Popen[bytes] = field(repr=False)
@@ -75,11 +62,7 @@ class LocalNode:
 
 
 def start_nodes(specs: Sequence[LocalNodeSpec]) -> tuple[LocalNode, ...]:
-    """Start nodes at the same time and wait until all are up.
-
-    Raises:
-        ClusterError: If one does not start, also when it is tried again; then none is left.
-    """
+    """Start nodes at the same time and wait until all are up."""
     nodes = [_spawn(spec) for spec in specs]
     try:
         for i in range(len(nodes)):
@@ -140,14 +123,7 @@ class LocalCluster:
     """A head and workers on this machine. Has mutable state: its nodes."""
 
     def __init__(self, folder: Path) -> None:
-        """Take up a folder, which then holds Ray's files and the token; starts nothing.
-
-        Args:
-            folder: A short path such as ``/tmp/ray-x7c2``; made if it is missing.
-
-        Raises:
-            ClusterError: If sockets below the folder would have too long a path.
-        """
+        """Take up a folder, which then holds Ray's files and the token; starts nothing."""
         self._folder = _checked_folder(folder.absolute())
         self._token = self._folder / "token"
         self._numbers = count()
@@ -157,11 +133,7 @@ class LocalCluster:
 
     @property
     def address(self) -> str:
-        """Address for drivers, ``127.0.0.2:21345``.
-
-        Raises:
-            ClusterError: If there is no head.
-        """
+        """Address for drivers, ``127.0.0.2:21345``."""
         if self._head is None:
             raise ClusterError(f"the cluster in {self._folder} has no head; start one first.")
         return f"{self._head.spec.ip}:{self._port}"
@@ -186,15 +158,7 @@ class LocalCluster:
         return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self._token)}
 
     def start(self, workers: Iterable[int], head_cpus: int = 0) -> None:
-        """Start a head, and then all workers at the same time.
-
-        Args:
-            workers: CPUs of each worker.
-            head_cpus: CPUs of the head; 0 keeps trials off it.
-
-        Raises:
-            ClusterError: If a node does not start.
-        """
+        """Start a head, and then all workers at the same time."""
         self._make_token()
         self._port = free_port("a Ray head")
         options = ("--head", f"--port={self._port}", "--include-dashboard=false")
@@ -206,11 +170,7 @@ class LocalCluster:
         self.add_workers(workers)
 
     def add_workers(self, cpus: Iterable[int]) -> tuple[LocalNode, ...]:
-        """Let nodes join, each with as many CPUs as named.
-
-        Raises:
-            ClusterError: If there is no head, or one does not start.
-        """
+        """Let nodes join, each with as many CPUs as named."""
         options = (f"--address={self.address}",)
         nodes = start_nodes([self._spec(each, options) for each in cpus])
         self._workers += nodes

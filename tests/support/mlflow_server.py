@@ -27,12 +27,7 @@ class MlflowServer:
     """A server with its store in a folder. Has mutable state: its process."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
-        """Take up a folder; starts nothing.
-
-        Args:
-            folder: Where database, files and log are kept; made if it is missing.
-            environment: What the server's environment is besides its own settings.
-        """
+        """Take up a folder; starts nothing."""
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._environment = environment
@@ -43,7 +38,7 @@ class MlflowServer:
     @property
     def uri(self) -> str:
         """Its address, with a password that it does not ask for and nobody may write down."""
-        return f"http://chaos:{self.password}@{_HOST}:{self._port}"
+        return f"http://faults:{self.password}@{_HOST}:{self._port}"
 
     @property
     def database(self) -> Path:
@@ -71,11 +66,7 @@ class MlflowServer:
         )
 
     def wait(self) -> None:
-        """Wait until it answers.
-
-        Raises:
-            TrackingError: If it ends or does not answer.
-        """
+        """Wait until it answers."""
         end = time.monotonic() + _START_UP_S
         while time.monotonic() < end:
             if self._process is None or self._process.poll() is not None:

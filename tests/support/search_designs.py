@@ -27,16 +27,7 @@ def design_table(
     noise: float = 0.0,
     seed: int = 0,
 ) -> TrialTable:
-    """Make a table of one arm, ``challenger``, that searched by a design, or at random without.
-
-    Args:
-        surface: The metric at points that are given as numbers, trial by dimension.
-        axes: Dimensions.
-        trials: Number of search trials.
-        design: Design of the search; None is random sampling.
-        noise: Standard deviation of the metric over replicas, of which there are three.
-        seed: Of points and noise.
-    """
+    """Make a table of one arm, ``challenger``, that searched by a design, or at random without."""
     rng = np.random.default_rng(seed)
     space = Space(dimensions=dict(axes), fixed={})
     if design is None:
