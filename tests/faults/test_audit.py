@@ -53,7 +53,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     uri = f"sqlite:///{root / 'mlflow.db'}"
     log = root / "sync.log"
     sync = sync_process.start(outbox.path, "tiny", root / "artifacts", uri, log)
-    assert sync.finish(120.0, lambda _: None).entries == 0, log.read_text()
+    assert sync.finish(120.0, lambda _: None).records == 0, log.read_text()
     outbox.close()
     # As a server writes them, so that the folder can be copied.
     _sql(
