@@ -248,12 +248,12 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], set[str]]] = {
         {"ends in MLflow"},
     ),
     "a file is not in MLflow": (no_artifact, {"files in MLflow"}),
-    "an entry waits": (
-        outbox("UPDATE entry SET state = 'waiting' WHERE kind = 'note' OR seq = 3"),
+    "a record waits": (
+        outbox("UPDATE record SET state = 'waiting' WHERE kind = 'note' OR seq = 3"),
         {"outbox"},
     ),
-    "an entry was refused": (
-        outbox("UPDATE entry SET state = 'rejected' WHERE seq = 3"),
+    "a record was refused": (
+        outbox("UPDATE record SET state = 'rejected' WHERE seq = 3"),
         {"outbox"},
     ),
 }
