@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from cluster.mlflow_server import APP_NAME
 from cluster.render.settings import LaunchSettings
 from cluster.session import RAY_ENVIRONMENT
 
@@ -118,5 +119,5 @@ def mlflow_environment(hosts: tuple[str, ...], database_host: str, users: str) -
 
 def mlflow_command() -> list[str]:
     """Give the command of MLflow's server, which asks everybody for a password."""
-    command = ["mlflow", "server", "--app-name", "basic-auth", "--workers", "2"]
+    command = ["mlflow", "server", "--app-name", APP_NAME, "--workers", "2"]
     return [*command, "--host", "0.0.0.0", "--port", str(MLFLOW_PORT)]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # Sub-command to the first line of its help; its file is ``cluster_<name>_command.py``.
 _COMMANDS: Final = {
+    "check": "Check that nobody else can get at the service.",
     "down": "End what 'cluster up' has started.",
     "queue": "Show how several studies share a cluster.",
     "render": "Write a launch file for a Ray cluster: Kubernetes, Slurm, Compose, ray up.",
@@ -91,9 +92,10 @@ def up_command(ctx: click.Context, /, storage: Path, **given: Any) -> int:  # no
     """Start Ray, MLflow and, if wished, PostgreSQL on this machine as a service.
 
     It goes on when this command has ended, until 'cluster down'. What runs already is left as it
-    is, and a part that died is started again. Everything asks for Ray's token or a password
-    where others can reach it.
+    is, and a part that died is started again. Everything asks for Ray's token or a password; the
+    printed link of MLflow contains the owner's.
     """
+    from cluster.postgres import server_account
     from cluster.service import ServiceConfig, ServiceFolder, require_own_address, start_service
 
     place = make_storage(storage)
@@ -101,7 +103,7 @@ def up_command(ctx: click.Context, /, storage: Path, **given: Any) -> int:  # no
         given["host"] = require_own_address(given["host"])
     if given["data_root"] is not None:
         given["data_root"] = given["data_root"].absolute()
-    place.prepare()
+    place.prepare(is_passable=given["postgres"] and server_account() is not None)
     config = ServiceConfig(
         storage=place.root,
         tracking_database=place.tracking_database,
@@ -134,7 +136,7 @@ def _summary_lines(started: StartResult, place: StorageRoot) -> list[str]:
         "",
         f"  Ray        {service.head}",
         f"  dashboard  {service.dashboard}",
-        f"  MLflow     {service.mlflow}",
+        f"  MLflow     {_mlflow(started)}",
         f"  database   {'PostgreSQL' if service.config.has_postgres else 'SQLite'}",
         f"  results    {place.root}",
         "",
@@ -147,12 +149,31 @@ def _summary_lines(started: StartResult, place: StorageRoot) -> list[str]:
     ]
 
 
+def _mlflow(started: StartResult) -> str:
+    """Return MLflow's address, with the password where nobody else reads it."""
+    from study.cli.private_output import is_private_output
+
+    service = started.service
+    link = service.folder.link(service.config.mlflow_port)
+    if is_private_output():
+        return link.read_text(encoding="utf-8").strip()
+    return f"{service.mlflow}; the link in {link} needs no password"
+
+
+def _asks(started: StartResult) -> str:
+    passwords = started.service.folder.passwords
+    return f"MLflow asks programs for user 'admin' and the password in {passwords}."
+
+
 def _join_instructions(started: StartResult) -> list[str]:
     from cluster.auth import require_token
 
     service = started.service
     if not service.is_open:
-        return ["Only this machine can reach it; 'cluster up --host ADDRESS' lets others join."]
+        return [
+            "Only this machine can reach it; 'cluster up --host ADDRESS' lets others join.",
+            _asks(started),
+        ]
     token = require_token().file
     where = "the token of RAY_AUTH_TOKEN" if token is None else f"the file {token}"
     return [
@@ -161,7 +182,7 @@ def _join_instructions(started: StartResult) -> list[str]:
         # Ray's monitor of logs has nobody to show them to, and outlives a node that was cut off.
         f"  RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 ray start --address={service.head} "
         "--include-log-monitor=false",
-        f"MLflow asks for user 'admin' and the password in {service.folder.passwords}.",
+        _asks(started),
     ]
 
 

@@ -83,14 +83,23 @@ class StorageRoot:
         """Name the studies that were begun here."""
         return tuple(sorted(path.parent.name for path in self.root.glob("*/study.yaml")))
 
-    def prepare(self) -> None:
+    def prepare(self, *, is_passable: bool = False) -> None:
         """Make the root and find out whether it can be written.
+
+        A new one is for its owner alone; to share a storage, make its folder with the mode that
+        is meant.
+
+        Args:
+            is_passable: Whether others may pass through a new one to what they may open, as the
+                user does who runs PostgreSQL for root.
 
         Raises:
             StoreError: If it cannot.
         """
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            if not self.root.exists():
+                self.root.parent.mkdir(parents=True, exist_ok=True)
+                self.root.mkdir(mode=0o711 if is_passable else 0o700, exist_ok=True)
             probe = self.root / f".probe.{os.getpid()}"
             probe.write_bytes(b"0" * 4096)
             probe.unlink()

@@ -93,7 +93,7 @@ def test_an_mlflow_that_was_killed_answers_again_at_the_same_address(tmp_path: P
     try:
         server.launch()
         server.wait()
-        address = server.uri.replace(f"chaos:{server.password}@", "")
+        address = server.uri.replace(f"admin:{server.password}@", "")
         urllib.request.urlopen(f"{address}/health", timeout=10).close()
         assert server.database.exists()
         process = server.process
