@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import configparser
 import fcntl
+import glob
 import importlib
 import os
 import sys
@@ -18,7 +19,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-_AUTH_APP: Final = "basic-auth"
+# The entry point of mlflow_app.py.
+APP_NAME: Final = "challenger"
+# Password of the user OWNER, new with every start of the server.
+LOGIN_VARIABLE: Final = "CHALLENGER_MLFLOW_LOGIN"
+OWNER: Final = "owner"
+LOGIN_PATH: Final = "/login"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,44 +35,54 @@ class BasicAuth:
         config: MLflow's file of settings for it, which names the database of users.
         password: The administrator's; MLflow reads it when there are no users yet.
         session_key: Signs its pages' forms.
-        hosts: Names and addresses by which browsers and clients call it.
+        login: Password of the user ``owner``, for this start of the server alone.
+        hosts: Names and addresses by which browsers and clients call it, the first in links.
         port: Its port.
     """
 
     config: Path
     password: str = field(repr=False)
     session_key: str = field(repr=False)
+    login: str = field(repr=False)
     hosts: tuple[str, ...]
     port: int
 
+    @property
+    def link(self) -> str:
+        """Return the address that lets its owner in; MLflow's page may follow as a fragment."""
+        host = f"[{self.hosts[0]}]" if ":" in self.hosts[0] else self.hosts[0]
+        return f"http://{OWNER}:{self.login}@{host}:{self.port}{LOGIN_PATH}"
+
     def environment(self) -> dict[str, str]:
-        """Give its settings as environment variables."""
-        # MLflow compares the Host header as it comes, with the port or without.
-        hosts = [name for host in self.hosts for name in (host, f"{host}:*")]
+        """Return its settings as environment variables."""
+        names = [f"[{host}]" if ":" in host else host for host in self.hosts]
+        # MLflow compares the Host header as it comes, with the port or without; with a star the
+        # rest is a pattern too.
+        hosts = [each for name in names for each in (name, f"{glob.escape(name)}:*")]
         return {
+            LOGIN_VARIABLE: self.login,
             "MLFLOW_AUTH_ADMIN_PASSWORD": self.password,
             "MLFLOW_AUTH_CONFIG_PATH": str(self.config),
+            # A route that MLflow has no rule for is the administrator's.
+            "MLFLOW_BASIC_AUTH_FAIL_CLOSED": "true",
             "MLFLOW_FLASK_SERVER_SECRET_KEY": self.session_key,
             "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(hosts),
             # Its own pages come from there.
             "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ",".join(
-                f"http://{host}:{self.port}" for host in self.hosts
+                f"http://{name}:{self.port}" for name in names
             ),
         }
 
 
-def server_command(host: str, port: int, *, requires_auth: bool = False) -> list[str]:
-    """Give the command line of MLflow's server. The database is not in it: it may be secret."""
+def server_command(host: str, port: int) -> list[str]:
+    """Return the command line of MLflow's server. The database is not in it: it may be secret."""
     command = [sys.executable, "-P", "-m", "cluster.mlflow_server", "server"]
-    command += ["--host", host, "--port", str(port)]
-    command += ["--workers", "1", "--uvicorn-opts", "--log-level warning"]
-    return [*command, "--app-name", _AUTH_APP] if requires_auth else command
+    command += ["--host", host, "--port", str(port), "--app-name", APP_NAME]
+    return [*command, "--workers", "1", "--uvicorn-opts", "--log-level warning"]
 
 
-def server_environment(
-    storage_uri: str, artifacts: Path, auth: BasicAuth | None = None
-) -> dict[str, str]:
-    """Give the settings of MLflow's server as environment variables."""
+def server_environment(storage_uri: str, artifacts: Path, auth: BasicAuth) -> dict[str, str]:
+    """Return the settings of MLflow's server as environment variables."""
     return {
         "DO_NOT_TRACK": "true",
         "GIT_PYTHON_REFRESH": "quiet",
@@ -74,7 +90,9 @@ def server_environment(
         "MLFLOW_BACKEND_STORE_URI": storage_uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        **(auth.environment() if auth is not None else {}),
+        # MLflow starts a Python of its own, which would import from the current folder first.
+        "PYTHONSAFEPATH": "1",
+        **auth.environment(),
     }
 
 
@@ -143,11 +161,10 @@ def main(arguments: Sequence[str]) -> None:
     """
     # What the server gives out as the address of artifacts that it keeps itself.
     create_store_if_missing(os.environ["MLFLOW_BACKEND_STORE_URI"], "mlflow-artifacts:/")
-    config = os.environ.get("MLFLOW_AUTH_CONFIG_PATH")
-    if config is not None:
-        settings = configparser.ConfigParser(interpolation=None)
-        settings.read_string(Path(config).read_text(encoding="utf-8"))
-        create_users_if_missing(settings["mlflow"]["database_uri"])
+    settings = configparser.ConfigParser(interpolation=None)
+    config = Path(os.environ["MLFLOW_AUTH_CONFIG_PATH"])
+    settings.read_string(config.read_text(encoding="utf-8"))
+    create_users_if_missing(settings["mlflow"]["database_uri"])
     os.execv(sys.executable, [sys.executable, "-P", "-m", "mlflow", *arguments])
 
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
+from cluster.auth import ensure_token
 from cluster.errors import ClusterError
 from cluster.head import HeadMonitor, connection_error, head_timeout_s
 from cluster.nodes import require_schedulable
+from cluster.port_owner import strange_listener
+from cluster.ray_folder import ray_folder
 
 _CONNECT_TIMEOUT_S = 10.0
 _TRIES = 3
@@ -41,6 +46,16 @@ RAY_ENVIRONMENT = {
 }
 
 
+# Its servers of metrics ask nobody for anything; -1 is no port.
+NO_METRICS = {
+    "RAY_enable_metrics_collection": "0",
+    "AUTOSCALER_METRIC_PORT": "-1",
+    "DASHBOARD_METRIC_PORT": "-1",
+}
+# Ray's own constant; 0 is what it is on macOS, and keeps all of a Ray on 127.0.0.1.
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+
+
 def prepare_environment() -> None:
     """Set what Ray reads from the environment, as far as the user has not; before its import."""
     for name, value in RAY_ENVIRONMENT.items():
@@ -59,6 +74,12 @@ def require_reachable(address: str) -> None:
     endpoint = address.removeprefix("ray://")
     if not endpoint.rpartition(":")[2].isdigit():
         return
+    host, _, port = endpoint.rpartition(":")
+    if (number := strange_listener(host.strip("[]"), int(port))) is not None:
+        raise ClusterError(
+            f"the Ray at {address} must be yours, because it is shown Ray's token, but that port "
+            f"belongs to the account with number {number}; choose another port."
+        )
     error = connection_error(endpoint, _CONNECT_TIMEOUT_S)
     if error is not None:
         raise ClusterError(_unreachable(address, error))
@@ -77,17 +98,34 @@ def ray_session(address: str | None, cpus: int | None = None) -> Iterator[HeadMo
         Whom to ask whether the head is still there.
 
     Raises:
-        ClusterError: If no Ray answers at the address.
+        ClusterError: If no Ray answers at the address, or none of our own would be private.
     """
     prepare_environment()
     if address is not None:
         require_reachable(address)
+        with _connection(address, lambda: _init(address=address)) as head:
+            yield head
+        return
+    # Ray would make the token's folder for all to look into.
+    ensure_token()
+    # Before Ray is imported: a Ray of our own is nobody else's.
+    for name, value in {**NO_METRICS, **LOOPBACK}.items():
+        os.environ.setdefault(name, value)
+    with (
+        ray_folder() as folder,
+        _connection("this machine", lambda: _start_local(folder, cpus)) as head,
+    ):
+        yield head
+
+
+@contextmanager
+def _connection(where: str, connect: Callable[[], None]) -> Iterator[HeadMonitor]:
     on_sigterm = signal.getsignal(signal.SIGTERM)
     import ray
 
     # What goes wrong in a trial is said by the study, with the trial's name.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    _connect(address, cpus)
+    _connect(where, connect)
     # Ray puts handlers of its own in place, whose last abort the process.
     signal.signal(signal.SIGTERM, on_sigterm)
     head = HeadMonitor(ray.get_runtime_context().gcs_address, head_timeout_s())
@@ -99,20 +137,24 @@ def ray_session(address: str | None, cpus: int | None = None) -> Iterator[HeadMo
             ray.shutdown()
 
 
-def _connect(address: str | None, cpus: int | None) -> None:
+def _init(**given: Any) -> None:  # noqa: ANN401 (Ray's)
+    import ray
+
+    ray.init(log_to_driver=False, logging_level=logging.ERROR, **given)
+
+
+def _start_local(folder: Path, cpus: int | None) -> None:
+    _init(address="local", num_cpus=cpus, include_dashboard=False, _temp_dir=str(folder))
+
+
+def _connect(where: str, connect: Callable[[], None]) -> None:
     import ray
 
     for _ in range(_TRIES):
         try:
-            ray.init(
-                address=address or "local",
-                num_cpus=None if address else cpus,
-                include_dashboard=None if address else False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
+            connect()
         except (ConnectionError, RuntimeError, ValueError) as error:
-            raise ClusterError(_unreachable(address or "this machine", error)) from None
+            raise ClusterError(_unreachable(where, error)) from None
         except Exception as error:
             # Ray raises no narrower class, after 30 s that nothing can lengthen.
             if STARTUP_TIMEOUT not in str(error):

@@ -14,6 +14,7 @@ import jinja2
 import yaml
 
 from cluster.errors import LaunchError
+from cluster.mlflow_server import APP_NAME
 from cluster.render.overrides import parse_overrides, resolve_key, setting_value
 from cluster.render.settings import LaunchSettings
 from cluster.session import RAY_ENVIRONMENT
@@ -126,7 +127,7 @@ def _environment() -> jinja2.Environment:
         "create_databases": "CREATE DATABASE mlflow;\nCREATE DATABASE mlflow_users;\n",
         "database_url": _database_url,
         "mlflow_command": [
-            *("mlflow", "server", "--app-name", "basic-auth", "--workers", "2"),
+            *("mlflow", "server", "--app-name", APP_NAME, "--workers", "2"),
             *("--host", "0.0.0.0", "--port", "5000"),
         ],
         "mlflow_environment": _mlflow_environment,

@@ -12,7 +12,7 @@ from cluster.service.config import Service
 from cluster.service.daemon import INSTANCE_VARIABLE, DaemonProcess, ProcessSpec
 
 # What they are told, they are told by us; another service's addresses are not theirs.
-_FOREIGN_PREFIXES: Final = ("CHALLENGER_", "MLFLOW_", "RAY_ADDRESS", "RAY_TMPDIR")
+_FOREIGN_PREFIXES: Final = ("CHALLENGER_", "MLFLOW_", "_MLFLOW_", "RAY_ADDRESS", "RAY_TMPDIR")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,13 @@ class Component:
     health_error: Callable[[Service], str | None]
     stop: Callable[[DaemonProcess, Service], None]
     kill: Callable[[DaemonProcess, Service], None]
+
+
+def umask_of(service: Service) -> int:
+    """Return the modes that no new file of a service has: whom the storage keeps out, it does."""
+    ours = os.umask(0o077)
+    os.umask(ours)
+    return ours | (0o077 & ~service.config.storage.stat().st_mode)
 
 
 def base_environment(service: Service) -> Mapping[str, str]:

@@ -42,6 +42,7 @@ class ProcessSpec:
         folder: Its current folder.
         log: File that its output is added to.
         user: Under whom it runs, as arguments of ``subprocess.Popen``; nothing for ourselves.
+        umask: Modes that none of its new files has.
     """
 
     command: Sequence[str]
@@ -49,6 +50,7 @@ class ProcessSpec:
     folder: Path
     log: Path
     user: Mapping[str, Any] = field(default_factory=dict)
+    umask: int = 0o077
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +173,7 @@ def _spawn_detached(spec: ProcessSpec, record: Path, lock: int) -> None:
             stdout=output,
             stderr=log,
             check=True,
+            umask=spec.umask,
             **spec.user,
         )
 

@@ -63,6 +63,10 @@ class ServiceFolder:
         """MLflow's database of users."""
         return self.root / "mlflow-users.db"
 
+    def link(self, port: int) -> Path:
+        """The address that lets the owner of an MLflow server in; new with every start."""
+        return self.root / f"mlflow-link-{port}"
+
     @property
     def ray(self) -> Path:
         """Ray's own folder, emptied by every start, for its owner alone; Ray's is ``r`` in it.

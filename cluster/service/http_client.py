@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cluster.errors import ClusterError
+from cluster.port_owner import strange_server
 
 # A proxy of the environment is not for this machine, and must not see the token.
 _OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -46,6 +47,8 @@ def http_get(
     url: str, headers: Mapping[str, str] | None = None, timeout_s: float = 3.0
 ) -> HttpResponse:
     """Ask a server; a refusal and no answer at all are answers too."""
+    if headers and (reason := strange_server(url)) is not None:
+        return HttpResponse(status=0, body=reason)
     request = urllib.request.Request(url, headers=dict(headers or {}))
     try:
         with _OPENER.open(request, timeout=timeout_s) as response:

@@ -10,13 +10,14 @@ import base64
 import json
 import secrets
 import socket
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Final
 
 from cluster.errors import ClusterError
 from cluster.mlflow_server import BasicAuth, server_command, server_environment
 from cluster.ports import Port
-from cluster.service.component import Component, base_environment
+from cluster.service.component import Component, base_environment, umask_of
 from cluster.service.config import Service
 from cluster.service.daemon import DaemonProcess, ProcessSpec
 from cluster.service.folder import ServiceFolder
@@ -56,6 +57,33 @@ def ensure_passwords(folder: ServiceFolder) -> MlflowPasswords:
     return read_passwords(folder)
 
 
+def new_guard(folder: ServiceFolder, hosts: tuple[str, ...], port: int) -> BasicAuth:
+    """Make what a server needs that is about to start, and the file with its owner's link.
+
+    Args:
+        folder: Where passwords are kept.
+        hosts: Names and addresses by which browsers and clients call it, the first in links.
+        port: Its port.
+    """
+    passwords = ensure_passwords(folder)
+    guard = BasicAuth(
+        config=folder.auth_config,
+        password=passwords.admin,
+        session_key=passwords.session_key,
+        login=secrets.token_urlsafe(24),
+        hosts=hosts,
+        port=port,
+    )
+    folder.write_private(folder.link(port), f"{guard.link}\n")
+    return guard
+
+
+def basic_headers(folder: ServiceFolder) -> Mapping[str, str]:
+    """Return the headers of a request to MLflow by one of our own processes."""
+    who = f"{ADMIN_USER}:{read_passwords(folder).admin}".encode()
+    return {"Authorization": f"Basic {base64.b64encode(who).decode()}"}
+
+
 def read_passwords(folder: ServiceFolder) -> MlflowPasswords:
     """Read a service's passwords.
 
@@ -88,36 +116,28 @@ def _ports(service: Service) -> tuple[Port, ...]:
 def _prepare(service: Service) -> ProcessSpec:
     config = service.config
     store = f"sqlite:///{config.tracking_database}"
-    settings = server_environment(store, config.artifacts, _auth(service))
+    auth = new_guard(service.folder, _hosts(service), config.mlflow_port)
+    settings = server_environment(store, config.artifacts, auth)
     return ProcessSpec(
-        command=server_command(service.address, config.mlflow_port, requires_auth=service.is_open),
+        command=server_command(service.address, config.mlflow_port),
         environment={**base_environment(service), **settings},
         folder=service.folder.root,
         log=service.folder.log("mlflow"),
+        umask=umask_of(service),
     )
 
 
-def _auth(service: Service) -> BasicAuth | None:
-    if not service.is_open:
-        return None
-    passwords = ensure_passwords(service.folder)
-    names = {service.address, socket.gethostname(), socket.getfqdn()}
-    return BasicAuth(
-        config=service.folder.auth_config,
-        password=passwords.admin,
-        session_key=passwords.session_key,
-        hosts=tuple(sorted(names)),
-        port=service.config.mlflow_port,
-    )
+def _hosts(service: Service) -> tuple[str, ...]:
+    names = {socket.gethostname(), socket.getfqdn()} if service.is_open else {"localhost"}
+    return (service.address, *sorted(names - {service.address}))
 
 
 def _health_error(service: Service) -> str | None:
     health = http_get(f"{service.mlflow}/health")
-    if health.status != 200 or not service.is_open:
-        return None if health.status == 200 else health.reason
+    if health.status != 200:
+        return health.reason
     url = f"{service.mlflow}/api/2.0/mlflow/experiments/get?experiment_id=0"
-    credentials = f"{ADMIN_USER}:{read_passwords(service.folder).admin}".encode()
-    known = http_get(url, {"Authorization": f"Basic {base64.b64encode(credentials).decode()}"})
+    known = http_get(url, basic_headers(service.folder))
     if known.status != 200:
         return f"it refuses its own password: {known.reason}"
     anonymous = http_get(url)

@@ -59,6 +59,7 @@ def _prepare(service: Service) -> ProcessSpec:
         environment=options["env"],
         folder=folder,
         log=service.folder.log("postgres"),
+        umask=0o077,
         user={name: options[name] for name in _USER_OPTIONS if name in options},
     )
 

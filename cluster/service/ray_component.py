@@ -20,12 +20,12 @@ from cluster.auth import ensure_token, require_token
 from cluster.errors import ClusterError
 from cluster.ports import Port, free_port
 from cluster.postgres import database_url, read_login
-from cluster.service.component import Component, base_environment
+from cluster.service.component import Component, base_environment, umask_of
 from cluster.service.config import Service
 from cluster.service.daemon import DaemonProcess, ProcessSpec
 from cluster.service.http_client import http_get
 from cluster.service.mlflow_component import ADMIN_USER, read_passwords
-from cluster.session import RAY_ENVIRONMENT, prepare_environment
+from cluster.session import LOOPBACK, NO_METRICS, RAY_ENVIRONMENT, prepare_environment
 
 if TYPE_CHECKING:
     from ray._private.parameter import RayParams
@@ -40,14 +40,6 @@ def disable_client_server(params: RayParams, is_head: bool) -> None:  # noqa: AR
     os.environ.pop(START_HOOK, None)
 
 
-# Ray's own constant; 0 is what it is on macOS.
-_CLUSTER_FLAG: Final = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
-# Its servers of metrics listen everywhere and ask nobody for anything; -1 is no port.
-_NO_METRICS: Final = {
-    "RAY_enable_metrics_collection": "0",
-    "AUTOSCALER_METRIC_PORT": "-1",
-    "DASHBOARD_METRIC_PORT": "-1",
-}
 # Trials pass a few kilobytes, and containers often have little shared memory.
 _STORE_BYTES: Final = 200_000_000
 
@@ -78,6 +70,7 @@ def _prepare(service: Service) -> ProcessSpec:
         environment=_environment(service),
         folder=service.folder.root,
         log=service.folder.log("ray"),
+        umask=umask_of(service),
     )
 
 
@@ -113,7 +106,7 @@ def _environment(service: Service) -> Mapping[str, str]:
 
 
 def _network_environment(service: Service) -> Mapping[str, str]:
-    return _NO_METRICS if service.is_open else {_CLUSTER_FLAG: "0"}
+    return NO_METRICS if service.is_open else {**NO_METRICS, **LOOPBACK}
 
 
 def prepare_driver_environment(service: Service) -> None:
@@ -137,8 +130,6 @@ def _study_environment(service: Service) -> Mapping[str, str]:
 
 
 def _tracking_uri(service: Service) -> str:
-    if not service.is_open:
-        return service.mlflow
     credentials = f"{ADMIN_USER}:{read_passwords(service.folder).admin}"
     return f"http://{credentials}@{service.address}:{service.config.mlflow_port}"
 

@@ -61,4 +61,5 @@ def remove_records(service: Service) -> None:
     remove_ray_folder(service.folder.ray)
     for component in COMPONENTS:
         service.folder.pid_file(component.name).unlink(missing_ok=True)
+    service.folder.link(service.config.mlflow_port).unlink(missing_ok=True)
     service.folder.record.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # Sub-command to the first line of its help.
 _COMMANDS: Final = {
+    "check": "Check that other accounts cannot reach the service.",
     "down": "End what 'cluster up' has started.",
     "queue": "Show how several studies share a cluster.",
     "render": "Write a launch file for a Ray cluster: Kubernetes, Slurm, Compose, ray up.",
@@ -28,6 +29,7 @@ _COMMANDS: Final = {
 
 
 _MODULES: Final = {
+    "check": "study.cli.cluster_check_command:cluster_check_command",
     "down": "study.cli.cluster_commands:down_command",
     "queue": "study.cli.cluster_status_commands:queue_command",
     "render": "study.cli.cluster_commands:render_command",
@@ -100,9 +102,10 @@ def up_command(ctx: click.Context, /, storage: Path, **params: Any) -> int:  # n
     """Start Ray, MLflow and, if wished, PostgreSQL on this machine as a service.
 
     It goes on when this command has ended, until 'cluster down'. What runs already is left as it
-    is, and a part that died is started again. Everything asks for Ray's token or a password
-    where others can reach it.
+    is, and a part that died is started again. Everything asks for Ray's token or a password; the
+    printed link of MLflow contains the owner's.
     """
+    from cluster.postgres import server_account
     from cluster.service import ServiceConfig, ServiceFolder, require_own_address, start_service
 
     place = make_storage(storage)
@@ -110,7 +113,7 @@ def up_command(ctx: click.Context, /, storage: Path, **params: Any) -> int:  # n
         params["host"] = require_own_address(params["host"])
     if params["data_root"] is not None:
         params["data_root"] = params["data_root"].absolute()
-    place.prepare()
+    place.prepare(is_passable=params["postgres"] and server_account() is not None)
     config = ServiceConfig(
         storage=place.root,
         tracking_database=place.tracking_database,
@@ -143,7 +146,7 @@ def _summary_lines(started: StartResult, place: StorageRoot) -> list[str]:
         "",
         f"  Ray        {service.head}",
         f"  dashboard  {service.dashboard}",
-        f"  MLflow     {service.mlflow}",
+        f"  MLflow     {_mlflow(started)}",
         f"  database   {'PostgreSQL' if service.config.has_postgres else 'SQLite'}",
         f"  results    {place.root}",
         "",
@@ -156,12 +159,31 @@ def _summary_lines(started: StartResult, place: StorageRoot) -> list[str]:
     ]
 
 
+def _mlflow(started: StartResult) -> str:
+    """Return MLflow's address, with the password where nobody else reads it."""
+    from study.cli.private_output import is_private_output
+
+    service = started.service
+    link = service.folder.link(service.config.mlflow_port)
+    if is_private_output():
+        return link.read_text(encoding="utf-8").strip()
+    return f"{service.mlflow}; the link in {link} needs no password"
+
+
+def _asks(started: StartResult) -> str:
+    passwords = started.service.folder.passwords
+    return f"MLflow asks programs for user 'admin' and the password in {passwords}."
+
+
 def _join_instructions(started: StartResult) -> list[str]:
     from cluster.auth import require_token
 
     service = started.service
     if not service.is_open:
-        return ["Only this machine can reach it; 'cluster up --host ADDRESS' lets others join."]
+        return [
+            "Only this machine can reach it; 'cluster up --host ADDRESS' lets others join.",
+            _asks(started),
+        ]
     token = require_token().file
     where = "the token of RAY_AUTH_TOKEN" if token is None else f"the file {token}"
     return [
@@ -170,7 +192,7 @@ def _join_instructions(started: StartResult) -> list[str]:
         # Ray's monitor of logs has nobody to show them to, and outlives a node that was cut off.
         f"  RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 ray start --address={service.head} "
         "--include-log-monitor=false",
-        f"MLflow asks for user 'admin' and the password in {service.folder.passwords}.",
+        _asks(started),
     ]
 
 

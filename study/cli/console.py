@@ -108,7 +108,7 @@ def _print_unsent(result: RunResult, options: RunOptions, console: Console) -> N
         )
     if pending.rejected:
         _print_plain(
-            console, f"MLflow refused {pending.rejected} entries: {pending.last_rejection}"
+            console, f"MLflow refused {pending.rejected} records: {pending.last_rejection}"
         )
 
 

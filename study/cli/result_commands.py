@@ -16,11 +16,14 @@ from study.cli.options import (
     study_options,
     tracking_option,
 )
+from study.cli.private_output import is_private_output
 
 if TYPE_CHECKING:
     from study.report import PageFormat
 if TYPE_CHECKING:
     from study.results.export import Per
+if TYPE_CHECKING:
+    from study.tracking.mlflow_server import Page
 
 
 @click.command("report")
@@ -195,7 +198,7 @@ def _write_output(path: Path, content: str | bytes) -> None:
 def mlflow_command(ctx: click.Context, /, port: int, **params: Any) -> int:  # noqa: ANN401 (click's)
     """Open the tracking server on this machine's results until Ctrl-C.
 
-    It answers on this machine only.
+    It answers on this machine only and asks for a password; the printed links contain it.
     """
     if ctx.invoked_subcommand is not None:
         return 0
@@ -203,7 +206,24 @@ def mlflow_command(ctx: click.Context, /, port: int, **params: Any) -> int:  # n
     from study.tracking.mlflow_server import serve
 
     storage = make_storage(params["storage"])
-    return serve(sqlite_url(storage.tracking_database), storage.artifacts, port=port)
+    return serve(
+        sqlite_url(storage.tracking_database),
+        storage.artifacts,
+        storage.service,
+        port=port,
+        announce=_announce,
+    )
+
+
+def _announce(page: Page) -> None:
+    """Print a page's address, with the password where nobody else reads it."""
+    is_ours = is_private_output()
+    if page.name:
+        click.echo(f"{page.name}: {page.login if is_ours else page.address}")
+        return
+    click.echo(page.login if is_ours else page.address)
+    if not is_ours:
+        click.echo(f"The link in {page.file} needs no password.", err=True)
 
 
 @mlflow_command.command("rebuild", short_help="Recreate MLflow's copy of a study.")

@@ -83,10 +83,19 @@ class StorageRoot:
         """List the studies that were started here."""
         return tuple(sorted(path.parent.name for path in self.root.glob("*/study.yaml")))
 
-    def prepare(self) -> None:
-        """Create the root; StoreError if it cannot be written, or has too little free space."""
+    def prepare(self, *, is_passable: bool = False) -> None:
+        """Create the root; StoreError if it cannot be written, or has too little free space.
+
+        A new root is private to its owner; create the folder with another mode to share it.
+
+        Args:
+            is_passable: Whether other accounts may pass through a new root to what they may
+                open, as the account that runs PostgreSQL for root must.
+        """
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            if not self.root.exists():
+                self.root.parent.mkdir(parents=True, exist_ok=True)
+                self.root.mkdir(mode=0o711 if is_passable else 0o700, exist_ok=True)
             probe = self.root / f".probe.{os.getpid()}"
             probe.write_bytes(b"0" * 4096)
             probe.unlink()

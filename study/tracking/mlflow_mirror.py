@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from cluster.mlflow_server import create_store_if_missing
+from cluster.port_owner import strange_server
 from study.records.errors import TrackingError, mask_passwords
 from study.tracking.record_types import (
     CloseRun,
@@ -97,6 +98,19 @@ class MlflowMirror:
             )
         self._experiment_id = found.experiment_id
         return self._experiment_id
+
+    def require_own_server(self) -> None:
+        """Look whose the server is: a password is sent with every call.
+
+        Raises:
+            TrackingError: If another account of this machine has taken the server's port.
+        """
+        if not self.address.uri.startswith(("http://", "https://")):
+            return
+        if (reason := strange_server(self.address.uri)) is not None:
+            raise TrackingError(
+                f"{mask_passwords(self.address.uri)}: {reason}; start the server again"
+            )
 
     def find_run(self, run_key: str) -> str | None:
         """Return the id of the run with that key, or None."""

@@ -13,10 +13,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from cluster.mlflow_server import server_command, server_environment
+from cluster.service.folder import ServiceFolder
+from cluster.service.mlflow_component import basic_headers, new_guard
 from study.records.errors import TrackingError
 from study.tracking.saved_views import VIEW_TAG
 
@@ -27,28 +30,53 @@ _TERMINATE_TIMEOUT_S: Final = 10.0
 # MLflow 3.17 shows the side bar of language-model projects unless the link says otherwise.
 _WORKFLOW: Final = "workflowType=machine_learning"
 _MOST_LINKS: Final = 20
+_FOREIGN: Final = ("MLFLOW_", "_MLFLOW_")
+# A proxy of the environment is not for this machine, and must not see the password.
+_OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _OPENED_VIEW: Final = "arms"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A page of the server that runs.
+
+    Attributes:
+        name: The study's name; empty for the first page.
+        address: Where it is; a browser asks for user and password there.
+        login: The same, with the password of this start of the server.
+        file: File with the address that lets in; its mode is 600.
+    """
+
+    name: str
+    address: str
+    login: str = field(repr=False)
+    file: Path
 
 
 def serve(
     storage_uri: str,
     artifacts: Path,
+    service: Path,
+    *,
     host: str = "127.0.0.1",
     port: int = 5000,
-    announce: Callable[[str], None] = print,
+    announce: Callable[[Page], None],
 ) -> int:
     """Run MLflow's server on a local store until Ctrl-C or until it ends by itself.
 
-    It listens on this machine only, has one worker, runs no jobs of its own (its default is ten
-    processes and 2.4 GB) and sends no telemetry. MLflow's check of the Host header stays on.
+    It listens on this machine only, asks everybody for a password, has one worker, runs no jobs
+    of its own (its default is ten processes and 2.4 GB) and sends no telemetry. MLflow's check of
+    the Host header stays on.
 
     Args:
         storage_uri: The database, ``sqlite:////absolute/mlflow.db``.
-        artifacts: Folder in which the server keeps artifacts.
+        artifacts: Folder in which the server keeps artifacts; it opens no others.
+        service: Folder of the passwords, and of the file with the link that needs none, which is
+            there for as long as the server runs. Both are for their owner alone.
         host: Loopback address to listen on.
         port: Port to listen on.
-        announce: Told the page to open and a line per study, the latest first, once the server
-            answers.
+        announce: Called with MLflow's first page and one per study, the latest first, once the
+            server answers.
 
     Returns:
         0 after Ctrl-C or SIGTERM, otherwise the server's own exit code.
@@ -56,24 +84,45 @@ def serve(
     Raises:
         TrackingError: If the address is not this machine's own, the port is taken, or the
             server ends before it answers.
+        ClusterError: If the folder of passwords cannot be used.
     """
     _require_loopback(host)
     _require_free(host, port)
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    environment = {**os.environ, **server_environment(storage_uri, artifacts)}
-    with _sigterm_interrupts(), _running(server_command(host, port), environment) as process:
+    folder = ServiceFolder(root=service)
+    folder.prepare()
+    hosts = tuple(dict.fromkeys((host, "127.0.0.1", "localhost")))
+    guard = new_guard(folder, hosts, port)
+    # Another server's settings are not this one's.
+    ours = {k: text for k, text in os.environ.items() if not k.startswith(_FOREIGN)}
+    environment = {**ours, **server_environment(storage_uri, artifacts, guard)}
+    with (
+        _sigterm_interrupts(),
+        _deleted_at_the_end(folder.link(port)) as link,
+        _running(server_command(host, port), environment) as process,
+    ):
         try:
             _wait_until_ready(process, address)
-            announce(f"{address}/#/experiments?{_WORKFLOW}")
-            for line in _study_links(address):
-                announce(line)
+            for name, fragment in _pages(address, basic_headers(folder)):
+                announce(
+                    Page(
+                        name=name,
+                        address=f"{address}/{fragment}",
+                        login=f"{guard.link}{fragment}",
+                        file=link,
+                    )
+                )
             return process.wait()
         except KeyboardInterrupt:
             return 0
 
 
-def _study_links(address: str) -> list[str]:
-    """Return the latest studies' own pages: a click in MLflow's list forgets the kind of work."""
+def _pages(address: str, headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield names and fragments of MLflow's first page and of the latest studies' own.
+
+    A click in MLflow's list forgets the kind of work.
+    """
+    yield "", f"#/experiments?{_WORKFLOW}"
     query = json.dumps(
         {
             "max_results": _MOST_LINKS,
@@ -84,15 +133,13 @@ def _study_links(address: str) -> list[str]:
     request = urllib.request.Request(
         f"{address}/api/2.0/mlflow/experiments/search",
         data=query.encode(),
-        headers={"Content-Type": "application/json"},
+        headers={"Content-Type": "application/json", **headers},
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with _OPENER.open(request, timeout=30) as answer:
         found = json.load(answer).get("experiments", [])
-    return [
-        f"{one['name']}: {address}/#/experiments/{one['experiment_id']}/runs?{_WORKFLOW}"
-        + _view(one.get("tags", []))
-        for one in found
-    ]
+    for one in found:
+        runs = f"#/experiments/{one['experiment_id']}/runs?{_WORKFLOW}"
+        yield one["name"], runs + _view(one.get("tags", []))
 
 
 def _view(tags: Sequence[Mapping[str, str]]) -> str:
@@ -106,7 +153,7 @@ def _require_loopback(host: str) -> None:
         if host == "localhost" or ipaddress.ip_address(host).is_loopback:
             return
     raise TrackingError(
-        f"mlflow: host must be a loopback address, because the server asks for no password; got "
+        f"mlflow: host must be a loopback address, because passwords travel in clear; got "
         f"{host!r}; use 127.0.0.1 and reach it through 'ssh -L'"
     )
 
@@ -134,7 +181,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], address: str) -> None:
             )
         with (
             contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError),
-            urllib.request.urlopen(f"{address}/health", timeout=5),
+            _OPENER.open(f"{address}/health", timeout=5),
         ):
             return
         time.sleep(0.2)
@@ -142,6 +189,14 @@ def _wait_until_ready(process: subprocess.Popen[bytes], address: str) -> None:
         f"mlflow: the server must answer at {address}/health within {_STARTUP_TIMEOUT_S:.0f} s, got "
         "no answer; look at its messages above, and start it again when the machine is less busy"
     )
+
+
+@contextlib.contextmanager
+def _deleted_at_the_end(file: Path) -> Iterator[Path]:
+    try:
+        yield file
+    finally:
+        file.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -102,6 +102,7 @@ class MlflowSync:
         Args:
             points: Most metric values in one call.
         """
+        self.mirror.require_own_server()
         if not self._is_connected:
             self._check_target(self.mirror.connect())
             self._is_connected = True

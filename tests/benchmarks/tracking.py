@@ -78,6 +78,8 @@ def measure_tracking(
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     with _server(root / "mlflow") as uri:
         address = TrackingUri.parse(uri)
+        os.environ["MLFLOW_TRACKING_USERNAME"] = address.user or ""
+        os.environ["MLFLOW_TRACKING_PASSWORD"] = address.password or ""
         client = importlib.import_module("mlflow").MlflowClient(tracking_uri=address.uri)
         mirror = MlflowMirror(address=address, experiment="backlog", artifacts=root / "artifacts")
         experiment = client.create_experiment("bare")

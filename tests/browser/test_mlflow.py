@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import http.server
 import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import FrameLocator, Locator, Page, expect
+from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect
 from rich.console import Console
 
 from study.config.run_options import RunOptions
@@ -32,7 +35,7 @@ class Served:
 
     Attributes:
         table: Its trials.
-        page: The study's page, as the server announced it.
+        page: The study's page, as the server announced it: with the owner's password.
     """
 
     table: TrialTable
@@ -108,6 +111,62 @@ def open_run(page: Page, name: str | re.Pattern[str], tab: str = "Overview") -> 
     """Click on a run in the table, and on a tab of its page."""
     page.get_by_role("link", name=name).first.click()
     page.get_by_role("tab", name=tab).click()
+
+
+def test_the_printed_link_needs_no_typing_and_nobody_else_gets_in(
+    opened: Page, served: Served, browser: Browser
+) -> None:
+    login, _, fragment = served.page.partition("/login")
+    plain = f"http://{login.rpartition('@')[2]}"
+    assert login.startswith("http://owner:")
+    # Neither in the address bar nor in the history.
+    assert opened.url.startswith(f"{plain}/{fragment}")
+    assert opened.evaluate("location.href") == opened.url
+    # The browser remembers it, without the link.
+    opened.goto(f"{plain}/#/experiments?workflowType=machine_learning")
+    opened.get_by_role("link", name="tiny", exact=True).first.wait_for()
+    stranger = browser.new_context().new_page()
+    answer = stranger.request.get(plain)
+    assert answer.status == 401
+    stranger.context.close()
+    # A page of another port of this machine, opened in the same browser.
+    with other_page() as other:
+        opened.goto(other)
+        asked = "url => fetch(url, {credentials: 'include'}).then(r => r.status, () => 'refused')"
+        search = f"{plain}/ajax-api/2.0/mlflow/experiments/search?max_results=1"
+        assert opened.evaluate(asked, search) == "refused"
+        create = f"{plain}/ajax-api/2.0/mlflow/experiments/create"
+        posted = (
+            "url => fetch(url, {method: 'POST', credentials: 'include', mode: 'no-cors',"
+            " body: JSON.stringify({name: 'foreign'})}).then(() => 'sent', () => 'refused')"
+        )
+        opened.evaluate(posted, create)
+    opened.goto(f"{plain}/#/experiments?workflowType=machine_learning")
+    opened.get_by_role("link", name="tiny", exact=True).first.wait_for()
+    assert opened.get_by_text("foreign", exact=True).count() == 0
+
+
+@contextmanager
+def other_page() -> Iterator[str]:
+    """Serve an empty page at another port."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_a_study_opens_on_its_arms_with_the_best_test_result_first(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import multiprocessing
 import os
 import signal
@@ -30,44 +31,60 @@ from study.tracking.mlflow_mirror import MlflowMirror
 from study.tracking.tracking_uri import TrackingUri
 
 
-def test_the_database_is_not_on_the_command_line_and_the_extras_are_off(tmp_path: Path) -> None:
-    environment = server_environment("postgresql://ada:pw@db/m", tmp_path)
+def auth(folder: Path, *hosts: str) -> BasicAuth:
+    return BasicAuth(
+        config=folder / "auth.ini",
+        password="sesame",
+        session_key="poppy",
+        login="linseed",
+        hosts=hosts,
+        port=5001,
+    )
+
+
+def test_neither_database_nor_passwords_are_on_the_command_line(tmp_path: Path) -> None:
+    given = auth(tmp_path, "10.0.0.7", "lab")
+    environment = server_environment("postgresql://ada:pw@db/m", tmp_path, given)
     assert environment["MLFLOW_BACKEND_STORE_URI"] == "postgresql://ada:pw@db/m"
     assert environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
     assert environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    # What MLflow starts imports nothing from the current folder.
+    assert environment["PYTHONSAFEPATH"] == "1"
     command = server_command("127.0.0.1", 5000)
     assert command[command.index("--workers") + 1] == "1"
-    assert "pw" not in " ".join(command)
-    assert "--app-name" not in command
-    assert not any("AUTH" in name for name in environment)
+    assert command[command.index("--app-name") + 1] == "challenger"
+    for secret in ("pw", "sesame", "poppy", "linseed"):
+        assert secret not in " ".join(command)
 
 
-def test_an_authenticated_server_is_told_its_passwords_and_names_by_its_environment(
-    tmp_path: Path,
-) -> None:
-    auth = BasicAuth(
-        config=tmp_path / "auth.ini",
-        password="sesame",
-        session_key="poppy",
-        hosts=("10.0.0.7", "lab"),
-        port=5001,
-    )
-    environment = server_environment("sqlite:////m.db", tmp_path, auth)
-    assert {
-        name: environment[name]
-        for name in environment
-        if name not in server_environment("sqlite:////m.db", tmp_path)
-    } == {
+def test_it_is_told_its_passwords_and_names_by_its_environment(tmp_path: Path) -> None:
+    given = auth(tmp_path, "10.0.0.7", "lab")
+    environment = server_environment("sqlite:////m.db", tmp_path, given)
+    assert given.environment().items() <= environment.items()
+    assert given.environment() == {
+        "CHALLENGER_MLFLOW_LOGIN": "linseed",
         "MLFLOW_AUTH_ADMIN_PASSWORD": "sesame",
         "MLFLOW_AUTH_CONFIG_PATH": f"{tmp_path}/auth.ini",
+        "MLFLOW_BASIC_AUTH_FAIL_CLOSED": "true",
         "MLFLOW_FLASK_SERVER_SECRET_KEY": "poppy",
         "MLFLOW_SERVER_ALLOWED_HOSTS": "10.0.0.7,10.0.0.7:*,lab,lab:*",
         "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": "http://10.0.0.7:5001,http://lab:5001",
     }
-    command = server_command("10.0.0.7", 5001, requires_auth=True)
-    assert command[-2:] == ["--app-name", "basic-auth"]
-    assert "sesame" not in f"{auth} {command}"
-    assert "poppy" not in f"{auth} {command}"
+    for secret in ("sesame", "poppy", "linseed"):
+        assert secret not in f"{given}"
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"), [("10.0.0.7", "10.0.0.7"), ("localhost", "localhost"), ("::1", "[::1]")]
+)
+def test_the_owner_s_link_is_an_address_that_the_server_takes(
+    tmp_path: Path, host: str, shown: str
+) -> None:
+    given = auth(tmp_path, host, "lab")
+    assert given.link == f"http://owner:linseed@{shown}:5001/login"
+    patterns = given.environment()["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+    # As MLflow compares the Host header.
+    assert any("*" in each and fnmatch.fnmatch(f"{shown}:5001", each) for each in patterns)
 
 
 # MLflow's own use of what it imports.
@@ -137,12 +154,17 @@ def test_a_server_that_is_killed_while_it_makes_its_databases_starts_again(tmp_p
     )
     port = free_port("MLflow")
     auth = BasicAuth(
-        config=config, password="sesame-street", session_key="k", hosts=("127.0.0.1",), port=port
+        config=config,
+        password="sesame-street",
+        session_key="k",
+        login="l",
+        hosts=("127.0.0.1",),
+        port=port,
     )
     environment = os.environ | server_environment(
         f"sqlite:///{tmp_path}/mlflow.db", tmp_path, auth
     )
-    command = server_command("127.0.0.1", port, requires_auth=True)
+    command = server_command("127.0.0.1", port)
     for name in ("mlflow.db", "users.db"):
         with running(command, environment) as server:
             while not any(path.stat().st_size for path in tmp_path.glob(f".{name}.tmp")):

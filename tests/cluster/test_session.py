@@ -128,12 +128,12 @@ def test_a_ray_that_starts_too_slowly_is_tried_again(monkeypatch: pytest.MonkeyP
     asked: list[int] = []
     late = Exception("The current node timed out during startup. This could happen because …")
     monkeypatch.setattr("ray.init", refusing(2, late, asked))
-    session._connect(None, 1)
+    session._connect("this machine", session._init)
     assert len(asked) == 3
     asked.clear()
     monkeypatch.setattr("ray.init", refusing(3, late, asked))
     with pytest.raises(ClusterError, match="did not in 3 tries; end other work on it"):
-        session._connect(None, 1)
+        session._connect("this machine", session._init)
 
 
 def test_an_error_of_ray_s_that_we_do_not_know_is_not_hidden(
@@ -141,4 +141,4 @@ def test_an_error_of_ray_s_that_we_do_not_know_is_not_hidden(
 ) -> None:
     monkeypatch.setattr("ray.init", refusing(1, Exception("a new one"), []))
     with pytest.raises(Exception, match="a new one"):
-        session._connect(None, 1)
+        session._connect("this machine", session._init)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 import subprocess
 import time
 import urllib.error
@@ -15,6 +14,8 @@ from typing import Final
 from cluster.mlflow_server import server_command, server_environment
 from cluster.ports import free_port
 from cluster.process import kill_session, start_session
+from cluster.service.folder import ServiceFolder
+from cluster.service.mlflow_component import ADMIN_USER, ensure_passwords, new_guard
 from study.records.errors import TrackingError
 from study.storage.sqlite import sqlite_url
 
@@ -33,12 +34,14 @@ class MlflowServer:
         self._environment = environment
         self._port = free_port("MLflow's server", _HOST)
         self._process: subprocess.Popen[bytes] | None = None
-        self.password = secrets.token_urlsafe(16)
+        self._service = ServiceFolder(root=folder.with_name(f"{folder.name}-passwords"))
+        self._service.prepare()
+        self.password = ensure_passwords(self._service).admin
 
     @property
     def uri(self) -> str:
-        """Its address, with a password that it does not ask for and nobody may write down."""
-        return f"http://faults:{self.password}@{_HOST}:{self._port}"
+        """Its address, with the password, which may not be written down anywhere."""
+        return f"http://{ADMIN_USER}:{self.password}@{_HOST}:{self._port}"
 
     @property
     def database(self) -> Path:
@@ -57,7 +60,8 @@ class MlflowServer:
 
     def launch(self) -> None:
         """Start it, without waiting for an answer."""
-        settings = server_environment(sqlite_url(self.database), self.artifacts)
+        guard = new_guard(self._service, (_HOST,), self._port)
+        settings = server_environment(sqlite_url(self.database), self.artifacts, guard)
         self._process = start_session(
             server_command(_HOST, self._port),
             {**self._environment, **settings},

@@ -23,6 +23,7 @@ from cluster.process import processes
 from cluster.service import ServiceFolder, stop_service
 from cluster.service.config import Service, read_service
 from cluster.service.daemon import has_instance_id
+from cluster.service.mlflow_component import read_passwords
 
 CLUSTER_COMMAND = (str(Path(sys.executable).parent / "challenger-study"), "cluster")
 
@@ -52,6 +53,12 @@ class ServiceHarness:
         service = read_service(self.folder)
         assert service is not None
         return service
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow's address as the service's processes know it."""
+        password = read_passwords(self.folder).admin
+        return f"http://admin:{password}@{self.service.address}:{self.ports[2]}"
 
     @property
     def token(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import configparser
 from pathlib import Path
 
@@ -9,7 +10,12 @@ import pytest
 
 from cluster.errors import ClusterError
 from cluster.service.folder import ServiceFolder
-from cluster.service.mlflow_component import ensure_passwords, read_passwords
+from cluster.service.mlflow_component import (
+    basic_headers,
+    ensure_passwords,
+    new_guard,
+    read_passwords,
+)
 
 
 @pytest.fixture
@@ -28,6 +34,23 @@ def test_they_are_random_private_and_kept(folder: ServiceFolder) -> None:
         assert file.stat().st_mode & 0o777 == 0o600
     assert made.admin not in repr(made)
     assert made.session_key not in repr(made)
+
+
+def test_the_owner_s_link_is_new_with_every_start_and_private(folder: ServiceFolder) -> None:
+    first, second = (new_guard(folder, ("127.0.0.1", "localhost"), 5000) for _ in range(2))
+    assert (first.password, first.session_key) == (second.password, second.session_key)
+    assert first.login != second.login
+    assert len(second.login) == 32
+    assert second.login not in (second.password, second.session_key)
+    assert folder.link(5000).read_text() == f"{second.link}\n"
+    assert folder.link(5000).stat().st_mode & 0o777 == 0o600
+    assert folder.link(5001) != folder.link(5000)
+
+
+def test_our_own_processes_are_the_administrator(folder: ServiceFolder) -> None:
+    made = ensure_passwords(folder)
+    code = basic_headers(folder)["Authorization"].removeprefix("Basic ")
+    assert base64.b64decode(code).decode() == f"admin:{made.admin}"
 
 
 def test_mlflow_s_settings_name_its_users_and_no_password(folder: ServiceFolder) -> None:

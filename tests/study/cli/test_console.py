@@ -77,9 +77,9 @@ def test_what_mlflow_has_not_taken_is_said_without_failing_the_study(result):
     code, lines = ended(replace(result, pending=pending))
     assert code == 0
     assert lines[-4:-2] == [
-        "MLflow has not taken 7 entries (no route); nothing is lost. When it answers, deliver "
+        "MLflow has not taken 7 records (no route); nothing is lost. When it answers, deliver "
         "them with: challenger-study resume tiny-mnist-top-k",
-        "MLflow refused 2 entries: name too long",
+        "MLflow refused 2 records: name too long",
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import shutil
 import signal
@@ -21,6 +22,8 @@ import psutil
 import pytest
 
 from cluster.mlflow_server import server_command, server_environment
+from cluster.service.folder import ServiceFolder
+from cluster.service.mlflow_component import new_guard
 from tests.study.fault_tolerance.shell import TIMEOUT_S, Shell
 from tests.support.simulated import study_text
 
@@ -28,17 +31,23 @@ SECRET = "sesame-opens-the-tracking-server"
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[str]:
+def server(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start a real MLflow server and yield its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     home = tmp_path / "mlflow"
     home.mkdir()
+    # Beside what is searched.
+    service = ServiceFolder(root=tmp_path_factory.mktemp("passwords"))
+    service.prepare()
+    made = {"admin": SECRET, "session_key": "poppy" * 8}
+    service.write_private(service.passwords, json.dumps(made))
+    guard = new_guard(service, ("127.0.0.1",), port)
     environment = {
         "PATH": "/usr/bin:/bin",
         "HOME": str(home),
-        **server_environment(f"sqlite:///{home}/mlflow.db", home / "artifacts"),
+        **server_environment(f"sqlite:///{home}/mlflow.db", home / "artifacts", guard),
     }
     with (home / "log").open("wb") as log:
         process = subprocess.Popen(
@@ -98,7 +107,7 @@ def test_passwords_of_database_and_mlflow_are_nowhere(
     shell: Callable[[str], Shell], postgres_url: str, server: str
 ) -> None:
     on_ray = shell("ray")
-    on_ray.database, on_ray.tracking = postgres_url, f"http://reviewer:{SECRET}@{server}"
+    on_ray.database, on_ray.tracking = postgres_url, f"http://admin:{SECRET}@{server}"
     password = urlsplit(postgres_url).password
     assert password
     arms = [{"method": "base"}, {"method": "random"}]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
 import socket
 import subprocess
 import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -20,9 +24,9 @@ HOME = Path(__file__).resolve().parents[3]
 @pytest.mark.parametrize("host", ["0.0.0.0", "10.0.3.7", "example.org", "::"])
 def test_it_listens_on_this_machine_only(tmp_path: Path, host: str) -> None:
     with pytest.raises(TrackingError) as raised:
-        serve("sqlite:////x.db", tmp_path, host=host)
+        serve("sqlite:////x.db", tmp_path, tmp_path, host=host, announce=print)
     assert str(raised.value) == (
-        "mlflow: host must be a loopback address, because the server asks for no password; got "
+        "mlflow: host must be a loopback address, because passwords travel in clear; got "
         f"'{host}'; use 127.0.0.1 and reach it through 'ssh -L'"
     )
 
@@ -33,7 +37,7 @@ def test_a_port_that_is_taken_is_one_clear_error(tmp_path: Path) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(TrackingError) as raised:
-            serve(f"sqlite:///{tmp_path}/m.db", tmp_path, port=port)
+            serve(f"sqlite:///{tmp_path}/m.db", tmp_path, tmp_path, port=port, announce=print)
     assert str(raised.value) == (
         f"mlflow: 127.0.0.1:{port} must be free to listen on, got: [Errno 98] Address already in "
         "use; end what listens there or choose another port with --port"
@@ -47,7 +51,8 @@ def test_a_server_that_cannot_start_is_one_clear_error(tmp_path: Path) -> None:
         "from study.records.errors import TrackingError\n"
         "from study.tracking.mlflow_server import serve\n"
         "try:\n"
-        "    serve('nonsense://m', Path(sys.argv[1]), port=int(sys.argv[2]))\n"
+        "    folder = Path(sys.argv[1])\n"
+        "    serve('nonsense://m', folder, folder, port=int(sys.argv[2]), announce=print)\n"
         "except TrackingError as error:\n"
         "    print(error)\n"
     )
@@ -87,8 +92,11 @@ def test_the_page_of_every_study_is_announced_once_the_server_answers(tmp_path: 
         "import sys\n"
         "from pathlib import Path\n"
         "from study.tracking.mlflow_server import serve\n"
-        "announce = lambda line: print(line, flush=True)\n"
-        "sys.exit(serve(sys.argv[1], Path(sys.argv[2]), port=int(sys.argv[3]), announce=announce))"
+        "def announce(page):\n"
+        "    print(page.name, page.address, page.login, page.file, flush=True)\n"
+        "folder = Path(sys.argv[2])\n"
+        "port = int(sys.argv[3])\n"
+        "sys.exit(serve(sys.argv[1], folder, folder / 's', port=port, announce=announce))"
     )
     server = subprocess.Popen(
         [sys.executable, "-c", source, database, str(tmp_path), str(port)],
@@ -100,13 +108,33 @@ def test_the_page_of_every_study_is_announced_once_the_server_answers(tmp_path: 
     assert server.stdout is not None
     try:
         said = [server.stdout.readline() for _ in range(3)]
+        link = (tmp_path / "s" / f"mlflow-link-{port}").read_text().strip()
+        address = f"http://127.0.0.1:{port}"
+        for path in ("/", "/login", "/api/2.0/mlflow/experiments/search?max_results=1"):
+            assert status(f"{address}{path}", {}) == 401
+            code = base64.b64encode(link[len("http://") : link.index("@")].encode()).decode()
+            assert status(f"{address}{path}", {"Authorization": f"Basic {code}"}) == 200
     finally:
         server.send_signal(signal.SIGINT)
         rest, _ = server.communicate(timeout=60)
-    page = f"http://127.0.0.1:{port}/#/experiments"
+    kind = "workflowType=machine_learning"
+    pages = {
+        "": f"#/experiments?{kind}",
+        "viewed": f"#/experiments/3/runs?{kind}&viewStateShareKey=arms",
+        "tiny": f"#/experiments/2/runs?{kind}",
+    }
+    file = tmp_path / "s" / f"mlflow-link-{port}"
     assert said == [
-        f"{page}?workflowType=machine_learning\n",
-        f"viewed: {page}/3/runs?workflowType=machine_learning&viewStateShareKey=arms\n",
-        f"tiny: {page}/2/runs?workflowType=machine_learning\n",
+        f"{name} {address}/{page} {link}{page} {file}\n" for name, page in pages.items()
     ]
     assert (rest, server.returncode) == ("", 0)
+    assert not file.exists()
+
+
+def status(url: str, headers: Mapping[str, str]) -> int:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code

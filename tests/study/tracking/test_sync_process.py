@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from cluster.service.folder import ServiceFolder
+from cluster.service.mlflow_component import ensure_passwords
 from study.records.errors import TrackingError
 from study.tracking import sync_process
 from study.tracking.outbox import Outbox, PendingRecords
@@ -443,14 +445,21 @@ def test_a_server_that_comes_late_is_told_everything_once(place: Place) -> None:
     port = free_port()
     entries = [*many(n_runs=12, n_reports=10), report("trial/a/search/0", 99, **{"b@d": 1.0})]
     place.outbox.put(entries)
-    first = place.start(f"http://127.0.0.1:{port}")
+    service = ServiceFolder(root=place.folder / "service")
+    service.prepare()
+    tracking_uri = f"http://admin:{ensure_passwords(service).admin}@127.0.0.1:{port}"
+    first = place.start(tracking_uri)
     wait_until(lambda: place.outbox.pending().last_error is not None)
     assert place.outbox.pending().records == len(entries)
     source = (
         "import sys\n"
         "from pathlib import Path\n"
         "from study.tracking.mlflow_server import serve\n"
-        "sys.exit(serve(sys.argv[1], Path(sys.argv[2]), port=int(sys.argv[3])))\n"
+        "announce = lambda page: print(page.address)\n"
+        "folder = Path(sys.argv[2])\n"
+        "service = folder.with_name('service')\n"
+        "port = int(sys.argv[3])\n"
+        "sys.exit(serve(sys.argv[1], folder, service, port=port, announce=announce))\n"
     )
     server = subprocess.Popen(
         [sys.executable, "-c", source, place.address, str(place.folder / "served"), str(port)],
@@ -464,7 +473,7 @@ def test_a_server_that_comes_late_is_told_everything_once(place: Place) -> None:
         first.process.kill()
         first.process.wait()
         assert place.outbox.pending().records > 0
-        second = place.start(f"http://127.0.0.1:{port}")
+        second = place.start(tracking_uri)
         pending = second.finish(PATIENCE_S, lambda _: None)
         assert (pending.records, pending.rejected) == (0, 1)
     finally:
