@@ -383,40 +383,6 @@ def test_times_are_milliseconds_since_1970_in_any_time_zone(url: str) -> None:
     assert read == times
 
 
-def test_a_database_that_is_no_database_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "optuna.db"
-    path.write_text("this is not SQLite, but long enough to have a header of it\n" * 20)
-    with pytest.raises(StoreError) as refused:
-        open_store(sqlite_url(path))
-    assert str(refused.value) == (
-        f"the Optuna database {path} cannot be opened: file is not a database; restore it, or "
-        "name another with --database."
-    )
-
-
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"optuna.db cannot be opened: \[Errno"):
-        open_store(sqlite_url(tmp_path / "file" / "optuna.db"))
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "postgresql+psycopg://ann:sesame@127.0.0.1:1/studies",
-        "nonsense://ann:sesame@host/studies",
-        "no url at all",
-    ],
-)
-def test_an_unusable_url_is_refused_without_its_password(url: str) -> None:
-    with pytest.raises(StoreError) as refused:
-        open_store(url)
-    text = str(refused.value)
-    assert text.startswith(f"the Optuna database {url.replace('sesame', '***')} cannot be opened:")
-    assert text.endswith("; name another with --database.")
-    assert "sesame" not in text
-
-
 @pytest.mark.parametrize("is_replaced", [False, True])
 def test_a_file_that_was_moved_while_it_is_open_is_not_written(
     file_url: str, tmp_path: Path, is_replaced: bool
