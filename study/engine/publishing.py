@@ -33,7 +33,7 @@ def publish_report(
     table: TrialTable,
     folder: StudyFolder,
     outbox: Outbox,
-    review: mlflow_records.TrackedStudy,
+    tracked: mlflow_records.TrackedStudy,
     *,
     allow_biased: bool = False,
     page_format: PageFormat = "html",
@@ -44,7 +44,7 @@ def publish_report(
     files = write_report(
         table, folder.path, folder.report, allow_biased=allow_biased, page_format=page_format
     )
-    outbox.put(mlflow_records.all_records(review, table))
+    outbox.put(mlflow_records.all_records(tracked, table))
     outbox.put(artifact_records(table, files, folder))
     return files.page
 
@@ -62,10 +62,10 @@ def start_sync(folder: StudyFolder, options: RunOptions) -> sync_process.SyncPro
 
 def wait_for_sync(sync: sync_process.SyncProcess, console: Console) -> PendingRecords:
     """Wait until MLflow has all records, or takes none for a while."""
-    with console.status("delivering to MLflow …") as status:
+    with console.status("syncing with MLflow …") as status:
 
         def show(pending: PendingRecords) -> None:
-            status.update(f"delivering to MLflow … {pending.records} records left")
+            status.update(f"syncing with MLflow … {pending.records} records left")
 
         return sync.finish(SYNC_TIMEOUT_S, show)
 

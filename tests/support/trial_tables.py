@@ -1,4 +1,4 @@
-"""Trial tables with realistic numbers, made without training anything."""
+"""Synthetic trial tables with realistic numbers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ COSINES = {"base": 0.19, "random": 0.17, "challenger": 0.11}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableShape:
-    """How large the made-up study is."""
+    """Size of the synthetic study."""
 
     replicas: int = 5
     layers: int = 4
@@ -50,7 +50,7 @@ class TableShape:
 
 
 def make_trial_table(shape: TableShape | None = None, *, seed: int = 0) -> TrialTable:
-    """Make a study of the arms base, random and challenger with a sweep over ``top_k``."""
+    """Return a study of the arms base, random and challenger with a sweep over ``top_k``."""
     shape = shape or TableShape()
     rng = np.random.default_rng(seed)
     effects = rng.normal(0, 0.025, shape.replicas)
@@ -71,7 +71,7 @@ def make_trial_table(shape: TableShape | None = None, *, seed: int = 0) -> Trial
 
 
 def with_resource_usage(table: TrialTable, **usage: float) -> TrialTable:
-    """Let every report say what was used since the one before: ``trained_s``, ``cpu_s``, …."""
+    """Set the usage of every report: ``trained_s``, ``cpu_s``, …."""
     rows = tuple(
         replace(row, reports=tuple(replace(report, usage=usage) for report in row.reports))
         for row in table.rows
@@ -86,19 +86,19 @@ def without_rows(table: TrialTable, *numbers: tuple[str, PhaseName, int]) -> Tri
 
 
 def with_row(table: TrialTable, row: TrialRow) -> TrialTable:
-    """Put a trial in the place of the one with its arm, phase and number."""
+    """Replace the trial of the same arm, phase and number."""
     key = (row.arm, row.phase, row.number)
     rows = tuple(row if (r.arm, r.phase, r.number) == key else r for r in table.rows)
     return replace(table, rows=rows)
 
 
 def with_arm(table: TrialTable, arm: ArmRow) -> TrialTable:
-    """Put an arm in the place of the one with its name."""
+    """Replace the arm of the same name."""
     return replace(table, arms=tuple(arm if a.name == arm.name else a for a in table.arms))
 
 
 def constant_table(values: Mapping[str, Mapping[ParamValue, tuple[float, ...]]]) -> TrialTable:
-    """Make a table of final trials from test accuracies: method, ``top_k`` value, replicas.
+    """Return a table of final trials from test accuracies: method, ``top_k`` value, replicas.
 
     Methods without dimensions have the one key 0; the first value of others is the chosen one.
     """
@@ -134,7 +134,7 @@ def final_row(
     params: Mapping[str, ParamValue],
     metrics: Mapping[str, tuple[float, ...]],
 ) -> TrialRow:
-    """Make a completed final trial with one report; its seeds count from 100."""
+    """Return a completed final trial with one report and seeds from 100."""
     n = len(next(iter(metrics.values())))
     return TrialRow(
         arm=arm,
@@ -163,7 +163,7 @@ def with_final_metrics(
 
 
 def occluded(table: TrialTable, shares: tuple[float, ...] = (0.1, 0.3, 0.6)) -> TrialTable:
-    """Give every arm an occlusion test: its accuracy falls with the share, faster by relevance."""
+    """Add an occlusion test to every arm: accuracy falls with the share, faster by relevance."""
     for arm in table.arms:
         chosen = table.chosen(arm.name)
         assert chosen is not None
@@ -180,7 +180,7 @@ def occluded(table: TrialTable, shares: tuple[float, ...] = (0.1, 0.3, 0.6)) -> 
 
 
 def write_maps(table: TrialTable, folder: Path, *, samples: int = 8, channels: int = 1) -> None:
-    """Write ``attribution_maps.npz`` beside every chosen final trial of the table."""
+    """Write ``attribution_maps.npz`` into the folder of every chosen final trial."""
     rng = np.random.default_rng(3)
     target = np.arange(samples) % 10
     inputs = np.stack([_gaussian_blob(rng, channels) for _ in range(samples)])
@@ -188,12 +188,12 @@ def write_maps(table: TrialTable, folder: Path, *, samples: int = 8, channels: i
         row = table.chosen(arm.name)
         if row is None:
             continue
-        place = folder / row.folder
-        place.mkdir(parents=True, exist_ok=True)
+        path = folder / row.folder
+        path.mkdir(parents=True, exist_ok=True)
         hits = rng.random(samples) < LEVELS.get(arm.method, 0.5)
         noise = rng.normal(0, 1, inputs.shape)
         np.savez(
-            place / "attribution_maps.npz",
+            path / "attribution_maps.npz",
             inputs=inputs,
             relevance=(inputs * noise).astype(np.float32),
             target=target,

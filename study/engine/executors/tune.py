@@ -88,16 +88,9 @@ def _tuner(
 ) -> Tuner:
     from ray import tune
 
-    from study.engine.executors.tune_scheduler import (
-        SlotCallback,
-        StudyScheduler,
-        asha_schedulers,
-    )
-    from study.engine.executors.tune_searcher import (
-        CoordinatorSearcher,
-        FailureCallback,
-        StopCallback,
-    )
+    from study.engine.executors.tune_callbacks import StudyCallback
+    from study.engine.executors.tune_scheduler import StudyScheduler, asha_schedulers
+    from study.engine.executors.tune_searcher import CoordinatorSearcher
 
     resources = context.spec.resources
     shutil.rmtree(context.scratch, ignore_errors=True)
@@ -118,17 +111,13 @@ def _tuner(
             # Checkpoints are the trials' own.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=resources.max_failures),
-            callbacks=[
-                FailureCallback(coordinator),
-                SlotCallback(quota),
-                StopCallback(coordinator),
-            ],
+            callbacks=[StudyCallback(coordinator, quota)],
         ),
     )
 
 
 def _run_tune(tuner: Tuner, coordinator: TrialCoordinator, head: HeadMonitor) -> None:
-    from study.engine.executors.tune_searcher import RunStoppedError
+    from study.engine.executors.tune_callbacks import RunStoppedError
 
     ended: Future[Any] = Future()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from typing import Any
 
-from ray.tune import Callback
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
@@ -158,29 +157,3 @@ class PersistentActorCache(_ObjectCache):
         """Yield the actors to be ended: none before the end."""
         if force_all:
             yield from super().flush_cached_objects(force_all=True)
-
-
-class SlotCallback(Callback):
-    """Tells a quota which trials have a slot."""
-
-    def __init__(self, quota: ClusterQuota) -> None:
-        """Create the callback of one run of Tune."""
-        self._quota = quota
-
-    def on_step_end(self, iteration: int, trials: list[Trial], **_: object) -> None:  # noqa: ARG002 (Tune's)
-        """Report the load."""
-        self._quota.update()
-
-    def on_trial_start(self, *, trial: Trial, **_: object) -> None:  # type: ignore[override]
-        """Add a trial whose process has started."""
-        self._quota.slot_acquired(trial.trial_id)
-
-    def on_trial_complete(self, *, trial: Trial, **_: object) -> None:  # type: ignore[override]
-        """Remove a trial that has ended or lost its process."""
-        self._quota.slot_released(trial.trial_id)
-
-    on_trial_recover = on_trial_error = on_trial_complete  # type: ignore[assignment]
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Exclude the coordinator from Tune's pickles."""
-        return {}

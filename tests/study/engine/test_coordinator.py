@@ -279,12 +279,12 @@ def test_pending_trials_are_those_that_are_assigned_until_one_ends(place: StudyF
     # Two of the trials were interrupted.
     coordinator = place.coordinator()
     expected = coordinator.n_pending
-    begun = []
+    started = []
     while isinstance(step := coordinator.ask(), TrialAssignment):
-        begun.append(step)
-        assert coordinator.n_pending == expected - len(begun)
-    assert len(begun) == expected > 2
-    for step in begun:
+        started.append(step)
+        assert coordinator.n_pending == expected - len(started)
+    assert len(started) == expected > 2
+    for step in started:
         train(coordinator, step)
         coordinator.tell(step.key)
     # The searches have ended, and their sweeps and controls can start.

@@ -41,7 +41,7 @@ def design_text(written: object, trials: int, **changes: Any) -> str:  # noqa: A
 
 
 def place_of(root: Path, written: object, trials: int, **changes: Any) -> StudyFixture:  # noqa: ANN401
-    """Place :func:`design_text` below a folder."""
+    """Create the study of :func:`design_text` below a folder."""
     return StudyFixture.of(root, design_text(written, trials, **changes))
 
 
@@ -50,7 +50,7 @@ def points(place: StudyFixture, arm: str = "global") -> list[TrialRecord]:
 
 
 def expected(place: StudyFixture, design: Design, count: int, arm: str = "global") -> list[Any]:
-    """Give the points of the design in the space of an arm; a group has its members' space."""
+    """Return the points of a design in the space of an arm; a group has its members' space."""
     space = next(a for a in place.spec.arms if arm in (a.name, a.group)).space
     seed = derive_seed(place.spec.seed, "design", arm)
     return list(design_points(design, space, seed, count))
@@ -80,7 +80,7 @@ def test_every_seed_and_every_arm_has_points_of_its_own(tmp_path):
     assert found[0] != found[1]
 
 
-# One process after the other for each write: the smallest design at every change.
+# One process after the other for each write: at every change only the smallest design.
 @pytest.mark.parametrize(
     ("design", "written", "trials"),
     [
@@ -88,7 +88,7 @@ def test_every_seed_and_every_arm_has_points_of_its_own(tmp_path):
         *(pytest.param(*each.values, id=each.id, marks=pytest.mark.slow) for each in DESIGNS[1:]),
     ],
 )
-def test_a_driver_that_starts_again_at_any_moment_ends_with_exactly_the_points(
+def test_a_driver_killed_at_any_write_ends_with_exactly_the_points(
     tmp_path, monkeypatch, design, written, trials
 ):
     with monkeypatch.context() as patch:
@@ -107,7 +107,7 @@ def test_a_driver_that_starts_again_at_any_moment_ends_with_exactly_the_points(
         assert {record.state for record in found} == {"COMPLETE"}
 
 
-def test_trials_that_fail_or_end_out_of_order_move_no_point(tmp_path):
+def test_trials_that_fail_or_end_out_of_order_change_no_point(tmp_path):
     place = place_of(tmp_path, "sobol", 16)
     scripted(0)(place.coordinator(), place.context)
     found = points(place)
@@ -116,9 +116,7 @@ def test_trials_that_fail_or_end_out_of_order_move_no_point(tmp_path):
 
 
 @each_design
-def test_a_study_that_is_given_more_trials_goes_on_with_the_same_design(
-    tmp_path, design, written, trials
-):
+def test_a_study_with_more_trials_continues_the_same_design(tmp_path, design, written, trials):
     place = place_of(tmp_path, written, trials)
     simulate(place.coordinator(), place.context)
     before = points(place)
@@ -147,7 +145,7 @@ def test_a_group_tries_the_points_of_its_design_on_each_dataset(tmp_path, design
     assert {record.state for record in points(place, "both")} == {"COMPLETE"}
 
 
-def test_the_table_says_who_proposed_and_where_the_blocks_are(tmp_path):
+def test_the_table_names_sampler_and_design_and_has_whole_blocks(tmp_path):
     place = place_of(tmp_path, "saltelli", 20)
     simulate(place.coordinator(), place.context)
     table = build_trial_table(place.spec, place.folder, place.state())

@@ -1,4 +1,4 @@
-"""A whole study through the runner and the command line, trained for real without Ray."""
+"""A whole study through the runner and the command line, trained inline."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def rows(storage: Path, query: str) -> list[tuple[Any, ...]]:
 
 
 def tracked(storage: Path) -> dict[str, list[str]]:
-    """Give all that MLflow holds, but for the rows of other studies' experiments."""
+    """Return the rows of MLflow's tables that belong to runs."""
     tables = ("runs", "tags", "params", "metrics", "inputs", "datasets", "experiment_tags")
     return {name: sorted(map(repr, rows(storage, f"SELECT * FROM {name}"))) for name in tables}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """A study that ran once to its end."""
+    """A finished study."""
 
     storage: Path
     result: RunResult
@@ -160,7 +160,7 @@ def test_mlflow_holds_a_parent_per_arm_and_a_child_per_trial(finished: Finished)
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_mlflow_finds_and_sorts_runs_as_its_users_ask(finished: Finished) -> None:
+def test_runs_are_found_and_sorted_in_mlflow(finished: Finished) -> None:
     from mlflow import MlflowClient
 
     client = MlflowClient(f"sqlite:///{finished.storage / 'mlflow.db'}")
@@ -201,7 +201,7 @@ def test_a_second_run_trains_nothing_and_leaves_mlflow_as_it_is(finished: Finish
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackedRun:
-    """All that MLflow holds of one run, whatever number it has there."""
+    """One run in MLflow, without its id."""
 
     info: tuple[Any, ...]
     parent: str | None
@@ -213,7 +213,7 @@ class TrackedRun:
 
 
 def tracked_runs(storage: Path) -> dict[str, TrackedRun]:
-    """Give all that MLflow holds, by the runs' keys."""
+    """Return all runs in MLflow by their keys."""
     runs = rows(
         storage,
         "SELECT run_uuid, runs.name, status, start_time, end_time, artifact_uri "
@@ -285,10 +285,10 @@ def test_a_larger_study_file_continues_and_a_different_one_is_refused(
     assert "training.epochs = 3, but the file now says 4" in capsys.readouterr().err
 
 
-def test_what_a_crash_kept_from_the_outbox_reaches_mlflow_at_the_next_run(
+def test_records_that_a_crash_lost_reach_mlflow_at_the_next_run(
     finished: Finished,
 ) -> None:
-    # A driver that stored reports and trials, and died before it queued any of them.
+    # The state after a driver stored reports and trials, and was killed before it queued them.
     text = study_text(name="crashed", **SWEPT)
     place = StudyFixture.of(finished.storage, text)
     coordinator = place.coordinator()
@@ -351,7 +351,7 @@ def test_a_diverging_arm_fails_with_its_reason_and_the_others_finish(
     assert len(statuses) == 4
 
 
-def test_a_study_without_any_result_ends_with_1_and_says_so(
+def test_a_study_without_any_result_exits_with_1_and_reports_it(
     finished: Finished, study_yaml, command: Callable[..., int], capsys
 ) -> None:
     data = study_file(name="hopeless")
@@ -370,7 +370,7 @@ def test_a_study_without_any_result_ends_with_1_and_says_so(
     assert command("resume", "hopeless", *arguments) == 1
 
 
-def test_an_mlflow_that_does_not_answer_costs_the_study_nothing(
+def test_an_mlflow_that_does_not_answer_does_not_affect_the_study(
     finished: Finished,
     study_yaml,
     command: Callable[..., int],
@@ -396,7 +396,7 @@ def test_an_mlflow_that_does_not_answer_costs_the_study_nothing(
     assert names == [("offline",)]
 
 
-def test_an_interrupted_study_says_how_to_go_on_and_goes_on(
+def test_an_interrupted_study_shows_how_to_continue_and_continues(
     finished: Finished,
     study_yaml,
     command: Callable[..., int],
@@ -425,7 +425,7 @@ def test_an_interrupted_study_says_how_to_go_on_and_goes_on(
 
 
 def assert_refused(code: int, captured, folder: Path) -> str:
-    """Check for exit code 2, one message, and a folder as it was; gives the message."""
+    """Check for exit code 2, one message, and an unchanged folder; return the message."""
     assert code == 2
     assert captured.out == ""
     assert "Traceback" not in captured.err
@@ -434,7 +434,7 @@ def assert_refused(code: int, captured, folder: Path) -> str:
     return str(line)
 
 
-def test_a_gpu_that_is_not_there_is_said_before_anything_is_made(
+def test_a_missing_gpu_is_refused_before_anything_is_created(
     tmp_path: Path, study_yaml, command: Callable[..., int], capsys, monkeypatch
 ) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
@@ -447,7 +447,7 @@ def test_a_gpu_that_is_not_there_is_said_before_anything_is_made(
         )
 
 
-def test_an_address_without_a_ray_is_said_before_anything_is_made(
+def test_an_address_without_a_ray_is_refused_before_anything_is_created(
     tmp_path: Path, study_yaml, command: Callable[..., int], capsys
 ) -> None:
     code = command("run", study_yaml(), "--address", "127.0.0.1:1", "--storage", tmp_path / "s")
@@ -472,7 +472,7 @@ def test_a_ray_that_can_hold_no_trial_leaves_no_study_behind(
     assert not (tmp_path / "tiny").exists()
 
 
-def test_a_missing_data_root_is_said_before_anything_is_made(
+def test_a_missing_data_root_is_refused_before_anything_is_created(
     tmp_path: Path, study_yaml, command: Callable[..., int], capsys, monkeypatch
 ) -> None:
     monkeypatch.delenv("CHALLENGER_DATA", raising=False)
@@ -486,7 +486,7 @@ def test_a_missing_data_root_is_said_before_anything_is_made(
 
 
 @pytest.mark.data
-def test_a_truncated_file_is_said_before_anything_is_made(
+def test_a_truncated_file_is_refused_before_anything_is_created(
     challenger_data: Path, tmp_path: Path, study_yaml, command: Callable[..., int], capsys
 ) -> None:
     root = tmp_path / "data"
@@ -502,7 +502,7 @@ def test_a_truncated_file_is_said_before_anything_is_made(
     assert "(1000 bytes); replace it by a fresh copy." in message
 
 
-def test_what_the_data_root_really_holds_is_said_by_every_result(
+def test_every_result_shows_the_provenance_of_its_data(
     tmp_path: Path, study_yaml, command: Callable[..., int], capsys, monkeypatch
 ) -> None:
     monkeypatch.setattr(Digits, "provenance", lambda *_: "subset of 40 of 50 records")
@@ -516,7 +516,7 @@ def test_what_the_data_root_really_holds_is_said_by_every_result(
     assert f"Base on {named} reached" in summary
     tags = rows(tmp_path, "SELECT DISTINCT value FROM tags WHERE key = 'dataset'")
     assert tags == rows(tmp_path, "SELECT name FROM datasets") == [(named,)]
-    # A reader, which is not told of data, says the same.
+    # A command that reads the study, without data, shows the same.
     options = RunOptions(storage=StorageRoot(root=tmp_path))
     assert load_trial_table("held", options).arms == result.table.arms
     monkeypatch.undo()
@@ -528,7 +528,7 @@ def test_what_the_data_root_really_holds_is_said_by_every_result(
     assert (code, "was begun with" in capsys.readouterr().err) == (2, True)
 
 
-def test_a_study_that_runs_is_not_run_twice(
+def test_a_running_study_is_not_run_twice(
     finished: Finished, study_yaml, command: Callable[..., int], capsys
 ) -> None:
     path = study_yaml()
@@ -540,7 +540,7 @@ def test_a_study_that_runs_is_not_run_twice(
     assert err.startswith("Error: study 'tiny' is being run by process ")
 
 
-def test_a_database_of_the_user_s_choice_holds_the_study(tmp_path: Path) -> None:
+def test_a_study_is_stored_in_the_named_database(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'elsewhere' / 'my.db'}"
     storage = tmp_path / "s"
     text = study_text(arms=[{"method": "base"}])
@@ -552,7 +552,7 @@ def test_a_database_of_the_user_s_choice_holds_the_study(tmp_path: Path) -> None
     assert table.rows == result.table.rows
 
 
-def test_the_manifest_says_what_was_asked_for_and_how_many_final_trials_that_took(
+def test_the_manifest_has_the_budgets_and_the_number_of_final_trials(
     finished: Finished,
 ) -> None:
     finals = len(finished.result.table.select("challenger", "final"))
@@ -566,8 +566,8 @@ def test_the_manifest_says_what_was_asked_for_and_how_many_final_trials_that_too
     }
 
 
-def test_the_manifest_of_a_finished_study_says_how_many_trials_there_were(tmp_path: Path) -> None:
-    """A point that was reached in two ways is trained once."""
+def test_the_manifest_of_a_finished_study_counts_its_trials(tmp_path: Path) -> None:
+    """A point that two sweeps share is trained once."""
     sweep = {"over": "split", "values": [0.5, 0.6]}
     arms = [
         {"method": "base"},

@@ -1,4 +1,4 @@
-"""What a result was made with."""
+"""Environment of a result."""
 
 from __future__ import annotations
 

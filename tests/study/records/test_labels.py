@@ -1,4 +1,4 @@
-"""What things are called."""
+"""Labels of dimensions, metrics and arms."""
 
 import pytest
 
@@ -60,19 +60,19 @@ def test_dimensions_have_the_papers_symbols():
     assert dimension_axis("n_features") == "Challenged input features, N"
 
 
-def test_orders_of_hiding_have_names_for_people():
+def test_orders_of_hiding_have_labels():
     assert [order_label(order) for order in OCCLUSION_ORDERS] == [
         "at random",
         "most relevant first",
     ]
 
 
-def test_an_arm_named_after_its_method_is_called_by_it():
+def test_an_arm_named_after_its_method_has_its_label():
     assert arm_label("challenger", "challenger") == "Challenger"
     assert arm_label("challenger-k5", "challenger") == "challenger-k5"
 
 
-def test_every_method_and_every_searched_dimension_has_a_name_for_people():
+def test_every_method_and_every_dimension_has_a_label():
     assert [name for name in METHODS if name not in labels._METHODS] == []
     searched = {name for space in SPACES.values() for name in space.searched}
     assert sorted(searched - set(labels._DIMENSIONS)) == []

@@ -23,17 +23,17 @@ def say(*words):
     print(*words, flush=True)
 
 for line in sys.stdin:
-    told = json.loads(line)
-    here = replace(current_process(), **told["machine"])
-    folder = StudyFolder(path=Path(told["folder"]))
+    command = json.loads(line)
+    here = replace(current_process(), **command["machine"])
+    folder = StudyFolder(path=Path(command["folder"]))
     try:
         with lease(
             folder,
-            told["url"],
+            command["url"],
             lambda text: say("lost", text),
             lambda text: say("waits", text),
             owner=here,
-            timing=LeaseTiming(**told["timing"]),
+            timing=LeaseTiming(**command["timing"]),
         ):
             say("held")
             sys.stdin.readline()
@@ -85,17 +85,17 @@ class LeaseProcess:
         """Let it acquire the lease of a folder's study."""
         name = self.machine
         machine = {"host": name, "pid_namespace": f"{name}/1/2"} if name else {}
-        told = {
+        command = {
             "folder": str(folder),
             "url": url,
             "machine": machine,
             "timing": TIMING if timing is None else timing,
         }
-        self._tell(json.dumps(told))
+        self._send_line(json.dumps(command))
 
     def release(self) -> None:
         """Let it release the lease."""
-        self._tell("")
+        self._send_line("")
 
     def heard(self) -> str:
         """Wait for the next line that it prints."""
@@ -111,7 +111,7 @@ class LeaseProcess:
         self._process.kill()
         return self._process.communicate()[1]
 
-    def _tell(self, line: str) -> None:
+    def _send_line(self, line: str) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(f"{line}\n")
         self._process.stdin.flush()

@@ -328,7 +328,7 @@ def test_a_process_that_replaces_a_watched_holder_first_is_watched_next(
     waits: list[str] = []
     with open_lease_row(url, "tiny") as row:
         row.insert(ELSEWHERE, "first")
-        # The other one's count begins at zero, which is no renewal of the first.
+        # The other one's count starts at zero, which is no renewal of the first.
         row.renew("first")
 
         def replace_first(text: str) -> None:
@@ -394,7 +394,7 @@ def test_a_suspended_process_is_told_which_process_took_its_study_over(
         for _ in range(5):
             wait_for_renewal(url)
         distant.release()
-        # It was told once, and does not release another process's lease.
+        # It is notified once, and does not release another process's lease.
         assert distant.heard() == "left"
         wait_for_renewal(url)
     assert lost == []

@@ -302,54 +302,12 @@ def test_a_process_that_has_ended_holds_nothing(url: str) -> None:
     assert lease_holder(url, "tiny") is None
 
 
-@pytest.mark.parametrize(
-    "use", [lease_holder, lambda url, study: open_lease_row(url, study).__enter__()]
-)
-def test_a_server_that_does_not_answer_is_named_without_its_password(use) -> None:
-    with pytest.raises(StoreError) as refused:
-        use("postgresql+psycopg://me:sesame@127.0.0.1:1/studies", "tiny")
-    text = str(refused.value)
-    place = "postgresql+psycopg://me:***@127.0.0.1:1/studies"
-    assert text.startswith(f"the Optuna database {place} cannot be opened: connection failed:")
-    assert text.endswith("; name another with --database.")
-    assert "sesame" not in text
-
-
 @pytest.mark.postgres
 def test_a_wrong_password_is_not_repeated(postgres_url: str) -> None:
     place = postgres_url.rpartition("@")[2]
     with pytest.raises(StoreError, match="password authentication failed") as refused:
         lease_holder(f"postgresql+psycopg://challenger:sesame@{place}", "tiny")
     assert "sesame" not in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    "use", [lease_holder, lambda url, study: open_lease_row(url, study).__enter__()]
-)
-def test_a_file_that_is_no_database_is_named(use, tmp_path: Path) -> None:
-    path = tmp_path / "optuna.db"
-    path.write_text("a text that is longer than nothing" * 100)
-    with pytest.raises(StoreError) as refused:
-        use(sqlite_url(path), "tiny")
-    assert str(refused.value) == (
-        f"the Optuna database {path} cannot be opened: file is not a database; restore it, or "
-        "name another with --database."
-    )
-
-
-@pytest.mark.parametrize(
-    ("url", "reason"),
-    [
-        ("postgresql+nonsense://me:sesame@db/studies", "Can't load plugin"),
-        ("mysql+pymysql://me:sesame@db/studies", "No module named 'pymysql'"),
-        ("postgresql+psycopg://me:sesame@db:port/studies", "invalid literal for int"),
-        ("sesame", "Could not parse"),
-        ("sqlite:////dev/null/optuna.db", "File exists"),
-    ],
-)
-def test_an_unusable_url_is_refused(url: str, reason: str) -> None:
-    with pytest.raises(StoreError, match=reason), open_lease_row(url, "tiny"):
-        pass
 
 
 @pytest.mark.postgres

@@ -1,4 +1,4 @@
-"""What the data root held stays with a study, and other data are refused."""
+"""Provenance is stored with a study, and other data are refused."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from trainables.datasets import Cifar10, DataFolders, Digits, PtbXl
 SUBSET = "subset of 40 of 21,799 records"
 
 
-def test_each_dataset_is_asked_once_by_its_name(tmp_path: Path, monkeypatch) -> None:
-    asked = []
+def test_each_dataset_is_read_once_by_its_name(tmp_path: Path, monkeypatch) -> None:
+    read = []
 
     def provenance(dataset: PtbXl, folders: DataFolders) -> str:
-        asked.append((dataset.task, folders))
+        read.append((dataset.task, folders))
         return SUBSET
 
     monkeypatch.setattr(PtbXl, "provenance", provenance)
@@ -31,10 +31,10 @@ def test_each_dataset_is_asked_once_by_its_name(tmp_path: Path, monkeypatch) -> 
     datasets = [PtbXl(task="form"), Digits(), PtbXl(task="all"), Cifar10()]
     found = provenance_of(datasets, folders)
     assert found == {"ptbxl": SUBSET, "digits": None, "cifar10": None}
-    assert asked == [("all", folders)]
+    assert read == [("all", folders)]
 
 
-def test_what_is_kept_is_read_again_and_stays_when_a_dataset_is_added(tmp_path: Path) -> None:
+def test_provenance_is_read_as_written_and_stays_when_a_dataset_is_added(tmp_path: Path) -> None:
     path = tmp_path / "tiny" / "provenance.json"
     assert read_provenance(path) == {}
     write_provenance(path, {"ptbxl": SUBSET, "digits": None})
@@ -43,7 +43,7 @@ def test_what_is_kept_is_read_again_and_stays_when_a_dataset_is_added(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("kept", "now", "message"),
+    ("stored", "now", "message"),
     [
         (
             SUBSET,
@@ -62,12 +62,12 @@ def test_what_is_kept_is_read_again_and_stays_when_a_dataset_is_added(tmp_path: 
     ],
 )
 def test_other_data_are_refused(
-    kept: str | None, now: str | None, message: str, tmp_path: Path
+    stored: str | None, now: str | None, message: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "tiny" / "provenance.json"
     check_provenance(path, {"ptbxl": now}, "s.yaml")
-    write_provenance(path, {"ptbxl": kept})
-    check_provenance(path, {"ptbxl": kept, "digits": None}, "s.yaml")
+    write_provenance(path, {"ptbxl": stored})
+    check_provenance(path, {"ptbxl": stored, "digits": None}, "s.yaml")
     with pytest.raises(SpecError) as caught:
         check_provenance(path, {"digits": None, "ptbxl": now}, "s.yaml")
     assert str(caught.value) == message
@@ -81,5 +81,5 @@ def test_other_data_are_refused(
         ("ptbxl (form)", None, "ptbxl (form)"),
     ],
 )
-def test_a_dataset_is_named_with_what_is_at_hand(description, note, text) -> None:
+def test_a_dataset_is_described_with_its_provenance(description, note, text) -> None:
     assert with_provenance(description, note) == text

@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from search_spaces import FloatDimension, Space
 from study.records.errors import StoreError
-from study.storage.database import error_message, is_transient, permanent_error
+from study.storage.database import is_transient, permanent_error
 from study.storage.sqlite import sqlite_url
 from study.storage.store_writer import StoreWriter
 from study.storage.trial_store import SamplerSettings
@@ -258,11 +258,6 @@ def test_a_full_disk_is_not_transient(disk: Disk) -> None:
         "the Optuna database must be writable while its study runs, but: database or disk is "
         "full; free some space, or restore the file and its permissions."
     )
-
-
-def test_a_message_has_one_line_and_no_password() -> None:
-    error = OperationalError("SELECT", {}, Exception("no postgresql://ann:sesame@db\nsecond line"))
-    assert error_message(error) == "no postgresql://ann:***@db"
 
 
 def test_a_slow_database_delays_only_the_first_call(tmp_path: Path) -> None:

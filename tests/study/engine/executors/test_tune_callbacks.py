@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from study.engine.executors.tune_searcher import last_failure
+from study.engine.executors.tune_callbacks import last_failure
 
 CREATION = (
     "Failure # 1 (occurred at noon)\nThe actor died because of an error raised in its creation "
