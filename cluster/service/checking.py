@@ -91,7 +91,7 @@ def _servers(service: Service) -> Iterator[Finding]:
             place = f"{port.address}:{port.number}"
             yield Finding(what=f"{port.server} at {place}", state="listens", fault=fault)
         # It connects with the secret and without; either may show a fault.
-        error = component.connection_error(service)
+        error = component.health_error(service)
         yield Finding(
             what=component.title,
             state="requires its secret" if error is None else "",
