@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import secrets
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,15 @@ from typing import Any, Final
 from cluster.errors import ClusterError
 from cluster.service.folder import ServiceFolder
 
-_PATH_FIELDS: Final = ("storage", "tracking_database", "artifacts", "data_root")
+_PATH_FIELDS: Final = (
+    "storage",
+    "tracking_database",
+    "artifacts",
+    "data_root",
+    "tls_cert",
+    "tls_key",
+    "tls_ca",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +41,9 @@ class ServiceConfig:
         port: Port of Ray's head.
         dashboard_port: Port of Ray's dashboard and Jobs API.
         mlflow_port: Port of MLflow's server.
+        tls_cert: Certificate of this machine, for Ray's calls among its processes; or None.
+        tls_key: Its key.
+        tls_ca: Certificate of who signed it, and those of the other machines.
     """
 
     storage: Path
@@ -45,6 +57,9 @@ class ServiceConfig:
     port: int = 6379
     dashboard_port: int = 8265
     mlflow_port: int = 5000
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_ca: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +101,18 @@ class Service:
         """MLflow's server."""
         return f"http://{self.address}:{self.config.mlflow_port}"
 
+    @property
+    def tls(self) -> Mapping[str, str]:
+        """Ray's variables of its TLS; empty without."""
+        if self.config.tls_cert is None:
+            return {}
+        return {
+            "RAY_USE_TLS": "1",
+            "RAY_TLS_SERVER_CERT": str(self.config.tls_cert),
+            "RAY_TLS_SERVER_KEY": str(self.config.tls_key),
+            "RAY_TLS_CA_CERT": str(self.config.tls_ca),
+        }
+
     def write(self) -> None:
         """Keep it in its folder."""
         content = {"instance_id": self.instance_id, "config": _plain(self.config)}
@@ -102,7 +129,7 @@ def read_service(folder: ServiceFolder) -> Service | None:
         content = json.loads(folder.record.read_text(encoding="utf-8"))
         config = content["config"]
         for name in _PATH_FIELDS:
-            config[name] = Path(config[name]) if config[name] is not None else None
+            config[name] = Path(config[name]) if config.get(name) is not None else None
         return Service(
             folder=folder, config=ServiceConfig(**config), instance_id=content["instance_id"]
         )

@@ -106,7 +106,8 @@ def _environment(service: Service) -> Mapping[str, str]:
 
 
 def _network_environment(service: Service) -> Mapping[str, str]:
-    return NO_METRICS if service.is_open else {**NO_METRICS, **LOOPBACK}
+    loopback = {} if service.is_open else LOOPBACK
+    return {**NO_METRICS, **loopback, **service.tls}
 
 
 def prepare_driver_environment(service: Service) -> None:

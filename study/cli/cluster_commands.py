@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from click.core import ParameterSource
 
+from cluster.errors import ClusterError
 from study.cli.lazy_group import LazyGroup
 from study.cli.options import command_line, make_storage, storage_option
 from study.storage.atomic_write import write_atomic
@@ -44,6 +45,7 @@ def cluster_command() -> None:
 
 
 _PORT: Final = click.IntRange(1024, 65535)
+_FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 # Parameter to the field of a wish that it sets.
 _CONFIG_FIELDS: Final = {
     "host": "host",
@@ -54,6 +56,9 @@ _CONFIG_FIELDS: Final = {
     "dashboard_port": "dashboard_port",
     "mlflow_port": "mlflow_port",
     "data_root": "data_root",
+    "tls_cert": "tls_cert",
+    "tls_key": "tls_key",
+    "tls_ca": "tls_ca",
 }
 
 
@@ -91,6 +96,13 @@ _CONFIG_FIELDS: Final = {
     help="Port of MLflow's server.",
 )
 @click.option(
+    "--tls-cert",
+    type=_FILE,
+    help="Certificate (PEM) of this machine: Ray's processes then speak TLS among themselves.",
+)
+@click.option("--tls-key", type=_FILE, help="Its key (PEM), of mode 600.")
+@click.option("--tls-ca", type=_FILE, help="Certificate (PEM) of who signed it.")
+@click.option(
     "--data-root",
     type=click.Path(path_type=Path),
     envvar="CHALLENGER_DATA",
@@ -113,6 +125,7 @@ def up_command(ctx: click.Context, /, storage: Path, **params: Any) -> int:  # n
         params["host"] = require_own_address(params["host"])
     if params["data_root"] is not None:
         params["data_root"] = params["data_root"].absolute()
+    _require_tls(params)
     place.prepare(is_passable=params["postgres"] and server_account() is not None)
     config = ServiceConfig(
         storage=place.root,
@@ -125,6 +138,23 @@ def up_command(ctx: click.Context, /, storage: Path, **params: Any) -> int:  # n
     for line in _summary_lines(started, place):
         click.echo(line)
     return 0
+
+
+def _require_tls(given: dict[str, Any]) -> None:
+    """Make the files of TLS absolute.
+
+    Raises:
+        ClusterError: If one of them is missing, or others may read the key.
+    """
+    names = ("tls_cert", "tls_key", "tls_ca")
+    files = [given[name] for name in names if given[name] is not None]
+    if len(files) not in (0, len(names)):
+        raise ClusterError("--tls-cert, --tls-key and --tls-ca must be given together.")
+    given.update({name: given[name].absolute() for name in names if files})
+    if files and given["tls_key"].stat().st_mode & 0o077:
+        raise ClusterError(
+            f"--tls-key must be for its owner alone; run 'chmod 600 {given['tls_key']}'."
+        )
 
 
 def _is_explicit(ctx: click.Context, name: str) -> bool:
@@ -170,6 +200,15 @@ def _mlflow(started: StartResult) -> str:
     return f"{service.mlflow}; the link in {link} needs no password"
 
 
+def _tls(started: StartResult) -> str:
+    """Return what a machine that joins sets before, with its own certificate and key."""
+    ca = started.service.config.tls_ca
+    if ca is None:
+        return ""
+    own = "RAY_TLS_SERVER_CERT=CERT RAY_TLS_SERVER_KEY=KEY"
+    return f"RAY_USE_TLS=1 {own} RAY_TLS_CA_CERT={ca} "
+
+
 def _asks(started: StartResult) -> str:
     passwords = started.service.folder.passwords
     return f"MLflow asks programs for user 'admin' and the password in {passwords}."
@@ -190,7 +229,8 @@ def _join_instructions(started: StartResult) -> list[str]:
         f"Others need {where} as ~/.ray/auth_token with mode 600. Let a machine join that sees",
         f"{service.config.storage} at the same path:",
         # Ray's monitor of logs has nobody to show them to, and outlives a node that was cut off.
-        f"  RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 ray start --address={service.head} "
+        f"  {_tls(started)}RAY_AUTH_MODE=token "
+        f"RAY_USAGE_STATS_ENABLED=0 ray start --address={service.head} "
         "--include-log-monitor=false",
         _asks(started),
     ]

@@ -48,6 +48,9 @@ def folder(tmp_path: Path) -> ServiceFolder:
             port=1111,
             dashboard_port=2222,
             mlflow_port=3333,
+            tls_cert=Path("/tls/cert"),
+            tls_key=Path("/tls/key"),
+            tls_ca=Path("/tls/ca"),
         ),
     ],
 )
@@ -76,6 +79,28 @@ def test_addresses_are_loopback_unless_a_host_is_given(folder: ServiceFolder) ->
         "http://10.0.0.7:5000",
         True,
     )
+
+
+def test_a_record_of_a_service_without_tls_is_read(folder: ServiceFolder) -> None:
+    service = create_service(folder, CONFIG)
+    service.write()
+    content = json.loads(folder.record.read_text())
+    for name in ("tls_cert", "tls_key", "tls_ca"):
+        del content["config"][name]
+    folder.record.write_text(json.dumps(content))
+    assert read_service(folder) == service
+    assert service.tls == {}
+
+
+def test_tls_is_what_ray_reads(folder: ServiceFolder) -> None:
+    files = {f"tls_{name}": Path(f"/tls/{name}") for name in ("cert", "key", "ca")}
+    service = create_service(folder, dataclasses.replace(CONFIG, **files))
+    assert service.tls == {
+        "RAY_USE_TLS": "1",
+        "RAY_TLS_SERVER_CERT": "/tls/cert",
+        "RAY_TLS_SERVER_KEY": "/tls/key",
+        "RAY_TLS_CA_CERT": "/tls/ca",
+    }
 
 
 def test_what_is_not_asked_for_expressly_stays_as_it_was() -> None:

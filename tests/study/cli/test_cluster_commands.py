@@ -255,3 +255,27 @@ def test_commands_of_the_service_load_nothing_heavy(tmp_path):
         "assert run(['cluster', 'down']) == 0"
     )
     assert loaded_after(code, tmp_path) == set()
+
+
+def test_files_of_tls_come_together_and_the_key_is_private(call, tmp_path):
+    files = {name: tmp_path / name for name in ("cert", "key", "ca")}
+    for file in files.values():
+        file.write_text("x")
+        file.chmod(0o644)
+    options = [each for name, file in files.items() for each in (f"--tls-{name}", str(file))]
+    ended = call("cluster", "up", "--storage", "lab", *options[:4])
+    assert ended.code == 2
+    assert ended.err == (
+        "ClusterError: --tls-cert, --tls-key and --tls-ca must be given together.\n"
+    )
+    ended = call("cluster", "up", "--storage", "lab", *options)
+    assert ended.code == 2
+    assert ended.err == (
+        f"ClusterError: --tls-key must be for its owner alone; run 'chmod 600 {files['key']}'.\n"
+    )
+
+
+def test_there_is_nothing_to_check_where_no_service_runs(call, tmp_path):
+    ended = call("cluster", "check", "--storage", str(tmp_path / "lab"))
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == f"no service runs for {tmp_path}/lab; 'cluster up' starts one.\n"
