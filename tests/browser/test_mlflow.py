@@ -21,7 +21,7 @@ from study.records.trial_table import TrialTable
 from study.storage.layout import StorageRoot
 from tests.support.simulated import study_text
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.extended]
 
 _PROGRAM = Path(sys.executable).with_name("challenger-study")
 

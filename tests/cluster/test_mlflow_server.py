@@ -71,7 +71,7 @@ def test_an_authenticated_server_is_told_its_passwords_and_names_by_its_environm
 
 
 # MLflow's own use of what it imports.
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.service]
 
 
 def connect(folder: Path) -> str:

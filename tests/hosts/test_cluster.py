@@ -17,7 +17,12 @@ from tests.hosts.testbed import HostTestbed
 from tests.study.fault_tolerance.consistency import tracked_epochs
 from tests.support.simulated import study_file
 
-pytestmark = [pytest.mark.cluster, pytest.mark.ray, pytest.mark.timeout(3600)]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.ray,
+    pytest.mark.timeout(3600),
+    pytest.mark.extended,
+]
 
 RANDOM = [{"method": "random"}]
 EPOCHS = 80

@@ -27,6 +27,8 @@ from cluster.service.daemon import (
 )
 from cluster.service.folder import ServiceFolder, service_lock
 
+pytestmark = pytest.mark.service
+
 MINE = "0123456789abcdef"
 SLEEPS = (sys.executable, "-c", "import time; time.sleep(600)")
 # Sleeps with two children, one of which leaves for a folder and an environment of its own.

@@ -23,7 +23,7 @@ from tests.cluster.service.harness import (
     own_address,
 )
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800), pytest.mark.extended]
 
 # One of each kind of server that Ray has.
 _METHODS = (

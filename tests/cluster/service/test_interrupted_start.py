@@ -11,7 +11,7 @@ import pytest
 from cluster.service.components import COMPONENTS, find_daemon
 from tests.cluster.service.harness import ServiceHarness, make_harness
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(900), pytest.mark.extended]
 
 
 @pytest.fixture

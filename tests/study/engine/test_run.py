@@ -32,6 +32,8 @@ from tests.support.simulated import StudyFixture, metrics_of, study_file, study_
 from trainables.datasets import Digits
 from trainables.trial import TrialContext, run_trial
 
+pytestmark = pytest.mark.service
+
 SWEPT = {"sweep": [1, 2]}
 
 
@@ -186,6 +188,7 @@ def test_runs_are_found_and_sorted_in_mlflow(finished: Finished) -> None:
         assert chosen.data.metrics["system/system_memory_usage_megabytes"] > 0
 
 
+@pytest.mark.extended
 def test_a_second_run_trains_nothing_and_leaves_mlflow_as_it_is(finished: Finished) -> None:
     folder = StorageRoot(root=finished.storage).study("tiny")
     before, files = tracked(finished.storage), metrics_of(folder)
@@ -251,6 +254,7 @@ def tracked_runs(storage: Path) -> dict[str, TrackedRun]:
     return found
 
 
+@pytest.mark.extended
 def test_a_rebuilt_copy_in_mlflow_equals_the_first_in_everything(
     finished: Finished, tmp_path: Path, command: Callable[..., int]
 ) -> None:
@@ -268,6 +272,7 @@ def test_a_rebuilt_copy_in_mlflow_equals_the_first_in_everything(
         assert again[key] == review, key
 
 
+@pytest.mark.extended
 def test_a_larger_study_file_continues_and_a_different_one_is_refused(
     finished: Finished, tmp_path: Path, command: Callable[..., int], capsys
 ) -> None:
@@ -285,6 +290,7 @@ def test_a_larger_study_file_continues_and_a_different_one_is_refused(
     assert "training.epochs = 3, but the file now says 4" in capsys.readouterr().err
 
 
+@pytest.mark.extended
 def test_records_that_a_crash_lost_reach_mlflow_at_the_next_run(
     finished: Finished,
 ) -> None:
@@ -313,6 +319,7 @@ def test_records_that_a_crash_lost_reach_mlflow_at_the_next_run(
     assert count == 3 * len(result.table.rows)
 
 
+@pytest.mark.extended
 def test_a_diverging_arm_fails_with_its_reason_and_the_others_finish(
     finished: Finished, study_yaml, command: Callable[..., int], capsys
 ) -> None:
@@ -351,6 +358,7 @@ def test_a_diverging_arm_fails_with_its_reason_and_the_others_finish(
     assert len(statuses) == 4
 
 
+@pytest.mark.extended
 def test_a_study_without_any_result_exits_with_1_and_reports_it(
     finished: Finished, study_yaml, command: Callable[..., int], capsys
 ) -> None:
@@ -370,6 +378,7 @@ def test_a_study_without_any_result_exits_with_1_and_reports_it(
     assert command("resume", "hopeless", *arguments) == 1
 
 
+@pytest.mark.extended
 def test_an_mlflow_that_does_not_answer_does_not_affect_the_study(
     finished: Finished,
     study_yaml,
@@ -502,6 +511,7 @@ def test_a_truncated_file_is_refused_before_anything_is_created(
     assert "(1000 bytes); replace it by a fresh copy." in message
 
 
+@pytest.mark.extended
 def test_every_result_shows_the_provenance_of_its_data(
     tmp_path: Path, study_yaml, command: Callable[..., int], capsys, monkeypatch
 ) -> None:
@@ -566,6 +576,7 @@ def test_the_manifest_has_the_budgets_and_the_number_of_final_trials(
     }
 
 
+@pytest.mark.extended
 def test_the_manifest_of_a_finished_study_counts_its_trials(tmp_path: Path) -> None:
     """A point that two sweeps share is trained once."""
     sweep = {"over": "split", "values": [0.5, 0.6]}

@@ -12,6 +12,8 @@ from tests.study.fault_tolerance.consistency import assert_equals_uninterrupted
 from tests.study.fault_tolerance.shell import Shell
 from tests.support.faulty_server import faulty_server
 
+pytestmark = pytest.mark.extended
+
 
 @pytest.mark.parametrize(
     "is_slow",
