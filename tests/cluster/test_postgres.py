@@ -362,7 +362,7 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ClusterError) as refused:
         create_postgres(tmp_path)
     assert str(refused.value) == (
-        f"{tmp_path} must be empty to keep a new PostgreSQL, but holds something; name another "
+        f"{tmp_path} must be empty for a new PostgreSQL, but is not; name another "
         "folder, or start the server that is there."
     )
     assert [path.name for path in tmp_path.iterdir()] == ["diary"]
@@ -371,7 +371,7 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("postgres")
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ClusterError, match=r"^no PostgreSQL can be kept in .*file/server: .*\.$"):
+    with pytest.raises(ClusterError, match=r"^no PostgreSQL can be created in .*file/server: .*\.$"):
         create_postgres(tmp_path / "file" / "server")
 
 
@@ -382,7 +382,7 @@ def test_a_folder_out_of_reach_of_the_server_s_user_names_who_bars_the_way(place
     with pytest.raises(ClusterError) as refused:
         create_postgres(closed / "server")
     assert str(refused.value) == (
-        f"{closed / 'server'} must be within reach of the user 'postgres', who runs PostgreSQL "
+        f"{closed / 'server'} must be accessible to the user 'postgres', which runs PostgreSQL "
         f"for root, but {closed} lets nobody else pass; name a folder below /tmp or /var/lib, or "
         f"run 'chmod o+x {closed}'."
     )
@@ -399,7 +399,7 @@ def test_an_initdb_that_fails_is_quoted_and_its_password_file_deleted(
     with pytest.raises(ClusterError) as refused:
         create_postgres(place / "server")
     assert str(refused.value) == (
-        f"no PostgreSQL can be kept in {place / 'server'}: initdb ended with exit code 3: no room"
+        f"no PostgreSQL can be created in {place / 'server'}: initdb ended with exit code 3: no room"
     )
     assert list((place / "server").iterdir()) == []
 
@@ -412,7 +412,7 @@ def test_a_folder_without_a_server_is_named(tmp_path: Path) -> None:
             PostgresServer(tmp_path)
         said = str(refused.value)
         assert said.startswith(f"{tmp_path} must hold a PostgreSQL with its login.json, but: ")
-        assert said.endswith("; name the folder that it was made in.")
+        assert said.endswith("; name the folder that it was created in.")
 
 
 def test_missing_programs_are_told_with_what_to_install(tmp_path: Path, monkeypatch) -> None:

@@ -95,7 +95,7 @@ def test_a_record_that_cannot_be_read_is_named(folder: ServiceFolder, content: s
     with pytest.raises(ClusterError) as refused:
         read_service(folder)
     assert str(refused.value).startswith(
-        f"{folder.record} must say what 'cluster up' has started, but cannot be read ("
+        f"{folder.record} must describe a service, but cannot be read ("
     )
     assert str(refused.value).endswith(
         "); restore it, or delete it once the service's processes have ended."

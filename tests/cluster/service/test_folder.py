@@ -83,8 +83,8 @@ def test_one_command_at_a_time_may_start_or_end_components(tmp_path: Path, monke
             pass
         other.kill()
     assert str(refused.value) == (
-        f"one command at a time may start or end the service in {tmp_path}, but another "
-        "'cluster up' or 'cluster down' is at work; wait until it has ended."
+        f"one command at a time may start or stop the service in {tmp_path}, but another "
+        "'cluster up' or 'cluster down' runs; wait until it has ended."
     )
     with service_lock(folder):
         pass

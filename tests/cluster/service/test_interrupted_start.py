@@ -78,8 +78,8 @@ def test_two_at_a_time_give_one_service(harness: ServiceHarness) -> None:
         wait_until(lambda: are_started(harness, "mlflow"))
         second = harness.run(harness.up(), 2)
         assert second.stderr == (
-            f"Error: one command at a time may start or end the service in "
-            f"{harness.folder.root}, but another 'cluster up' or 'cluster down' is at work; wait "
+            f"Error: one command at a time may start or stop the service in "
+            f"{harness.folder.root}, but another 'cluster up' or 'cluster down' runs; wait "
             "until it has ended.\n"
         )
         mark = harness.service.instance_id

@@ -119,7 +119,7 @@ def test_started_twice_it_says_so_and_other_settings_are_refused(harness: Servic
     other = harness.run(harness.up("--no-postgres", "--gpus=1"), 2)
     assert other.stderr == (
         f"Error: the service in {harness.folder.root} runs with other settings (gpus: None, "
-        "not 1; has_postgres: True, not False); leave them out to use it as it is, or end it "
+        "not 1; has_postgres: True, not False); leave them out to use it as it is, or stop it "
         "first with 'cluster down'.\n"
     )
     assert set(before) & set(pids(harness)) >= {each.pid for each in daemons(harness).values()}
@@ -278,8 +278,8 @@ def test_a_taken_port_is_one_message_and_nothing_is_started(harness: ServiceHarn
         refused = harness.run(harness.up("--postgres"), 2)
     assert refused.stderr == (
         f"Error: Ray's dashboard needs 127.0.0.1:{harness.ports[1]}, but cannot have it "
-        "(Address already in use); end what listens there, or choose another port with "
-        "--dashboard-port.\n"
+        "(Address already in use); end the program that listens there, or choose another port "
+        "with --dashboard-port.\n"
     )
     assert not harness.folder.record.exists()
     assert server_pids(harness.folder.postgres) == ()

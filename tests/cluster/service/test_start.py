@@ -70,7 +70,7 @@ def begin(monkeypatch, tmp_path):
 
 def test_a_ray_that_was_too_slow_for_itself_is_started_once_more(begin):
     said = begin(2, f"The current node {STARTUP_TIMEOUT}.")
-    assert said.count("Ray took too long to start, once more") == 2
+    assert said.count("Ray took too long to start, starting it again") == 2
     assert len(begin.count.read_text()) == 3
 
 
