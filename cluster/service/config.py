@@ -110,8 +110,9 @@ def read_service(folder: ServiceFolder) -> Service | None:
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ClusterError(
-            f"{folder.record} must describe a service, but cannot be read ({type(error).__name__}: "
-            f"{error}); restore it, or delete it once the service's processes have ended."
+            f"{folder.record} must describe a service, but cannot be read "
+            f"({type(error).__name__}: {error}); restore it, or delete it once the service's "
+            "processes have ended."
         ) from None
 
 

@@ -90,7 +90,7 @@ def test_it_answers_at_its_url_and_keeps_the_defaults_of_durability(server) -> N
     assert re.fullmatch(
         r"postgresql\+psycopg://challenger:[\w-]{32}@127\.0\.0\.1:\d+/postgres", server.url
     )
-    assert server.url_of("mine") == server.url.removesuffix("postgres") + "mine"
+    assert server.database_url("mine") == server.url.removesuffix("postgres") + "mine"
     assert ask(server.url, "SHOW server_encoding") == "UTF8"
     assert ask(server.url, "SHOW lc_collate") == "C.UTF-8"
     assert ask(server.url, "SHOW synchronous_commit") == "on"
@@ -371,7 +371,9 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("postgres")
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ClusterError, match=r"^no PostgreSQL can be created in .*file/server: .*\.$"):
+    with pytest.raises(
+        ClusterError, match=r"^no PostgreSQL can be created in .*file/server: .*\.$"
+    ):
         create_postgres(tmp_path / "file" / "server")
 
 
@@ -383,7 +385,7 @@ def test_a_folder_out_of_reach_of_the_server_s_user_names_who_bars_the_way(place
         create_postgres(closed / "server")
     assert str(refused.value) == (
         f"{closed / 'server'} must be accessible to the user 'postgres', which runs PostgreSQL "
-        f"for root, but {closed} lets nobody else pass; name a folder below /tmp or /var/lib, or "
+        f"for root, but {closed} is not; name a folder below /tmp or /var/lib, or "
         f"run 'chmod o+x {closed}'."
     )
 
@@ -399,7 +401,8 @@ def test_an_initdb_that_fails_is_quoted_and_its_password_file_deleted(
     with pytest.raises(ClusterError) as refused:
         create_postgres(place / "server")
     assert str(refused.value) == (
-        f"no PostgreSQL can be created in {place / 'server'}: initdb ended with exit code 3: no room"
+        f"no PostgreSQL can be created in {place / 'server'}: initdb ended with exit code 3: no "
+        "room"
     )
     assert list((place / "server").iterdir()) == []
 

@@ -30,7 +30,7 @@ MISTAKES = [
     ("ray-up", "ray-up", "pull_before_run:", "pull_before_runs:", "pull_before_runs"),
     ("ray-up", "ray-up-aws", "min_workers: 1", "min_workers: 9", "max_workers"),
     ("ray-up", "ray-up-aws", "head_node_type: head", "head_node_type: haed", "head_node_type"),
-    ("slurm", "slurm", "is_told=false", "is_tld=false", "SC2034"),
+    ("slurm", "slurm", "is_stopping=false", "is_stoping=false", "SC2034"),
     ("slurm", "slurm", 'cat "$private/driver"', "cat $private/driver", "SC2086"),
     ("slurm", "slurm", "\nEND\n", "\n", "SC1"),
 ]

@@ -134,7 +134,7 @@ def test_a_refusal_is_told(dashboard: str) -> None:
     with pytest.raises(ClusterError) as refused:
         list_studies(dashboard, {})
     assert str(refused.value) == (
-        f"Ray's dashboard must answer at {dashboard}/api/jobs/, but: status 401: who?; look again "
+        f"Ray's dashboard must answer at {dashboard}/api/jobs/, but: status 401: who?; try again "
         "in a moment."
     )
 
