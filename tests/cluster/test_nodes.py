@@ -51,7 +51,7 @@ def test_what_two_nodes_have_together_fits_on_neither():
     )
 
 
-def test_the_node_that_lacks_least_is_named_with_all_that_it_lacks():
+def test_the_nearest_node_is_named_with_all_that_it_lacks():
     assert schedulable_error(NODES, {"CPU": 6.0, "memory": 128.0 * GIB}) == (
         "resources ask for 6 CPUs and 128 GiB of memory per trial, but no node has all of it: the "
         "nearest, 10.0.0.2, has 16 GiB of memory; lower resources.memory_gib, or connect to "
@@ -69,7 +69,7 @@ def test_one_machine_may_have_several_nodes():
     require_schedulable(nodes, {"CPU": 1.0, "lab": 1.0})
 
 
-def test_a_cluster_without_nodes_is_called_so():
+def test_a_cluster_without_nodes_is_an_error():
     assert schedulable_error([], {"CPU": 1.0}) == (
         "resources ask for 1 CPU per trial, but no node is there; start one."
     )
@@ -86,7 +86,7 @@ def requirements(storage: Path, *readable: Path) -> NodeRequirements:
     return NodeRequirements(storage=storage, code=code_digest, readable=readable)
 
 
-def test_this_machine_has_nothing_to_complain_of_and_keeps_nothing(mark, tmp_path):
+def test_this_machine_has_no_problems_and_no_file_is_left(mark, tmp_path):
     report = check_node("10.0.0.1", mark, requirements(tmp_path, tmp_path))
     assert problems_of(report, "said", requirements(tmp_path, tmp_path)) == ()
     assert list(tmp_path.iterdir()) == [mark]
@@ -111,7 +111,7 @@ def test_another_version_is_named_with_both(name, mark, tmp_path):
     )
 
 
-def test_a_storage_that_the_node_does_not_see_is_said_with_what_to_do(tmp_path):
+def test_a_storage_that_a_node_does_not_see_is_a_problem_with_its_remedy(tmp_path):
     report = check_node("10.0.0.1", tmp_path / "elsewhere" / "mark", requirements(tmp_path))
     (said,) = problems_of(report, "said", requirements(tmp_path))
     assert "node 10.0.0.1 must see the storage" in said
@@ -125,7 +125,7 @@ def test_another_folder_of_the_same_name_is_not_the_storage(mark, tmp_path):
     assert "must see the storage" in said
 
 
-def test_a_storage_that_cannot_be_written_is_said(disk, tmp_path):
+def test_a_storage_that_cannot_be_written_is_a_problem(disk, tmp_path):
     mark = disk.path / "mark"
     mark.write_text("said", encoding="utf-8")
     disk.make_read_only()
@@ -140,7 +140,7 @@ def test_data_that_is_not_there_is_named(mark, tmp_path):
     assert f"must see the same data, but: {tmp_path / 'data'}: No such file or directory" in said
 
 
-def test_problems_of_all_kinds_are_said_at_once(tmp_path):
+def test_problems_of_all_kinds_are_reported_together(tmp_path):
     report = check_node(
         "10.0.0.1", tmp_path / "none" / "mark", requirements(tmp_path, tmp_path / "data")
     )

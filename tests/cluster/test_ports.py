@@ -1,4 +1,4 @@
-"""Ports and addresses, looked at before anything starts."""
+"""Checks of ports and addresses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may have how many trials: whatever nodes and studies there are."""
+"""Grants of trials to studies, for arbitrary nodes and studies."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ workload_lists = st.lists(
 
 
 def can_pack(nodes: Sequence[Mapping[str, float]], demands: Sequence[Mapping[str, float]]) -> bool:
-    """Tell whether trials fit, by trying every node for each: slow, and written from the rule."""
+    """Return whether trials fit, by trying every node for each: the slow definition."""
     if not demands:
         return True
     first, *rest = demands
@@ -83,7 +83,7 @@ def can_pack(nodes: Sequence[Mapping[str, float]], demands: Sequence[Mapping[str
 
 
 def placements(node: Mapping[str, float], demand: Mapping[str, float]) -> list[dict[str, float]]:
-    """Give what is left of a node for each of its GPUs that a trial could be on."""
+    """Return the rest of a node for each of its GPUs that a trial could use."""
     left = {k: node.get(k, 0) - v for k, v in demand.items() if k != "GPU" and v}
     if any(v < -1e-9 for v in left.values()):
         return []
@@ -96,7 +96,7 @@ def placements(node: Mapping[str, float], demand: Mapping[str, float]) -> list[d
 
 
 @given(nodes_lists, workload_lists)
-def test_nobody_gets_more_than_wanted_and_what_is_wanted_is_limited_by_the_study(nodes, workloads):
+def test_no_grant_exceeds_what_is_wanted_or_the_study_s_limit(nodes, workloads):
     grants = allocate(nodes, workloads)
     assert set(grants) == {e.key for e in workloads}
     for e in workloads:
@@ -105,7 +105,7 @@ def test_nobody_gets_more_than_wanted_and_what_is_wanted_is_limited_by_the_study
 
 
 @given(nodes_lists, workload_lists)
-def test_no_more_is_given_than_the_nodes_hold(nodes, workloads):
+def test_grants_do_not_exceed_the_nodes(nodes, workloads):
     grants = allocate(nodes, workloads)
     used: Counter[str] = Counter()
     for e in workloads:
@@ -116,21 +116,21 @@ def test_no_more_is_given_than_the_nodes_hold(nodes, workloads):
 
 
 @given(nodes_lists.map(lambda n: n[:2]), workload_lists.map(lambda e: e[:3]))
-def test_what_is_given_can_be_placed(nodes, workloads):
+def test_grants_can_be_placed(nodes, workloads):
     grants = allocate(nodes, [replace(e, wanted=min(e.wanted, 3)) for e in workloads])
     wanted = [e.demand for e in sort_by_priority(workloads) for _ in range(grants[e.key].trials)]
     assert can_pack(nodes, wanted)
 
 
 @given(nodes_lists, workload_lists, st.data())
-def test_no_study_changes_what_those_before_it_get(nodes, workloads, data):
+def test_no_study_changes_the_grants_of_those_before_it(nodes, workloads, data):
     order = sort_by_priority(workloads)
     before = order[: data.draw(st.integers(0, len(order)))]
     assert {e.key: allocate(nodes, order)[e.key] for e in before} == dict(allocate(nodes, before))
 
 
 @given(nodes_lists, workload_lists)
-def test_no_slot_stays_empty_that_somebody_wants(nodes, workloads):
+def test_no_slot_that_a_study_wants_stays_empty(nodes, workloads):
     grants = allocate(nodes, workloads)
     capacities = [NodeCapacity(node) for node in nodes]
     for e in sort_by_priority(workloads):
@@ -142,7 +142,7 @@ def test_no_slot_stays_empty_that_somebody_wants(nodes, workloads):
 
 
 @given(nodes_lists, workload_lists, st.data())
-def test_who_is_told_first_changes_nothing(nodes, workloads, data):
+def test_the_order_of_arguments_does_not_matter(nodes, workloads, data):
     shuffled = data.draw(st.permutations(workloads))
     assert dict(allocate(nodes, shuffled)) == dict(allocate(nodes, workloads))
 
@@ -154,7 +154,7 @@ def test_the_first_that_wants_more_and_no_other_may_have_a_trial_stand_ready(nod
     assert [key for key, grant in grants.items() if grant.is_next] == short[:1]
 
 
-def test_a_higher_priority_goes_first_and_within_one_who_came_first():
+def test_studies_are_sorted_by_priority_and_arrival():
     late, early = workload("late", arrived_s=2.0), workload("early", arrived_s=1.0)
     urgent = workload("urgent", arrived_s=9.0, priority=1, wanted=2)
     assert [e.key for e in sort_by_priority([late, early, urgent])] == ["urgent", "early", "late"]

@@ -1,4 +1,4 @@
-"""What programs that know a format say of the launch files; and that they see a mistake."""
+"""Launch files pass the checkers of their formats, which find mistakes."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_who_knows_the_format_finds_nothing_wrong(variant):
+def test_checkers_of_the_format_accept_every_variant(variant):
     assert CHECKERS[VARIANTS[variant][0]](variant_text(variant)) == []
 
 
 @pytest.mark.parametrize(("launcher", "variant", "right", "wrong", "said"), MISTAKES)
-def test_who_knows_the_format_sees_a_mistake(launcher, variant, right, wrong, said):
+def test_checkers_of_the_format_find_a_mistake(launcher, variant, right, wrong, said):
     content = variant_text(variant)
     assert right in content
     found = CHECKERS[launcher](content.replace(right, wrong))

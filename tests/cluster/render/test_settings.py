@@ -1,4 +1,4 @@
-"""Settings: what they refuse, what ``--set`` takes, and that each of them matters somewhere."""
+"""Settings: refused values, ``--set``, and an effect of each in some format."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ CHANGES = {
     "dockerfile.torch_backend": "torch_backend=cpu",
     "dockerfile.packages": "packages=boto3",
 }
-# These matter beside others alone.
+# These have an effect together with others alone.
 BESIDE = {
     "kubernetes.gpu_resource": ("kuberay", ["workers.gpus=1", "gpu_resource=amd.com/gpu"]),
     "ray_up.provider": ("ray-up", AWS),
@@ -119,7 +119,7 @@ def test_settings_that_are_not_set_are_the_defaults():
     assert parse_overrides([]) == LaunchSettings()
 
 
-def test_the_last_part_of_a_key_will_do_where_one_setting_has_it():
+def test_the_last_part_of_a_key_is_enough_where_it_is_unique():
     assert (
         resolve_key("namespace=lab")
         == resolve_key("kubernetes.namespace=lab")
@@ -201,8 +201,8 @@ def test_machines_of_aws_need_a_file_system():
 
 
 @given(st.text(), st.sampled_from(sorted(setting_fields())))
-def test_no_text_breaks_out_of_its_place(value, key):
-    """Whatever passes is one word: no space, quote, dollar, line or other sign of a shell."""
+def test_no_accepted_text_has_characters_of_a_shell(value, key):
+    """An accepted text is one word: no space, quote, dollar, newline or the like."""
     try:
         settings = parse_overrides([f"{key}={value}"])
     except LaunchError:

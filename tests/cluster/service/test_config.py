@@ -1,4 +1,4 @@
-"""What a service shall be: kept, read again, compared."""
+"""The configuration of a service: written, read and compared."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_addresses_are_loopback_unless_a_host_is_given(folder: ServiceFolder) ->
     )
 
 
-def test_what_is_not_asked_for_expressly_stays_as_it_was() -> None:
+def test_settings_that_are_not_given_stay_as_recorded() -> None:
     was = dataclasses.replace(CONFIG, port=1, host="10.0.0.7")
     asked = dataclasses.replace(CONFIG, port=2)
     assert merge_config(was, asked, frozenset()) == was

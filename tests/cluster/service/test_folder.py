@@ -15,7 +15,7 @@ from cluster.service.ray_component import remove_ray_folder
 from tests.support.local_cluster import LONGEST_FOLDER
 
 
-def test_it_is_its_owner_s_alone_unless_another_user_must_pass(tmp_path: Path) -> None:
+def test_the_folder_is_private_unless_another_user_must_pass(tmp_path: Path) -> None:
     folder = ServiceFolder(root=tmp_path / "lab" / "service")
     assert not folder.exists()
     folder.prepare()

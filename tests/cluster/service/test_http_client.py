@@ -1,4 +1,4 @@
-"""What Ray's dashboard says, read from answers that a real one gave."""
+"""The HTTP client, with responses recorded from a real dashboard."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def answers() -> dict[str, Any]:
 
 @pytest.fixture
 def dashboard(answers: dict[str, Any]) -> Iterator[str]:
-    """Start a server that knows these answers, and nobody without the token."""
+    """Start a server with these answers, which requires the token."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -116,7 +116,7 @@ def test_nodes_are_listed_head_first_with_what_is_free(dashboard: str) -> None:
     )
 
 
-def test_before_ray_has_counted_nobody_knows_what_is_free(
+def test_free_amounts_are_unknown_before_ray_has_counted(
     dashboard: str, answers: dict[str, Any]
 ) -> None:
     answers["/api/cluster_status"] = {"data": {"clusterStatus": None}}
@@ -130,7 +130,7 @@ def test_studies_are_the_running_jobs_that_name_one_in_their_order(dashboard: st
     )
 
 
-def test_a_refusal_is_told(dashboard: str) -> None:
+def test_a_refusal_is_an_error_with_its_status(dashboard: str) -> None:
     with pytest.raises(ClusterError) as refused:
         list_studies(dashboard, {})
     assert str(refused.value) == (
@@ -139,7 +139,9 @@ def test_a_refusal_is_told(dashboard: str) -> None:
     )
 
 
-def test_no_answer_is_an_answer_and_a_proxy_is_not_asked(dashboard: str, monkeypatch) -> None:
+def test_a_failed_connection_is_a_response_and_no_proxy_is_used(
+    dashboard: str, monkeypatch
+) -> None:
     for name in ("http_proxy", "HTTP_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     assert http_get(f"{dashboard}/api/jobs/", TOKEN).status == 200
