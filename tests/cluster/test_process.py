@@ -135,12 +135,8 @@ _SCRIPT = "setsid sleep 300 & setsid sleep 300 & wait"
 @pytest.fixture
 def parent() -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(["sh", "-c", _SCRIPT], start_new_session=True)
-    end = time.monotonic() + 30
-    while (
-        not any("sleep 300" in command_line(pid) for pid in child_pids(process.pid))
-        and time.monotonic() < end
-    ):
-        time.sleep(0.01)
+    sleeps = ["sleep 300"] * 2
+    wait_until(lambda: [command_line(pid) for pid in child_pids(process.pid)] == sleeps)
     yield process
     kill_tree(process)
 
