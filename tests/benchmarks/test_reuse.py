@@ -53,6 +53,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return counts
 
 
+@pytest.mark.extended
 def test_each_way_does_again_what_it_is_named_for_and_nothing_else(
     tmp_path: Path, done: Counter[str]
 ) -> None:
