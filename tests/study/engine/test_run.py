@@ -22,13 +22,12 @@ from study.cli import main
 from study.config.run_options import RunOptions
 from study.engine import run
 from study.engine.executors import EXECUTORS
-from study.engine.protocol import TrialAssignment
 from study.engine.run import RunResult
 from study.results.build import load_trial_table
 from study.storage.layout import StorageRoot
 from study.storage.lease import lease
 from study.tracking.mlflow_mirror import RUN_KEY_TAG
-from tests.support.simulated import StudyFixture, metrics_of, study_file, study_text
+from tests.support.simulated import StudyFixture, assigned, metrics_of, study_file, study_text
 from trainables.datasets import Digits
 from trainables.trial import TrialContext, run_trial
 
@@ -299,8 +298,7 @@ def test_records_that_a_crash_lost_reach_mlflow_at_the_next_run(
     place = StudyFixture.of(finished.storage, text)
     coordinator = place.coordinator()
     for _ in range(2):
-        step = coordinator.ask()
-        assert isinstance(step, TrialAssignment)
+        step = assigned(coordinator)
         trial = TrialContext(
             folder=step.folder, data=place.context.data, device=torch.device("cpu")
         )
