@@ -1,4 +1,4 @@
-"""MLflow's server as a user has it, to be killed and started again on the same address."""
+"""MLflow's server, which can be killed and started again at the same address."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class MlflowServer:
     """A server with its store in a folder. Has mutable state: its process."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
-        """Take up a folder; starts nothing."""
+        """Name a folder for database, files and log; starts nothing."""
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._environment = environment
@@ -37,7 +37,7 @@ class MlflowServer:
 
     @property
     def uri(self) -> str:
-        """Its address, with a password that it does not ask for and nobody may write down."""
+        """Its address, with a password that it does not check and that no file may hold."""
         return f"http://faults:{self.password}@{_HOST}:{self._port}"
 
     @property

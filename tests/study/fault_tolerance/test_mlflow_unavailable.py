@@ -27,7 +27,7 @@ def test_a_broken_mlflow_is_called_by_the_sync_process_alone_and_synced_later(
         inline.tracking = f"http://127.0.0.1:{server.port}"
         assert inline.finish_logged("connects", "run", "tiny.yaml") == 0
     # The sync process tried.
-    assert server.asked
+    assert server.paths
     connects = inline.folder / "connects"
     called = connects.read_text() if connects.exists() else ""
     assert str(server.port) not in called
