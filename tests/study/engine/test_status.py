@@ -15,6 +15,7 @@ from study.storage.trial_store import TrialRecord
 from tests.support.simulated import (
     StudyFixture,
     assigned,
+    complete,
     simulate,
     study_text,
 )
