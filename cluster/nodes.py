@@ -239,64 +239,57 @@ def require_nodes(
     return len(found)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _PendingReport:
-    """A check that runs on a node: the node's ID, its address and Ray's reference."""
-
-    node: str
-    address: str
-    reference: Any
-
-
-def _request_reports(marker: Path, requirements: NodeRequirements) -> list[_PendingReport]:
+def _request_reports(marker: Path, requirements: NodeRequirements) -> dict[Any, Mapping[str, Any]]:
+    """Start a check on each node; return Ray's references, each with its node."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     check = ray.remote(num_cpus=0, max_retries=0)(check_node)
-    all_pending = []
+    pending = {}
     for node in ray.nodes():  # type: ignore[no-untyped-call]
         if node["Alive"]:
-            node_id, address = node["NodeID"], str(node["NodeManagerAddress"])
-            there = NodeAffinitySchedulingStrategy(node_id, soft=False)
+            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            address = str(node["NodeManagerAddress"])
             reference = check.options(scheduling_strategy=there).remote(
                 address, marker, requirements
             )
-            all_pending.append(_PendingReport(node=node_id, address=address, reference=reference))
-    return all_pending
+            pending[reference] = node
+    return pending
 
 
 def _collect_reports(
-    all_pending: Sequence[_PendingReport], is_stopping: Callable[[], bool]
+    pending: Mapping[Any, Mapping[str, Any]], is_stopping: Callable[[], bool]
 ) -> list[NodeReport]:
     import ray
 
     deadline = time.monotonic() + _REPORT_TIMEOUT_S
-    waiting = [pending.reference for pending in all_pending]
+    waiting = list(pending)
     while waiting and not is_stopping():
         if time.monotonic() > deadline:
-            late = ", ".join(each.address for each in all_pending if each.reference in waiting)
+            late = ", ".join(str(pending[each]["NodeManagerAddress"]) for each in waiting)
             raise ClusterError(
                 f"every node must start a process within {_REPORT_TIMEOUT_S:.0f} s, but {late} "
                 "did not; look at the logs there, or remove it from the cluster."
             )
         _, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=_POLL_INTERVAL_S)
-    done = [pending for pending in all_pending if pending.reference not in waiting]
-    return [report for pending in done if (report := _get_report(pending)) is not None]
+    done = [reference for reference in pending if reference not in waiting]
+    reports = (_get_report(reference, pending[reference]) for reference in done)
+    return [report for report in reports if report is not None]
 
 
-def _get_report(pending: _PendingReport) -> NodeReport | None:
+def _get_report(reference: Any, node: Mapping[str, Any]) -> NodeReport | None:  # noqa: ANN401 (Ray's)
     """Return a node's report, or None if it has left the cluster."""
     import ray
     from ray.exceptions import RayError, RayTaskError
 
     try:
-        report: NodeReport = ray.get(pending.reference)
+        report: NodeReport = ray.get(reference)
     except RayError as error:
         # A node that was lost just now is still listed for a while.
-        if not isinstance(error, RayTaskError) and _is_dead(pending.node):
+        if not isinstance(error, RayTaskError) and _is_dead(node["NodeID"]):
             return None
         raise ClusterError(
-            f"node {pending.address} must be able to run this program, but: "
+            f"node {node['NodeManagerAddress']} must be able to run this program, but: "
             f"{' '.join(str(error).split())[-400:]}; install the same version of it there, or "
             "start the study with 'submit', which brings it along."
         ) from None

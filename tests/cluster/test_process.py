@@ -89,28 +89,21 @@ def test_others_are_left_alone(start) -> None:
     assert os.getpid() in {process.pid for process in processes()}
 
 
-def test_a_session_gets_sigterm_before_sigkill(start, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("handler", "code"),
+    [("lambda *_: sys.exit(7)", 7), ("signal.SIG_IGN", -signal.SIGKILL)],
+    ids=["SIGTERM ends it", "SIGTERM is ignored"],
+)
+def test_a_session_gets_sigterm_before_sigkill(start, tmp_path: Path, handler, code) -> None:
     leader = start(
         "import signal, sys, time\n"
-        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
+        f"signal.signal(signal.SIGTERM, {handler})\n"
         "print('ready', flush=True)\n"
         "time.sleep(600)\n"
     )
     wait_until(lambda: "ready" in (tmp_path / "log").read_text())
-    terminate_session(leader)
-    assert leader.returncode == 7
-
-
-def test_a_session_that_ignores_sigterm_is_killed(start, tmp_path: Path) -> None:
-    leader = start(
-        "import signal, time\n"
-        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-        "print('ready', flush=True)\n"
-        "time.sleep(600)\n"
-    )
-    wait_until(lambda: "ready" in (tmp_path / "log").read_text())
-    terminate_session(leader, timeout_s=0.3)
-    assert leader.returncode == -signal.SIGKILL
+    terminate_session(leader, timeout_s=10.0 if code == 7 else 0.3)
+    assert leader.returncode == code
 
 
 def test_the_log_is_its_owner_s_alone_and_grows(start, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A service that other machines reach: nothing answers there without token or password."""
+"""A service that other machines reach: every server requires token or password."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
-from cluster.process import processes
+from cluster.process import command_line, processes
 from cluster.service.daemon import has_instance_id
 from cluster.service.mlflow_component import read_passwords
 from tests.cluster.service.harness import (
     ServiceHarness,
     call,
-    command_line,
     listening,
     make_harness,
     own_address,
@@ -150,7 +149,7 @@ def call_status(address: str, port: int) -> int:
 
 
 def grpc_answers(address: str, port: int) -> Iterator[grpc.StatusCode]:
-    """Call what Ray's servers offer, as somebody without a token does."""
+    """Call methods of Ray's servers without a token."""
     with grpc.insecure_channel(f"{address}:{port}") as channel:
         for method in _METHODS:
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from cluster.errors import ClusterError
-from cluster.service.http_client import NodeStatus, StudyJob, http_get, list_nodes, list_studies
+from cluster.service.http_client import StudyJob, http_get, list_nodes, list_studies
 
 TOKEN = {"Authorization": "Bearer sesame"}
 
@@ -85,35 +86,12 @@ def dashboard(answers: dict[str, Any]) -> Iterator[str]:
 
 
 def test_nodes_are_listed_head_first_with_what_is_free(dashboard: str) -> None:
-    assert list_nodes(dashboard, TOKEN) == (
-        NodeStatus(
-            address="10.0.0.1",
-            is_head=True,
-            is_alive=True,
-            cpus=4.0,
-            cpus_free=2.5,
-            gpus=0.0,
-            gpus_free=0.0,
-        ),
-        NodeStatus(
-            address="10.0.0.8",
-            is_head=False,
-            is_alive=False,
-            cpus=8.0,
-            cpus_free=None,
-            gpus=0.0,
-            gpus_free=None,
-        ),
-        NodeStatus(
-            address="10.0.0.9",
-            is_head=False,
-            is_alive=True,
-            cpus=8.0,
-            cpus_free=8.0,
-            gpus=2.0,
-            gpus_free=1.5,
-        ),
-    )
+    assert [dataclasses.astuple(node) for node in list_nodes(dashboard, TOKEN)] == [
+        # Address, head, alive, CPUs, free, GPUs, free.
+        ("10.0.0.1", True, True, 4.0, 2.5, 0.0, 0.0),
+        ("10.0.0.8", False, False, 8.0, None, 0.0, None),
+        ("10.0.0.9", False, True, 8.0, 8.0, 2.0, 1.5),
+    ]
 
 
 def test_free_amounts_are_unknown_before_ray_has_counted(
