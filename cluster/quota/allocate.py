@@ -14,7 +14,7 @@ _UNITS_PER_RESOURCE: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Workload:
+class Request:
     """A study in the queue.
 
     Attributes:
@@ -61,15 +61,15 @@ class Grant:
     is_next: bool = False
 
 
-def sort_by_priority(workloads: Iterable[Workload]) -> list[Workload]:
+def sort_by_priority(requests: Iterable[Request]) -> list[Request]:
     """Sort studies by priority, and within one by arrival."""
     return sorted(
-        workloads, key=lambda workload: (-workload.priority, workload.arrived_s, workload.key)
+        requests, key=lambda request: (-request.priority, request.arrived_s, request.key)
     )
 
 
 def allocate(
-    nodes: Iterable[Mapping[str, float]], workloads: Iterable[Workload]
+    nodes: Iterable[Mapping[str, float]], requests: Iterable[Request]
 ) -> Mapping[str, Grant]:
     """Divide the nodes' resources among the studies; return each study's grant by its key.
 
@@ -79,11 +79,11 @@ def allocate(
 
     Args:
         nodes: Total resources of each node, by Ray's names.
-        workloads: The studies.
+        requests: The studies.
 
     Example:
         >>> first, second = (
-        ...     Workload(key=k, study=k, priority=0, arrived_s=i, demand={"CPU": 1}, wanted=3)
+        ...     Request(key=k, study=k, priority=0, arrived_s=i, demand={"CPU": 1}, wanted=3)
         ...     for i, k in enumerate("ab")
         ... )
         >>> [grant.trials for grant in allocate([{"CPU": 4}], [second, first]).values()]
@@ -91,10 +91,10 @@ def allocate(
     """
     capacities = [NodeCapacity(node) for node in nodes]
     grants: dict[str, Grant] = {}
-    for workload in sort_by_priority(workloads):
-        trials = _fill(capacities, workload)
-        is_next = trials < workload.limit and not any(g.is_next for g in grants.values())
-        grants[workload.key] = Grant(trials=trials, is_next=is_next)
+    for request in sort_by_priority(requests):
+        trials = _fill(capacities, request)
+        is_next = trials < request.limit and not any(g.is_next for g in grants.values())
+        grants[request.key] = Grant(trials=trials, is_next=is_next)
     return grants
 
 
@@ -136,9 +136,9 @@ def _best_fit(gpus: Sequence[int], share: int) -> int | None:
     return min(fits)[1] if fits else None
 
 
-def _fill(capacities: Iterable[NodeCapacity], workload: Workload) -> int:
-    demand, trials = to_units(workload.demand), 0
+def _fill(capacities: Iterable[NodeCapacity], request: Request) -> int:
+    demand, trials = to_units(request.demand), 0
     for capacity in capacities:
-        while trials < workload.limit and capacity.reserve(demand):
+        while trials < request.limit and capacity.reserve(demand):
             trials += 1
     return trials

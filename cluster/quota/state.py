@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from typing import Any, Final
 
-from cluster.quota.allocate import Grant, Workload, allocate, sort_by_priority
+from cluster.quota.allocate import Grant, Request, allocate, sort_by_priority
 
 # Raised when an older actor would not understand what a newer driver sends.
 VERSION: Final = 1
@@ -34,7 +34,7 @@ class QuotaState:
             now_s: The time, by a monotonic clock.
             is_recovering: Whether studies may be running that have not sent a heartbeat yet.
         """
-        self._workloads: dict[str, Workload] = {}
+        self._requests: dict[str, Request] = {}
         self._last_seen_s: dict[str, float] = {}
         self._starved_since_s: dict[str, float] = {}
         self._recovers_until_s = now_s + RECOVERY_S if is_recovering else now_s
@@ -49,41 +49,41 @@ class QuotaState:
         """Record a driver's heartbeat and return the reply.
 
         Args:
-            message: Its study, by the fields of :class:`Workload`; ``granted`` is its present
+            message: Its study, by the fields of :class:`Request`; ``granted`` is its present
                 grant.
             nodes: Total resources of each node.
             now_s: The time, by a monotonic clock.
             arrival_s: The time of day, for a driver that has none from an earlier reply.
         """
-        workload = _workload_of(message, arrival_s)
-        self._workloads[workload.key] = workload
-        self._last_seen_s[workload.key] = now_s
+        request = _request_of(message, arrival_s)
+        self._requests[request.key] = request
+        self._last_seen_s[request.key] = now_s
         self._expire(now_s)
-        grants = allocate(nodes, self._workloads.values())
+        grants = allocate(nodes, self._requests.values())
         self._note_starved(grants, now_s)
         if now_s < self._recovers_until_s:
-            grants = {**grants, workload.key: Grant(trials=int(message.get("granted", 0)))}
-        return self._reply(workload, grants[workload.key], now_s)
+            grants = {**grants, request.key: Grant(trials=int(message.get("granted", 0)))}
+        return self._reply(request, grants[request.key], now_s)
 
     def remove(self, key: str) -> None:
         """Remove a driver that has ended."""
-        for kept in (self._workloads, self._last_seen_s, self._starved_since_s):
+        for kept in (self._requests, self._last_seen_s, self._starved_since_s):
             kept.pop(key, None)
 
     def rows(self, nodes: Sequence[Mapping[str, float]], now_s: float) -> list[dict[str, Any]]:
         """Return the queue in its order, with each study's grant."""
         self._expire(now_s)
-        grants = allocate(nodes, self._workloads.values())
-        ordered = sort_by_priority(self._workloads.values())
+        grants = allocate(nodes, self._requests.values())
+        ordered = sort_by_priority(self._requests.values())
         return [{**asdict(each), "granted": grants[each.key].trials} for each in ordered]
 
-    def _reply(self, workload: Workload, grant: Grant, now_s: float) -> dict[str, Any]:
-        order = sort_by_priority(self._workloads.values())
-        rank = order.index(workload)
-        others = (s for key, s in self._starved_since_s.items() if key != workload.key)
+    def _reply(self, request: Request, grant: Grant, now_s: float) -> dict[str, Any]:
+        order = sort_by_priority(self._requests.values())
+        rank = order.index(request)
+        others = (s for key, s in self._starved_since_s.items() if key != request.key)
         return {
             "version": VERSION,
-            "arrived_s": workload.arrived_s,
+            "arrived_s": request.arrived_s,
             "granted": grant.trials,
             "is_next": grant.is_next,
             # A slot that is reused at once never shows whether another study's trial fits there.
@@ -99,16 +99,16 @@ class QuotaState:
                 self.remove(key)
 
     def _note_starved(self, grants: Mapping[str, Grant], now_s: float) -> None:
-        for key, workload in self._workloads.items():
-            if workload.placed < min(workload.running, grants[key].trials):
+        for key, request in self._requests.items():
+            if request.placed < min(request.running, grants[key].trials):
                 self._starved_since_s.setdefault(key, now_s)
             else:
                 self._starved_since_s.pop(key, None)
 
 
-def _workload_of(message: Mapping[str, Any], arrival_s: float) -> Workload:
-    names = (field.name for field in fields(Workload))
+def _request_of(message: Mapping[str, Any], arrival_s: float) -> Request:
+    names = (field.name for field in fields(Request))
     known = {name: message[name] for name in names if name in message}
     arrived_s = known.pop("arrived_s", None)
-    workload = Workload(**{"arrived_s": arrival_s, **known})
-    return workload if arrived_s is None else replace(workload, arrived_s=arrived_s)
+    request = Request(**{"arrived_s": arrival_s, **known})
+    return request if arrived_s is None else replace(request, arrived_s=arrived_s)
