@@ -38,9 +38,9 @@ def require_schedulable(
     missing_by_node = [(_missing(total, demand), name, total) for name, total in nodes]
     if any(not missing for missing, _, _ in missing_by_node):
         return
-    asked = f"resources ask for {format_resources(demand)} per trial, but "
+    required = f"resources require {format_resources(demand)} per trial, but "
     if not missing_by_node:
-        raise ClusterError(f"{asked}no node is there; start one.")
+        raise ClusterError(f"{required}no node is there; start one.")
     nearest = min(
         missing_by_node, key=lambda node: (len(node[0]), -_fraction(node[2], demand), node[1])
     )
@@ -48,7 +48,7 @@ def require_schedulable(
     has = format_resources({resource: total.get(resource, 0.0) for resource in missing})
     keys = " or ".join(dict.fromkeys(_key(resource) for resource in missing))
     raise ClusterError(
-        f"{asked}no node has all of it: the nearest, {name}, has {has}; lower {keys}, or "
+        f"{required}no node has all of it: the nearest, {name}, has {has}; lower {keys}, or "
         "connect to another cluster."
     )
 

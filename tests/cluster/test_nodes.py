@@ -67,7 +67,7 @@ def test_what_one_node_has_is_accepted(demand):
 def test_a_demand_that_no_node_has_is_refused_with_what_the_nearest_lacks(nodes, demand, message):
     with pytest.raises(ClusterError) as refused:
         require_schedulable(nodes, demand)
-    assert str(refused.value) == f"resources ask for {message}"
+    assert str(refused.value) == f"resources require {message}"
 
 
 def test_one_machine_may_have_several_nodes():

@@ -116,7 +116,7 @@ def test_a_tracking_server_that_does_not_answer_is_found_before_the_first_trial(
 def test_resources_that_no_node_has_are_found_before_the_first_trial(testbed: HostTestbed) -> None:
     message = refused(testbed, "greedy", resources={"custom": {"rtx4090": 1}})
     assert message == (
-        "Error: resources ask for 1 CPU and 1 rtx4090 per trial, but no node has all of "
+        "Error: resources require 1 CPU and 1 rtx4090 per trial, but no node has all of "
         f"it: the nearest, {testbed.hosts['one'].address}, has 0 rtx4090; lower resources.custom, "
         "or connect to another cluster."
     )

@@ -473,7 +473,7 @@ def test_a_ray_that_can_hold_no_trial_leaves_no_study_behind(
     tmp_path: Path, ray_address: str
 ) -> None:
     text = study_text(**SWEPT) + "\nresources: {cpus: 3}\n"
-    with pytest.raises(ClusterError, match="resources ask for 3 CPUs"):
+    with pytest.raises(ClusterError, match="resources require 3 CPUs"):
         run_tiny(text, tmp_path, executor="ray", address=ray_address)
     assert StorageRoot(root=tmp_path).studies() == ()
     assert not (tmp_path / "tiny").exists()
