@@ -121,8 +121,8 @@ def require_token_mode() -> None:
     mode = os.environ.get(_MODE_VARIABLE, "token")
     if mode.lower() != "token":
         raise ClusterError(
-            f"{_MODE_VARIABLE} must be 'token', so that not everybody may run code on the cluster, but is "
-            f"{mode!r}; leave it out."
+            f"{_MODE_VARIABLE} must be 'token', so that not everybody may run code on the "
+            f"cluster, but is {mode!r}; leave it out."
         )
 
 

@@ -1,12 +1,12 @@
-"""The errors that starting, finding and using a cluster raises on purpose.
+"""Errors of starting, finding and using a cluster.
 
-ClusterError        no cluster answers, or it can never hold what a trial asks for
+ClusterError        no cluster answers, or it can never hold a trial
 └── LaunchError     no launch file can be made of these settings
 """
 
 
 class ClusterError(Exception):
-    """No cluster answers, or it can never hold what a trial asks for."""
+    """No cluster answers, or it can never hold a trial."""
 
 
 class LaunchError(ClusterError):

@@ -1,11 +1,12 @@
-"""Whether the head of a Ray cluster still answers.
+"""Monitor of the head of a Ray cluster.
 
-Ray itself ends a process that has not reached the head for a minute, without an exception; whoever
-asks here can say what happened and put things in order before it does.
+Ray ends a process that has not reached the head for a minute, without an exception; this monitor
+raises an error before.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import time
@@ -14,7 +15,7 @@ from typing import Final
 
 from cluster.errors import ClusterError
 
-# What Ray reads, and its default in seconds.
+# Ray's variable, and its default in seconds.
 _RECONNECT_TIMEOUT: Final = ("RAY_gcs_rpc_server_reconnect_timeout_s", "60")
 _FRACTION: Final = 0.5
 _CHECK_INTERVAL_S: Final = 1.0
@@ -23,22 +24,22 @@ _CONNECT_TIMEOUT_S: Final = 2.0
 
 @dataclass(slots=True)
 class HeadMonitor:
-    """Looks once a second whether the head's port is open; mutable as time goes by.
+    """Monitor of the head's port, at most once a second. Has mutable state: the last check.
 
     Attributes:
         address: Host and port of the head.
-        timeout_s: How long it may be away; a head that keeps its state elsewhere comes back.
-        is_lost: Whether nobody waits for it any more.
+        timeout_s: How long it may be unreachable; a head with external storage comes back.
+        is_lost: Whether it has been unreachable for longer.
     """
 
     address: str
     timeout_s: float
     is_lost: bool = False
-    _checked_at: float = 0.0
+    _checked_at: float = -math.inf
     _unreachable_since: float | None = None
 
     def check(self) -> None:
-        """Look, if it is time.
+        """Try to connect, if the last check was a second ago.
 
         Raises:
             ClusterError: If the head is lost.
@@ -58,18 +59,19 @@ class HeadMonitor:
         self.mark_lost()
         raise ClusterError(
             f"the head of the Ray cluster, {self.address}, must answer while a study runs, but "
-            f"has not for {unreachable_s:.0f} s ({_reason(error)}); start Ray again, there or elsewhere."
+            f"has not for {unreachable_s:.0f} s ({_reason(error)}); start Ray again, there or "
+            "elsewhere."
         )
 
     def mark_lost(self) -> None:
-        """Take it as lost: a call to it may not return."""
+        """Mark it as lost: a call to it may not return."""
         self.is_lost = True
 
 
 def head_timeout_s() -> float:
-    """Give how long a lost head is waited for, in seconds.
+    """Return the timeout of an unreachable head, in seconds: half of Ray's own.
 
-    It is half of what Ray waits: time is needed to leave everything in order.
+    The other half is for an orderly stop.
 
     Example:
         >>> head_timeout_s()
@@ -80,7 +82,7 @@ def head_timeout_s() -> float:
 
 
 def connection_error(address: str, timeout_s: float) -> OSError | OverflowError | None:
-    """Try to connect to ``host:port``; gives why that was not possible, or None if it was."""
+    """Return the error of connecting to ``host:port``, or None if there was none."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=timeout_s).close()

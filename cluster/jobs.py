@@ -1,4 +1,4 @@
-"""Ray's Jobs API on a running cluster, over HTTP and with its token: all that a laptop needs."""
+"""Ray's Jobs API of a running cluster, over HTTP and with its token."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 _ADDRESS_VARIABLES: Final = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
 _ENDED: Final = frozenset({"SUCCEEDED", "FAILED", "STOPPED"})
 _POLL_INTERVAL_S: Final = 1.0
-# A stopped driver is killed after three seconds by default; it needs ten to leave in order.
+# A stopped driver is killed after three seconds by default; an orderly stop needs ten.
 _STOP_TIMEOUT_S: Final = 30
 _NOISY_LOGGERS: Final = (
     "ray.dashboard.modules.dashboard_sdk",
     "ray.dashboard.modules.job.sdk",
     "ray._private.runtime_env.packaging",
 )
-# A head that has just started answers before it can run anything.
+# A head that has just started answers before it can run a job.
 _NO_AGENT: Final = "No available agent"
 _AGENT_TIMEOUT_S: Final = 60.0
 
@@ -40,12 +40,12 @@ class Job:
     """A driver on the cluster.
 
     Attributes:
-        name: Its submission's name, unique on the cluster.
+        name: Submission ID, unique on the cluster.
         state: ``PENDING``, ``RUNNING``, ``SUCCEEDED``, ``FAILED`` or ``STOPPED``.
-        metadata: What was said of it when it was submitted.
-        start_time_ms: When it was taken up, in ms since 1970, by the head's clock.
-        exit_code: Its program's, or None if it has not ended or Ray ended it.
-        message: What Ray says of its state.
+        metadata: Metadata of the submission.
+        start_time_ms: Start, in ms since 1970, by the head's clock.
+        exit_code: Exit code of the program, or None if it has not ended or Ray ended it.
+        message: Ray's message about the state.
     """
 
     name: str
@@ -57,21 +57,21 @@ class Job:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it will never run again."""
+        """Whether the state is final."""
         return self.state in _ENDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSpec:
-    """A driver to be.
+    """A driver to submit.
 
     Attributes:
-        command: What a shell on the head runs.
-        metadata: Said of it wherever it is listed, to everybody: no secrets.
+        command: Shell command that the head runs.
+        metadata: Listed with the job, for all users of the cluster: no secrets.
         py_modules: Folders of Python packages that it and its workers import.
-        folder: Folder that it finds as its current one, or None.
-        environment: Variables of it and its workers; listed like tags.
-        name: A name that no job of the cluster ever had, or None for any.
+        folder: Folder that is uploaded as its working directory, or None.
+        environment: Variables of it and its workers; listed like the metadata.
+        name: Submission ID that no job of the cluster ever had, or None for any.
     """
 
     command: str
@@ -86,13 +86,11 @@ class JobClient:
     """The jobs of one cluster."""
 
     def __init__(self, address: str) -> None:
-        """Connect.
-
-        Args:
-            address: The dashboard's, such as ``http://10.0.0.1:8265``.
+        """Connect to a dashboard such as ``http://10.0.0.1:8265``.
 
         Raises:
-            ClusterError: If the address is none, nobody answers there, or the token is refused.
+            ClusterError: If the address is malformed, no dashboard answers there, or it refuses
+                the token.
         """
         self._address = _checked_address(address)
         prepare_environment()
@@ -100,16 +98,16 @@ class JobClient:
             os.environ.pop(variable, None)
         from ray.job_submission import JobSubmissionClient
 
-        # What is uploaded is of no interest, and what goes wrong is said by us.
+        # Errors are raised in our words; the rest is about uploads.
         for source in _NOISY_LOGGERS:
             logging.getLogger(source).setLevel(logging.ERROR)
         self._client: JobSubmissionClient = self._call(JobSubmissionClient, self._address)
 
     def submit(self, spec: JobSpec) -> str:
-        """Start a driver; gives its name.
+        """Start a driver and return its name.
 
         Raises:
-            ClusterError: If the cluster does not take it.
+            ClusterError: If the cluster refuses it.
         """
         environment = {"RAY_JOB_STOP_WAIT_TIME_S": str(_STOP_TIMEOUT_S), **spec.environment}
         runtime: dict[str, Any] = {
@@ -137,7 +135,7 @@ class JobClient:
                 return name
 
     def list_jobs(self) -> tuple[Job, ...]:
-        """List all jobs that were submitted to the cluster since its head started, oldest first.
+        """Return all jobs submitted to the cluster since its head started, oldest first.
 
         Raises:
             ClusterError: If the cluster does not answer.
@@ -146,56 +144,46 @@ class JobClient:
         return tuple(sorted(found, key=lambda job: job.start_time_ms))
 
     def get_job(self, name: str) -> Job:
-        """Look at a job.
+        """Return a job.
 
         Raises:
-            ClusterError: If the cluster does not answer, or has none of that name.
+            ClusterError: If the cluster does not answer, or has no job of that name.
         """
         return _job(self._call(self._client.get_job_info, name))
 
     def get_logs(self, name: str) -> str:
-        """Give all that a job has written so far.
-
-        Raises:
-            ClusterError: As for :meth:`get_job`.
-        """
+        """Return a job's output so far. Raises as :meth:`get_job`."""
         return str(self._call(self._client.get_job_logs, name))
 
     def follow(self, name: str, write: Callable[[str], None]) -> Job:
-        """Pass on what a job has written and writes until it ends; gives the ended job.
+        """Pass a job's output to ``write`` piece by piece until it ends; return the ended job.
 
-        Args:
-            name: The job's.
-            write: Told each piece of text.
-
-        Raises:
-            ClusterError: As for :meth:`get_job`.
+        Raises as :meth:`get_job`.
         """
         shown = 0
 
-        async def listen() -> None:
+        async def tail() -> None:
             nonlocal shown
-            heard = 0
+            received = 0
             async for piece in self._client.tail_job_logs(name):
-                # A connection that broke begins again with the first line.
-                fresh = piece[max(0, shown - heard) :]
-                heard += len(piece)
+                # A new connection begins with the first line again.
+                fresh = piece[max(0, shown - received) :]
+                received += len(piece)
                 if fresh:
                     write(fresh)
-                    shown = heard
+                    shown = received
 
         while not self.get_job(name).has_ended:
-            self._call(asyncio.run, listen())
+            self._call(asyncio.run, tail())
             time.sleep(_POLL_INTERVAL_S)
         if rest := self.get_logs(name)[shown:]:
             write(rest)
         return self.get_job(name)
 
     def wait(self, name: str, timeout_s: float) -> Job:
-        """Wait for a job's end; gives it as it stands then, or when patience ends.
+        """Wait for a job's end and return it, as it is then or after the timeout.
 
-        Raises:
-            ClusterError: As for :meth:`get_job`.
+        Raises as :meth:`get_job`.
         """
         deadline = time.monotonic() + timeout_s
         while not (job := self.get_job(name)).has_ended and time.monotonic() < deadline:
@@ -203,23 +191,15 @@ class JobClient:
         return job
 
     def stop(self, name: str) -> None:
-        """Ask a job to stop in order, by SIGTERM.
-
-        Raises:
-            ClusterError: As for :meth:`get_job`.
-        """
+        """Send SIGTERM to a job. Raises as :meth:`get_job`."""
         self._call(self._client.stop_job, name)
 
     def delete(self, name: str) -> None:
-        """Take a job that has ended off the list.
-
-        Raises:
-            ClusterError: As for :meth:`get_job`.
-        """
+        """Remove a job that has ended from the list. Raises as :meth:`get_job`."""
         self._call(self._client.delete_job, name)
 
     def _call(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:  # noqa: ANN401
-        """Call Ray, and say in our words what may go wrong there."""
+        """Call Ray, with its errors as :class:`ClusterError`."""
         import aiohttp
         import requests
         from ray.exceptions import AuthenticationError
@@ -237,7 +217,7 @@ class JobClient:
 
 def _raise_token_error(address: str) -> NoReturn:
     raise ClusterError(
-        f"the Ray cluster at {address} asks for its token, but none that it takes is in "
+        f"the Ray cluster at {address} requires its token, but none that it accepts is in "
         f"{token_file()}; copy the head's there, readable by you alone (chmod 600)."
     )
 

@@ -1,7 +1,7 @@
 """Checks of a cluster's nodes before the first trial.
 
-Whether any node can hold a trial's resources, and whether every node has the same versions,
-sees the shared storage and can read the data.
+Some node must hold a trial's resources; every node must have the same versions, see the shared
+storage and read the data.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from uuid import uuid4
 from cluster.errors import ClusterError
 
 _GIB: Final = 2**30
-# Where the study file says each.
+# Resource to its key in the study file.
 _STUDY_KEYS: Final = {"CPU": "cpus", "GPU": "gpus", "memory": "memory_gib"}
 
 
 def require_schedulable(
     nodes: Sequence[tuple[str, Mapping[str, float]]], demand: Mapping[str, float]
 ) -> None:
-    """Make sure that a trial could be placed if the cluster were empty.
+    """Check that a trial could be placed if the cluster were empty.
 
     Args:
-        nodes: The name of each node, and what it holds in all by Ray's names. A machine may have
-            several nodes, with one name.
-        demand: What a trial reserves, by Ray's names.
+        nodes: Name and total resources of each node, by Ray's names. A machine may have several
+            nodes, with one name.
+        demand: Resources of one trial, by Ray's names.
 
     Raises:
         ClusterError: If no node has it all, with what the nearest lacks.
@@ -38,9 +38,9 @@ def require_schedulable(
     missing_by_node = [(_missing(total, demand), name, total) for name, total in nodes]
     if any(not missing for missing, _, _ in missing_by_node):
         return
-    asked = f"resources ask for {format_resources(demand)} per trial, but "
+    required = f"resources require {format_resources(demand)} per trial, but "
     if not missing_by_node:
-        raise ClusterError(f"{asked}no node is there; start one.")
+        raise ClusterError(f"{required}no node is there; start one.")
     nearest = min(
         missing_by_node, key=lambda node: (len(node[0]), -_fraction(node[2], demand), node[1])
     )
@@ -48,13 +48,13 @@ def require_schedulable(
     has = format_resources({resource: total.get(resource, 0.0) for resource in missing})
     keys = " or ".join(dict.fromkeys(_key(resource) for resource in missing))
     raise ClusterError(
-        f"{asked}no node has all of it: the nearest, {name}, has {has}; lower {keys}, or "
+        f"{required}no node has all of it: the nearest, {name}, has {has}; lower {keys}, or "
         "connect to another cluster."
     )
 
 
 def format_resources(resources: Mapping[str, float]) -> str:
-    """Say amounts for people.
+    """Return amounts as text.
 
     Example:
         >>> format_resources({"CPU": 2.0, "GPU": 0.5, "memory": 3 * 2**30, "rtx4090": 1.0})
@@ -80,25 +80,25 @@ def _missing(total: Mapping[str, float], demand: Mapping[str, float]) -> Sequenc
 
 
 def _fraction(total: Mapping[str, float], demand: Mapping[str, float]) -> float:
-    """Give how much of what is asked for a node has, on average over the resources."""
+    """Return the fraction of the demand that a node has, averaged over the resources."""
     fractions = [
         min(total.get(name, 0.0) / amount, 1.0) for name, amount in demand.items() if amount
     ]
     return sum(fractions) / len(fractions) if fractions else 1.0
 
 
-# What must be the same everywhere: pickles, checkpoints and results depend on them.
+# Versions that must be equal everywhere: pickles, checkpoints and results depend on them.
 _PACKAGES: Final = ("ray", "torch", "torchvision", "numpy")
 _ABSENT: Final = "missing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeRequirements:
-    """What trials need of a node.
+    """Requirements of trials on a node.
 
     Attributes:
-        storage: Folder that all nodes share, in which trials keep their checkpoints.
-        code: Identifies the code that trains; every node must be able to import it.
+        storage: Folder that all nodes share, with the trials' checkpoints.
+        code: Returns a digest of the code that trains; every node must be able to import it.
         readable: Folders that trials read, such as the data root.
     """
 
@@ -109,14 +109,14 @@ class NodeRequirements:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeReport:
-    """What was found on a node.
+    """State of a node.
 
     Attributes:
-        address: The node's.
-        versions: Of Python and of packages, or ``missing``.
-        marker: What the driver's mark in the storage reads there, or why it cannot be read.
-        write_error: Why nothing can be written beside the mark; empty if it can.
-        unreadable: Folders that are not there or cannot be listed, with the reason.
+        address: Address of the node.
+        versions: Versions of Python and of packages, or ``missing``.
+        marker: Content of the driver's marker file in the storage, or the error of reading it.
+        write_error: Error of writing into the storage; empty if there was none.
+        unreadable: Folders that are missing or cannot be listed, with the reason.
     """
 
     address: str
@@ -127,7 +127,7 @@ class NodeReport:
 
 
 def check_node(address: str, marker: Path, requirements: NodeRequirements) -> NodeReport:
-    """Look around on the machine that this runs on."""
+    """Return the state of the machine that this runs on."""
     try:
         text = marker.read_text(encoding="utf-8")
     except OSError as error:
@@ -142,7 +142,7 @@ def check_node(address: str, marker: Path, requirements: NodeRequirements) -> No
 
 
 def local_versions(code: Callable[[], str]) -> Mapping[str, str]:
-    """Give the versions that must agree, without importing what they are of."""
+    """Return the versions that must agree, without importing the packages."""
     packages = {name: _version(name) for name in _PACKAGES}
     return {"Python": platform.python_version(), **packages, "this program's code": code()[:12]}
 
@@ -150,12 +150,9 @@ def local_versions(code: Callable[[], str]) -> Mapping[str, str]:
 def problems_of(
     report: NodeReport, marker: str, requirements: NodeRequirements
 ) -> tuple[str, ...]:
-    """Say in sentences what keeps a node from training; none if nothing does.
+    """Return a sentence for each reason why a node cannot train.
 
-    Args:
-        report: What was found there.
-        marker: What the mark must read.
-        requirements: What was asked for.
+    ``marker`` is the content that the marker file must have.
     """
     where = f"node {report.address}"
     ours = local_versions(requirements.code)
@@ -172,8 +169,8 @@ def problems_of(
         )
     elif report.write_error:
         problems.append(
-            f"{where} must be able to write to {requirements.storage}, but: {report.write_error}; let "
-            "the account that Ray runs under write there."
+            f"{where} must be able to write to {requirements.storage}, but: "
+            f"{report.write_error}; let the account that Ray runs under write there."
         )
     problems += [
         f"{where} must see the same data, but: {text}; mount it." for text in report.unreadable
@@ -216,17 +213,17 @@ _POLL_INTERVAL_S: Final = 0.5
 def require_nodes(
     requirements: NodeRequirements, is_stopping: Callable[[], bool] = lambda: False
 ) -> int:
-    """Make sure that every node of the connected cluster could train; gives their number.
+    """Check that every node of the connected cluster could train; return the number of nodes.
 
-    A process is started on each node for it, which takes a few seconds.
+    Starts a process on each node, which takes a few seconds.
 
     Args:
-        requirements: What trials need.
-        is_stopping: Whether nobody wants to know any more; looked at twice a second.
+        requirements: Requirements of trials.
+        is_stopping: Returns whether to give up; called twice a second.
 
     Raises:
         ClusterError: If versions differ from the driver's, or a node does not see the storage or
-            a folder, or does not answer; names the nodes and what to do.
+            a folder, or does not answer; with the nodes and the remedy.
     """
     marker = requirements.storage / f".nodes-{uuid4().hex}"
     marker.write_text(marker.name, encoding="utf-8")
@@ -242,66 +239,57 @@ def require_nodes(
     return len(found)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _PendingReport:
-    """A question to a node: its number in Ray, its address, and Ray's reference of the answer."""
-
-    node: str
-    address: str
-    reference: Any
-
-
-def _request_reports(marker: Path, requirements: NodeRequirements) -> list[_PendingReport]:
+def _request_reports(marker: Path, requirements: NodeRequirements) -> dict[Any, Mapping[str, Any]]:
+    """Start a check on each node; return Ray's references, each with its node."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     check = ray.remote(num_cpus=0, max_retries=0)(check_node)
-    all_pending = []
+    pending = {}
     for node in ray.nodes():  # type: ignore[no-untyped-call]
         if node["Alive"]:
-            node_id, address = node["NodeID"], str(node["NodeManagerAddress"])
-            there = NodeAffinitySchedulingStrategy(node_id, soft=False)
+            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            address = str(node["NodeManagerAddress"])
             reference = check.options(scheduling_strategy=there).remote(
                 address, marker, requirements
             )
-            all_pending.append(_PendingReport(node=node_id, address=address, reference=reference))
-    return all_pending
+            pending[reference] = node
+    return pending
 
 
 def _collect_reports(
-    all_pending: Sequence[_PendingReport], is_stopping: Callable[[], bool]
+    pending: Mapping[Any, Mapping[str, Any]], is_stopping: Callable[[], bool]
 ) -> list[NodeReport]:
     import ray
 
     deadline = time.monotonic() + _REPORT_TIMEOUT_S
-    waiting = [pending.reference for pending in all_pending]
+    waiting = list(pending)
     while waiting and not is_stopping():
         if time.monotonic() > deadline:
-            late = ", ".join(
-                pending.address for pending in all_pending if pending.reference in waiting
-            )
+            late = ", ".join(str(pending[each]["NodeManagerAddress"]) for each in waiting)
             raise ClusterError(
-                f"every node must start a process within {_REPORT_TIMEOUT_S:.0f} s, but {late} did "
-                "not; look at the logs there, or take it off the cluster."
+                f"every node must start a process within {_REPORT_TIMEOUT_S:.0f} s, but {late} "
+                "did not; look at the logs there, or remove it from the cluster."
             )
         _, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=_POLL_INTERVAL_S)
-    done = [pending for pending in all_pending if pending.reference not in waiting]
-    return [report for pending in done if (report := _get_report(pending)) is not None]
+    done = [reference for reference in pending if reference not in waiting]
+    reports = (_get_report(reference, pending[reference]) for reference in done)
+    return [report for report in reports if report is not None]
 
 
-def _get_report(pending: _PendingReport) -> NodeReport | None:
-    """Give what a node said, or None if it is none of the cluster's any more."""
+def _get_report(reference: Any, node: Mapping[str, Any]) -> NodeReport | None:  # noqa: ANN401 (Ray's)
+    """Return a node's report, or None if it has left the cluster."""
     import ray
     from ray.exceptions import RayError, RayTaskError
 
     try:
-        report: NodeReport = ray.get(pending.reference)
+        report: NodeReport = ray.get(reference)
     except RayError as error:
         # A node that was lost just now is still listed for a while.
-        if not isinstance(error, RayTaskError) and _is_dead(pending.node):
+        if not isinstance(error, RayTaskError) and _is_dead(node["NodeID"]):
             return None
         raise ClusterError(
-            f"node {pending.address} must be able to run this program, but: "
+            f"node {node['NodeManagerAddress']} must be able to run this program, but: "
             f"{' '.join(str(error).split())[-400:]}; install the same version of it there, or "
             "start the study with 'submit', which brings it along."
         ) from None

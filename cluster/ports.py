@@ -1,4 +1,4 @@
-"""TCP ports and addresses of this machine: a free port, and checks before a server binds to one."""
+"""TCP ports and addresses of this machine, checked before a server binds to them."""
 
 from __future__ import annotations
 
@@ -11,46 +11,42 @@ from typing import Final
 
 from cluster.errors import ClusterError
 
-# Below what Linux hands out to clients (32768 and up): who tries to reach a server that is away
-# would sooner or later be given its very port, be connected to himself, and keep it from starting.
+# Below Linux's ephemeral ports (32768 and up): a client that retries to reach a stopped server
+# could get the server's port as its own, connect to itself, and keep the server from starting.
 SERVER_PORTS: Final = range(20_000, 32_768)
 
 
 def free_port(server: str, address: str = "") -> int:
-    """Find a port on which nobody listens.
+    """Return a port that nothing listens on.
 
     Args:
-        server: Who needs it, for the message.
-        address: Where it will listen; everywhere if it is left out.
+        server: Name of the server that needs it, for the message.
+        address: Address that it will listen on; all if it is left out.
 
     Raises:
-        ClusterError: If there is none.
+        ClusterError: If 100 ports are taken.
     """
     for port in secrets.SystemRandom().sample(SERVER_PORTS, 100):
         with socket.socket() as probe, suppress(OSError):
-            # As servers do: a connection that ended a moment ago keeps no port.
+            # As servers do: a connection in TIME_WAIT blocks no port.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((address, port))
             return port
     raise ClusterError(
-        f"{server} needs a free port of {SERVER_PORTS.start} to {SERVER_PORTS.stop - 1}, but 100 tries found none; "
-        "end what listens there."
+        f"{server} needs a free port of {SERVER_PORTS.start} to {SERVER_PORTS.stop - 1}, but 100 "
+        "tries found none; end the programs that listen there."
     )
-
-
-# Below what Linux hands out to clients (32768 and up), who could take a port before its server.
-_UNUSED_PORTS: Final = range(20_000, 32_768)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Port:
-    """A port that a part will listen on.
+    """A port that a component will listen on.
 
     Attributes:
-        address: Where; ``0.0.0.0`` for everywhere.
-        number: Its number.
-        server: Who will listen.
-        remedy: How to choose another.
+        address: Address; ``0.0.0.0`` for all.
+        number: Port number.
+        server: Name of the server.
+        remedy: How to choose another port.
     """
 
     address: str
@@ -59,34 +55,24 @@ class Port:
     remedy: str
 
     def require_free(self) -> None:
-        """Make sure that nobody listens there.
-
-        Raises:
-            ClusterError: If somebody does.
-        """
+        """Raise :class:`ClusterError` if a program listens there."""
         with socket.socket() as probe:
-            # A connection that ended a moment ago keeps no port.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((self.address, self.number))
             except OSError as error:
                 raise ClusterError(
                     f"{self.server} needs {self.address}:{self.number}, but cannot have it "
-                    f"({error.strerror}); end what listens there, or {self.remedy}."
+                    f"({error.strerror}); end the program that listens there, or "
+                    f"{self.remedy}."
                 ) from None
 
 
 def require_own_address(host: str) -> str | None:
-    """Check an address that the service shall have.
-
-    Args:
-        host: What was given by ``--host``.
-
-    Returns:
-        The address, or None if it means this machine alone.
+    """Return the address of ``--host``, or None if it means this machine alone.
 
     Raises:
-        ClusterError: If it is none by which other machines reach this one.
+        ClusterError: If other machines cannot reach this one by it.
     """
     if host in ("localhost", "127.0.0.1"):
         return None
@@ -95,8 +81,8 @@ def require_own_address(host: str) -> str | None:
         if not (address.is_loopback or address.is_unspecified) and _is_local(host):
             return host
     raise ClusterError(
-        f"--host must be an IPv4 address of this machine by which the others reach it, got "
-        f"{host!r}; 'hostname -I' lists them."
+        f"--host must be an IPv4 address of this machine by which others reach it, got {host!r}; "
+        "'hostname -I' lists them."
     )
 
 

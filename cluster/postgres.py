@@ -1,7 +1,7 @@
 """A PostgreSQL server in a folder: its programs, its cluster and login, and its process.
 
 ``data/`` holds the databases, ``login.json`` user, password and port with mode 600, and
-``server.log`` the server's output. It listens on 127.0.0.1 alone and has no Unix socket.
+``server.log`` the server's output. The server listens on 127.0.0.1 alone and has no Unix socket.
 PostgreSQL refuses to run as root; root runs it as Debian's user ``postgres``.
 """
 
@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
 import psycopg
 
 from cluster.errors import ClusterError
@@ -31,7 +32,7 @@ _DEBIAN_ROOT: Final = Path("/usr/lib/postgresql")
 
 
 def find_programs(versions: Path = _DEBIAN_ROOT) -> Path:
-    """Find the folder with PostgreSQL's programs: the newest of Debian's, or the one on PATH.
+    """Return the folder of PostgreSQL's programs: Debian's newest version, or that on PATH.
 
     Args:
         versions: Folder with one folder per version.
@@ -56,10 +57,10 @@ def _version_of(name: str) -> tuple[int, ...]:
 
 
 def server_account() -> pwd.struct_passwd | None:
-    """Give the user who runs the server, or None where that is ourselves.
+    """Return the account that runs the server, or None for the present user.
 
     Raises:
-        ClusterError: If we are root and there is no such user.
+        ClusterError: If we are root and there is no such account.
     """
     if os.geteuid() != 0:
         return None
@@ -73,15 +74,15 @@ def server_account() -> pwd.struct_passwd | None:
 
 
 def popen_options(folder: Path) -> dict[str, Any]:
-    """Give what PostgreSQL's programs are started with, as arguments of ``subprocess.Popen``.
+    """Return arguments of ``subprocess.Popen`` for PostgreSQL's programs.
 
-    Nothing of our environment is among it: our PGDATA or language is not the server's.
+    Nothing of our environment is inherited, such as PGDATA or a language.
     """
     options: dict[str, Any] = {
         "cwd": folder,
         "env": {"LC_ALL": "C.UTF-8", "PATH": os.defpath},
         "stdin": subprocess.DEVNULL,
-        # Ctrl-C on our terminal is not meant for it.
+        # Ctrl-C on our terminal must not reach it.
         "start_new_session": True,
     }
     if (user := server_account()) is not None:
@@ -94,12 +95,9 @@ _USER: Final = "challenger"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostgresLogin:
-    """Who may connect, and where on 127.0.0.1.
+    """The server's one user and its port on 127.0.0.1, the same after each start.
 
-    Attributes:
-        user: The one user.
-        password: Its password; of letters, digits, ``-`` and ``_``, so that a URL can hold it.
-        port: The server's, the same after each start.
+    The password has letters, digits, ``-`` and ``_`` alone, so that a URL can hold it.
     """
 
     user: str
@@ -108,13 +106,13 @@ class PostgresLogin:
 
 
 def create_postgres(folder: Path) -> None:
-    """Make a server with one user, a random password and a free port; takes a second or two.
+    """Create a server with one user, a random password and a free port, in a second or two.
 
     Args:
-        folder: Where it is kept: an empty folder, or one that is made. Its owner and mode change.
+        folder: An empty folder, or one that is created. Its owner and mode change.
 
     Raises:
-        ClusterError: If there is no PostgreSQL, or the folder holds something or is out of reach.
+        ClusterError: If there is no PostgreSQL, or the folder is not empty or not accessible.
     """
     folder = folder.absolute()
     programs, owner = find_programs(), server_account()
@@ -128,7 +126,7 @@ def create_postgres(folder: Path) -> None:
         _run_initdb(programs, folder, login.user, password)
     finally:
         password.unlink(missing_ok=True)
-    # Our own file, not the server's: it is read by who made the server.
+    # Owned by us, not by the server's account.
     _write_secret(folder / "login.json", json.dumps(asdict(login)), None)
 
 
@@ -137,11 +135,11 @@ def _prepare_folder(folder: Path, owner: pwd.struct_passwd | None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         is_empty = not any(folder.iterdir())
     except OSError as error:
-        raise ClusterError(f"no PostgreSQL can be kept in {folder}: {error}.") from None
+        raise ClusterError(f"no PostgreSQL can be created in {folder}: {error}.") from None
     if not is_empty:
         raise ClusterError(
-            f"{folder} must be empty to keep a new PostgreSQL, but holds something; name another "
-            "folder, or start the server that is there."
+            f"{folder} must be empty for a new PostgreSQL, but is not; name another folder, or "
+            "start the server that is there."
         )
     if owner is not None:
         _require_access(folder, owner)
@@ -156,9 +154,9 @@ def _require_access(folder: Path, user: pwd.struct_passwd) -> None:
         shift = shift or (3 if status.st_gid == user.pw_gid else 0)
         if not status.st_mode >> shift & 1:
             raise ClusterError(
-                f"{folder} must be within reach of the user {user.pw_name!r}, who runs "
-                f"PostgreSQL for root, but {parent} lets nobody else pass; name a folder below "
-                f"/tmp or /var/lib, or run 'chmod o+x {parent}'."
+                f"{folder} must be accessible to the user {user.pw_name!r}, which runs "
+                f"PostgreSQL for root, but {parent} is not; name a folder below /tmp or /var/lib, "
+                f"or run 'chmod o+x {parent}'."
             )
 
 
@@ -170,7 +168,7 @@ def _run_initdb(programs: Path, folder: Path, user: str, password: Path) -> None
         f"--pwfile={password}",
         "--auth=scram-sha-256",
         "--encoding=UTF8",
-        # Its messages are then in English, and texts are sorted as Python sorts them.
+        # English messages, and texts sorted as in Python.
         "--locale=C.UTF-8",
     ]
     done = subprocess.run(
@@ -178,7 +176,7 @@ def _run_initdb(programs: Path, folder: Path, user: str, password: Path) -> None
     )
     if done.returncode != 0:
         raise ClusterError(
-            f"no PostgreSQL can be kept in {folder}: initdb ended with exit code "
+            f"no PostgreSQL can be created in {folder}: initdb ended with exit code "
             f"{done.returncode}: {tail(done.stderr)}"
         )
 
@@ -192,60 +190,58 @@ def _write_secret(path: Path, text: str, owner: pwd.struct_passwd | None) -> Non
 
 
 def read_login(folder: Path) -> PostgresLogin:
-    """Read who may connect to the server of a folder.
+    """Return the login of the server of a folder.
 
     Raises:
-        ClusterError: If :func:`create_postgres` made none there.
+        ClusterError: If :func:`create_postgres` created none there.
     """
     try:
         return PostgresLogin(**json.loads((folder / "login.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise ClusterError(
             f"{folder} must hold a PostgreSQL with its login.json, but: "
-            f"{tail(str(error))}; name the folder that it was made in."
+            f"{tail(str(error))}; name the folder that it was created in."
         ) from None
 
 
 def server_pids(folder: Path) -> tuple[int, ...]:
-    """Give the numbers of all processes of the server of a folder, whoever started it.
+    """Return the pids of the server of a folder, whichever process started it.
 
-    They are PostgreSQL's programs that live in its data, each in a session of its own.
+    They are the processes of PostgreSQL's program whose working directory is the data folder,
+    each in a session of its own.
     """
-    data = (folder / "data").resolve()
-    pids = (path.name for path in Path("/proc").iterdir() if path.name.isdigit())
-    return tuple(sorted(int(pid) for pid in pids if _is_server_process(pid, data)))
-
-
-def _is_server_process(pid: str, data: Path) -> bool:
-    with contextlib.suppress(OSError):
-        process = Path("/proc") / pid
-        program = process.joinpath("exe").readlink().name
-        return program == "postgres" and process.joinpath("cwd").readlink() == data
-    return False
+    data = str((folder / "data").resolve())
+    return tuple(
+        sorted(
+            each.pid
+            for each in psutil.process_iter(["exe", "cwd"])
+            if each.info["cwd"] == data and Path(each.info["exe"] or "").name == "postgres"
+        )
+    )
 
 
 def postmaster_pid(folder: Path) -> int | None:
-    """Give the number of the server's main process, whoever started it; None if there is none."""
+    """Return the pid of the server's main process; None if none runs."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         text = (folder / "data" / "postmaster.pid").read_text(encoding="utf-8")
-        # The number may be another's by now.
+        # The pid may have been reused.
         if (pid := int(text.split()[0])) in server_pids(folder):
             return pid
     return None
 
 
 def remove_stale_pid_file(folder: Path) -> None:
-    """Delete the file by which PostgreSQL refuses to start, if it speaks of no living server.
+    """Delete ``postmaster.pid`` if it names no running server.
 
-    PostgreSQL compares numbers of processes alone: after a restart of the machine the number may
-    be another process's, and the server would never start again.
+    PostgreSQL compares pids alone: after a reboot the pid may be another process's, and the
+    server would refuse to start.
     """
     if postmaster_pid(folder) is None:
         (folder / "data" / "postmaster.pid").unlink(missing_ok=True)
 
 
 def tail(text: str) -> str:
-    """Give the end of a text as one line."""
+    """Return the end of a text as one line."""
     return " ".join(text.split())[-500:]
 
 
@@ -253,12 +249,12 @@ _DATABASE: Final = "postgres"
 # Recovery after a kill included; on two shared cores a start took 0.1 s.
 _STARTUP_TIMEOUT_S: Final = 60.0
 _SHUTDOWN_TIMEOUT_S: Final = 60.0
-# Linux sends a fast shutdown then; setpriv, of Debian's util-linux, becomes the server itself.
+# Linux then sends the signal of a fast shutdown; setpriv (util-linux) executes the server.
 _PDEATHSIG: Final = ("setpriv", "--pdeathsig", "INT", "--")
 
 
 class PostgresServer:
-    """The server of a folder that :func:`create_postgres` made. Has mutable state: its process."""
+    """The server of a folder of :func:`create_postgres`. Has mutable state: its process."""
 
     def __init__(
         self,
@@ -267,14 +263,14 @@ class PostgresServer:
         *,
         stops_with_parent: bool = False,
     ) -> None:
-        """Take up a server without starting it.
+        """Read the login of a server; start nothing.
 
         Args:
-            folder: What :func:`create_postgres` was given.
+            folder: The folder of :func:`create_postgres`.
             settings: Settings of PostgreSQL that differ from its defaults, such as
-                ``{"fsync": "off"}``. They stand on its command line, for all to read.
-            stops_with_parent: Whether it shuts down when the thread that starts it ends, however that
-                ends, as if it were told to :meth:`stop`.
+                ``{"fsync": "off"}``; visible on its command line.
+            stops_with_parent: Whether it shuts down, as by :meth:`stop`, when the thread that
+                starts it ends.
 
         Raises:
             ClusterError: If the folder holds no server.
@@ -291,11 +287,11 @@ class PostgresServer:
         return self.database_url(_DATABASE)
 
     def database_url(self, database: str) -> str:
-        """Give the SQLAlchemy URL of a database, with the password."""
+        """Return the SQLAlchemy URL of a database, with the password."""
         return database_url(self._login, database)
 
     def start(self) -> None:
-        """Start it, unless it runs, and wait until it answers: at most a minute.
+        """Start it, unless it runs, and wait until it answers, at most a minute.
 
         Raises:
             ClusterError: If it ends or does not answer, with the end of its log.
@@ -310,7 +306,7 @@ class PostgresServer:
             on_failure.pop_all()
 
     def stop(self) -> None:
-        """Shut it down in order, without waiting for its clients; kill it if that takes long."""
+        """Shut it down without waiting for its clients; kill it after a minute."""
         if self._process is None or not self.is_running():
             return
         self._process.send_signal(signal.SIGINT)
@@ -320,23 +316,23 @@ class PostgresServer:
             self.kill()
 
     def kill(self) -> None:
-        """Kill it and all that it started at once, as a crash does; none is left on return."""
+        """Kill it with all of its processes, as a crash does, and wait until they have ended."""
         if self._process is not None and self.is_running():
             kill_tree(self._process)
 
     def is_running(self) -> bool:
-        """Tell whether the process that we started lives."""
+        """Return whether the process that we started lives."""
         return self._process is not None and self._process.poll() is None
 
     def pids(self) -> list[int]:
-        """Give the numbers of its processes, the main one first; none if it does not run."""
+        """Return the pids of its processes, the main one first; empty if it does not run."""
         if self._process is None or not self.is_running():
             return []
         return [self._process.pid, *child_pids(self._process.pid)]
 
 
 def database_url(login: PostgresLogin, database: str = _DATABASE) -> str:
-    """Give the SQLAlchemy URL of a database of a server, with the password."""
+    """Return the SQLAlchemy URL of a database of a server, with the password."""
     credentials = f"{login.user}:{login.password}"
     return f"postgresql+psycopg://{credentials}@127.0.0.1:{login.port}/{database}"
 
@@ -344,7 +340,7 @@ def database_url(login: PostgresLogin, database: str = _DATABASE) -> str:
 def server_command(
     folder: Path, login: PostgresLogin, settings: Mapping[str, str] | None = None
 ) -> list[str]:
-    """Give the command line of the server of a folder; no secret is in it.
+    """Return the command line of the server of a folder, which holds no secret.
 
     Raises:
         ClusterError: If there is no PostgreSQL on this machine.
@@ -361,7 +357,7 @@ def server_command(
 
 
 def connection_error(login: PostgresLogin) -> str | None:
-    """Try to connect to a server; gives why that was not possible, or None if it was."""
+    """Return the error of connecting to a server, or None if there was none."""
     try:
         _connect(login)
     except psycopg.OperationalError as error:
@@ -370,7 +366,7 @@ def connection_error(login: PostgresLogin) -> str | None:
 
 
 def _spawn(command: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
-    # The folder is the server's, we may be root: what it put there is not followed.
+    # The folder is the server's and we may be root: links in it are not followed.
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
     descriptor = os.open(folder / "server.log", flags, 0o600)
     with open(descriptor, "ab") as log:
@@ -383,16 +379,16 @@ def _wait_until_ready(process: subprocess.Popen[bytes], login: PostgresLogin, lo
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise ClusterError(
-                f"{endpoint}, but it ended with exit code {process.returncode}; the end of its log "
-                f"{log.name}: {_log_tail(log)}"
+                f"{endpoint}, but it ended with exit code {process.returncode}; the end of its "
+                f"log {log.name}: {_log_tail(log)}"
             )
         with contextlib.suppress(psycopg.OperationalError):
             _connect(login)
             return
         time.sleep(0.05)
     raise ClusterError(
-        f"{endpoint} within {_STARTUP_TIMEOUT_S:.0f} s, but did not; the end of its log {log.name}: "
-        f"{_log_tail(log)}"
+        f"{endpoint} within {_STARTUP_TIMEOUT_S:.0f} s, but did not; the end of its log "
+        f"{log.name}: {_log_tail(log)}"
     )
 
 

@@ -1,52 +1,47 @@
-"""Processes of this machine: listed, signaled, and ended with their session or children.
+"""Processes of this machine: listed, signaled, and killed with their session or children.
 
 A process stays in the session in which it was started, whatever its process group and whether
-or not its parent is alive; descendants that left the session are found by their parent pid.
+or not its parent is alive; descendants that left the session are found by their parent's pid.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 _KILL_TIMEOUT_S: Final = 30.0
 _POLL_INTERVAL_S: Final = 0.05
+_ENDED: Final = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """A process as the system lists it.
-
-    Attributes:
-        pid: Its number.
-        ppid: Its parent's.
-        sid: Its session's, which is the number of the process that began the session.
-        state: As in ``ps``: ``Z`` is one that has ended and was not waited for.
-    """
+    """A living process, with the pids of its parent and of its session's leader."""
 
     pid: int
     ppid: int
     sid: int
-    state: str
 
 
 def start_session(
     command: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path
 ) -> subprocess.Popen[bytes]:
-    """Start a process that begins a session: Ctrl-C on our terminal is not meant for it.
+    """Start a process as the leader of a session, so that Ctrl-C does not reach it.
 
     Args:
         command: Program and arguments.
         environment: Its whole environment.
-        log: File that its output is added to; for its owner alone.
-        folder: Its current folder.
+        log: File that its output is appended to, readable by its owner alone.
+        folder: Its working directory.
     """
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     with open(descriptor, "ab") as stream:
@@ -62,17 +57,21 @@ def start_session(
 
 
 def processes() -> tuple[Process, ...]:
-    """List all processes of this machine that have not ended."""
-    pids = (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit())
-    found = (_process(pid) for pid in pids)
-    return tuple(process for process in found if process is not None and process.state not in "ZX")
+    """Return all processes of this machine but zombies."""
+    found = []
+    for each in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess, ProcessLookupError), each.oneshot():
+            if each.status() not in _ENDED:
+                sid = os.getsid(each.pid)
+                found.append(Process(pid=each.pid, ppid=each.ppid(), sid=sid))
+    return tuple(found)
 
 
 def session_pids(leader: int) -> tuple[int, ...]:
-    """Give the living processes of a session and what they started outside it.
+    """Return the living processes of a session and their descendants outside it.
 
     Args:
-        leader: Number of the process that began the session; it may have ended.
+        leader: Pid of the session's leader, which may have ended.
     """
     listed = processes()
     found = {each.pid for each in listed if each.sid == leader}
@@ -85,12 +84,12 @@ def session_pids(leader: int) -> tuple[int, ...]:
 
 
 def kill_session(leader: subprocess.Popen[bytes]) -> None:
-    """Kill a process that :func:`start_session` started with all below it; none is left.
+    """Kill a process of :func:`start_session` with its session and all descendants.
 
     May be called again, and after the process has ended.
     """
     deadline = time.monotonic() + _KILL_TIMEOUT_S
-    # Again and again: between the look and the kill one may have started another.
+    # Repeated, because a process may start another before it is killed.
     while (found := session_pids(leader.pid)) and time.monotonic() < deadline:
         for pid in found:
             send_signal(pid, signal.SIGKILL)
@@ -100,7 +99,7 @@ def kill_session(leader: subprocess.Popen[bytes]) -> None:
 
 
 def terminate_session(leader: subprocess.Popen[bytes], timeout_s: float = 10.0) -> None:
-    """Ask all processes of a session to end, wait for a while, and kill what is left."""
+    """Send SIGTERM to all processes of a session, wait, and kill the rest."""
     for pid in session_pids(leader.pid):
         send_signal(pid, signal.SIGTERM)
     deadline = time.monotonic() + timeout_s
@@ -111,7 +110,7 @@ def terminate_session(leader: subprocess.Popen[bytes], timeout_s: float = 10.0) 
 
 
 def send_signal(pid: int, signum: signal.Signals) -> bool:
-    """Send a signal to a process; False if there is none any more."""
+    """Send a signal to a process; return False if it has ended."""
     try:
         os.kill(pid, signum)
     except ProcessLookupError:
@@ -120,54 +119,42 @@ def send_signal(pid: int, signum: signal.Signals) -> bool:
 
 
 def command_line(pid: int) -> str:
-    """Give the command line of a process, or what it calls itself; empty if there is none."""
-    with contextlib.suppress(OSError):
-        content = Path(f"/proc/{pid}/cmdline").read_bytes()
-        return content.replace(b"\0", b" ").decode(errors="replace").strip()
+    """Return the command line of a process; empty if it has ended."""
+    with suppress(psutil.Error):
+        return " ".join(psutil.Process(pid).cmdline())
     return ""
 
 
-def _process(pid: int) -> Process | None:
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    # Its name comes before, in parentheses, and may hold anything.
-    state, ppid, _group, sid, *_ = text.rpartition(")")[2].split()
-    return Process(pid=pid, ppid=int(ppid), sid=int(sid), state=state)
-
-
 def child_pids(parent: int) -> list[int]:
-    """Give the numbers of the processes that a process started and that have not been reaped."""
-    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
-    return [pid for pid in pids if _status(pid)[1] == parent]
+    """Return the pids of a process's children, zombies among them."""
+    with suppress(psutil.NoSuchProcess):
+        return [child.pid for child in psutil.Process(parent).children()]
+    return []
 
 
 def kill_tree(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process that we started and its children; none is left on return.
+    """Kill a process that we started and its children, and wait until they have ended.
 
-    Found by their parent, for a server such as PostgreSQL whose children each leave its group.
+    They are found by their parent, because PostgreSQL's children each leave its session.
     """
-    # While the parent is stopped it starts no other child, and no child's number is given anew.
+    if process.poll() is not None:
+        return
+    # A stopped parent starts no other child and reaps none, so that no pid is reused.
     process.send_signal(signal.SIGSTOP)
-    _wait_for(lambda: _status(process.pid)[0] in "TZX")
-    descendants = child_pids(process.pid)
-    for pid in [*descendants, process.pid]:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    parent = psutil.Process(process.pid)
+    _wait_for(lambda: parent.status() in (psutil.STATUS_STOPPED, *_ENDED))
+    children = parent.children()
+    for each in (*children, parent):
+        with suppress(psutil.NoSuchProcess):
+            each.kill()
     process.wait()
-    _wait_for(lambda: all(_status(pid)[0] in "ZX" for pid in descendants))
+    _wait_for(lambda: not any(map(_is_alive, children)))
 
 
-def _status(process: int) -> tuple[str, int]:
-    """Give the state of a process as in ``ps``, ``X`` if there is none, and its parent."""
-    try:
-        text = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return "X", 0
-    # Its name comes before, in parentheses, and may hold anything.
-    state, parent = text.rpartition(")")[2].split()[:2]
-    return state, int(parent)
+def _is_alive(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() not in _ENDED
+    return False
 
 
 def _wait_for(is_true: Callable[[], bool]) -> None:

@@ -45,16 +45,37 @@ settings.load_profile("repeatable")
 
 
 # Of the kinds of tests that start processes, the slowest has the largest weight.
-_WEIGHTS: Final = {"cluster": 3, "ray": 2, "browser": 1, "postgres": 1}
+_WEIGHTS: Final = {"cluster": 3, "ray": 2, "browser": 1, "postgres": 1, "service": 1}
+# Fixtures that start Ray, PostgreSQL, or the program in a process of its own.
+_SERVICE_FIXTURES: Final = frozenset({"postgres", "ray_address", "ray_home", "shell"})
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the slowest files, so that no worker ends with one of them alone."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark tests that start services, drop those that -m does not name, and sort files.
+
+    The slowest files come first; otherwise a worker would end with one of them alone.
+    """
     heaviest: dict[Path, int] = {}
     for item in items:
-        weights = [_WEIGHTS.get(mark.name, 0) for mark in item.iter_markers()]
+        marks = {mark.name for mark in item.iter_markers()}
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if marks & _WEIGHTS.keys() or fixtures & _SERVICE_FIXTURES:
+            item.add_marker("service")
+        weights = [_WEIGHTS.get(mark, 0) for mark in marks]
         heaviest[item.path] = max(heaviest.get(item.path, 0), *weights, 0)
-    items.sort(key=lambda item: -heaviest[item.path])
+    kept = [item for item in items if _is_named(item, config.getoption("markexpr"))]
+    if len(kept) < len(items):
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+    items[:] = sorted(kept, key=lambda item: -heaviest[item.path])
+
+
+def _is_named(item: pytest.Item, expression: str) -> bool:
+    """Return whether ``-m`` names the test's ``slow`` or ``extended``, if it has such a mark."""
+    for mark in ("slow", "extended"):
+        if item.get_closest_marker(mark) is not None:
+            return mark in expression
+    return True
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
-"""The queue's actor: one for all studies of a cluster, found by its name.
+"""The quota actor: one for all studies of a cluster, found by its name.
 
-Its class travels by value (:func:`get_or_create_actor`), with all of this package that it uses. Drivers may
-be of several versions of this program, and the actor outlives whoever started it, so that it must
-not import this package from anywhere. Versions meet in messages alone, which are plain data.
+Its class travels by value (:func:`get_or_create_actor`), with all of this package that it uses.
+Drivers may be of several versions of this program, and the actor outlives the driver that started
+it, so that it must not import this package. Versions meet in messages alone, which are plain data.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 ACTOR_NAME: Final = "challenger-quota"
 ACTOR_NAMESPACE: Final = "challenger"
-# The head outlives every worker, and every cluster has one; a share of nothing keeps no one out.
+# The head outlives every worker, and every cluster has one; this share of it blocks nothing.
 _HEAD_NODE: Final = {"node:__internal_head__": 0.0001}
 
 
 class QuotaActor:
-    """Passes messages on to a register, with the time and the nodes."""
+    """The actor around :class:`QuotaState`, which adds the time and the nodes."""
 
     def __init__(self, is_recovering: bool) -> None:
         """Begin; ``is_recovering`` as for :class:`QuotaState`."""
@@ -34,15 +34,15 @@ class QuotaActor:
         self._state = QuotaState(time.monotonic(), is_recovering=is_recovering or is_restarted)
 
     def update(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        """Answer what a driver says."""
+        """Record a driver's heartbeat and return the reply."""
         return self._state.update(message, self._nodes(), time.monotonic(), time.time())
 
     def remove(self, key: str) -> None:
-        """Forget a driver."""
+        """Remove a driver."""
         self._state.remove(key)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Give the queue, in its order."""
+        """Return the queue in its order."""
         return self._state.rows(self._nodes(), time.monotonic())
 
     def _nodes(self) -> list[dict[str, float]]:
@@ -52,10 +52,10 @@ class QuotaActor:
 
 
 def get_or_create_actor(*, is_recovering: bool) -> ActorHandle[Any]:
-    """Find the actor of the cluster that is connected, or start it there.
+    """Return the actor of the connected cluster; start it if there is none.
 
     Args:
-        is_recovering: Whether there was one before, whose studies a new one has yet to hear of.
+        is_recovering: Whether there was one before, whose studies a new one does not know yet.
     """
     import ray
 
@@ -75,7 +75,7 @@ def get_or_create_actor(*, is_recovering: bool) -> ActorHandle[Any]:
 
 @contextmanager
 def pickled_by_value() -> Iterator[None]:
-    """Let what Ray pickles meanwhile hold the queue's own code instead of its name."""
+    """Make Ray pickle the quota's code by value instead of by name, within the context."""
     from ray import cloudpickle
 
     from cluster.quota import actor, allocate, state

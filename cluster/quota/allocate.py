@@ -1,6 +1,6 @@
-"""Who may have how many trials at a time: first come first served within a priority, first fit.
+"""The division of a cluster's trial slots among studies: by priority, then arrival, first fit.
 
-This file travels by value into the queue's actor: it imports nothing but Python's own.
+This file travels by value into the quota actor: it imports nothing but the standard library.
 """
 
 from __future__ import annotations
@@ -9,24 +9,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-# Ray counts everything in these steps, GPUs too.
+# Ray counts all resources in these steps, GPUs too.
 _UNITS_PER_RESOURCE: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Workload:
+class Request:
     """A study in the queue.
 
     Attributes:
-        key: What its driver is known by; no two are the same.
-        study: Its name, for people.
+        key: Unique key of its driver.
+        study: Name of the study.
         priority: Higher goes first.
-        arrived_s: When its driver arrived, in seconds.
-        demand: What one trial reserves, by Ray's names.
-        wanted: Trials that were handed out and have not ended, and those that could begin now.
-        max_concurrent: Trials at a time that the study file allows, or None for any number.
-        running: Trials that were handed out and have not ended, placed or not.
-        placed: Trials that have a place on a node.
+        arrived_s: Arrival of its driver, in seconds.
+        demand: Resources of one trial, by Ray's names.
+        wanted: Trials that run, and those that could start now.
+        max_concurrent: Concurrent trials that the study file allows, or None for any number.
+        running: Trials that were submitted and have not ended, placed or not.
+        placed: Trials that are placed on a node.
     """
 
     key: str
@@ -41,7 +41,7 @@ class Workload:
 
     @property
     def limit(self) -> int:
-        """How many trials it would have if it were alone on a cluster without end."""
+        """Concurrent trials of the study alone on an unlimited cluster."""
         return (
             self.wanted if self.max_concurrent is None else min(self.wanted, self.max_concurrent)
         )
@@ -49,44 +49,41 @@ class Workload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """What a study may have.
+    """A study's share.
 
     Attributes:
-        trials: Trials at a time.
-        is_next: Whether one more may stand ready: the study is the first that wants more than
-            fits. Its trial takes the next place there is, and tells an autoscaler what is missing.
+        trials: Concurrent trials.
+        is_next: Whether one more may be pending: the study is the first that wants more than
+            fits. Its trial takes the next free slot, and shows an autoscaler what is missing.
     """
 
     trials: int
     is_next: bool = False
 
 
-def sort_by_priority(workloads: Iterable[Workload]) -> list[Workload]:
+def sort_by_priority(requests: Iterable[Request]) -> list[Request]:
     """Sort studies by priority, and within one by arrival."""
     return sorted(
-        workloads, key=lambda workload: (-workload.priority, workload.arrived_s, workload.key)
+        requests, key=lambda request: (-request.priority, request.arrived_s, request.key)
     )
 
 
 def allocate(
-    nodes: Iterable[Mapping[str, float]], workloads: Iterable[Workload]
+    nodes: Iterable[Mapping[str, float]], requests: Iterable[Request]
 ) -> Mapping[str, Grant]:
-    """Divide what the nodes hold among the studies.
+    """Divide the nodes' resources among the studies; return each study's grant by its key.
 
-    Each study in order is given trials, one after the other, wherever the next one fits into what
-    is left of a node. No study changes what one before it gets, and no place stays empty that a
-    study wants and could use.
+    Each study in order receives trials, one after the other, wherever the next one fits into a
+    node's rest. No study changes the grant of one before it, and no slot stays empty that a study
+    wants and could use.
 
     Args:
-        nodes: What each node holds in all, by Ray's names.
-        workloads: The studies.
-
-    Returns:
-        The grant of each study by its key.
+        nodes: Total resources of each node, by Ray's names.
+        requests: The studies.
 
     Example:
         >>> first, second = (
-        ...     Workload(key=k, study=k, priority=0, since=i, demand={"CPU": 1}, wanted=3)
+        ...     Request(key=k, study=k, priority=0, arrived_s=i, demand={"CPU": 1}, wanted=3)
         ...     for i, k in enumerate("ab")
         ... )
         >>> [grant.trials for grant in allocate([{"CPU": 4}], [second, first]).values()]
@@ -94,30 +91,26 @@ def allocate(
     """
     capacities = [NodeCapacity(node) for node in nodes]
     grants: dict[str, Grant] = {}
-    for workload in sort_by_priority(workloads):
-        trials = _fill(capacities, workload)
-        is_next = trials < workload.limit and not any(g.is_next for g in grants.values())
-        grants[workload.key] = Grant(trials=trials, is_next=is_next)
+    for request in sort_by_priority(requests):
+        trials = _fill(capacities, request)
+        is_next = trials < request.limit and not any(g.is_next for g in grants.values())
+        grants[request.key] = Grant(trials=trials, is_next=is_next)
     return grants
 
 
 class NodeCapacity:
-    """What is left of a node. Has mutable state: trials take of it."""
+    """Free resources of a node. Has mutable state: trials reserve them."""
 
     def __init__(self, resources: Mapping[str, float]) -> None:
         """Begin with an empty node."""
         units = to_units(resources)
         gpus = units.pop("GPU", 0)
         self._left = units
-        # A trial's share is of one GPU: what is left of two does not add up.
+        # A trial's share is of one GPU: the rests of two do not add up.
         self._gpus = [_UNITS_PER_RESOURCE] * (gpus // _UNITS_PER_RESOURCE)
 
     def reserve(self, demand: Mapping[str, int]) -> bool:
-        """Place a trial, if it fits; tells whether it did.
-
-        Args:
-            demand: What it reserves, in Ray's steps.
-        """
+        """Place a trial with a demand in Ray's steps; return False if it does not fit."""
         others = {name: units for name, units in demand.items() if name != "GPU"}
         gpu = _best_fit(self._gpus, demand.get("GPU", 0))
         if gpu is None or any(self._left.get(name, 0) < units for name, units in others.items()):
@@ -130,22 +123,22 @@ class NodeCapacity:
 
 
 def to_units(resources: Mapping[str, float]) -> dict[str, int]:
-    """Count amounts in Ray's steps of 0.0001, rounded as Ray does; what is 0 is left out."""
+    """Return amounts in Ray's steps of 0.0001, rounded as Ray does, without those that are 0."""
     units = {name: int(amount * _UNITS_PER_RESOURCE + 0.5) for name, amount in resources.items()}
     return {name: count for name, count in units.items() if count}
 
 
 def _best_fit(gpus: Sequence[int], share: int) -> int | None:
-    """Find the GPU with the least left that has the share; -1 if none is needed."""
+    """Return the index of the GPU with the least rest that has the share; -1 for no share."""
     if not share:
         return -1
     fits = [(left, i) for i, left in enumerate(gpus) if left >= share]
     return min(fits)[1] if fits else None
 
 
-def _fill(capacities: Iterable[NodeCapacity], workload: Workload) -> int:
-    demand, trials = to_units(workload.demand), 0
+def _fill(capacities: Iterable[NodeCapacity], request: Request) -> int:
+    demand, trials = to_units(request.demand), 0
     for capacity in capacities:
-        while trials < workload.limit and capacity.reserve(demand):
+        while trials < request.limit and capacity.reserve(demand):
             trials += 1
     return trials

@@ -1,7 +1,7 @@
 """A driver's client of the quota actor, and the queue as a table.
 
-A thread of the client's own makes all calls to Ray, because one may take long, or never return
-once the head is lost. Meanwhile the last reply holds.
+A thread of its own makes all calls to Ray, because one may take long, or never return once the
+head is lost. Meanwhile the last reply holds.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import secrets
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from cluster.errors import ClusterError
@@ -26,21 +26,21 @@ logger = logging.getLogger(__name__)
 
 _HEARTBEAT_INTERVAL_S: Final = 1.0
 _REPLY_TIMEOUT_S: Final = 5.0
-# How long the end of a study waits until the queue has heard of it; it notices by itself too.
+# How long the end of a study waits for the actor, which notices a missing heartbeat too.
 _CLOSE_TIMEOUT_S: Final = 2.0
-# So long the queue may be silent before it is worth a word: another actor starts in less.
+# A missing reply is reported after so long: another actor starts in less.
 _UNAVAILABLE_AFTER_S: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuotaRequest:
-    """What does not change while a driver runs its study.
+    """The constant part of a driver's request.
 
     Attributes:
         study: Name of the study.
         priority: Higher goes first.
-        demand: What one trial reserves, by Ray's names.
-        max_concurrent: Trials at a time that the study file allows, or None for any number.
+        demand: Resources of one trial, by Ray's names.
+        max_concurrent: Concurrent trials that the study file allows, or None for any number.
     """
 
     study: str
@@ -51,12 +51,12 @@ class QuotaRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What a study has and wants at the moment.
+    """The momentary part of a driver's request.
 
     Attributes:
-        running: Trials that were handed out and have not ended.
-        placed: Those of them that have a place on a node.
-        wanted: Those that were handed out, and all that could begin now.
+        running: Trials that were submitted and have not ended.
+        placed: Those of them that are placed on a node.
+        wanted: Those that were submitted, and all that could start now.
     """
 
     running: int = 0
@@ -65,20 +65,20 @@ class Load:
 
 
 class QuotaClient:
-    """A place in the queue of the cluster that is connected. Has mutable state: what it was told.
+    """A driver's entry in the queue of the connected cluster. Has mutable state: the last reply.
 
-    Nothing of it but :meth:`close` waits for anybody.
+    Only :meth:`close` blocks.
     """
 
     def __init__(self, request: QuotaRequest) -> None:
-        """Prepare it; nobody is asked before :meth:`start`."""
+        """Make a client; it sends nothing before :meth:`start`."""
         self._request = request
         self._key = secrets.token_hex(8)
         self._load = Load()
         self._reply: Mapping[str, Any] = {}
         self._actor: ActorHandle[Any] | None = None
         self._had_actor = False
-        self._error = "it has not answered yet"
+        self._error = "no reply yet"
         self._last_reply_s = time.monotonic()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="quota-client", daemon=True)
@@ -90,27 +90,27 @@ class QuotaClient:
         self._thread.start()
 
     def report(self, load: Load) -> None:
-        """Say what the study has and wants; the queue hears it within a second."""
+        """Set the load that the next heartbeat sends, within a second."""
         self._load = load
 
     def close(self) -> None:
-        """Leave the queue, so that others go on at once; waits two seconds at most."""
+        """Leave the queue, so that others go on at once; wait two seconds at most."""
         self._stopped.set()
         self._thread.join(_CLOSE_TIMEOUT_S)
 
     @property
     def granted(self) -> int:
-        """Trials that the study may have at a time; 0 until the queue has answered."""
+        """Concurrent trials that the study may have; 0 until the first reply."""
         return int(self._reply.get("granted", 0))
 
     @property
     def limit(self) -> int:
-        """As ``granted``, with the one more that may stand ready for the next place."""
+        """As ``granted``, with the one more that may be pending for the next free slot."""
         return self.granted + bool(self._reply.get("is_next") and not self.should_yield)
 
     @property
     def should_yield(self) -> bool:
-        """Whether a trial that ends should give up its place for others to try."""
+        """Whether a trial that ends should leave its slot to other studies."""
         return bool(self._reply.get("should_yield", False))
 
     @property
@@ -120,7 +120,7 @@ class QuotaClient:
 
     @property
     def position(self) -> str:
-        """Where the study stands, for people: ``second of 3 studies, 2 of 4 trials``."""
+        """Position for display: ``second of 3 studies, 2 of 4 trials``."""
         if not self._reply:
             return "not in the queue yet"
         rank, studies = self._reply["rank"], self._reply["studies"]
@@ -130,7 +130,7 @@ class QuotaClient:
 
     @property
     def error(self) -> str | None:
-        """Why the queue has not answered for a while, or None if it has."""
+        """Why the quota actor has not replied for a while, or None if it has."""
         is_unavailable = time.monotonic() - self._last_reply_s > _UNAVAILABLE_AFTER_S
         return self._error if is_unavailable else None
 
@@ -150,7 +150,7 @@ class QuotaClient:
             reply: Any = ray.get(
                 self._actor.update.remote(self._message()), timeout=_REPLY_TIMEOUT_S
             )
-        # What Ray raises while an actor is lost, made again, or not to be reached.
+        # Ray raises these while an actor is lost, restarted or unreachable.
         except (RayError, OSError, RuntimeError, ValueError) as error:
             self._note_unavailable(error)
             return
@@ -160,7 +160,7 @@ class QuotaClient:
             self._replace_actor(self._actor)
 
     def _message(self) -> dict[str, Any]:
-        request, load = self._request, self._load
+        request = self._request
         return {
             "version": VERSION,
             "key": self._key,
@@ -169,23 +169,21 @@ class QuotaClient:
             "arrived_s": self._reply.get("arrived_s"),
             "demand": dict(request.demand),
             "max_concurrent": request.max_concurrent,
-            "running": load.running,
-            "placed": load.placed,
-            "wanted": load.wanted,
             "granted": self.granted,
+            **asdict(self._load),
         }
 
     def _note_unavailable(self, error: Exception) -> None:
         self._error = " ".join(str(error).split())[:300] or type(error).__name__
-        logger.info("the queue of the cluster does not answer: %s", self._error)
-        # Whoever is called by the name then may be another one.
+        logger.info("the quota actor of the cluster does not reply: %s", self._error)
+        # Another actor may have the name by then.
         self._actor = None
 
     def _replace_actor(self, actor: ActorHandle[Any]) -> None:
-        """End an actor of an older version, so that the next message starts one of this one."""
+        """Kill an actor of an older version; the next heartbeat starts one of this version."""
         import ray
 
-        logger.info("the queue of the cluster has an older version and is replaced.")
+        logger.info("the quota actor of the cluster has an older version and is replaced.")
         ray.kill(actor)
         self._actor = None
 
@@ -198,8 +196,8 @@ class QuotaClient:
         try:
             ray.get(self._actor.remove.remote(self._key), timeout=_CLOSE_TIMEOUT_S)
         except (RayError, OSError, RuntimeError, ValueError) as error:
-            # The queue forgets whoever says nothing.
-            logger.info("the queue of the cluster could not be told of the end: %s", error)
+            # The actor removes drivers without a heartbeat.
+            logger.info("the quota actor of the cluster did not take the end: %s", error)
 
 
 _ORDINALS: Final = (
@@ -208,7 +206,7 @@ _ORDINALS: Final = (
 
 
 def ordinal(rank: int) -> str:
-    """Say a rank in words, as far as they are short.
+    """Return the ordinal of a rank, in words up to ten.
 
     Example:
         >>> ordinal(2), ordinal(12)
@@ -222,15 +220,15 @@ _QUEUE_TIMEOUT_S: Final = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueRow:
-    """A study in the queue; the rows stand in its order.
+    """A study in the queue.
 
     Attributes:
         study: Its name.
         priority: Higher goes first.
-        since_s: When it arrived, in seconds since 1970, by the head's clock.
-        running: Trials that were handed out and have not ended, with the one that stands ready.
-        wanted: Trials that it would have if there were room for all.
-        granted: Trials that it may have at a time.
+        since_s: Arrival, in seconds since 1970, by the head's clock.
+        running: Trials that were submitted and have not ended, with the pending one.
+        wanted: Trials that it would have on an unlimited cluster.
+        granted: Concurrent trials that it may have.
     """
 
     study: str
@@ -242,17 +240,17 @@ class QueueRow:
 
 
 def read_queue(address: str) -> tuple[QueueRow, ...]:
-    """Give the queue of a running Ray; empty if no study has come to it yet.
+    """Return the queue of a running Ray in its order; empty if it has had no study yet.
 
     Raises:
-        ClusterError: If no Ray answers at the address, or its queue does not.
+        ClusterError: If no Ray answers at the address, or its quota actor does not.
     """
     with ray_session(address):
         return read_connected_queue(address)
 
 
 def read_connected_queue(address: str) -> tuple[QueueRow, ...]:
-    """As :func:`read_queue`, of the Ray that is connected; ``address`` names it in messages."""
+    """Return the queue of the connected Ray; ``address`` names it in messages."""
     import ray
     from ray.exceptions import RayError
 
@@ -264,14 +262,14 @@ def read_connected_queue(address: str) -> tuple[QueueRow, ...]:
         rows: list[dict[str, Any]] = ray.get(actor.rows.remote(), timeout=_QUEUE_TIMEOUT_S)
     except RayError as error:
         raise ClusterError(
-            f"the queue of the Ray at {address} must answer within {_QUEUE_TIMEOUT_S:.0f} s, but does not "
-            f"({' '.join(str(error).split())[:300]}); look again in a moment."
+            f"the quota actor of the Ray at {address} must reply within {_QUEUE_TIMEOUT_S:.0f} s, "
+            f"but does not ({' '.join(str(error).split())[:300]}); try again in a moment."
         ) from None
     return tuple(parse_row(row) for row in rows)
 
 
 def parse_row(row: dict[str, Any]) -> QueueRow:
-    """Read a row of the queue's answer, in which later versions may say more."""
+    """Return a row of the actor's reply, ignoring keys of later versions."""
     max_concurrent = row["max_concurrent"]
     return QueueRow(
         study=row["study"],

@@ -1,9 +1,9 @@
-"""Who stands in the queue: what drivers say once a second, and what each is answered.
+"""The state of the quota actor: the drivers' heartbeats and the replies to them.
 
-Soft state: nothing is stored, and a register that was lost learns everything from the next
-messages. This file travels by value into the queue's actor: it imports nothing but Python's own
-and :mod:`cluster.quota.allocate`, which travels along. Messages are plain data, and a newer version
-of this file understands older drivers: a key that they do not send has a default.
+Soft state: nothing is stored, and a new actor learns everything from the next heartbeats. This
+file travels by value into the actor: it imports nothing but the standard library and
+:mod:`cluster.quota.allocate`, which travels along. Messages are plain data, and a newer version of
+this file understands older drivers: a key that they do not send has a default.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from typing import Any, Final
 
-from cluster.quota.allocate import Grant, Workload, allocate, sort_by_priority
+from cluster.quota.allocate import Grant, Request, allocate, sort_by_priority
 
 # Raised when an older actor would not understand what a newer driver sends.
 VERSION: Final = 1
-# A driver that has said nothing for so long is gone.
+# A driver without a heartbeat for so long has ended.
 HEARTBEAT_TIMEOUT_S: Final = 10.0
-# So long a new register in the place of a lost one listens before it changes what studies have.
+# So long a new actor only listens before it changes the grants of the lost one.
 RECOVERY_S: Final = 3.0
-# So long a study may have fewer trials placed than it was granted; starting a process takes less.
+# So long a study may have fewer trials placed than granted; starting a process takes less.
 STARVED_S: Final = 10.0
 
 
 class QuotaState:
-    """Knows the studies that were heard of lately. Has mutable state: they come and go."""
+    """The studies with a recent heartbeat. Has mutable state: they come and go."""
 
     def __init__(self, now_s: float, *, is_recovering: bool) -> None:
         """Begin with an empty queue.
 
         Args:
-            now_s: The time, by a clock that only goes forward.
-            is_recovering: Whether studies may be running that have not been heard of yet.
+            now_s: The time, by a monotonic clock.
+            is_recovering: Whether studies may be running that have not sent a heartbeat yet.
         """
-        self._workloads: dict[str, Workload] = {}
+        self._requests: dict[str, Request] = {}
         self._last_seen_s: dict[str, float] = {}
         self._starved_since_s: dict[str, float] = {}
         self._recovers_until_s = now_s + RECOVERY_S if is_recovering else now_s
@@ -46,46 +46,47 @@ class QuotaState:
         now_s: float,
         arrival_s: float,
     ) -> dict[str, Any]:
-        """Take note of what a driver says, and answer it.
+        """Record a driver's heartbeat and return the reply.
 
         Args:
-            message: Its study, by the names of :class:`Workload`; ``granted`` is what it has now.
-            nodes: What each node holds in all.
-            now_s: The time, by a clock that only goes forward.
-            arrival_s: The time of day, for a driver that has none from an earlier answer.
+            message: Its study, by the fields of :class:`Request`; ``granted`` is its present
+                grant.
+            nodes: Total resources of each node.
+            now_s: The time, by a monotonic clock.
+            arrival_s: The time of day, for a driver that has none from an earlier reply.
         """
-        workload = _workload_of(message, arrival_s)
-        self._workloads[workload.key] = workload
-        self._last_seen_s[workload.key] = now_s
+        request = _request_of(message, arrival_s)
+        self._requests[request.key] = request
+        self._last_seen_s[request.key] = now_s
         self._expire(now_s)
-        grants = allocate(nodes, self._workloads.values())
+        grants = allocate(nodes, self._requests.values())
         self._note_starved(grants, now_s)
         if now_s < self._recovers_until_s:
-            grants = {**grants, workload.key: Grant(trials=int(message.get("granted", 0)))}
-        return self._reply(workload, grants[workload.key], now_s)
+            grants = {**grants, request.key: Grant(trials=int(message.get("granted", 0)))}
+        return self._reply(request, grants[request.key], now_s)
 
     def remove(self, key: str) -> None:
-        """Forget a driver, which has ended."""
-        for kept in (self._workloads, self._last_seen_s, self._starved_since_s):
+        """Remove a driver that has ended."""
+        for kept in (self._requests, self._last_seen_s, self._starved_since_s):
             kept.pop(key, None)
 
     def rows(self, nodes: Sequence[Mapping[str, float]], now_s: float) -> list[dict[str, Any]]:
-        """Give the queue in its order, with what each study is granted."""
+        """Return the queue in its order, with each study's grant."""
         self._expire(now_s)
-        grants = allocate(nodes, self._workloads.values())
-        ordered = sort_by_priority(self._workloads.values())
-        return [{**asdict(e), "granted": grants[e.key].trials} for e in ordered]
+        grants = allocate(nodes, self._requests.values())
+        ordered = sort_by_priority(self._requests.values())
+        return [{**asdict(each), "granted": grants[each.key].trials} for each in ordered]
 
-    def _reply(self, workload: Workload, grant: Grant, now_s: float) -> dict[str, Any]:
-        order = sort_by_priority(self._workloads.values())
-        rank = order.index(workload)
-        others = (s for key, s in self._starved_since_s.items() if key != workload.key)
+    def _reply(self, request: Request, grant: Grant, now_s: float) -> dict[str, Any]:
+        order = sort_by_priority(self._requests.values())
+        rank = order.index(request)
+        others = (s for key, s in self._starved_since_s.items() if key != request.key)
         return {
             "version": VERSION,
-            "arrived_s": workload.arrived_s,
+            "arrived_s": request.arrived_s,
             "granted": grant.trials,
             "is_next": grant.is_next,
-            # A place that is used again and again never shows whether another's trial fits there.
+            # A slot that is reused at once never shows whether another study's trial fits there.
             "should_yield": any(now_s - since_s > STARVED_S for since_s in others),
             "rank": rank + 1,
             "studies": len(order),
@@ -93,22 +94,21 @@ class QuotaState:
         }
 
     def _expire(self, now_s: float) -> None:
-        for key in [
-            k for k, seen in self._last_seen_s.items() if now_s - seen > HEARTBEAT_TIMEOUT_S
-        ]:
-            self.remove(key)
+        for key, seen_s in tuple(self._last_seen_s.items()):
+            if now_s - seen_s > HEARTBEAT_TIMEOUT_S:
+                self.remove(key)
 
     def _note_starved(self, grants: Mapping[str, Grant], now_s: float) -> None:
-        for key, workload in self._workloads.items():
-            if workload.placed < min(workload.running, grants[key].trials):
+        for key, request in self._requests.items():
+            if request.placed < min(request.running, grants[key].trials):
                 self._starved_since_s.setdefault(key, now_s)
             else:
                 self._starved_since_s.pop(key, None)
 
 
-def _workload_of(message: Mapping[str, Any], arrival_s: float) -> Workload:
-    names = (field.name for field in fields(Workload))
+def _request_of(message: Mapping[str, Any], arrival_s: float) -> Request:
+    names = (field.name for field in fields(Request))
     known = {name: message[name] for name in names if name in message}
     arrived_s = known.pop("arrived_s", None)
-    workload = Workload(**{"arrived_s": arrival_s, **known})
-    return workload if arrived_s is None else replace(workload, arrived_s=arrived_s)
+    request = Request(**{"arrived_s": arrival_s, **known})
+    return request if arrived_s is None else replace(request, arrived_s=arrived_s)

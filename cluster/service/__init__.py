@@ -1,4 +1,4 @@
-"""One machine as a service: Ray's head, MLflow and PostgreSQL, until they are ended."""
+"""The service of one machine: Ray's head, MLflow and PostgreSQL, until they are stopped."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from cluster.service.stop import stop_service
 
 __all__ = [
     "ComponentStatus",
+    "ServiceConfig",
     "ServiceFolder",
     "ServiceStatus",
     "StartResult",
-    "ServiceConfig",
-    "stop_service",
-    "service_status",
     "require_own_address",
+    "service_status",
     "start_service",
+    "stop_service",
 ]

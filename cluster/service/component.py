@@ -1,4 +1,4 @@
-"""One of the servers that a service is made of, as those see it who start, watch and end them."""
+"""The interface of a component: one of the servers of a service."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cluster.ports import Port
 from cluster.service.config import Service
 from cluster.service.daemon import INSTANCE_VARIABLE, DaemonProcess, ProcessSpec
 
-# What they are told, they are told by us; another service's addresses are not theirs.
+# Variables that the service sets itself; another service's addresses are not inherited.
 _FOREIGN_PREFIXES: Final = ("CHALLENGER_", "MLFLOW_", "_MLFLOW_", "RAY_ADDRESS", "RAY_TMPDIR")
 
 
@@ -20,15 +20,15 @@ class Component:
     """A server of the service.
 
     Attributes:
-        name: As in file names.
-        title: As in messages.
-        timeout_s: How long its start may take, on a busy machine too.
-        endpoint: Gives where it is found, for people.
-        ports: Gives the ports that must be free before it starts.
-        prepare: Gives what it is started with, and prepares what it needs.
-        health_error: Asks it; gives why it does not answer as it must, or None.
-        stop: Ends it in order; none of its processes is left.
-        kill: Ends what is left of it at once.
+        name: Name in file names.
+        title: Name in messages.
+        timeout_s: Timeout of its start, on a busy machine too.
+        endpoint: Returns its address, for display.
+        ports: Returns the ports that must be free before it starts.
+        prepare: Prepares its files and returns the arguments of its process.
+        health_error: Calls it; returns why it does not answer as it must, or None.
+        stop: Stops it in order, with all of its processes.
+        kill: Kills its remaining processes.
     """
 
     name: str
@@ -50,7 +50,7 @@ def umask_of(service: Service) -> int:
 
 
 def base_environment(service: Service) -> Mapping[str, str]:
-    """Give our environment without what speaks of other services, and with the mark."""
+    """Return our environment without other services' variables, and with the mark."""
     ours = {
         name: text for name, text in os.environ.items() if not name.startswith(_FOREIGN_PREFIXES)
     }

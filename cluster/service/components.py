@@ -21,7 +21,7 @@ COMPONENTS: Final = (POSTGRES, MLFLOW, RAY)
 
 
 def enabled_components(service: Service) -> tuple[Component, ...]:
-    """Give the parts that a service shall have."""
+    """Return the components of a service."""
     return tuple(
         component
         for component in COMPONENTS
@@ -30,30 +30,30 @@ def enabled_components(service: Service) -> tuple[Component, ...]:
 
 
 def find_daemon(component: Component, service: Service) -> DaemonProcess | None:
-    """Give the process that a part was begun as, whether or not it lives; None if never."""
+    """Return the process of a component, alive or not; None if it was never started."""
     record = service.folder.pid_file(component.name)
     return read_daemon(record, service.instance_id, service.folder.root)
 
 
 def is_alive(component: Component, service: Service) -> bool:
-    """Tell whether a part's process lives."""
+    """Return whether a component's process lives."""
     daemon = find_daemon(component, service)
     return daemon is not None and daemon.is_alive()
 
 
-# A driver that is asked to stop takes ten seconds at the most, on a busy machine more.
+# A driver stops within ten seconds after SIGTERM, on a busy machine later.
 _STOP_TIMEOUT_S: Final = 30.0
 _POLL_INTERVAL_S: Final = 0.1
 
 
 def stop_orphans(service: Service, on_progress: Callable[[str], None]) -> bool:
-    """End all drivers of a service so that studies can be resumed; tells whether any ran.
+    """Stop all drivers of a service so that studies can be resumed; return whether any ran.
 
-    Each is asked first, as Ray's own stop does it: its process group gets SIGTERM.
+    As in Ray's own stop, each driver's process group gets SIGTERM first.
     """
     leaders = [each for each in _orphans(service) if each.pid == each.sid]
     if leaders:
-        on_progress("asking running drivers to stop")
+        on_progress("stopping running drivers")
     for leader in leaders:
         with suppress(ProcessLookupError):
             os.killpg(leader.pid, signal.SIGTERM)

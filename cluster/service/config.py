@@ -1,4 +1,4 @@
-"""What a service shall be, and the record of what one is."""
+"""The configuration of a service, and the record of one that runs."""
 
 from __future__ import annotations
 
@@ -11,32 +11,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import TypeAdapter
+
 from cluster.errors import ClusterError
 from cluster.service.folder import ServiceFolder
-
-_PATH_FIELDS: Final = (
-    "storage",
-    "tracking_database",
-    "artifacts",
-    "data_root",
-    "tls_cert",
-    "tls_key",
-    "tls_ca",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceConfig:
-    """What a service shall be.
+    """Configuration of a service.
 
     Attributes:
-        storage: Folder that holds the studies.
+        storage: Folder of the studies.
         tracking_database: MLflow's SQLite file.
-        artifacts: Where MLflow keeps files.
+        artifacts: Folder of MLflow's artifacts.
         data_root: Folder with datasets, or None.
         host: Address by which other machines reach this one; None for this machine alone.
-        cpus: CPUs that trials may have here; None for all.
-        gpus: GPUs that trials may have here; None for all.
+        cpus: CPUs for trials on this machine; None for all.
+        gpus: GPUs for trials on this machine; None for all.
         has_postgres: Whether the Optuna database is a PostgreSQL of the service's own.
         port: Port of Ray's head.
         dashboard_port: Port of Ray's dashboard and Jobs API.
@@ -62,14 +54,17 @@ class ServiceConfig:
     tls_ca: Path | None = None
 
 
+_CONFIG: Final = TypeAdapter(ServiceConfig)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A service that runs, or shall run.
+    """A service that runs or will be started.
 
     Attributes:
-        folder: Where it keeps its things.
-        config: What it is.
-        instance_id: What its processes have in their environment; random.
+        folder: Its folder.
+        config: Its configuration.
+        instance_id: Random mark in the environment of its processes.
     """
 
     folder: ServiceFolder
@@ -78,7 +73,7 @@ class Service:
 
     @property
     def address(self) -> str:
-        """Address at which its parts listen."""
+        """Address that its components listen on."""
         return self.config.host or "127.0.0.1"
 
     @property
@@ -114,66 +109,47 @@ class Service:
         }
 
     def write(self) -> None:
-        """Keep it in its folder."""
-        content = {"instance_id": self.instance_id, "config": _plain(self.config)}
+        """Write its record."""
+        config = _CONFIG.dump_python(self.config, mode="json")
+        content = {"instance_id": self.instance_id, "config": config}
         self.folder.write_private(self.folder.record, json.dumps(content, indent=2))
 
 
 def read_service(folder: ServiceFolder) -> Service | None:
-    """Read what runs, or ran until it crashed; None if nothing does.
+    """Return the service that runs, or ran until it crashed; None if there is none.
 
     Raises:
         ClusterError: If the record cannot be read.
     """
     try:
         content = json.loads(folder.record.read_text(encoding="utf-8"))
-        config = content["config"]
-        for name in _PATH_FIELDS:
-            config[name] = Path(config[name]) if config.get(name) is not None else None
-        return Service(
-            folder=folder, config=ServiceConfig(**config), instance_id=content["instance_id"]
-        )
+        config = _CONFIG.validate_python(content["config"])
+        return Service(folder=folder, config=config, instance_id=content["instance_id"])
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ClusterError(
-            f"{folder.record} must say what 'cluster up' has started, but cannot be read "
+            f"{folder.record} must describe a service, but cannot be read "
             f"({type(error).__name__}: {error}); restore it, or delete it once the service's "
             "processes have ended."
         ) from None
 
 
 def create_service(folder: ServiceFolder, config: ServiceConfig) -> Service:
-    """Make a service that does not run yet."""
+    """Return a service that does not run yet."""
     return Service(folder=folder, config=config, instance_id=secrets.token_hex(16))
 
 
 def merge_config(
-    recorded: ServiceConfig, asked: ServiceConfig, given: AbstractSet[str]
+    recorded: ServiceConfig, requested: ServiceConfig, given: AbstractSet[str]
 ) -> ServiceConfig:
-    """Take what was asked for expressly, and the rest from a record.
-
-    Args:
-        recorded: What the service was.
-        asked: What is asked for.
-        given: Fields of it that were given; the others are defaults.
-    """
-    changes: dict[str, Any] = {name: getattr(asked, name) for name in given}
+    """Return the recorded configuration, with the ``given`` fields of the requested one."""
+    changes: dict[str, Any] = {name: getattr(requested, name) for name in given}
     return dataclasses.replace(recorded, **changes)
 
 
 def differences(recorded: ServiceConfig, wanted: ServiceConfig) -> tuple[str, ...]:
-    """Name the settings that differ, as ``port: 6379, not 6380``."""
-    pairs = ((name, value, getattr(wanted, name)) for name, value in _fields(recorded).items())
-    return tuple(f"{name}: {is_}, not {shall}" for name, is_, shall in pairs if is_ != shall)
-
-
-def _fields(config: ServiceConfig) -> dict[str, Any]:
-    return {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
-
-
-def _plain(config: ServiceConfig) -> dict[str, Any]:
-    return {
-        name: str(value) if isinstance(value, Path) else value
-        for name, value in _fields(config).items()
-    }
+    """Return the settings that differ, as ``port: 6379, not 6380``."""
+    names = (field.name for field in dataclasses.fields(ServiceConfig))
+    pairs = ((name, getattr(recorded, name), getattr(wanted, name)) for name in names)
+    return tuple(f"{name}: {old}, not {new}" for name, old, new in pairs if old != new)

@@ -1,8 +1,9 @@
-"""A process that outlives who began it, found again by another: never one with its old number.
+"""Processes that outlive the command that started them, and the records by which others find them.
 
-The process itself writes down which it is, before it becomes the program: its line of
-``/proc/N/stat``, which holds its number and when it started, and the boot's own name. Until it
-has, it holds the service's lock. So there is no moment in which it lives and no record names it.
+The process itself writes its record before it executes its program: its line of
+``/proc/PID/stat``, which holds its pid and start time, and the boot ID. Until then it holds the
+service's lock, so that no process of a service ever lives without a record. A process that
+reuses the pid has another start time.
 """
 
 from __future__ import annotations
@@ -17,16 +18,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
+
 from cluster.errors import ClusterError
 from cluster.process import processes, send_signal
 
 _BOOT_ID_FILE: Final = Path("/proc/sys/kernel/random/boot_id")
-# Names the service in the environment of all its processes.
+# Mark of the service in the environment of all its processes.
 INSTANCE_VARIABLE: Final = "CHALLENGER_SERVICE"
 _POLL_INTERVAL_S: Final = 0.05
-# Its output is the record, its input the lock; the program's are the log and nothing.
+_TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
+# Its stdout is the record and its stdin the lock; the program's are the log and nothing.
 _SCRIPT: Final = f'cat /proc/$$/stat {_BOOT_ID_FILE} && exec "$@" >&2 </dev/null'
-# Nobody's child, so that it may go on, and with a session of its own.
+# A child of init with a session of its own, so that it survives the command.
 _DETACHED: Final = ("setsid", "--fork", "/bin/sh", "-c", _SCRIPT, "sh")
 _RECORD_TIMEOUT_S: Final = 10.0
 _KILL_TIMEOUT_S: Final = 60.0
@@ -34,15 +38,15 @@ _KILL_TIMEOUT_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessSpec:
-    """What a part of the service is started with.
+    """Arguments of a component's process.
 
     Attributes:
         command: Program and arguments.
         environment: Its whole environment.
-        folder: Its current folder.
-        log: File that its output is added to.
-        user: Under whom it runs, as arguments of ``subprocess.Popen``; nothing for ourselves.
-        umask: Modes that none of its new files has.
+        folder: Its working directory.
+        log: File that its output is appended to.
+        user: Its user, as arguments of ``subprocess.Popen``; empty for the present user.
+        umask: Permission bits that its new files lack.
     """
 
     command: Sequence[str]
@@ -55,14 +59,14 @@ class ProcessSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonProcess:
-    """A process that was begun, with a session of its own.
+    """A process with a session of its own.
 
     Attributes:
-        pid: Its number, and its session's.
-        start_ticks: When it started, in ticks since the boot.
-        boot_id: The boot's name.
-        instance_id: What its processes have in their environment.
-        root_dir: Folder at or below which they begin.
+        pid: Pid of it and of its session.
+        start_ticks: Start, in clock ticks since the boot.
+        boot_id: ID of the boot.
+        instance_id: Mark in the environment of its processes.
+        root_dir: Folder at or below which they start.
     """
 
     pid: int
@@ -72,24 +76,25 @@ class DaemonProcess:
     root_dir: Path
 
     def is_alive(self) -> bool:
-        """Tell whether this very process lives; one that has ended and is unburied does not."""
+        """Return whether this process lives; a zombie or a process with its pid is not it."""
         return _read_start_ticks(self.pid) == self.start_ticks and _read_boot_id() == self.boot_id
 
     def pids(self) -> tuple[int, ...]:
-        """Give the living processes of its session, also when it has ended itself."""
+        """Return the living processes of its session, also when it has ended itself."""
         if _read_boot_id() != self.boot_id:
             return ()
         found = [each.pid for each in processes() if each.sid == self.pid]
-        # A number is not given anew while a session has it. If the first process is gone, all may
-        # be, and the session another's: then one of ours must be known by more than the number.
+        # A pid is not reused while a session has it. If the leader has ended, the whole session
+        # may have, and the sid be reused: then one process must be ours by more than its sid.
         if self.is_alive() or any(self._is_ours(pid) for pid in found):
             return tuple(found)
         return ()
 
-    def age_s(self) -> float:
-        """Give for how many seconds it has lived, or would have."""
-        uptime = float(Path("/proc/uptime").read_text(encoding="utf-8").split()[0])
-        return uptime - self.start_ticks / os.sysconf("SC_CLK_TCK")
+    @property
+    def started_s(self) -> float:
+        """Start, in seconds since 1970."""
+        boot_s: float = psutil.boot_time()
+        return boot_s + self.start_ticks / _TICKS_PER_S
 
     def signal(self, signum: signal.Signals) -> None:
         """Send a signal to the process alone, if it lives."""
@@ -97,7 +102,7 @@ class DaemonProcess:
             send_signal(self.pid, signum)
 
     def terminate(self, timeout_s: float) -> None:
-        """Ask all of the session to end, wait, and kill what is left."""
+        """Send SIGTERM to all of the session, wait, and kill the rest."""
         for pid in self.pids():
             send_signal(pid, signal.SIGTERM)
         deadline = time.monotonic() + timeout_s
@@ -106,11 +111,7 @@ class DaemonProcess:
         self.kill()
 
     def kill(self) -> None:
-        """Kill all of the session; none is left.
-
-        Raises:
-            ClusterError: If one cannot be killed.
-        """
+        """Kill all of the session. Raises as :func:`kill_all`."""
         kill_all(self.pids)
 
     def _is_ours(self, pid: int) -> bool:
@@ -118,22 +119,19 @@ class DaemonProcess:
 
 
 def kill_all(pids: Callable[[], Sequence[int]]) -> None:
-    """Kill processes until there are none any more.
-
-    Args:
-        pids: Gives those that live.
+    """Kill processes until ``pids`` returns none.
 
     Raises:
         ClusterError: If one cannot be killed: it waits for a disk or a device.
     """
     deadline = time.monotonic() + _KILL_TIMEOUT_S
-    # Again and again: between the look and the kill one may have started another.
+    # Repeated, because a process may start another before it is killed.
     while found := pids():
         if time.monotonic() > deadline:
             raise ClusterError(
                 f"process {found[0]} must end when it is killed, but still has not after "
-                f"{_KILL_TIMEOUT_S:.0f} s; see what it waits for in /proc/{found[0]}/stack, and repeat "
-                "the command."
+                f"{_KILL_TIMEOUT_S:.0f} s; see what it waits for in /proc/{found[0]}/stack, and "
+                "repeat the command."
             )
         for pid in found:
             send_signal(pid, signal.SIGKILL)
@@ -141,11 +139,11 @@ def kill_all(pids: Callable[[], Sequence[int]]) -> None:
 
 
 def start_daemon(spec: ProcessSpec, record: Path, lock: int) -> None:
-    """Start a process with a session of its own, and wait until it has written which it is.
+    """Start a process with a session of its own, and wait until it has written its record.
 
     Args:
-        spec: Program and surroundings.
-        record: File that is written; who reads it holds the lock.
+        spec: Arguments of the process.
+        record: File that it writes; readers hold the lock.
         lock: Descriptor of the service's lock.
 
     Raises:
@@ -155,7 +153,7 @@ def start_daemon(spec: ProcessSpec, record: Path, lock: int) -> None:
     try:
         _spawn_detached(spec, record, lock)
     finally:
-        # Also if we are interrupted: who ends it must find it.
+        # Also after an interrupt: the command that stops it must find it.
         _wait_for_record(record, spec.log)
 
 
@@ -183,53 +181,55 @@ def _wait_for_record(record: Path, log: Path) -> None:
     while not is_complete(record):
         if time.monotonic() > deadline:
             raise ClusterError(
-                f"{record} must tell which process was started, but still does not after "
+                f"{record} must name the process that was started, but still does not after "
                 f"{_RECORD_TIMEOUT_S:.0f} s; look at {log}."
             )
         time.sleep(_POLL_INTERVAL_S)
 
 
 def is_complete(record: Path) -> bool:
-    """Tell whether a process has written which it is."""
+    """Return whether a process has written its record."""
     with suppress(FileNotFoundError):
         return record.read_bytes().count(b"\n") == 2
     return False
 
 
 def read_daemon(record: Path, instance_id: str, root_dir: Path) -> DaemonProcess | None:
-    """Read which process a part is; None if it never came to be."""
+    """Return the process of a record; None if it never wrote one."""
     if not is_complete(record):
         return None
-    lines = record.read_text(encoding="utf-8", errors="replace").splitlines()
-    pid, rest = lines[0].split(" ", 1)[0], lines[0].rpartition(")")[2].split()
+    stat, boot_id = record.read_text(encoding="utf-8").splitlines()
+    # Its name, the second field, is that of the shell still.
+    fields = stat.split()
     return DaemonProcess(
-        pid=int(pid),
-        start_ticks=int(rest[19]),
-        boot_id=lines[1],
+        pid=int(fields[0]),
+        start_ticks=int(fields[21]),
+        boot_id=boot_id,
         instance_id=instance_id,
         root_dir=root_dir,
     )
 
 
 def has_instance_id(pid: int, instance_id: str) -> bool:
-    """Tell whether a process has a service's mark in the environment that it began with."""
-    with suppress(OSError):
-        content = Path(f"/proc/{pid}/environ").read_bytes()
-        return f"{INSTANCE_VARIABLE}={instance_id}".encode() in content.split(b"\0")
+    """Return whether a process was started with a service's mark in its environment."""
+    with suppress(psutil.Error):
+        environment: dict[str, str] = psutil.Process(pid).environ()
+        return environment.get(INSTANCE_VARIABLE) == instance_id
     return False
 
 
 def _runs_below(pid: int, root_dir: Path) -> bool:
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/cwd").readlink().is_relative_to(root_dir.resolve())
+    with suppress(psutil.Error):
+        return Path(psutil.Process(pid).cwd()).is_relative_to(root_dir.resolve())
     return False
 
 
 def _read_start_ticks(pid: int) -> int | None:
-    with suppress(OSError):
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        fields = text.rpartition(")")[2].split()
-        return None if fields[0] in "ZX" else int(fields[19])
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        if process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+            since_boot_s: float = process.create_time() - psutil.boot_time()
+            return round(since_boot_s * _TICKS_PER_S)
     return None
 
 

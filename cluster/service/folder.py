@@ -14,33 +14,29 @@ from typing import Final
 
 from cluster.errors import ClusterError
 
-# Root's PostgreSQL is run by another user, who must be able to pass through.
+# PostgreSQL does not run as root: its user must be able to pass through.
 _TRAVERSABLE: Final = 0o711
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceFolder:
-    """Where a service keeps its things.
-
-    Attributes:
-        root: Absolute path; one service has one folder.
-    """
+    """The files of a service, all below the absolute path ``root``."""
 
     root: Path
 
     @property
     def record(self) -> Path:
-        """What runs: written before anything starts, deleted when all has ended."""
+        """Record of the service: written before any process starts, deleted after the last."""
         return self.root / "service.json"
 
     @property
     def lock(self) -> Path:
-        """Held while something is started or ended."""
+        """Lock of the commands that start or stop the service."""
         return self.root / "lock"
 
     @property
     def logs(self) -> Path:
-        """What the parts say."""
+        """Output of the components."""
         return self.root / "logs"
 
     @property
@@ -50,12 +46,12 @@ class ServiceFolder:
 
     @property
     def passwords(self) -> Path:
-        """MLflow's passwords, made once."""
+        """MLflow's passwords, created once."""
         return self.root / "mlflow-passwords.json"
 
     @property
     def auth_config(self) -> Path:
-        """MLflow's settings of who may do what."""
+        """MLflow's configuration of users and permissions."""
         return self.root / "mlflow-auth.ini"
 
     @property
@@ -69,7 +65,7 @@ class ServiceFolder:
 
     @property
     def ray(self) -> Path:
-        """Ray's own folder, emptied by every start, for its owner alone; Ray's is ``r`` in it.
+        """Ray's folder, emptied by every start, for its owner alone; Ray's is ``r`` in it.
 
         It is short, because Ray opens sockets below it, and on this machine's own disk: workers
         on other machines use the same path, and storage is shared.
@@ -78,15 +74,15 @@ class ServiceFolder:
         return Path("/tmp") / f"ray-{os.getuid()}-{digest[:10]}"
 
     def pid_file(self, component: str) -> Path:
-        """Where a part writes down which process it is."""
+        """Return the file in which a component's process writes its record."""
         return self.root / f"{component}.pid"
 
     def log(self, component: str) -> Path:
-        """What a part says."""
+        """Return the file with a component's output."""
         return self.logs / f"{component}.log"
 
     def exists(self) -> bool:
-        """Whether there ever was a service."""
+        """Return whether there ever was a service."""
         return self.lock.exists()
 
     def prepare(self) -> None:
@@ -105,11 +101,11 @@ class ServiceFolder:
             ) from None
 
     def set_traversable(self, is_traversable: bool) -> None:
-        """Let other users pass through to what they may open below, or nobody."""
+        """Let other users pass to what they may open below, or not."""
         self.root.chmod(_TRAVERSABLE if is_traversable else 0o700)
 
     def write_private(self, path: Path, text: str) -> None:
-        """Put a file in place, whole, for its owner alone."""
+        """Write a file atomically, readable by its owner alone."""
         temporary = path.with_name(f".{path.name}.new")
         temporary.unlink(missing_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -120,7 +116,7 @@ class ServiceFolder:
         temporary.replace(path)
 
 
-# A part that was just launched holds it for a moment, whatever becomes of who launched it.
+# A component that was just started holds it for a moment, even if the command has ended.
 _LOCK_TIMEOUT_S: Final = 10.0
 _POLL_INTERVAL_S: Final = 0.1
 
@@ -151,8 +147,8 @@ def _acquire(descriptor: int, folder: ServiceFolder) -> None:
         except BlockingIOError:
             if time.monotonic() > deadline:
                 raise ClusterError(
-                    f"one command at a time may start or end the service in {folder.root}, but "
-                    "another 'cluster up' or 'cluster down' is at work; wait until it has ended."
+                    f"one command at a time may start or stop the service in {folder.root}, but "
+                    "another 'cluster up' or 'cluster down' runs; wait until it has ended."
                 ) from None
             time.sleep(_POLL_INTERVAL_S)
         else:

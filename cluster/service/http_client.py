@@ -16,37 +16,36 @@ from typing import Any, Final
 from cluster.errors import ClusterError
 from cluster.port_owner import strange_server
 
-# A proxy of the environment is not for this machine, and must not see the token.
 _OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpResponse:
-    """What a server said.
+    """A server's response.
 
     Attributes:
-        status: The status of HTTP; 0 if nobody answered.
-        body: Its body, or why nobody answered.
+        status: HTTP status; 0 if there was no response.
+        body: Body, or why there was no response.
     """
 
     status: int
     body: str
 
     def json(self) -> Any:  # noqa: ANN401 (JSON)
-        """Read the body."""
+        """Return the decoded body."""
         return json.loads(self.body)
 
     @property
     def reason(self) -> str:
-        """What came, for a message."""
-        said = " ".join(self.body.split())[:200]
-        return f"status {self.status}: {said}" if self.status else said
+        """Status and beginning of the body, for a message."""
+        body = " ".join(self.body.split())[:200]
+        return f"status {self.status}: {body}" if self.status else body
 
 
 def http_get(
     url: str, headers: Mapping[str, str] | None = None, timeout_s: float = 3.0
 ) -> HttpResponse:
-    """Ask a server; a refusal and no answer at all are answers too."""
+    """Send a GET request; a refusal or a failed connection is a response too."""
     if headers and (reason := strange_server(url)) is not None:
         return HttpResponse(status=0, body=reason)
     request = urllib.request.Request(url, headers=dict(headers or {}))
@@ -67,18 +66,7 @@ _ACTIVE_STATES = frozenset({"PENDING", "RUNNING"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeStatus:
-    """A node of Ray's.
-
-    Attributes:
-        address: Its address.
-        is_head: Whether it is the head.
-        is_alive: Whether it is there.
-        cpus: How many CPUs trials may have on it.
-        cpus_free: How many of them nobody has; None until Ray has counted, some seconds after it
-            joined.
-        gpus: How many GPUs trials may have on it.
-        gpus_free: As ``cpus_free``.
-    """
+    """A node of Ray; free amounts are None until Ray has counted, some seconds after it joined."""
 
     address: str
     is_head: bool
@@ -91,14 +79,7 @@ class NodeStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyJob:
-    """A study whose driver runs, or is about to.
-
-    Attributes:
-        study: Its name.
-        job: Name of Ray's job.
-        state: ``RUNNING`` or ``PENDING``.
-        since_s: When it was submitted, in seconds since 1970.
-    """
+    """A study with a ``RUNNING`` or ``PENDING`` driver, submitted ``since_s`` after 1970."""
 
     study: str
     job: str
@@ -107,7 +88,7 @@ class StudyJob:
 
 
 def list_nodes(dashboard: str, headers: Mapping[str, str]) -> tuple[NodeStatus, ...]:
-    """List the nodes, the head first.
+    """Return the nodes, the head first.
 
     Raises:
         ClusterError: If the dashboard does not answer.
@@ -121,7 +102,7 @@ def list_nodes(dashboard: str, headers: Mapping[str, str]) -> tuple[NodeStatus, 
 
 
 def list_studies(dashboard: str, headers: Mapping[str, str]) -> tuple[StudyJob, ...]:
-    """List the running studies, the first come first.
+    """Return the running studies, the oldest first.
 
     Raises:
         ClusterError: If the dashboard does not answer.
@@ -148,7 +129,7 @@ def _get_json(url: str, headers: Mapping[str, str]) -> Any:  # noqa: ANN401 (JSO
     response = http_get(url, headers, timeout_s=10.0)
     if response.status != 200:
         raise ClusterError(
-            f"Ray's dashboard must answer at {url}, but: {response.reason}; look again in a moment."
+            f"Ray's dashboard must answer at {url}, but: {response.reason}; try again in a moment."
         )
     return response.json()
 

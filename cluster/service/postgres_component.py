@@ -1,4 +1,4 @@
-"""The service's own PostgreSQL. It stays on 127.0.0.1: drivers, who alone need it, are here."""
+"""PostgreSQL as a component of the service, on 127.0.0.1 alone, where the drivers run."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def _prepare(service: Service) -> ProcessSpec:
     _ensure_created(folder)
     if (pid := postmaster_pid(folder)) is not None:
         raise ClusterError(
-            f"the PostgreSQL in {folder} must not run yet, but process {pid} runs it; end that "
+            f"the PostgreSQL in {folder} must not run yet, but process {pid} runs it; stop it "
             "with SIGINT."
         )
     remove_stale_pid_file(folder)
     options = popen_options(folder)
     return ProcessSpec(
         command=server_command(folder, read_login(folder)),
-        # Without the service's mark, by which drivers are found: its processes have sessions too.
+        # Without the service's mark, which identifies drivers: its processes have sessions too.
         environment=options["env"],
         folder=folder,
         log=service.folder.log("postgres"),
@@ -65,13 +65,13 @@ def _prepare(service: Service) -> ProcessSpec:
 
 
 def _ensure_created(folder: Path) -> None:
-    """Make it, once; a half-made one is never taken for it."""
+    """Create the server, once and atomically."""
     if folder.exists():
         return
-    half = folder.with_name(f"{folder.name}.new")
-    shutil.rmtree(half, ignore_errors=True)
-    create_postgres(half)
-    half.rename(folder)
+    partial = folder.with_name(f"{folder.name}.new")
+    shutil.rmtree(partial, ignore_errors=True)
+    create_postgres(partial)
+    partial.rename(folder)
 
 
 def _health_error(service: Service) -> str | None:
@@ -79,7 +79,7 @@ def _health_error(service: Service) -> str | None:
 
 
 def _stop(daemon: DaemonProcess, service: Service) -> None:
-    """Shut it down without waiting for clients, with all written; kill it if that takes long."""
+    """Shut it down without waiting for clients; kill it after a minute."""
     daemon.signal(signal.SIGINT)
     deadline = time.monotonic() + _STOP_TIMEOUT_S
     while daemon.is_alive() and time.monotonic() < deadline:
@@ -89,7 +89,7 @@ def _stop(daemon: DaemonProcess, service: Service) -> None:
 
 def _kill(daemon: DaemonProcess, service: Service) -> None:
     daemon.kill()
-    # They end by themselves when the main process has, but not at once; till then none starts.
+    # They end after the main process, but not at once, and block the next start until then.
     kill_all(lambda: server_pids(service.folder.postgres))
 
 

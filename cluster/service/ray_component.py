@@ -34,9 +34,9 @@ START_HOOK: Final = "RAY_START_HOOK"
 
 
 def disable_client_server(params: RayParams, is_head: bool) -> None:  # noqa: ARG001 (Ray's)
-    """Switch off the server of ``ray://``: no option does, and nobody here needs it."""
+    """Switch off the unused server of ``ray://``, for which there is no option."""
     params.ray_client_server_port = None
-    # Not for what studies start.
+    # Not inherited by processes of studies.
     os.environ.pop(START_HOOK, None)
 
 
@@ -93,7 +93,7 @@ def _environment(service: Service) -> Mapping[str, str]:
     programs = str(Path(sys.executable).parent)
     return {
         **RAY_ENVIRONMENT,
-        # How long a study that is stopped may take to leave in order; Ray's default is 3 s.
+        # Timeout of an orderly stop of a study; Ray's default is 3 s.
         "RAY_JOB_STOP_WAIT_TIME_S": "30",
         **ours,
         **ensure_token().environment(),
@@ -111,17 +111,17 @@ def _network_environment(service: Service) -> Mapping[str, str]:
 
 
 def prepare_driver_environment(service: Service) -> None:
-    """Set what a process of this machine needs to join as a driver; before it imports Ray.
+    """Set the variables of a driver on this machine; before it imports Ray.
 
-    Ray takes 127.0.0.1 for another address of the machine's unless it is told so, and the head
-    does not listen there.
+    Without them Ray replaces 127.0.0.1 by another address of the machine, on which the head does
+    not listen.
     """
     prepare_environment()
     os.environ.update(_network_environment(service))
 
 
 def _study_environment(service: Service) -> Mapping[str, str]:
-    """Give what studies are told: where results go, with the passwords."""
+    """Return the variables of studies: storage, database and tracking, with the passwords."""
     variables = {"CHALLENGER_STORAGE": str(service.config.storage)}
     if service.config.data_root is not None:
         variables["CHALLENGER_DATA"] = str(service.config.data_root)
@@ -141,12 +141,12 @@ def _create_folder(folder: Path) -> None:
         folder.mkdir(mode=0o700)
     except OSError as error:
         raise ClusterError(
-            f"{folder} must be free for Ray's sockets and logs, but: {error.strerror}; delete it."
+            f"{folder} must not exist before Ray's start, but: {error.strerror}; delete it."
         ) from None
 
 
 def remove_ray_folder(folder: Path) -> None:
-    """Delete Ray's folder, unless it is another user's: names below ``/tmp`` can be guessed."""
+    """Delete Ray's folder, unless another user owns it: names below ``/tmp`` can be guessed."""
     with suppress(FileNotFoundError):
         status = folder.lstat()
         if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid():
@@ -166,8 +166,8 @@ def _health_error(service: Service) -> str | None:
 
 
 def _stop(daemon: DaemonProcess, _: Service) -> None:
-    # An orderly end waits half a minute for work to move to other nodes. The drivers have ended
-    # before, and nothing that Ray holds is read again.
+    # An orderly stop waits half a minute for work to move to other nodes. The drivers have ended
+    # before, and Ray's objects are not read again.
     daemon.kill()
 
 

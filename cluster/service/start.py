@@ -1,4 +1,4 @@
-"""``cluster up``: every part of a service that does not live is started and waited for."""
+"""``cluster up``: the start of every component of a service that does not run."""
 
 from __future__ import annotations
 
@@ -36,12 +36,7 @@ _ATTEMPTS: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartResult:
-    """A service that runs.
-
-    Attributes:
-        service: What it is.
-        components: What was started for it just now; empty if all ran already.
-    """
+    """A running service, and the components that were started; none if all ran already."""
 
     service: Service
     components: tuple[str, ...]
@@ -53,19 +48,20 @@ def start_service(
     given: AbstractSet[str],
     on_progress: Callable[[str], None],
 ) -> StartResult:
-    """Start a service, or what is missing of it, and wait until all of it answers.
+    """Start a service, or its missing components, and wait until all components answer.
 
-    What was started is ended again if anything goes wrong; what ran before is left alone.
+    After an error the components that were started are stopped; those that ran before are not.
 
     Args:
-        folder: Where the service keeps its things.
-        config: What it shall be.
-        given: Fields of the wish that were asked for expressly; a service that runs, or did
-            until it crashed, keeps the others as they are.
-        on_progress: Told each step.
+        folder: The service's folder.
+        config: Its configuration.
+        given: Fields of the configuration that were set explicitly; a service that runs, or did
+            until it crashed, keeps the others.
+        on_progress: Called with each step.
 
     Raises:
-        ClusterError: If a part cannot start, a port is taken, or another service runs here.
+        ClusterError: If a component cannot start, a port is taken, or the service runs with other
+            settings.
     """
     ensure_token()
     folder.prepare()
@@ -77,7 +73,7 @@ def start_service(
             for component in enabled_components(service)
             if not is_alive(component, service)
         )
-        _kill_leftovers(missing, service, on_progress)
+        _kill_orphans(missing, service, on_progress)
         for port in (port for component in missing for port in component.ports(service)):
             port.require_free()
         service.write()
@@ -91,27 +87,27 @@ def start_service(
 
 
 def _resolve_service(
-    folder: ServiceFolder, asked: ServiceConfig, given: AbstractSet[str]
+    folder: ServiceFolder, requested: ServiceConfig, given: AbstractSet[str]
 ) -> Service:
     recorded = read_service(folder)
     if recorded is None:
-        return create_service(folder, asked)
-    wanted = merge_config(recorded.config, asked, given)
+        return create_service(folder, requested)
+    wanted = merge_config(recorded.config, requested, given)
     changed = differences(recorded.config, wanted)
     if not changed:
         return recorded
     if any(is_alive(component, recorded) for component in enabled_components(recorded)):
         raise ClusterError(
             f"the service in {folder.root} runs with other settings ({'; '.join(changed)}); leave "
-            "them out to use it as it is, or end it first with 'cluster down'."
+            "them out to use it as it is, or stop it first with 'cluster down'."
         )
     return Service(folder=folder, config=wanted, instance_id=recorded.instance_id)
 
 
-def _kill_leftovers(
+def _kill_orphans(
     missing: Sequence[Component], service: Service, on_progress: Callable[[str], None]
 ) -> None:
-    """End what a part has left that was killed: it would be in the way of the next."""
+    """Kill the processes that a killed component left: they would block the next."""
     for component in missing:
         if component is RAY:
             stop_orphans(service, on_progress)
@@ -120,7 +116,7 @@ def _kill_leftovers(
 
 
 def _start(missing: Sequence[Component], service: Service, lock: int) -> None:
-    # What each is started with may be what another prepares: MLflow's password is in Ray's.
+    # One component's arguments may need another's preparation: Ray's hold MLflow's password.
     for component in missing:
         spec = component.prepare(service)
         start_daemon(spec, service.folder.pid_file(component.name), lock)
@@ -151,8 +147,8 @@ def _wait_for_all(
                     or not _exceeded_ray_timeout(component, service)
                 ):
                     raise ClusterError(_exit_message(component, service))
-                on_progress(f"{component.title} took too long to start, once more")
-                _kill_leftovers([component], service, on_progress)
+                on_progress(f"{component.title} took too long to start, starting it again")
+                _kill_orphans([component], service, on_progress)
                 _start([component], service, lock)
             elif time.monotonic() - started_s > component.timeout_s:
                 raise ClusterError(_timeout_message(component, service, health_error))
@@ -160,23 +156,23 @@ def _wait_for_all(
 
 
 def _exceeded_ray_timeout(component: Component, service: Service) -> bool:
-    """Tell whether it was Ray, which gives itself half a minute that nothing can lengthen."""
+    """Return whether Ray exceeded its start timeout of half a minute, which is not a setting."""
     return component is RAY and STARTUP_TIMEOUT in _log_tail(service.folder.log(component.name))
 
 
 def _exit_message(component: Component, service: Service) -> str:
     log = service.folder.log(component.name)
     return (
-        f"{component.title} must run at {component.endpoint(service)}, but it ended; the end of {log}: "
-        f"{_log_tail(log)}"
+        f"{component.title} must run at {component.endpoint(service)}, but it ended; the end of "
+        f"{log}: {_log_tail(log)}"
     )
 
 
 def _timeout_message(component: Component, service: Service, health_error: str) -> str:
     log = service.folder.log(component.name)
     return (
-        f"{component.title} must answer at {component.endpoint(service)} within {component.timeout_s:.0f} s, but: "
-        f"{health_error}; the end of {log}: {_log_tail(log)}"
+        f"{component.title} must answer at {component.endpoint(service)} within "
+        f"{component.timeout_s:.0f} s, but: {health_error}; the end of {log}: {_log_tail(log)}"
     )
 
 

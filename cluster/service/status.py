@@ -1,11 +1,10 @@
-"""``cluster status``: what a service is, part by part, without becoming a part of it.
+"""``cluster status``: the state of a service's components, nodes and studies.
 
-Ray is asked by the HTTP of its dashboard: to connect as a driver takes seconds.
+Ray's state comes from its dashboard by HTTP: to connect as a driver takes seconds.
 """
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,13 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComponentStatus:
-    """How a part is.
+    """State of a component.
 
     Attributes:
         title: Its name.
         state: ``answers``, ``does not answer`` or ``ended``.
-        since_s: When it started, or last said something if it has ended; in seconds since 1970.
-        endpoint: Where it is found.
+        since_s: Its start, or its last output if it has ended; in seconds since 1970.
+        endpoint: Its address.
         reason: Why it does not answer, or None.
     """
 
@@ -43,14 +42,14 @@ class ComponentStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceStatus:
-    """How a service is.
+    """State of a service.
 
     Attributes:
-        service: What it is.
-        components: How its parts are.
+        service: The service.
+        components: State of its components.
         nodes: Ray's nodes, the head first; empty if Ray does not answer.
         studies: Studies whose drivers run on it.
-        queue: How they share it, in the order of the queue; empty unless there are several.
+        queue: The studies' quotas, in the order of the queue; empty for a single study.
     """
 
     service: Service
@@ -61,12 +60,12 @@ class ServiceStatus:
 
     @property
     def is_healthy(self) -> bool:
-        """Whether every part answers as it must."""
+        """Whether every component answers as it must."""
         return all(component.state == "answers" for component in self.components)
 
 
 def service_status(folder: ServiceFolder) -> ServiceStatus | None:
-    """Look at a service; None if there is none.
+    """Return the state of a service; None if there is none.
 
     Raises:
         ClusterError: If its record or Ray's token cannot be read.
@@ -93,7 +92,7 @@ def service_status(folder: ServiceFolder) -> ServiceStatus | None:
 
 
 def _queue(service: Service) -> tuple[QueueRow, ...]:
-    """Ask the queue, as a driver: worth the seconds only where several studies share."""
+    """Read the queue as a driver, which takes seconds: only where several studies share."""
     prepare_driver_environment(service)
     from cluster.quota import read_queue
 
@@ -114,7 +113,7 @@ def _component_status(component: Component, service: Service) -> ComponentStatus
     return ComponentStatus(
         title=component.title,
         state="answers" if health_error is None else "does not answer",
-        since_s=time.time() - daemon.age_s(),
+        since_s=daemon.started_s,
         endpoint=component.endpoint(service),
         reason=health_error,
     )

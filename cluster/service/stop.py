@@ -1,4 +1,4 @@
-"""``cluster down``: all that a service has started is ended, and nothing else."""
+"""``cluster down``: the stop of a service and of the drivers on it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from cluster.service.ray_component import remove_ray_folder
 
 
 def stop_service(folder: ServiceFolder, on_progress: Callable[[str], None]) -> tuple[str, ...]:
-    """End a service, also what is left of one that crashed; what it keeps stays.
+    """Stop a service, or the remaining processes of one that crashed; its data stays.
 
-    Drivers of studies go first and are asked: their studies can be resumed.
+    Drivers of studies are stopped first, in order, so that their studies can be resumed.
 
     Args:
-        folder: Where the service keeps its things.
-        on_progress: Told each step.
+        folder: The service's folder.
+        on_progress: Called with each step.
 
     Returns:
-        What was ended, for people; empty if nothing ran.
+        What was stopped, for display; empty if nothing ran.
 
     Raises:
-        ClusterError: If another command starts or ends the service just now.
+        ClusterError: If another command starts or stops the service at the moment.
     """
     if not folder.exists():
         return ()
@@ -34,30 +34,30 @@ def stop_service(folder: ServiceFolder, on_progress: Callable[[str], None]) -> t
 
 
 def _stop_all(service: Service, on_progress: Callable[[str], None]) -> tuple[str, ...]:
-    ended = ["running drivers"] if stop_orphans(service, on_progress) else []
+    stopped = ["running drivers"] if stop_orphans(service, on_progress) else []
     for component in reversed(COMPONENTS):
         if stop_component(component, service):
-            ended.append(component.title)
+            stopped.append(component.title)
             on_progress(f"{component.title} has ended")
-    # What a driver left that started just before.
+    # A driver that started meanwhile.
     stop_orphans(service, on_progress)
     remove_records(service)
-    return tuple(ended)
+    return tuple(stopped)
 
 
 def stop_component(component: Component, service: Service) -> bool:
-    """End one part in order; tells whether anything of it was left to end."""
+    """Stop one component in order; return whether any of its processes lived."""
     daemon = find_daemon(component, service)
     if daemon is None:
         return False
-    was_there = bool(daemon.pids())
+    had_processes = bool(daemon.pids())
     component.stop(daemon, service)
     service.folder.pid_file(component.name).unlink()
-    return was_there
+    return had_processes
 
 
 def remove_records(service: Service) -> None:
-    """Delete the record of a service of which nothing runs any more, and Ray's folder."""
+    """Delete the records of a service without processes, and Ray's folder."""
     remove_ray_folder(service.folder.ray)
     for component in COMPONENTS:
         service.folder.pid_file(component.name).unlink(missing_ok=True)

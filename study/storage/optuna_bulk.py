@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final, Literal, Protocol, cast
+from typing import Any, Final, Literal, Protocol, TypeAlias, cast
 
 import optuna
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
@@ -124,6 +124,9 @@ def _values(value: float | None) -> list[float] | None:
     return None if value is None else [value]
 
 
+_UserAttrs: TypeAlias = Mapping[str, int | str]
+
+
 class TrialTables(Protocol):
     """Reads and writes of trials in an Optuna database."""
 
@@ -146,11 +149,7 @@ class TrialTables(Protocol):
         """
 
     def end_trial(
-        self,
-        trial_id: int,
-        state: TrialState,
-        value: float | None,
-        user_attrs: Mapping[str, int | str],
+        self, trial_id: int, state: TrialState, value: float | None, user_attrs: _UserAttrs
     ) -> None:
         """Store the end of a running trial with its objective, if any, and user attributes.
 
@@ -213,11 +212,7 @@ class PublicTables:
                 self.storage.set_trial_intermediate_value(trial_id, step, value)
 
     def end_trial(
-        self,
-        trial_id: int,
-        state: TrialState,
-        value: float | None,
-        user_attrs: Mapping[str, int | str],
+        self, trial_id: int, state: TrialState, value: float | None, user_attrs: _UserAttrs
     ) -> None:
         """See :meth:`TrialTables.end_trial`; attributes of a running trial mean nothing."""
         for name, attr in user_attrs.items():
@@ -281,11 +276,7 @@ class BulkTables:
                 session.execute(insert(model), rows)
 
     def end_trial(
-        self,
-        trial_id: int,
-        state: TrialState,
-        value: float | None,
-        user_attrs: Mapping[str, int | str],
+        self, trial_id: int, state: TrialState, value: float | None, user_attrs: _UserAttrs
     ) -> None:
         """See :meth:`TrialTables.end_trial`."""
         with _create_scoped_session(self.storage.scoped_session) as session:

@@ -18,10 +18,10 @@ PROGRAM: Final = "python -m tests.benchmarks"
 TORCH_BENCHMARKS: Final[Mapping[str, TorchBenchmark]] = {"step": STEP, "replicas": REPLICAS}
 # Name to summary: help imports neither click nor Ray.
 STUDY_BENCHMARKS: Final[Mapping[str, str]] = {
-    "overhead": "what a trial costs beside its training",
+    "overhead": "the overhead of a trial",
     "tracking": "how fast a backlog reaches MLflow, and how long a study waits for it",
-    "reuse": "what a study saves by not doing twice what it knows",
-    "scaling": "how well a growing cluster is used, and a study of very many trials",
+    "reuse": "what a study saves by reuse",
+    "scaling": "slot utilization of a growing cluster, and a study of very many trials",
 }
 
 
@@ -43,8 +43,8 @@ def _print_status(text: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
-        description="Measure a training step, what a study costs and saves beside its trials, "
-        "and how it scales. Whatever is compared is measured in turn on this machine.",
+        description="Measure training steps, and the overhead, savings and scaling of studies. "
+        "Whatever is compared is measured in turn on this machine.",
     )
     parsers = parser.add_subparsers(dest="subcommand", required=True)
     for name, benchmark in TORCH_BENCHMARKS.items():

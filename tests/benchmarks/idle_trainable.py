@@ -1,4 +1,4 @@
-"""A trial that costs nothing; what a real one writes and says, it writes and says too."""
+"""A trial that costs nothing and writes and reports what a real one does."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def idle_reports(config: TrialConfig, context: TrialContext) -> Iterator[Report]
 
 
 def _metrics(config: TrialConfig, share: float) -> Mapping[str, tuple[float, ...]]:
-    """Give a surface over two dimensions, so that a sampler has something to model."""
+    """Return a surface over two dimensions, which a sampler can model."""
     method = encode(config.method)
     height = 0.9 - ((method["alpha"] - 0.6) ** 2 + (method["beta"] - 1.2) ** 2) / 8
     return dict.fromkeys(_METRICS, (height - 0.3 * (1 - share),) * len(config.seeds))

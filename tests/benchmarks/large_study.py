@@ -1,4 +1,4 @@
-"""A study of many trials, written without running it, and what it costs its driver and readers."""
+"""A study of many trials, written without running it, and its costs for driver and readers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _EPOCHS: Final = 4
 
 
 def make_large_study(options: RunOptions, trials: int) -> StudySpec:
-    """Write a study that has ended: its search by force, its final trials by the conductor."""
+    """Write a study that has ended: its search by SQL, its final trials by the coordinator."""
     text = bench_text(search={"trials": trials})
     spec = parse(text, "tests/benchmarks/study.yaml")
     folder = options.storage.study(spec.name)
@@ -87,7 +87,7 @@ def _manifest(spec: StudySpec) -> Manifest:
 
 
 def _insert_trials(storage: RDBStorage, name: str, arm: Arm, trials: int) -> None:
-    """Enter all trials at once: one by one they would take longer than what is measured."""
+    """Insert all trials at once: one by one they would take longer than what is measured."""
     study_id, now = storage.get_study_id_from_name(name), datetime.now()
     begun: list[dict[str, Any]] = [
         {
@@ -195,7 +195,7 @@ before = resident_bytes()
 coordinator = TrialCoordinator(load_study(folder), folder, store, ())
 print(before, resident_bytes())
 """
-# As the command does it, but for MLflow, which would have to be told all trials first.
+# As the command does it, but without MLflow, which would need all trials first.
 _WRITE_REPORT: Final = """
 import sys
 from pathlib import Path
@@ -228,7 +228,7 @@ class LargeStudyCosts:
     report_s: float
 
     def as_data(self) -> dict[str, Any]:
-        """Give the figures as plain data."""
+        """Return the figures as JSON data."""
         return {
             "trials": self.trials,
             "driver_mib": self.driver_mib,
@@ -242,8 +242,8 @@ class LargeStudyCosts:
 def measure_large_study(root: Path, trials: int) -> LargeStudyCosts:
     """Make a study of so many trials and measure, each in a process of its own."""
     make_large_study(RunOptions(storage=StorageRoot(root=root)), trials)
-    open_s, said = _timed("-P", "-c", _OPEN_STUDY, str(root))
-    before, after = (int(word) / 2**20 for word in said.split())
+    open_s, output = _timed("-P", "-c", _OPEN_STUDY, str(root))
+    before, after = (int(word) / 2**20 for word in output.split())
     status_s, _ = _timed(*_PROGRAM, "status", "bench", "--storage", str(root))
     report_s, _ = _timed("-P", "-c", _WRITE_REPORT, str(root))
     return LargeStudyCosts(
@@ -257,7 +257,7 @@ def measure_large_study(root: Path, trials: int) -> LargeStudyCosts:
 
 
 def _timed(*arguments: str) -> tuple[float, str]:
-    """Run Python; gives the seconds that took, and what it said."""
+    """Run Python; returns the seconds that took, and its output."""
     home = str(Path(__file__).resolve().parents[2])
     began = time.monotonic()
     ended = subprocess.run(

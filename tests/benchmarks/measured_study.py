@@ -1,4 +1,4 @@
-"""A study that is measured, with everything on that a real one has, and its databases."""
+"""A measured study, which has everything that a real one has, and its databases."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ class DatabasePair:
 
 @contextmanager
 def databases(kind: DatabaseKind, root: Path) -> Iterator[DatabasePair]:
-    """Give two databases on one disk, and end the server if there is one."""
+    """Create two databases on one disk, and end the server if there is one."""
     if kind == "sqlite":
         yield DatabasePair(study=None, bare=sqlite_url(root / "bare.db"))
         return
-    # Root lets the user postgres run the server, who must be able to pass.
+    # Root's PostgreSQL is run by another user, who must be able to pass.
     root.chmod(0o711)
     create_postgres(root / "postgres")
     server = PostgresServer(root / "postgres", stops_with_parent=True)
@@ -69,12 +69,12 @@ def databases(kind: DatabaseKind, root: Path) -> Iterator[DatabasePair]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredStudy:
-    """A study in the making, as :func:`study.engine.run.run_study` makes it."""
+    """A running study, made as by :func:`study.engine.run.run_study`."""
 
     spec: StudySpec
     options: RunOptions
     coordinator: TrialCoordinator
-    delivery: SyncProcess
+    sync: SyncProcess
 
     @property
     def folder(self) -> StudyFolder:
@@ -87,11 +87,11 @@ class MeasuredStudy:
             raise self.coordinator.stop_error
 
     def table(self) -> TrialTable:
-        """Give all its trials."""
+        """Return all its trials."""
         return build_trial_table(self.spec, self.folder, self.coordinator.state)
 
     def context(self, address: str | None = None) -> ExecutionContext:
-        """Say where its trials run: on a Ray of its own, or at an address."""
+        """Return the context of its trials: a Ray of its own, or one at an address."""
         return ExecutionContext(
             spec=self.spec,
             data=self.options.data,
@@ -118,10 +118,10 @@ def measured_study(
     callbacks: Sequence[Callback],
     on_message: Callable[[str], None],
     *,
-    clocked: Callable[[Callback], Callback] = lambda listener: listener,
+    clocked: Callable[[Callback], Callback] = lambda callback: callback,
     database: str | None = None,
 ) -> Iterator[MeasuredStudy]:
-    """Begin a study, and end its delivery and its lease, whatever happens."""
+    """Begin a study, and end its synchronization and its lease in any case."""
     options = RunOptions(storage=StorageRoot(root=root), database=database)
     spec = parse(text, "tests/benchmarks")
     folder = options.storage.study(spec.name)
@@ -135,12 +135,10 @@ def measured_study(
         try:
             with (folder.logs / "driver.log").open("w", encoding="utf-8") as log:
                 progress = ProgressCallback(spec, Console(file=log))
-                told = (*callbacks, clocked(tracking), clocked(sync), progress)
+                every = (*callbacks, clocked(tracking), clocked(sync), progress)
                 coordinator = TrialCoordinator(
-                    spec, folder, store, told, writer=StoreWriter(on_message)
+                    spec, folder, store, every, writer=StoreWriter(on_message)
                 )
-                yield MeasuredStudy(
-                    spec=spec, options=options, coordinator=coordinator, delivery=sync
-                )
+                yield MeasuredStudy(spec=spec, options=options, coordinator=coordinator, sync=sync)
         finally:
             sync.stop()

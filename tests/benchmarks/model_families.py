@@ -65,29 +65,29 @@ class FixedBatch:
         return self.n_steps * len(self.batch)
 
     def take(self, indices: Int[Tensor, " chosen"]) -> FixedBatch:
-        """Give the same: the samples do not differ."""
+        """Return the same: the samples do not differ."""
         del indices
         return self
 
     def to(self, device: torch.device) -> FixedBatch:
-        """Give the same, if it is there already."""
+        """Return the same, which must be on the device already."""
         assert self.batch.inputs.device == device
         return self
 
     def make_batch(self, indices: Int[Tensor, " chosen"], generator: torch.Generator) -> Batch:
-        """Give the batch."""
+        """Return the batch."""
         del indices, generator
         return self.batch
 
     def views(self, indices: Int[Tensor, " chosen"]) -> Float[Tensor, "view batch channel *grid"]:
-        """Give the batch as one view."""
+        """Return the batch as one view."""
         del indices
         return self.batch.inputs[None]
 
     def valid_mask(
         self, indices: Int[Tensor, " chosen"]
     ) -> Bool[Tensor, "view batch first *rest"] | None:
-        """Tell which positions of the batch hold anything."""
+        """Return which positions of the batch are valid."""
         del indices
         return None if self.batch.valid_mask is None else self.batch.valid_mask[None]
 
@@ -103,8 +103,11 @@ def noise_batch(info: DatasetInfo, batch_size: int, device: torch.device) -> Bat
         valid_mask = torch.arange(length) < ends
         inputs = inputs * valid_mask[:, None]
     targets = _noise_targets(info, batch_size, generator)
-    place = None if valid_mask is None else valid_mask.to(device)
-    return Batch(inputs=inputs.to(device), targets=targets.to(device), valid_mask=place)
+    return Batch(
+        inputs=inputs.to(device),
+        targets=targets.to(device),
+        valid_mask=None if valid_mask is None else valid_mask.to(device),
+    )
 
 
 def fixed_splits(batch: Batch, n_steps: int) -> Splits:

@@ -2,7 +2,7 @@
 
 A linear layer multiplies as often for its outputs as for the gradient of its weights and for
 that of its inputs. Everything else (activations, pools, the optimizer, the choice of features)
-is left out, so that the count is a lower limit of the step's time, whoever computes it.
+is left out, so that the count is a lower limit of the step's time in any implementation.
 """
 
 from __future__ import annotations
@@ -47,7 +47,11 @@ class Operations:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passes:
-    """What a step takes beside the plain one, in passes of one sample."""
+    """Passes of one sample that a step adds to a plain one.
+
+    Explained: forward and backward to the inputs alone; trained: forward, and in the step's own
+    backward pass.
+    """
 
     explained: int = 0
     trained: int = 0
@@ -89,7 +93,7 @@ def count_step(operations: Operations, passes: Passes, batch_size: int) -> int:
 
 
 def counted_ratio(operations: Operations, passes: Passes, batch_size: int) -> float:
-    """Give how many times a plain step a method's step is at least, if multiplying is all.
+    """Return the lower limit of a method's step as a multiple of a plain step.
 
     Example:
         >>> layers = Operations(
@@ -109,12 +113,13 @@ def _multiplications(layer: nn.Module, output: Tensor) -> int:
 
 
 def passes_of(method: MethodConfig, batch_size: int) -> Passes:
-    """Give the passes of one step of a method beyond the plain ones."""
+    """Return the passes that a step of a method adds to a plain one."""
     count = _PASSES.get(method.name)
     if count is None:
         raise ConfigError(
             f"the passes of method {method.name!r} must be counted in "
-            f"tests/benchmarks/operation_count.py, which knows {', '.join(sorted(_PASSES))}; add it."
+            "tests/benchmarks/operation_count.py, which knows "
+            f"{', '.join(sorted(_PASSES))}; add it."
         )
     return count(method, batch_size)
 

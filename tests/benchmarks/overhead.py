@@ -1,4 +1,4 @@
-"""The time a study takes per trial beside training, compared with bare Optuna and stock Tune.
+"""The overhead of a study per trial, compared with bare Optuna and stock Tune.
 
 The study runs on a local Ray, with its database, result files, checkpoints, outbox and sync
 process; only its trials cost nothing. It is paused after every block of trials, while as many are
@@ -37,10 +37,10 @@ from trainables.config import TrialConfig
 
 
 def efficiency(slots: int, trial_s: float, driver_s: float) -> float:
-    """Give the share of the places' time in which trials train.
+    """Return the share of the slots' time in which trials train; 0 if the driver falls behind.
 
-    A place is idle while its own trial's question, reports and end are answered, and while they
-    wait for those of others: a queue with one server, arrivals at random and equal work (M/D/1).
+    A slot is idle while the driver handles its trial's request, reports and end, and while these
+    wait for those of other slots: a queue with one server, random arrivals, equal work (M/D/1).
 
     Returns:
         Between 0 and 1; 0 where the driver would never catch up.
@@ -49,7 +49,7 @@ def efficiency(slots: int, trial_s: float, driver_s: float) -> float:
         >>> round(efficiency(1, trial_s=9.9, driver_s=0.1), 4)
         0.99
     """
-    # Of the others: nobody waits for himself.
+    # The load of the other slots.
     load = (slots - 1) * driver_s / trial_s
     if load >= 1:
         return 0.0
@@ -58,7 +58,7 @@ def efficiency(slots: int, trial_s: float, driver_s: float) -> float:
 
 
 def largest_cluster(trial_s: float, driver_s: float, least: float = 0.95) -> int:
-    """Give the most places that are used for the least share of their time; 0 if not even one.
+    """Return the most slots with at least this efficiency; 0 if not even one has it.
 
     Example:
         >>> largest_cluster(trial_s=10.0, driver_s=0.1)
@@ -101,7 +101,7 @@ class BareOptuna:
 
 @dataclass(slots=True, kw_only=True)
 class BlockTimer:
-    """A listener with a clock; mutable as trials begin. Must be the first to be told."""
+    """A callback that times blocks of trials; must be the first callback. Mutable."""
 
     every: int
     on_pause: Callable[[int], None]
@@ -125,7 +125,7 @@ class BlockTimer:
             self.first_report_s = time.monotonic()
 
     def on_trial_end(self, record: TrialRecord, reports: Sequence[StoredReport]) -> None:
-        """Take no notice."""
+        """Do nothing."""
 
 
 BLOCKS: Final = 8
@@ -149,7 +149,7 @@ class Overhead:
     to_stock_tune: Quartiles
 
     def as_data(self) -> dict[str, Any]:
-        """Give the figures as plain data, medians by the names that are documented."""
+        """Return the figures as JSON data, medians by documented names."""
         spreads = {
             "seconds_per_trial": self.study,
             "bare_optuna_seconds_per_trial": self.bare_optuna,
@@ -167,7 +167,7 @@ class Overhead:
         }
 
     def largest_clusters(self) -> Iterator[tuple[int, int]]:
-        """Give, for a trial's seconds, how many at a time one driver keeps busy to 95 %."""
+        """Yield a trial's seconds and how many at a time one driver keeps busy to 95 %."""
         for trial_s in _TRIAL_S:
             yield trial_s, largest_cluster(float(trial_s), self.study.median)
 
@@ -257,11 +257,11 @@ def _idle() -> type[Any]:
 def _wait_for_sync(built: MeasuredStudy) -> None:
     """Wait until MLflow has everything, so that the others have the machine to themselves."""
     end = time.monotonic() + _SYNC_TIMEOUT_S
-    while left := built.delivery.outbox.pending().records:
+    while left := built.sync.outbox.pending().records:
         if time.monotonic() > end:
             raise TrackingError(
-                f"MLflow must take what a block of trials tells it within {_SYNC_TIMEOUT_S:g} s, but "
-                f"{left} entries are left; see {built.folder.logs / 'sync.log'}."
+                f"MLflow must take the records of a block within {_SYNC_TIMEOUT_S:g} s, but "
+                f"{left} are left; see {built.folder.logs / 'sync.log'}."
             )
         time.sleep(0.1)
 

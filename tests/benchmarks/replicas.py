@@ -1,4 +1,4 @@
-"""The replicas of a trial trained as one computation, against one after the other.
+"""The replicas of a trial trained stacked, compared with sequentially.
 
 Measured on ten digits per class, the paper's tiny MNIST.
 """
@@ -123,16 +123,18 @@ def _row(config: TrialConfig, replicas: Sequence[Replica], rounds: int) -> Repli
     require(reason is None, "method", f"must leave replicas joinable, but {reason}", config.method)
     copies = copy.deepcopy(states)
     stacked = (stacked_group(config, data, states),)
-    sequential = tuple(single_group(d, s) for d, s in zip(data, copies, strict=True))
+    one_by_one = tuple(single_group(d, s) for d, s in zip(data, copies, strict=True))
     run = step_timer(config, stacked)
-    times = time_interleaved({"at once": run, "by turns": step_timer(config, sequential)}, rounds)
+    times = time_interleaved(
+        {"stacked": run, "sequential": step_timer(config, one_by_one)}, rounds
+    )
     for state in (*states, *copies):
         require_finite(config, state)
     return ReplicasRow(
         method=config.method.name,
         replicas=len(states),
-        gain=paired_ratio(times["by turns"], to=times["at once"]),
-        step_ms=quartiles(tuple(1e3 * seconds / TIMED_STEPS for seconds in times["at once"])),
+        gain=paired_ratio(times["sequential"], to=times["stacked"]),
+        step_ms=quartiles(tuple(1e3 * seconds / TIMED_STEPS for seconds in times["stacked"])),
     )
 
 
@@ -175,7 +177,7 @@ def _measure_options(options: Namespace, on_message: Callable[[str], None]) -> R
 def _lines(report: ReplicasReport) -> list[str]:
     about = (
         f"Tiny MNIST, VGG11 of width {report.width:g}, batches of {report.batch_size}: trials per "
-        "hour with all replicas as one computation, by one after the other beside it."
+        "hour with all replicas as one computation, by one after the other."
     )
     return [str(report.machine), about, "", *table(_HEADER, [_cells(row) for row in report.rows])]
 

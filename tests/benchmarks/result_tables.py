@@ -1,4 +1,4 @@
-"""What ``bench`` measured, as tables for people."""
+"""The results of benchmarks of studies as tables."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SAVINGS = {
 def print_scaling(
     usages: list[SlotUtilization], left_out: list[int], much: LargeStudyCosts | None
 ) -> None:
-    """Print how well places were used, and what a study of very many trials costs."""
+    """Print slot utilization, and the costs of a study of very many trials."""
     table = Table("trials at a time", "seconds each", "trials", "ideal s", "actual s", "used")
     for each in usages:
         table.add_row(
@@ -42,7 +42,7 @@ def print_scaling(
     console = make_console()
     console.print(table)
     if left_out:
-        console.print(f"left out for want of memory: {', '.join(map(str, left_out))} at a time")
+        console.print(f"left out for lack of memory: {', '.join(map(str, left_out))} at a time")
     if much is not None:
         console.print(
             f"{much.trials} trials: status {much.status_s:.1f} s, report {much.report_s:.1f} s, "
@@ -52,7 +52,7 @@ def print_scaling(
 
 
 def print_overhead(found: Overhead) -> None:
-    """Print what a study costs beside its trials."""
+    """Print the overhead of a study."""
     title = f"Overhead: {found.trials} trials, {found.slots} at a time"
     table = _spread_table(title, "seconds per trial")
     rows = {
@@ -90,17 +90,17 @@ def print_tracking(found: Tracking) -> None:
 
 
 def print_tracking_share(found: TrackingShare) -> None:
-    """Print how long a study waits for its tracking."""
+    """Print the share of a study's time spent on tracking."""
     make_console().print(
         f"a study of {found.trials} trials and {found.study_s:.0f} s waits {found.queued_s:.2f} s "
         f"for the queue and {found.last_s:.1f} s for the last entries, {found.waited:.1%} of its "
-        f"time; beside it the delivery takes {found.delivery_cpu_s:.1f} CPU seconds",
+        f"time; its synchronization takes {found.delivery_cpu_s:.1f} CPU seconds",
         highlight=False,
     )
 
 
 def print_reuse(found: Reuse) -> None:
-    """Print what was not done again."""
+    """Print the savings."""
     table = Table(
         "not done again",
         "times",

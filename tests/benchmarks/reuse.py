@@ -1,8 +1,8 @@
-"""What a study saves by not doing twice what it knows, measured on a stated one.
+"""The savings of a study that reuses Base models, data, evaluations and trials.
 
-The study of ``reuse.yaml`` is run, which says how often each thing was not done again. What it
-would have cost each time is measured apart: a trial of the study as it is, and the same trial
-without one of the savings, in turn.
+The study of ``reuse.yaml`` is run, which counts how often each thing was reused. The cost of each
+is measured separately: a trial of the study as it is, and the same trial without one of the
+savings, in turn.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Reuse:
         return self.study_s + sum(saving.seconds for saving in counted)
 
     def as_data(self) -> dict[str, Any]:
-        """Give the figures as plain data; medians of CPU seconds by name."""
+        """Return the figures as JSON data; medians of CPU seconds by name."""
         return {
             "trials": self.trials,
             "study_cpu_seconds": self.study_s,
@@ -77,7 +77,7 @@ class Reuse:
 
 
 def stated_study() -> str:
-    """Give the study that is measured, as its file says it."""
+    """Return the text of the measured study file."""
     return (files("tests.benchmarks") / "reuse.yaml").read_text(encoding="utf-8")
 
 
@@ -100,7 +100,9 @@ def measure_reuse(
 
 
 def reuse_variants(root: Path, config: TrialConfig) -> Iterator[tuple[str, Callable[[], float]]]:
-    """Give the trainings of a trial that are measured, each by what it does without.
+    """Yield the measured trainings of a trial: a name, and a function that trains it once.
+
+    The function returns CPU seconds. The first variant fills the folder for the others.
 
     Yields:
         Name, and what trains the trial once and gives its CPU seconds.

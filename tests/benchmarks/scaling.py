@@ -1,10 +1,9 @@
-"""How well a cluster is used as it grows: trials that sleep, on nodes that are processes here.
+"""Slot utilization of a growing cluster: sleeping trials, on nodes that are processes here.
 
-A place is idle while its trial's report waits for the driver, and while its next trial is asked
-for. Places begin once every process has started: one after the other over the length of a trial,
-as they stand in the middle of a study, or all at the same moment, so that their reports come in
-bursts. What is measured is the driver, its ledger and Ray, on a machine that bears all of them and
-the nodes too.
+A slot is idle while its trial's report waits for the driver, and while its next trial is
+requested. Slots begin once every process has started: one after the other over the length of a
+trial, as in the middle of a study, or all at the same moment, so that their reports come in
+bursts. This measures the driver, its database and Ray, on a machine that runs the nodes as well.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from study.storage.trial_store import TrialRecord
 from tests.benchmarks.measured_study import bench_text, measured_study
 from trainables.config import TrialConfig
 
-# CPUs of a node, of which one is a trial's place.
+# CPUs of a node; a trial's slot is one.
 NODE_CPUS: Final = 16
 # A process of Ray's that imports Tune, and its share of its node; measured: 0.12 + 0.03 GiB.
 _SLOT_BYTES: Final = 160 << 20
@@ -33,7 +32,7 @@ _REPORTS: Final = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotUtilization:
-    """How well places were used."""
+    """Utilization of the slots: ideal is the mean sleep of a slot, actual its mean duration."""
 
     slots: int
     trial_s: float
@@ -43,11 +42,11 @@ class SlotUtilization:
 
     @property
     def efficiency(self) -> float:
-        """Share of the places' time in which trials slept."""
+        """Share of the slots' time in which trials slept."""
         return self.ideal_s / self.actual_s
 
     def as_data(self) -> dict[str, Any]:
-        """Give the figures as plain data."""
+        """Return the figures as JSON data."""
         return {
             "slots": self.slots,
             "trial_seconds": self.trial_s,
@@ -60,7 +59,7 @@ class SlotUtilization:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScalingConfig:
-    """What is to be measured."""
+    """Numbers of slots, seconds of a trial, trials per slot, and whether all begin at once."""
 
     slots: tuple[int, ...]
     trial_s: tuple[int, ...]
@@ -68,17 +67,8 @@ class ScalingConfig:
     at_once: bool = False
 
 
-def available_bytes() -> int:
-    """Give the memory that processes could still have without swapping."""
-    for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines():
-        name, _, amount = line.partition(":")
-        if name == "MemAvailable":
-            return int(amount.split()[0]) << 10
-    raise AssertionError("Linux says MemAvailable in /proc/meminfo")
-
-
 def most_slots(available_bytes: int) -> int:
-    """Say how many places this machine's memory bears.
+    """Return how many slots fit into a machine's memory.
 
     Example:
         >>> most_slots(20 << 30)
@@ -88,7 +78,7 @@ def most_slots(available_bytes: int) -> int:
 
 
 def nodes_for(slots: int) -> tuple[int, ...]:
-    """Give the CPUs of each node.
+    """Return the CPUs of each node.
 
     Example:
         >>> nodes_for(40)
@@ -101,10 +91,10 @@ def nodes_for(slots: int) -> tuple[int, ...]:
 def measure_scaling(
     root: Path, scaling_config: ScalingConfig, address: str, on_message: Callable[[str], None]
 ) -> Iterator[SlotUtilization]:
-    """Run one study per number of places and duration, and say how well each used them."""
+    """Run one study per number of slots and duration; yields the utilization of each."""
     for slots in scaling_config.slots:
         for trial_s in scaling_config.trial_s:
-            on_message(f"{slots} at a time, {trial_s} s each, {scaling_config.rounds} per place")
+            on_message(f"{slots} at a time, {trial_s} s each, {scaling_config.rounds} per slot")
             slot = root / f"{slots}-{trial_s}"
             gate = _Gate(
                 slots=slots,
@@ -146,7 +136,7 @@ class _SlotTimes:
 
 @dataclass(slots=True, kw_only=True)
 class _Gate:
-    """A listener that lets the places begin; mutable as trials report and end."""
+    """A callback that lets the slots begin, and ends the study. Mutable."""
 
     slots: int
     trials: int
@@ -159,11 +149,11 @@ class _Gate:
     _n_ended: int = 0
 
     def on_trial_start(self, record: TrialRecord, config: TrialConfig) -> None:
-        """Take no notice."""
+        """Do nothing."""
 
     def on_report(self, key: TrialKey, report: StoredReport) -> None:
-        """Open the gate once a trial in every place waits before it."""
-        slot = self._slot_of[key.number] = report.usage["place"]
+        """Open the gate once a trial waits in every slot."""
+        slot = self._slot_of[key.number] = report.usage["slot"]
         if not self._slot_times:
             self._waiting[key.number] = slot
             if len(self._waiting) == self.slots:
@@ -179,7 +169,7 @@ class _Gate:
             self.stop()
 
     def usage(self, trial_s: float) -> SlotUtilization:
-        """Say how well the places were used, once the study has ended."""
+        """Return the utilization, once the study has ended."""
         slot_times = self._slot_times.values()
         return SlotUtilization(
             slots=self.slots,

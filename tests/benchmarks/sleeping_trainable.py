@@ -1,7 +1,7 @@
-"""A trial that sleeps, in a process of 120 MB: what it says is what a real one says.
+"""A trial that sleeps, in a process of 120 MB, and reports what a real one does.
 
-It imports no torch and writes no checkpoint, so that a small machine can hold a large cluster of
-them; nothing of that concerns the driver.
+It imports no torch and writes no checkpoint, so that a small machine can hold many of them; the
+driver is not concerned.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _POLL_S: Final = 0.02
 
 
 class SleepingTrainable(tune.Trainable):
-    """Speaks as :class:`trainables.ray_trainable.ChallengerTrainable` does.
+    """Reports as :class:`trainables.ray_trainable.ChallengerTrainable` does.
 
-    It says epoch 0 at once. The first of a process then waits until the file of :func:`start_file`
-    is there, so that all places of a cluster are taken before any of their trials begins.
+    It reports epoch 0 at once. The first of a process then waits for the file of
+    :func:`start_file`, so that all slots of a cluster are taken before any trial begins.
     """
 
     _results: Iterator[dict[str, Any]]
@@ -42,12 +42,12 @@ class SleepingTrainable(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """Give the next report."""
+        """Return the next report."""
         return next(self._results)
 
 
 def start_file(stop_file: Path) -> Path:
-    """Name the file that trials wait for, beside the one that asks them to stop."""
+    """Return the path of the file that trials wait for."""
     return stop_file.with_name("go")
 
 
@@ -58,7 +58,10 @@ def open_gate(stop_file: Path, delays_s: Mapping[int, float]) -> None:
 
 
 def results(config: dict[str, Any], *, is_first: bool) -> Iterator[dict[str, Any]]:
-    """Give a trial's results: epoch 0, and one after every ``eval_every`` epochs of sleep."""
+    """Yield epoch 0, and a result after every ``eval_every`` epochs of sleep.
+
+    The first trial of a slot waits for the gate.
+    """
     training = config["trial"]["training"]
     yield _result(config, 0, is_last=False)
     if is_first:
@@ -83,7 +86,7 @@ def _result(config: dict[str, Any], epoch: int, *, is_last: bool) -> dict[str, A
     return {
         "epoch": epoch,
         "metrics": json.dumps(metrics),
-        "usage": json.dumps({"place": float(os.getpid())}),
+        "usage": json.dumps({"slot": float(os.getpid())}),
         "done": is_last,
         **({"objective": value} if epoch else {}),
     }

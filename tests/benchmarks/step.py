@@ -1,4 +1,4 @@
-"""The time of a training step under each method, as a multiple of a plain step beside it."""
+"""The time of a training step under each method, as a multiple of a plain step's."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class StepVariant:
 
 
 def step_variants() -> Mapping[str, StepVariant]:
-    """Give every way to take a step that is not the plain one, by name.
+    """Return every variant of a step but the plain one, by name.
 
     ``base_finetune`` takes plain steps, and has no row of its own.
     """
@@ -144,7 +144,7 @@ def measure_steps(
 
 
 def clock_of(device: torch.device) -> Clock:
-    """Tell which clock measures a training on a device with the threads that torch has now."""
+    """Return the clock for a device: of the CPU where one thread computes, or of the wall."""
     return "cpu" if device.type == "cpu" and torch.get_num_threads() == 1 else "wall"
 
 
@@ -274,7 +274,7 @@ def _measure_options(options: Namespace, on_message: Callable[[str], None]) -> S
 def _step_lines(report: StepReport) -> list[str]:
     clock = "CPU time" if report.clock == "cpu" else "Time"
     rounds = report.rows[0].ratio.rounds if report.rows else 0
-    about = f"{clock} of a step by that of a plain step beside it; medians of {rounds} rounds."
+    about = f"{clock} of a step by that of a plain step; medians of {rounds} rounds."
     rows = table(_STEP_HEADER, [_step_cells(row) for row in report.rows])
     missing = [f"not measured: {x.way} on {x.family}: {x.reason}" for x in report.left_out]
     return [str(report.machine), about, "", *rows, *missing]
@@ -293,7 +293,7 @@ def _step_cells(row: StepRow) -> tuple[str, ...]:
 
 
 STEP = TorchBenchmark(
-    summary="a training step under each method, by a plain step beside it",
+    summary="a training step under each method, by a plain step",
     add_options=_add_step_options,
     measure=_measure_options,
     lines=_step_lines,

@@ -1,4 +1,4 @@
-"""Ray Tune as it comes: a class that costs nothing, every setting at its default."""
+"""Ray Tune with a trainable that costs nothing, every setting at its default."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _STUDY_SETTINGS: Final = ("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "TUNE_GLOBAL_CHE
 
 
 class NoOpTrainable(tune.Trainable):
-    """Gives four results at once."""
+    """A trainable that returns four results at once."""
 
     def setup(self, config: dict[str, Any]) -> None:  # noqa: ARG002 (Tune's)
         """Begin to count."""
         self._counter = itertools.count(1)
 
     def step(self) -> dict[str, Any]:
-        """Give the next result."""
+        """Return the next result."""
         count = next(self._counter)
         return {"value": 0.5, "done": count == 4}
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:  # noqa: ARG002 (Tune's)
-        """Give what Tune keeps at the end of a trial."""
+        """Return the checkpoint at the end of a trial."""
         return {"value": 0.5}
 
 
@@ -42,10 +42,10 @@ class _CompletionTimes(tune.Callback):
 
 
 def stock_tune(folder: Path, slots: int, trials: int) -> float:
-    """Run trials on the Ray that is connected; gives the seconds that each took.
+    """Run trials on the connected Ray; returns the seconds per trial.
 
-    Its places are a byte of memory each, so that it runs beside a study that has all CPUs and
-    stands still. The first trials, one per slot, are not counted: they wait for Tune to begin.
+    A slot is a byte of memory, so that it runs while a paused study has all CPUs. The first
+    trials, one per slot, are not counted: they wait for Tune to begin.
     """
     ends, name = _CompletionTimes(), f"stock-{time.time_ns()}"
     tuner = tune.Tuner(

@@ -1,4 +1,4 @@
-"""Benchmarks of studies: costs beside the trials, savings, and scaling."""
+"""Benchmarks of studies: overhead, tracking, reuse, and scaling."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
-    """Measure what a study costs and saves beside its trials, and how it scales."""
+    """Measure the overhead, the savings and the scaling of studies."""
 
 
 def _folder_option(called: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--folder",
         type=click.Path(path_type=Path, file_okay=False),
-        help="Folder on the disk that is meant; emptied of what was measured. Default: a "
+        help="Folder on the disk to measure; what is written there is removed. Default: a "
         "temporary one.",
     )(called)
 
@@ -68,7 +68,7 @@ def _json_option(called: Callable[..., Any]) -> Callable[..., Any]:
 def _overhead(
     trials: int, slots: int, database: DatabaseKind, folder: Path | None, as_json: bool
 ) -> None:
-    """Measure what a trial costs beside its training.
+    """Measure the overhead of a trial.
 
     A real study, whose trials alone cost nothing: TPE over five dimensions, four reports each,
     with result files, checkpoints, a database and MLflow. It is compared with Optuna alone, on a
@@ -92,7 +92,7 @@ def _overhead(
 def _tracking(rounds: int, folder: Path | None, as_json: bool) -> None:
     """Measure how fast a backlog reaches MLflow, and how long a study waits for it.
 
-    A server of its own takes what waited in an outbox, and the same points from MLflow's client
+    A server of its own takes the records of an outbox, and the same points from MLflow's client
     alone, in turn. Then the study of 'reuse' is run.
     """
     from tests.benchmarks.tracking import measure_tracking, measure_tracking_share
@@ -113,7 +113,7 @@ def _tracking(rounds: int, folder: Path | None, as_json: bool) -> None:
 @_folder_option
 @_json_option
 def _reuse(rounds: int, folder: Path | None, as_json: bool) -> None:
-    """Measure what a study saves by not doing twice what it knows.
+    """Measure what a study saves by reuse.
 
     A study of 40 trials that fine-tune Base models of digits is run, and one of its trials
     with and without each saving.
@@ -136,7 +136,7 @@ def _reuse(rounds: int, folder: Path | None, as_json: bool) -> None:
     multiple=True,
     default=(1, 4, 16, 64),
     show_default=True,
-    help="Trials at a time; may be given several times. What the memory does not bear is left "
+    help="Trials at a time; may be given several times. What does not fit into memory is left "
     "out.",
 )
 @click.option(
@@ -153,12 +153,12 @@ def _reuse(rounds: int, folder: Path | None, as_json: bool) -> None:
     type=click.IntRange(min=1),
     default=3,
     show_default=True,
-    help="Trials that each place gets.",
+    help="Trials per slot.",
 )
 @click.option(
     "--at-once",
     is_flag=True,
-    help="Let all places begin at the same moment, so that their reports come in bursts. "
+    help="Let all slots begin at the same moment, so that their reports come in bursts. "
     "Default: one after the other, over the length of a trial.",
 )
 @click.option(
@@ -175,12 +175,12 @@ def _scaling(
     much: int,
     folder: Path | None,
     as_json: bool,
-    **requested: Any,  # noqa: ANN401 (what a Wish is made of)
+    **requested: Any,  # noqa: ANN401 (fields of ScalingConfig)
 ) -> None:
-    """Measure how well a growing cluster is used, and a study of very many trials.
+    """Measure slot utilization of a growing cluster, and a study of very many trials.
 
-    Nodes are processes of this machine and trials sleep, so that the driver, its ledger and Ray
-    are what is measured.
+    Nodes are processes of this machine and trials sleep, so that only the driver, its
+    database and Ray are measured.
     """
     from tests.benchmarks.scaling import ScalingConfig
 
@@ -197,9 +197,11 @@ def _scaling(
 
 
 def _affordable(slots: tuple[int, ...]) -> tuple[int, ...]:
-    from tests.benchmarks.scaling import available_bytes, most_slots
+    import psutil
 
-    most = most_slots(available_bytes())
+    from tests.benchmarks.scaling import most_slots
+
+    most = most_slots(psutil.virtual_memory().available)
     return tuple(count for count in sorted(set(slots)) if count <= most)
 
 
@@ -229,14 +231,14 @@ def _large_study(root: Path, trials: int) -> LargeStudyCosts | None:
 
 @contextmanager
 def _work_folder(folder: Path | None) -> Iterator[Path]:
-    """Give an empty folder, and remove it in the end."""
+    """Create an empty folder, and remove it in the end."""
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-    room = Path(tempfile.mkdtemp(prefix="bench-", dir=folder))
+    root = Path(tempfile.mkdtemp(prefix="bench-", dir=folder))
     try:
-        yield room
+        yield root
     finally:
-        shutil.rmtree(room, ignore_errors=True)
+        shutil.rmtree(root, ignore_errors=True)
 
 
 def _print_status(text: str) -> None:

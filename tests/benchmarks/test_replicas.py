@@ -1,3 +1,5 @@
+"""``python -m tests.benchmarks replicas``."""
+
 from __future__ import annotations
 
 import json
@@ -21,20 +23,15 @@ def test_each_method_and_number_of_replicas_has_a_row(capsys):
         ("challenger", 2),
         ("challenger", 3),
     ]
-    assert all(
-        row["gain"]["median"] > 0 and row["step_ms"]["median"] > 0 for row in report["rows"]
-    )
+    assert all(row["gain"]["median"] > 0 < row["step_ms"]["median"] for row in report["rows"])
     assert report["machine"]["torch"] == torch.__version__
 
 
-def test_the_table_says_where_and_on_what(capsys):
+def test_the_table_names_machine_and_data(capsys):
     main([*QUICK, "--method", "base", "--replicas", "2"])
     machine, about, empty, header, row = capsys.readouterr().out.splitlines()
     assert f"torch {torch.__version__}" in machine
-    assert about == (
-        "Tiny MNIST, VGG11 of width 0.03125, batches of 8: trials per hour with all replicas as "
-        "one computation, by one after the other beside it."
-    )
+    assert about.startswith("Tiny MNIST, VGG11 of width 0.03125, batches of 8: trials per hour ")
     assert empty == ""
     assert header.split("  ")[0] == "method"
     assert row.split()[:2] == ["base", "2"]
@@ -50,6 +47,5 @@ def test_the_table_says_where_and_on_what(capsys):
     ],
 )
 def test_an_option_out_of_range_is_refused(option, message):
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError, match=message):
         main([*QUICK, *option])
-    assert message in str(caught.value)

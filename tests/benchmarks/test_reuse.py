@@ -53,6 +53,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return counts
 
 
+@pytest.mark.extended
 def test_each_way_does_again_what_it_is_named_for_and_nothing_else(
     tmp_path: Path, done: Counter[str]
 ) -> None:
@@ -74,6 +75,8 @@ def test_each_way_does_again_what_it_is_named_for_and_nothing_else(
     }
 
 
+@pytest.mark.extended
+@pytest.mark.service
 def test_a_trial_counts_as_trained_or_as_one_that_repeats_another(tmp_path: Path) -> None:
     found = measure_reuse(tmp_path, rounds=1, text=small_study())
     times = {name: saving.times for name, saving in found.savings.items()}
@@ -95,6 +98,8 @@ def test_a_trial_counts_as_trained_or_as_one_that_repeats_another(tmp_path: Path
     )
 
 
+@pytest.mark.extended
+@pytest.mark.service
 def test_a_study_s_share_of_tracking_is_that_of_one_that_mlflow_has_whole(tmp_path: Path) -> None:
     found = measure_tracking_share(tmp_path, lambda _: None, small_study())
     assert found.trials == 5 + 1

@@ -1,11 +1,13 @@
-"""Benchmarks of studies: what it measures, how it shows it, and what it leaves behind: nothing."""
+"""The output of benchmarks of studies, and that they leave no files."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.benchmarks import overhead, quartiles, reuse, scaling, study_commands, tracking
@@ -87,13 +89,14 @@ def test_a_cluster_that_memory_does_not_bear_is_left_out_and_named(call, monkeyp
         requested.append(scaling_config)
         return [SlotUtilization(slots=4, trial_s=10.0, trials=12, ideal_s=30.0, actual_s=31.25)]
 
-    monkeypatch.setattr(scaling, "available_bytes", lambda: 5 << 30)
+    memory = SimpleNamespace(available=5 << 30)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
     monkeypatch.setattr(study_commands, "_utilizations", utilizations)
     ended = call("scaling", "--slots", "4", "--slots", "64", "--much", "0")
     assert ended.code == 0
     assert requested == [scaling.ScalingConfig(slots=(4,), trial_s=(1, 10), rounds=3)]
     assert "96.0%" in ended.out
-    assert "left out for want of memory: 64 at a time" in ended.out
+    assert "left out for lack of memory: 64 at a time" in ended.out
     as_json = call("scaling", "--slots", "4", "--slots", "64", "--much", "0", "--json")
     data = json.loads(as_json.out)
     assert data["usage"] == [

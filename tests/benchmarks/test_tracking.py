@@ -12,7 +12,7 @@ import pytest
 from tests.benchmarks.tracking import METRICS, REPORTS, RUNS, measure_tracking
 
 # MLflow's own use of what it imports.
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore"), pytest.mark.service]
 
 
 def test_every_point_of_the_three_ways_reaches_the_server(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ class MachineInfo:
     python: str
 
     def __str__(self) -> str:
-        """Say it in one line."""
+        """Describe it in one line."""
         where = self.gpu or f"{self.processor}, {self.threads} of {self.cores} cores"
         return f"{where}; torch {self.torch}, Python {self.python}"
 
@@ -96,7 +96,7 @@ def add_machine_options(parser: ArgumentParser) -> None:
 
 
 def take_device(options: Namespace) -> torch.device:
-    """Give the device asked for, and set the number of threads."""
+    """Return the requested device, and set the number of threads."""
     if options.threads is not None:
         if options.threads < 1:
             raise ConfigError(f"--threads must be at least 1, got {options.threads}.")

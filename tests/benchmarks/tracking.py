@@ -54,7 +54,7 @@ class Tracking:
     reports_to_bare: Quartiles
 
     def as_data(self) -> dict[str, Any]:
-        """Give the figures as plain data."""
+        """Return the figures as JSON data."""
         spreads = {
             "backlog_points_per_second": self.backlog,
             "reports_alone_points_per_second": self.reports_alone,
@@ -74,7 +74,7 @@ def measure_tracking(
 ) -> Tracking:
     """Deliver backlogs and send the same points by hand, in turn."""
     times: list[tuple[float, float, float]] = []
-    # The delivery's own process is as quiet.
+    # As in the process that synchronizes.
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     with _server(root / "mlflow") as uri:
         address = TrackingUri.parse(uri)
@@ -128,7 +128,7 @@ def _server(folder: Path) -> Iterator[str]:
 
 
 def _seconds(outbox: Outbox, drain: MlflowSync, entries: list[MlflowRecord]) -> float:
-    """Give how long a backlog takes once it is there."""
+    """Return the seconds in which a queued backlog is synchronized."""
     outbox.put(entries)
     began = time.monotonic()
     while drain.step(_POINTS_PER_CALL):
@@ -209,7 +209,7 @@ class TrackingShare:
         return (self.queued_s + self.last_s) / self.study_s
 
     def as_data(self) -> dict[str, Any]:
-        """Give the figures as plain data."""
+        """Return the figures as JSON data."""
         return {
             "trials": self.trials,
             "study_seconds": self.study_s,
@@ -233,9 +233,9 @@ def measure_tracking_share(
         run_inline(built.coordinator, built.context())
         built.require_whole()
         table = built.table()
-        publish_report(table, built.folder, built.delivery.outbox, tracked_study(built.spec))
+        publish_report(table, built.folder, built.sync.outbox, tracked_study(built.spec))
         left = time.monotonic()
-        built.delivery.finish(SYNC_TIMEOUT_S, lambda _: None)
+        built.sync.finish(SYNC_TIMEOUT_S, lambda _: None)
         ended = time.monotonic()
     return TrackingShare(
         trials=len(table.rows),
@@ -252,14 +252,14 @@ def _cpu_s_of_children() -> float:
 
 
 class _Clock:
-    """Adds up the time that listeners take; mutable as they are told."""
+    """The time that callbacks take. Mutable."""
 
     def __init__(self) -> None:
         """Begin at 0."""
         self.seconds = 0.0
 
     def around(self, callback: Callback) -> Callback:
-        """Give a listener that passes on what it is told, and adds the time."""
+        """Wrap a callback so that its time is added."""
         return _Clocked(self, callback)
 
     def run(self, call: Callable[[], None]) -> None:

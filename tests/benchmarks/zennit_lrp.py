@@ -1,4 +1,4 @@
-"""ε-LRP by zennit in the place of ours, to compare steps; only where zennit is installed."""
+"""ε-LRP by zennit in place of ours, where zennit is installed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trainables.attribution.gradients import Target, eval_mode, resolve_target
 
 
 def has_zennit() -> bool:
-    """Tell whether zennit can be imported."""
+    """Return whether zennit can be imported."""
     return find_spec("zennit") is not None
 
 

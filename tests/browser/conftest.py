@@ -44,7 +44,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture
 def screenshots(tmp_path: Path) -> Path:
-    """Give the folder of screenshots: the test's own, or what CHALLENGER_SCREENSHOTS names."""
+    """Return the folder of screenshots: the test's own, or what CHALLENGER_SCREENSHOTS names."""
     folder = Path(os.environ.get("CHALLENGER_SCREENSHOTS") or tmp_path / "screenshots")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -52,7 +52,7 @@ def screenshots(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def screenshot(page: Page, screenshots: Path) -> Callable[[str], None]:
-    """Keep a picture of the page as it is, under a name."""
+    """Save a screenshot of the page's window under a name."""
 
     def screenshot(name: str) -> None:
         page.screenshot(path=screenshots / f"{name}.png")
@@ -62,7 +62,7 @@ def screenshot(page: Page, screenshots: Path) -> Callable[[str], None]:
 
 @pytest.fixture
 def save(screenshots: Path) -> Save:
-    """Keep a picture of a whole page, from its top to its end, under a name."""
+    """Save a screenshot of a whole page under a name."""
 
     def save(page: Page, name: str) -> Path:
         path = screenshots / f"{name}.png"

@@ -1,4 +1,4 @@
-"""The review copy as a reviewer sees it: MLflow's own page on a real study, in a real browser."""
+"""MLflow's own pages on a real study, in a real browser."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from study.records.trial_table import TrialTable
 from study.storage.layout import StorageRoot
 from tests.support.simulated import study_text
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.extended]
 
 _PROGRAM = Path(sys.executable).with_name("challenger-study")
 
@@ -42,7 +42,7 @@ class Served:
     page: str
 
     def view(self, key: str) -> str:
-        """Give the address of another view of its runs."""
+        """Return the address of another view of its runs."""
         return self.page.replace("viewStateShareKey=arms", f"viewStateShareKey={key}")
 
 
@@ -76,7 +76,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture
 def opened(page: Page, served: Served) -> Page:
-    """Open the study's page as its link says, without MLflow's own assistant beside it."""
+    """Open the study's page by its link, and close MLflow's assistant."""
     page.goto(served.page)
     page.get_by_role("link", name="challenger", exact=True).wait_for()
     page.get_by_role("button", name="Close", exact=True).first.click()
@@ -84,7 +84,7 @@ def opened(page: Page, served: Served) -> Page:
 
 
 def names(page: Page) -> list[str]:
-    """Give the names in the table of runs, from top to bottom."""
+    """Return the names in the table of runs, from top to bottom."""
     rows = page.locator(".ag-pinned-left-cols-container .ag-row")
     found = {
         int(row.get_attribute("row-index") or 0): row.get_by_role("link").first.inner_text()
@@ -94,7 +94,7 @@ def names(page: Page) -> list[str]:
 
 
 def heads(page: Page) -> list[str]:
-    """Give the heads of the shown columns, from left to right."""
+    """Return the heads of the shown columns, from left to right."""
     cells = page.locator(".ag-header-row-column .ag-header-cell").all()
     found = [(cell.bounding_box() or {"x": 0.0})["x"] for cell in cells]
     texts = [cell.inner_text().strip() for cell in cells]
@@ -252,7 +252,7 @@ def test_trials_are_listed_under_their_arm(
     screenshot("mlflow-nested")
 
 
-def test_an_arms_page_says_its_own_results_first(
+def test_an_arms_page_begins_with_its_own_results(
     opened: Page, screenshot: Callable[[str], None]
 ) -> None:
     open_run(opened, "challenger")
@@ -273,12 +273,12 @@ def test_an_arms_figures_are_seen(opened: Page, screenshot: Callable[[str], None
 
 
 def natural_width(picture: Locator) -> int:
-    """Wait until a picture is there, and give its width in pixels."""
+    """Return the width of an image in pixels, once it is loaded."""
     width: int = picture.evaluate("picture => picture.decode().then(() => picture.naturalWidth)")
     return width
 
 
-def test_an_arms_report_has_figures_that_answer_in_mlflows_own_frame(
+def test_an_arms_report_has_live_figures_in_mlflows_frame(
     opened: Page, screenshot: Callable[[str], None]
 ) -> None:
     open_run(opened, "challenger", "Artifacts")

@@ -1,4 +1,4 @@
-"""Whether the head of a cluster still answers, asked of a real port."""
+"""The monitor of a cluster's head, with a real port."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def listening(port: int = 0) -> socket.socket:
     return listener
 
 
-def test_a_head_that_answers_is_let_be() -> None:
+def test_a_head_that_answers_is_not_lost() -> None:
     with listening() as listener:
         monitor = HeadMonitor(f"127.0.0.1:{listener.getsockname()[1]}", timeout_s=0.0)
         for _ in range(3):
@@ -68,11 +68,11 @@ def test_checking_costs_one_connection_a_second(monkeypatch: pytest.MonkeyPatch)
             listener.accept()
 
 
-def test_we_give_up_before_ray_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_timeout_is_half_of_ray_s(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "200")
     assert head_timeout_s() == 100
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "[::1]:1", "127.0.0.1:99999"])
-def test_why_there_is_no_connection_is_given(address: str) -> None:
+def test_a_failed_connection_returns_its_error(address: str) -> None:
     assert connection_error(address, 5.0) is not None

@@ -88,7 +88,7 @@ def test_the_owner_s_link_is_an_address_that_the_server_takes(
 
 
 # MLflow's own use of what it imports.
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.service]
 
 
 def connect(folder: Path) -> str:

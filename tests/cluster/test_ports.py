@@ -1,4 +1,4 @@
-"""Ports and addresses, looked at before anything starts."""
+"""Checks of ports and addresses."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_taken_port_is_named_with_its_option(listens: str) -> None:
             port.require_free()
     assert str(refused.value) == (
         f"Ray's head needs 127.0.0.1:{number}, but cannot have it (Address already in use); end "
-        "what listens there, or choose another port with --port."
+        "the program that listens there, or choose another port with --port."
     )
     port.require_free()
 
@@ -49,7 +49,7 @@ def test_an_address_that_others_do_not_reach_is_refused(host: str) -> None:
     with pytest.raises(ClusterError) as refused:
         require_own_address(host)
     assert str(refused.value) == (
-        "--host must be an IPv4 address of this machine by which the others reach it, got "
+        "--host must be an IPv4 address of this machine by which others reach it, got "
         f"{host!r}; 'hostname -I' lists them."
     )
 

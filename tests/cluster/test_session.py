@@ -106,7 +106,7 @@ def test_resources_that_no_node_has_are_refused(ray_address: str) -> None:
         with pytest.raises(ClusterError) as refused:
             require_resources({"CPU": 2.0, "GPU": 0.5, "rtx4090": 1.0})
     assert re.fullmatch(
-        r"resources ask for 2 CPUs, 0\.5 GPUs and 1 rtx4090 per trial, but no node has all of it: "
+        r"resources require 2 CPUs, 0\.5 GPUs and 1 rtx4090 per trial, but no node has all of it: "
         r"the nearest, [\d.]+, has 0 GPUs and 0 rtx4090; lower resources\.gpus or "
         r"resources\.custom, or connect to another cluster\.",
         str(refused.value),

@@ -28,6 +28,8 @@ from tests.faults.run import Retraining, most_interrupted
 from tests.faults.schedule import Fault
 from tests.support.simulated import StudyFixture, simulate, study_text
 
+pytestmark = pytest.mark.service
+
 STUDY = study_text(sampler="random", trials=3, epochs=3)
 SECRET = "rosebud-1941"
 A_TRIAL = "challenger/search/0"

@@ -1,4 +1,4 @@
-"""Machines for the tests of a cluster on real hosts."""
+"""The hosts of the tests of a cluster on several machines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.hosts.testbed import HostTestbed, make_testbed
 
 @pytest.fixture(scope="module")
 def testbed() -> Iterator[HostTestbed]:
-    """Give a service on the head with two workers, and print in the end what was measured."""
+    """Start a service on the head with two workers, and print the measured times in the end."""
     if (reason := skip_reason()) is not None:
         pytest.skip(reason)
     try:

@@ -1,7 +1,7 @@
-"""A machine of its own on the test machine, and the switch that joins several.
+"""A host made of namespaces on this machine, and the switch that connects several.
 
-Each has namespaces of its own for network, processes, name and mounts. Nothing of it is in the
-test machine's own network, and all of it is gone with the last process of its namespaces.
+Each has namespaces of its own for network, processes, host name and mounts, which end with their
+last process. Nothing of them is in this machine's own network.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Final
 
 SUBNET: Final = "10.77.0"
 _PROGRAMS: Final = ("ip", "nsenter", "setpriv", "unshare")
-# Whatever happens to the test, what it started ends with it.
+# Children end with the test in any case.
 KILLED_WITH_PARENT: Final = ("setpriv", "--pdeathsig", "KILL")
 _SWITCH: Final = (
     "ip link set lo up && ip link add br0 type bridge && ip link set br0 up && echo ready "
@@ -28,7 +28,7 @@ _SWITCH: Final = (
 
 
 def skip_reason() -> str | None:
-    """Say why no machines can be made here, or None if they can."""
+    """Return why no hosts can be made here, or None if they can."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return "makes network namespaces, which root may on Linux"
     if missing := [name for name in _PROGRAMS if shutil.which(name) is None]:
@@ -43,14 +43,14 @@ def skip_reason() -> str | None:
 
 @dataclass(slots=True, kw_only=True)
 class Switch:
-    """Joins machines; mutable, for it numbers its ports."""
+    """A bridge that connects hosts; mutable, for it numbers its ports."""
 
     process: subprocess.Popen[bytes]
     n_ports: int = 0
 
     @classmethod
     def start(cls) -> Switch:
-        """Make one without ports."""
+        """Make a bridge without ports."""
         command = [*KILLED_WITH_PARENT, "unshare", "--net", "sh", "-c", _SWITCH]
         process = subprocess.Popen(command, stdout=subprocess.PIPE)
         assert process.stdout is not None
@@ -58,7 +58,7 @@ class Switch:
         return cls(process=process)
 
     def attach(self, machine: int, address: str) -> str:
-        """Lead a cable to the machine of a process; gives the port's name."""
+        """Connect the network namespace of a process; returns the port's name."""
         self.n_ports += 1
         port = f"port{self.n_ports}"
         self._ip(f"link add {port} type veth peer name eth0 netns {machine}")
@@ -68,15 +68,15 @@ class Switch:
         return port
 
     def set_link_down(self, port: str) -> None:
-        """Pull a cable: what is sent vanishes, and nobody is told."""
+        """Set a link down: packets are lost without an error."""
         self._ip(f"link set {port} down")
 
     def set_link_up(self, port: str) -> None:
-        """Plug it in again."""
+        """Set a link up again."""
         self._ip(f"link set {port} up")
 
     def remove(self) -> None:
-        """End it; the cables vanish."""
+        """End it, with all links."""
         self.process.kill()
         self.process.wait()
         if self.process.stdout is not None:
@@ -96,13 +96,13 @@ TIMEOUT_S: Final = 600.0
 _PROJECT: Final = Path(__file__).resolve().parents[2]
 _NAMESPACES: Final = ("--mount", "--uts", "--ipc", "--net", "--pid")
 _FOREIGN_PREFIXES: Final = ("CHALLENGER_", "MLFLOW_", "RAY_", "TUNE_", "PYTEST_", "UV")
-# The first process of a machine: buries who is left, as every machine's does.
+# The first process of a host: it reaps orphans, as init does.
 _INIT: Final = "while :; do sleep 86400 & wait; done"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostSpec:
-    """What a machine shall be."""
+    """Name, address and disk of a host, and the folder that hosts share at the same path."""
 
     name: str
     address: str
@@ -113,10 +113,10 @@ class HostSpec:
 
 
 class Host:
-    """A machine. Has mutable state: it is switched on and off."""
+    """A host. Has mutable state: it is switched on and off."""
 
     def __init__(self, spec: HostSpec, switch: Switch) -> None:
-        """Prepare its disk; it is off."""
+        """Prepare its disk, switched off."""
         self.spec = spec
         self._switch = switch
         self._machine: subprocess.Popen[bytes] | None = None
@@ -143,7 +143,7 @@ class Host:
 
     @property
     def token(self) -> Path:
-        """Where Ray looks for its token."""
+        """The path of Ray's token."""
         return self.home / ".ray" / "auth_token"
 
     @property
@@ -175,10 +175,10 @@ class Host:
         self._port = self._switch.attach(self._init_pid, self.address)
 
     def kill(self) -> None:
-        """Take its power: everything on it is dead at once, and its memory is lost."""
+        """Kill all of its processes at once, as a loss of power does; its memory is lost."""
         assert self._machine is not None
         if self._init_pid:
-            # Its namespace ends with it; only then does who started it.
+            # The namespace ends with it, and then its parent.
             os.kill(self._init_pid, signal.SIGKILL)
         else:
             self._machine.kill()
@@ -188,15 +188,15 @@ class Host:
         self._machine, self._init_pid = None, 0
 
     def disconnect(self) -> None:
-        """Pull its cable."""
+        """Set its link down."""
         self._switch.set_link_down(self._port)
 
     def reconnect(self) -> None:
-        """Plug its cable in again."""
+        """Set its link up again."""
         self._switch.set_link_up(self._port)
 
     def start(self, command: str, **variables: str) -> subprocess.Popen[str]:
-        """Start a line of shell in its user's home."""
+        """Start a line of shell in its home."""
         return subprocess.Popen(
             [*self._inside(), "bash", "-c", command],
             env={**self._environment(), **variables},
@@ -209,7 +209,7 @@ class Host:
     def run(
         self, command: str, code: int | None = 0, **variables: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run a line of shell to its end, which must have an exit code, or may have any."""
+        """Run a line of shell to its end; checks the exit code, unless it is None."""
         done = subprocess.run(
             [*self._inside(), "bash", "-c", command],
             env={**self._environment(), **variables},
@@ -219,22 +219,22 @@ class Host:
             timeout=TIMEOUT_S,
             check=False,
         )
-        said = f"{self.name}$ {command}\n{done.stdout}{done.stderr}"
-        assert code in (None, done.returncode), said
+        output = f"{self.name}$ {command}\n{done.stdout}{done.stderr}"
+        assert code in (None, done.returncode), output
         return done
 
     @property
     def root(self) -> Path:
-        """Its files, as seen from the test machine."""
+        """Its root folder, as seen from this machine."""
         return Path(f"/proc/{self._init_pid}/root")
 
     def listening(self) -> set[str]:
-        """Give what is listened at, as ``address:port``."""
+        """Return the listening sockets, as ``address:port``."""
         lines = self.run("ss --tcp --listening --numeric --no-header").stdout.splitlines()
         return {line.split()[3] for line in lines}
 
     def processes(self) -> dict[int, str]:
-        """Give the command lines of all that runs on it."""
+        """Return the command lines of its processes, by pid."""
         script = "for p in /proc/[0-9]*; do echo ${p#/proc/} $(tr '\\0' ' ' <$p/cmdline); done"
         lines = self.run(script).stdout.splitlines()
         pairs = (line.partition(" ") for line in lines)
@@ -244,13 +244,13 @@ class Host:
         return ("nsenter", f"--target={self._init_pid}", *_NAMESPACES, f"--wdns={self.home}")
 
     def _environment(self) -> Mapping[str, str]:
-        """Give what a fresh login has, with this program's commands among the others."""
+        """Return the environment of a fresh login, with this program on the PATH."""
         kept = {k: text for k, text in os.environ.items() if not k.startswith(_FOREIGN_PREFIXES)}
         programs = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', os.defpath)}"
         return {**kept, "HOME": str(self.home), "PATH": programs, "COLUMNS": "200"}
 
     def _script(self) -> str:
-        """Give the machine its name and its own memory, and go on until it is killed."""
+        """Return the script that sets host name and mounts, and then waits to be killed."""
         memory = self.spec.disk / "tmp"
         lines = [
             f"hostname {self.name}",
@@ -261,7 +261,7 @@ class Host:
         ]
         if not self.spec.sees_share:
             lines.append(f"mount -t tmpfs none {self.spec.share}")
-        # Its /tmp is its own, but for what the test itself keeps there.
+        # Its /tmp is its own, without what the test itself keeps there.
         for path in self._kept():
             inside = memory / path.relative_to("/tmp")
             lines += [f"mkdir -p {inside}", f"mount --rbind {path} {inside}"]
@@ -275,10 +275,10 @@ class Host:
 
 def wait_until(
     condition: Callable[[], bool],
-    why: Callable[[], str] = lambda: "waited in vain",
+    why: Callable[[], str] = lambda: "timed out",
     pause_s: float = 0.1,
 ) -> None:
-    """Wait for something."""
+    """Wait until a condition holds."""
     end = time.monotonic() + TIMEOUT_S
     while not condition():
         assert time.monotonic() < end, why()

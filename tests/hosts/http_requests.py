@@ -1,7 +1,7 @@
-"""Requests to servers, made on a machine by Python's own client: ``python http_requests.py``.
+"""HTTP requests from a host, by Python's own client: ``python http_requests.py``.
 
-Reads requests from standard input, one JSON each line with ``url``, ``headers`` and ``content``,
-and writes a status each line; 0 where nobody answers.
+Reads requests from standard input, one JSON per line with ``url``, ``headers`` and ``content``,
+and writes a status per line; 0 where no server answers.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import urllib.request
 from typing import Any
 
 
-def status_of(asked: dict[str, Any]) -> int:
-    """Ask a server; gives its status."""
-    content = asked.get("content")
+def status_of(sent: dict[str, Any]) -> int:
+    """Send a request and return the status."""
+    content = sent.get("content")
     request = urllib.request.Request(
-        asked["url"],
-        headers={"Content-Type": "application/json", **asked.get("headers", {})},
+        sent["url"],
+        headers={"Content-Type": "application/json", **sent.get("headers", {})},
         data=None if content is None else json.dumps(content).encode(),
     )
     try:

@@ -1,4 +1,4 @@
-"""Where secrets of a cluster are: in files of its machines, and in what their processes show."""
+"""A search for a cluster's secrets in files and command lines of its hosts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Secret:
 
 
 def secrets_of(testbed: HostTestbed) -> tuple[Secret, ...]:
-    """Give the secrets of a service: Ray's token, PostgreSQL's and MLflow's passwords."""
+    """Return the secrets of a service: Ray's token, PostgreSQL's and MLflow's passwords."""
     folder = ServiceFolder(root=testbed.storage.service)
     passwords = read_passwords(folder)
     login = read_login(folder.postgres)
@@ -35,13 +35,13 @@ def secrets_of(testbed: HostTestbed) -> tuple[Secret, ...]:
 
 
 def assert_no_secret_is_shown(testbed: HostTestbed, study: str) -> None:
-    """Search all machines while a study runs: each secret is in one private file alone."""
+    """Search all hosts while a study runs: each secret is in one private file alone."""
     on = [host for host in testbed.hosts.values() if host.is_on]
     shown = "\n".join(line for host in on for line in host.processes().values())
-    # What is searched is there: the driver, and what it says.
+    # The driver and its log are searched.
     assert "study run study.yaml" in shown
-    said = b"exec python -P -m study run study.yaml"
-    logs = files_with(testbed.head.root / "tmp", [said], testbed.started_s)
+    command = b"exec python -P -m study run study.yaml"
+    logs = files_with(testbed.head.root / "tmp", [command], testbed.started_s)
     assert any(path.name == f"job-driver-{study}-1.log" for path in logs)
     secrets = secrets_of(testbed)
     for secret in secrets:
@@ -57,7 +57,7 @@ def assert_no_secret_is_shown(testbed: HostTestbed, study: str) -> None:
 def files_with(folder: Path, marks: Sequence[bytes], since_s: float) -> Iterator[Path]:
     """Find files that hold one of some texts, of those written since a time; any may vanish."""
     for path in folder.rglob("*"):
-        # The storage and the machines' disks are below /tmp as well.
+        # The storage and the hosts' disks are below /tmp as well.
         if folder.name == "tmp" and path.relative_to(folder).parts[0].startswith("hosts-"):
             continue
         try:

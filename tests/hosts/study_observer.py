@@ -1,4 +1,4 @@
-"""A study on machines, watched through the folder that they share."""
+"""A study on several hosts, observed through their shared folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trainables.runtime.attempts import Attempt, read_attempts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportingAttempt:
-    """A trial that a process took up and reported of."""
+    """An attempt at a trial, and the time of its first report."""
 
     trial: str
     attempt: Attempt
@@ -28,18 +28,18 @@ class StudyObserver:
     folder: StudyFolder
 
     def attempts(self) -> dict[str, tuple[Attempt, ...]]:
-        """Give all attempts at all trials."""
+        """Return all attempts at all trials."""
         trials = self.folder.path / "trials"
         files = trials.glob("*/*/*/attempts.jsonl")
         return {str(f.parent.relative_to(trials)): read_attempts(f.parent) for f in files}
 
     def hosts(self, since_ms: int = 0) -> set[str]:
-        """Name the machines that took up a trial since a time."""
+        """Return the hosts that began a trial since a time."""
         listed = [each for attempts in self.attempts().values() for each in attempts]
         return {each.host for each in listed if each.started_ms >= since_ms}
 
     def reports(self) -> dict[str, list[tuple[int, int]]]:
-        """Give epoch and time in ms of each trial's reports, in their order."""
+        """Return epoch and time in ms of each trial's reports, in their order."""
         trials = self.folder.path / "trials"
         return {
             str(file.parent.relative_to(trials)): [
@@ -54,12 +54,12 @@ class StudyObserver:
         return sum(len(reports) for reports in self.reports().values())
 
     def wait_until_reports(self, more: int) -> None:
-        """Wait until so many more reports are there than now."""
+        """Wait for so many more reports."""
         before = self.n_reports()
         wait_until(lambda: self.n_reports() >= before + more)
 
     def wait_until_busy_on(self, host: str) -> str:
-        """Wait until a machine has a trial with some epochs behind it; gives the trial."""
+        """Wait until a host has a trial with 3 to 30 reports; returns the trial."""
         found: list[str] = []
 
         def look() -> bool:
@@ -79,7 +79,7 @@ class StudyObserver:
     def wait_until_taken_up(
         self, since_ms: int, *, trial: str | None = None, host: str | None = None
     ) -> ReportingAttempt:
-        """Wait until a trial was taken up after a time and reports; any trial, or on any host."""
+        """Wait for an attempt after a time that reports, of one trial or host, or of any."""
         found: list[ReportingAttempt] = []
 
         def look() -> bool:
@@ -103,5 +103,5 @@ class StudyObserver:
 
 
 def now_ms() -> int:
-    """Give the time as attempts and reports note it."""
+    """Return the time in the unit of attempts and reports."""
     return int(time.time() * 1000)

@@ -1,4 +1,4 @@
-"""A cluster on real hosts: who may use it, what a user types, and machines that come and go."""
+"""A cluster on several hosts: access, commands, and hosts that join and leave."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ from tests.hosts.testbed import HostTestbed
 from tests.study.fault_tolerance.consistency import tracked_epochs
 from tests.support.simulated import study_file
 
-pytestmark = [pytest.mark.cluster, pytest.mark.ray, pytest.mark.timeout(3600)]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.ray,
+    pytest.mark.timeout(3600),
+    pytest.mark.extended,
+]
 
 RANDOM = [{"method": "random"}]
 EPOCHS = 80
@@ -27,11 +32,11 @@ WRONG = {"Authorization": "Bearer " + "0" * 64}
 
 
 def tiny(name: str, **changes: Any) -> str:  # noqa: ANN401 (YAML)
-    """Write a study of one arm without a sweep: all of it can run at the same time."""
+    """Write a study of one arm without a sweep: all its trials can run at the same time."""
     settings = {"sampler": "random", "sweep": [], "arms": RANDOM, "trials": 2, "epochs": 2}
     file = study_file(name=name, **{**settings, **changes})
     search = file["defaults"]["search"]
-    # This method has no top_k, and a note would say so.
+    # This method has no top_k, and a note would be printed.
     search["space"] = {k: each for k, each in search["space"].items() if k != "top_k"}
     return yaml.safe_dump(file)
 
@@ -41,21 +46,19 @@ def observe(testbed: HostTestbed, name: str) -> StudyObserver:
 
 
 def statuses(testbed: HostTestbed, requests: list[dict[str, Any]]) -> list[int]:
-    """Make requests on the laptop."""
+    """Send requests from the laptop."""
     lines = "".join(json.dumps(request) + "\n" for request in requests)
     (testbed.laptop.home / "requests").write_text(lines)
-    said = testbed.laptop.run(f"python {HTTP_REQUESTS} <requests").stdout
-    return [int(line) for line in said.splitlines()]
+    output = testbed.laptop.run(f"python {HTTP_REQUESTS} <requests").stdout
+    return [int(line) for line in output.splitlines()]
 
 
-def test_who_has_no_token_or_password_is_refused_from_another_host(testbed: HostTestbed) -> None:
+def test_another_host_without_token_or_password_is_refused(testbed: HostTestbed) -> None:
     job = {"entrypoint": "true"}
     pages = ("/api/jobs/", "/api/cluster_status", "/nodes?view=summary", "/api/v0/nodes")
-    asked = [
-        {"url": testbed.dashboard + page, "headers": h} for page in pages for h in ({}, WRONG)
-    ]
-    asked += [{**each, "content": job} for each in asked[:2]]
-    assert set(statuses(testbed, asked)) <= {401, 403}
+    sent = [{"url": testbed.dashboard + page, "headers": h} for page in pages for h in ({}, WRONG)]
+    sent += [{**each, "content": job} for each in sent[:2]]
+    assert set(statuses(testbed, sent)) <= {401, 403}
     mlflow = [testbed.mlflow, f"{testbed.mlflow}/api/2.0/mlflow/experiments/search?max_results=1"]
     basic = {"Authorization": "Basic YWRtaW46cGFzc3dvcmQxMjM0"}
     assert (
@@ -90,11 +93,11 @@ def test_a_job_that_is_submitted_with_the_token_runs(testbed: HostTestbed) -> No
 
 
 def refused(testbed: HostTestbed, name: str, *options: str, **changes: Any) -> str:  # noqa: ANN401
-    """Submit a study that cannot be trained; gives the one message, and nothing is left."""
+    """Submit a study that cannot be trained; returns the message, and nothing is left."""
     before = sorted(testbed.storage.root.iterdir())
     testbed.write(tiny(name, **changes), name)
-    said, refusal = testbed.run_cli(f"submit {name}.yaml {' '.join(options)}", 2)
-    assert said == ""
+    output, refusal = testbed.run_cli(f"submit {name}.yaml {' '.join(options)}", 2)
+    assert output == ""
     assert sorted(testbed.storage.root.iterdir()) == before
     return refusal.removesuffix("\n")
 
@@ -111,11 +114,11 @@ def test_a_tracking_server_that_does_not_answer_is_found_before_the_first_trial(
 
 
 def test_resources_that_no_node_has_are_found_before_the_first_trial(testbed: HostTestbed) -> None:
-    said = refused(testbed, "greedy", resources={"custom": {"rtx4090": 1}})
-    assert said == (
-        "Error: resources ask for 1 CPU and 1 rtx4090 per trial, but no node has all of "
-        f"it: the nearest, {testbed.hosts['one'].address}, has 0 rtx4090; lower resources.custom, or "
-        "connect to another cluster."
+    message = refused(testbed, "greedy", resources={"custom": {"rtx4090": 1}})
+    assert message == (
+        "Error: resources require 1 CPU and 1 rtx4090 per trial, but no node has all of "
+        f"it: the nearest, {testbed.hosts['one'].address}, has 0 rtx4090; lower resources.custom, "
+        "or connect to another cluster."
     )
 
 
@@ -134,15 +137,17 @@ def test_a_node_that_does_not_see_the_storage_is_found_before_the_first_trial(
     wait_until(lambda: not testbed.is_alive("isolated"))
 
 
-def test_a_study_outlives_the_laptop_and_workers_that_come_and_go(testbed: HostTestbed) -> None:
+def test_a_study_survives_a_laptop_switched_off_and_workers_that_join_and_leave(
+    testbed: HostTestbed,
+) -> None:
     timings, study = testbed.timings, observe(testbed, "tiny")
     testbed.write(
         tiny("tiny", trials=TRIALS, epochs=EPOCHS, resources={"max_concurrent": 2}), "tiny"
     )
     began_ms = now_ms()
-    with timings.measured("'submit', until it says that the study runs"):
-        said, _ = testbed.run_cli("submit tiny.yaml")
-    assert said.startswith("study tiny runs as job tiny-1.\n")
+    with timings.measured("'submit', until the study runs"):
+        output, _ = testbed.run_cli("submit tiny.yaml")
+    assert output.startswith("study tiny runs as job tiny-1.\n")
     first = study.wait_until_taken_up(began_ms)
     timings.note("… from 'submit' to the first trial", (first.attempt.started_ms - began_ms) / 1e3)
     timings.note("… from 'submit' to its first report", (first.reported_ms - began_ms) / 1e3)
@@ -153,7 +158,7 @@ def test_a_study_outlives_the_laptop_and_workers_that_come_and_go(testbed: HostT
         "Error: study 'tiny' must not be running to be started, but job tiny-1 of the cluster "
         "runs it; watch it with 'logs tiny -f', or stop it first.\n"
     )
-    # The laptop is closed, and opened again somewhere else.
+    # The laptop is switched off, and on again.
     testbed.laptop.kill()
     study.wait_until_reports(2)
     testbed.laptop.boot()
@@ -170,12 +175,12 @@ def test_a_study_outlives_the_laptop_and_workers_that_come_and_go(testbed: HostT
 
 
 def disconnect_and_join(testbed: HostTestbed, study: StudyObserver) -> None:
-    """Cut a worker off in mid-trial; its trial goes on, from its checkpoint, where one joins."""
+    """Disconnect a worker in mid-trial; its trial continues on another from its checkpoint."""
     trial = study.wait_until_busy_on("one")
     testbed.hosts["one"].disconnect()
     cut_ms = now_ms()
     wait_until(lambda: not testbed.is_alive("one"))
-    testbed.timings.note("a worker is cut off: until the cluster misses it", since(cut_ms))
+    testbed.timings.note("a worker is disconnected: until the cluster detects it", since(cut_ms))
     joins_ms = now_ms()
     with testbed.timings.measured("a worker joins in mid-study: 'ray start'"):
         testbed.join("three")
@@ -188,12 +193,12 @@ def disconnect_and_join(testbed: HostTestbed, study: StudyObserver) -> None:
     assert again.attempt.host in ("two", "three")
     assert again.attempt.from_epoch >= 2
     testbed.timings.note(
-        "the cut-off worker's trial reports again after", since(cut_ms, again.reported_ms)
+        "the disconnected worker's trial reports again after", since(cut_ms, again.reported_ms)
     )
 
 
 def return_and_kill(testbed: HostTestbed, study: StudyObserver) -> None:
-    """The worker comes back, and another is killed, whose trial goes on elsewhere."""
+    """Reconnect the worker and kill another, whose trial continues elsewhere."""
     testbed.hosts["one"].reconnect()
     back_ms = now_ms()
     testbed.join("one")
@@ -212,13 +217,15 @@ def return_and_kill(testbed: HostTestbed, study: StudyObserver) -> None:
 
 
 def since(began_ms: int, ms: int | None = None) -> float:
-    """Give the seconds from a time to another, or to now."""
+    """Return the seconds from a time to another, or to now."""
     return ((now_ms() if ms is None else ms) - began_ms) / 1000
 
 
 # At every change a study loses its head in ``tests/study/fault_tolerance/test_node_loss.py``.
 @pytest.mark.slow
-def test_a_study_goes_on_when_the_head_was_killed_and_is_up_again(testbed: HostTestbed) -> None:
+def test_a_study_continues_after_its_head_was_killed_and_started_again(
+    testbed: HostTestbed,
+) -> None:
     study = observe(testbed, "tiny")
     testbed.ensure("one", "three")
     testbed.run_cli("resume tiny")
@@ -229,7 +236,7 @@ def test_a_study_goes_on_when_the_head_was_killed_and_is_up_again(testbed: HostT
     with testbed.timings.measured("'cluster up' after the head was killed"):
         testbed.up()
     began_ms = now_ms()
-    # They still look for the head that was lost.
+    # They still try to reach the lost head.
     for name in ("one", "three"):
         testbed.join(name)
     testbed.timings.note("… two workers join again", since(began_ms))
@@ -251,7 +258,7 @@ def test_a_study_goes_on_when_the_head_was_killed_and_is_up_again(testbed: HostT
 
 
 def assert_whole(testbed: HostTestbed, study: StudyObserver) -> None:
-    """Check that each trial ended once, with each epoch once, in all that keeps it."""
+    """Check that each trial ended once, with each epoch once, in files, database and MLflow."""
     state = json.loads(testbed.run_cli("status tiny --json")[0])
     assert state["activity"] == "finished"
     counts = {lane["phase"]: (lane["total"], lane["complete"]) for lane in state["phases"]}
@@ -260,7 +267,7 @@ def assert_whole(testbed: HostTestbed, study: StudyObserver) -> None:
     epochs = {name: [epoch for epoch, _ in found] for name, found in study.reports().items()}
     assert epochs == {name: list(range(EPOCHS + 1)) for name in names}
     assert state["waiting_entries"] == 0
-    # Asks for a root alone. No other study has been trained so far.
+    # No other study has been trained so far.
     tracked = tracked_epochs(testbed.storage)
     numbers = {f"random/search/{i}" for i in range(TRIALS)} | {"random/final/0"}
     assert tracked == {name: list(range(EPOCHS + 1)) for name in numbers}
@@ -277,15 +284,15 @@ def test_two_studies_at_once_both_finish_and_the_queue_shows_them(testbed: HostT
     state: dict[str, Any] = {}
 
     def queue_has_both() -> bool:
-        said = testbed.head.run(
+        output = testbed.head.run(
             f"challenger-study cluster status --json --storage {testbed.storage.root}"
         )
-        state.update(json.loads(said.stdout))
+        state.update(json.loads(output.stdout))
         return {row["study"] for row in state["queue"]} == set(names)
 
     wait_until(queue_has_both, pause_s=3)
     testbed.timings.note("two studies: the queue shows both", since(began_ms))
-    # Every place is somebody's, and none is two studies'.
+    # Every slot is granted once.
     assert sum(row["granted"] for row in state["queue"]) == state["slots"]["cpus"]
     shown = {row["study"] for row in json.loads(testbed.run_cli("cluster queue --json")[0])}
     assert shown <= set(names)
@@ -305,7 +312,7 @@ def test_two_studies_at_once_both_finish_and_the_queue_shows_them(testbed: HostT
 
 
 def note_timeline(testbed: HostTestbed, name: str, began_ms: int) -> None:
-    """Note from when to when a study had its trials."""
+    """Note the times of a study's first and last trial."""
     study = observe(testbed, name)
     begun = [each.started_ms for attempts in study.attempts().values() for each in attempts]
     ended = [reports[-1][1] for reports in study.reports().values()]

@@ -1,4 +1,4 @@
-"""A cluster of machines as its user has it, and the times that were measured on it."""
+"""A cluster of several hosts, and the times that were measured on it."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from tests.hosts.host import SUBNET, Host, HostSpec, Switch
 
 @dataclass(slots=True, kw_only=True)
 class Timings:
-    """Seconds by what they were needed for; mutable, for they add up."""
+    """Measured seconds by their purpose; mutable."""
 
     rows: list[tuple[str, float]] = field(default_factory=list)
 
     @contextmanager
     def measured(self, what: str) -> Iterator[None]:
-        """Measure what happens meanwhile."""
+        """Measure the duration of a block."""
         began = time.monotonic()
         yield
         self.note(what, time.monotonic() - began)
 
     def note(self, what: str, seconds: float) -> None:
-        """Keep a measurement."""
+        """Add a measurement."""
         self.rows.append((what, seconds))
 
     def table(self) -> str:
@@ -41,8 +41,8 @@ class Timings:
 
 
 HOST_NAMES: Final = ("head", "one", "two", "three", "isolated", "laptop")
-# Ray's defaults take up to a minute to miss a machine that fell silent; any user may set these
-# where the head is started.
+# Ray's defaults take up to a minute to detect a lost host; any user may set these where the head
+# is started.
 FAST_HEALTH_CHECKS: Final = {
     "RAY_health_check_initial_delay_ms": "2000",
     "RAY_health_check_period_ms": "1000",
@@ -53,7 +53,7 @@ FAST_HEALTH_CHECKS: Final = {
 
 @dataclass(slots=True, kw_only=True)
 class HostTestbed:
-    """Machines and the folder that they share; mutable, for machines come and go."""
+    """Hosts and the folder that they share; mutable, for hosts join and leave."""
 
     base: Path
     switch: Switch
@@ -64,22 +64,22 @@ class HostTestbed:
 
     @property
     def head(self) -> Host:
-        """The machine of the service."""
+        """The host of the service."""
         return self.hosts["head"]
 
     @property
     def laptop(self) -> Host:
-        """The user's machine."""
+        """The user's host."""
         return self.hosts["laptop"]
 
     @property
     def storage(self) -> StorageRoot:
-        """What all machines share but the laptop and the loner."""
+        """The storage that all hosts share but ``laptop`` and ``isolated``."""
         return StorageRoot(root=self.base / "share" / "studies")
 
     @property
     def dashboard(self) -> str:
-        """Where studies are submitted."""
+        """The address at which studies are submitted."""
         return f"http://{self.head.address}:8265"
 
     @property
@@ -88,19 +88,19 @@ class HostTestbed:
         return f"http://{self.head.address}:5000"
 
     def up(self) -> str:
-        """Start the service as a user types it; gives what it said."""
-        said = self.head.run(
+        """Start the service by the command line; returns its output."""
+        output = self.head.run(
             f"challenger-study cluster up --host {self.head.address} --cpus 0 --postgres "
             f"--storage {self.storage.root}",
             **FAST_HEALTH_CHECKS,
         ).stdout
-        found = re.search(r"^ +(RAY_AUTH_MODE=token .* ray start .*)$", said, re.MULTILINE)
-        assert found is not None, said
+        found = re.search(r"^ +(RAY_AUTH_MODE=token .* ray start .*)$", output, re.MULTILINE)
+        assert found is not None, output
         self.join_command = found[1]
-        return said
+        return output
 
     def join(self, name: str) -> None:
-        """Let a machine join by the line that was printed, with one place for trials."""
+        """Join a host by the printed command line, with one slot for trials."""
         host = self.hosts[name]
         if not host.is_on:
             host.boot()
@@ -108,11 +108,11 @@ class HostTestbed:
         host.run(f"{self.join_command} --num-cpus 1")
 
     def is_alive(self, name: str) -> bool:
-        """Tell whether the cluster takes a machine for one of its living nodes."""
+        """Return whether a host is an alive node of the cluster."""
         return self.nodes().get(self.hosts[name].address, False)
 
     def ensure(self, *workers: str) -> None:
-        """Let machines join that have not, or no longer, and leave those that shall not be."""
+        """Join the hosts that are no alive nodes."""
         alive = [address for address, lives in self.nodes().items() if lives]
         for name in workers:
             if self.hosts[name].address not in alive:
@@ -125,7 +125,7 @@ class HostTestbed:
         host.token.chmod(0o600)
 
     def run_cli(self, command: str, code: int | None = 0) -> tuple[str, str]:
-        """Type a command on the laptop, with the cluster's address; gives both its outputs."""
+        """Run a command on the laptop, with the cluster's address; returns stdout and stderr."""
         done = self.laptop.run(f"challenger-study {command} --address {self.dashboard}", code)
         return done.stdout, done.stderr
 
@@ -134,14 +134,14 @@ class HostTestbed:
         (self.laptop.home / f"{name}.yaml").write_text(text)
 
     def nodes(self) -> dict[str, bool]:
-        """Give the addresses of nodes, and which live, as the laptop's user sees them."""
-        said, _ = self.run_cli("cluster status --json")
-        # A machine that joined again is listed twice: as it was, and as it is.
-        nodes = sorted(json.loads(said)["nodes"], key=lambda node: node["is_alive"])
+        """Return which nodes are alive, by address, as the laptop's user sees them."""
+        output, _ = self.run_cli("cluster status --json")
+        # A host that joined again is listed twice: as a dead and as an alive node.
+        nodes = sorted(json.loads(output)["nodes"], key=lambda node: node["is_alive"])
         return {node["address"]: node["is_alive"] for node in nodes}
 
     def remove(self) -> None:
-        """Switch all off and delete all."""
+        """Switch all hosts off and delete their files."""
         for host in self.hosts.values():
             if host.is_on:
                 host.kill()
@@ -150,8 +150,8 @@ class HostTestbed:
 
 
 def make_testbed() -> HostTestbed:
-    """Make the machines, of which the head and the laptop are on."""
-    # Sockets and PostgreSQL's user want a short path that all may pass.
+    """Make the hosts, of which the head and the laptop are on."""
+    # Sockets need a short path, and PostgreSQL's user one that all may pass.
     base = Path(tempfile.mkdtemp(prefix="hosts-", dir="/tmp"))
     base.chmod(0o755)
     (base / "share").mkdir()

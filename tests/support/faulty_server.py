@@ -1,4 +1,4 @@
-"""An MLflow that answers with errors, or late; counts who asks it what."""
+"""An MLflow that answers with errors, or late, and records the requests."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ SLOW_S = 10.0
 
 @dataclass(slots=True, kw_only=True)
 class FaultyServer:
-    """What a server does, and what it was asked."""
+    """The port of a server, the paths of its requests, and whether answers take ten seconds."""
 
     port: int = 0
-    asked: list[str] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     is_slow: bool = False
 
 
@@ -28,15 +28,15 @@ def faulty_server(*, is_slow: bool) -> Iterator[FaultyServer]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            faulty.asked.append(self.path)
+            faulty.paths.append(self.path)
             if faulty.is_slow:
                 time.sleep(SLOW_S)
-            self.send_error(500, "out of order")
+            self.send_error(500, "broken")
 
         do_POST = do_GET  # noqa: N815 (the base class looks for it)
 
         def log_message(self, *_: object) -> None:
-            """Be silent."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

@@ -34,7 +34,7 @@ _STARTED_MESSAGE: Final = "Ray runtime started."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalNodeSpec:
-    """What a node shall be."""
+    """Address, CPUs, folder, options of ``ray start`` and environment of a node."""
 
     ip: str
     cpus: int
@@ -44,7 +44,7 @@ class LocalNodeSpec:
 
     @property
     def log(self) -> Path:
-        """What ``ray start`` says."""
+        """The output of ``ray start``."""
         return self.folder.with_suffix(".log")
 
 
@@ -86,13 +86,13 @@ def _retry_until_started(node: LocalNode) -> LocalNode:
     node.kill()
     text = node.spec.log.read_text(encoding="utf-8", errors="replace")
     raise ClusterError(
-        f"a Ray node must start at {node.spec.ip} within {_STARTUP_TIMEOUT_S:.0f} s, but did not in "
-        f"{_ATTEMPTS} tries; the end of {node.spec.log}: {' '.join(text.split())[-500:]}"
+        f"a Ray node must start at {node.spec.ip} within {_STARTUP_TIMEOUT_S:.0f} s, but did not "
+        f"in {_ATTEMPTS} tries; the end of {node.spec.log}: {' '.join(text.split())[-500:]}"
     )
 
 
 def _is_started(node: LocalNode) -> bool:
-    """Wait until a node says that it is up; False if it ends before, or says nothing."""
+    """Wait until a node has started; False if it ends before, or not in time."""
     deadline = time.monotonic() + _STARTUP_TIMEOUT_S
     while time.monotonic() < deadline:
         is_over = node.process.poll() is not None
@@ -123,7 +123,7 @@ class LocalCluster:
     """A head and workers on this machine. Has mutable state: its nodes."""
 
     def __init__(self, folder: Path) -> None:
-        """Take up a folder, which then holds Ray's files and the token; starts nothing."""
+        """Name a short folder for Ray's files and the token; starts nothing."""
         self._folder = _checked_folder(folder.absolute())
         self._token = self._folder / "token"
         self._numbers = count()
@@ -140,7 +140,7 @@ class LocalCluster:
 
     @property
     def token(self) -> Path:
-        """File with the token that everyone needs who connects; for its owner alone."""
+        """File with the token that connections need; readable by its owner alone."""
         return self._token
 
     @property
@@ -154,7 +154,7 @@ class LocalCluster:
         return tuple(self._workers)
 
     def environment(self) -> Mapping[str, str]:
-        """Give the variables that a driver needs to connect; where the token is, not what."""
+        """Return the variables that a driver needs to connect, with the token's path."""
         return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self._token)}
 
     def start(self, workers: Iterable[int], head_cpus: int = 0) -> None:
@@ -170,7 +170,7 @@ class LocalCluster:
         self.add_workers(workers)
 
     def add_workers(self, cpus: Iterable[int]) -> tuple[LocalNode, ...]:
-        """Let nodes join, each with as many CPUs as named."""
+        """Add nodes with so many CPUs each."""
         options = (f"--address={self.address}",)
         nodes = start_nodes([self._spec(each, options) for each in cpus])
         self._workers += nodes
@@ -183,22 +183,22 @@ class LocalCluster:
 
     def shutdown(self) -> None:
         """End all nodes at once; another head may be started afterwards."""
-        # Nothing on a node is worth an orderly end, which takes 10 s.
+        # An orderly end takes 10 s.
         for node in reversed(self.nodes):
             self.kill(node)
 
     def pids(self) -> tuple[int, ...]:
-        """Give the numbers of all processes of all nodes."""
+        """Return the pids of all nodes."""
         return tuple(pid for node in self.nodes for pid in session_pids(node.process.pid))
 
     def trial_pids(self) -> tuple[int, ...]:
-        """Give the numbers of the processes that train trials, or wait for their next one."""
+        """Return the pids of the processes that train trials, or wait for their next one."""
         return tuple(pid for pid in self.pids() if _is_trial_process(command_line(pid)))
 
     def _spec(self, cpus: int, options: tuple[str, ...]) -> LocalNodeSpec:
         pid = next(self._numbers)
         return LocalNodeSpec(
-            # A machine that comes back is another one; 127.0.0.1 is not taken as an address.
+            # A new node has a new address; Ray does not accept 127.0.0.1.
             ip=f"127.0.0.{2 + pid % 250}",
             cpus=cpus,
             folder=self._folder / str(pid),
@@ -226,7 +226,7 @@ class LocalCluster:
 
 
 def _is_trial_process(command_line: str) -> bool:
-    """Tell whether a process of Ray's is an actor that trains.
+    """Return whether a process of Ray's is an actor that trains.
 
     Example:
         >>> _is_trial_process("ray::ChallengerTrainable.train()"), _is_trial_process("ray::IDLE")

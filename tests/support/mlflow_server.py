@@ -1,4 +1,4 @@
-"""MLflow's server as a user has it, to be killed and started again on the same address."""
+"""MLflow's server, which can be killed and started again at the same address."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class MlflowServer:
     """A server with its store in a folder. Has mutable state: its process."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
-        """Take up a folder; starts nothing."""
+        """Name a folder for database, files and log; starts nothing."""
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._environment = environment

@@ -105,7 +105,7 @@ def search_data_of(table: TrialTable, metric: str = METRIC) -> SearchData:
 
 
 def saltelli(blocks: int, dimensions: int, *, second_order: bool = False) -> tuple[Saltelli, int]:
-    """Give Saltelli's design and the trials of so many blocks."""
+    """Return Saltelli's design and the trials of so many blocks."""
     design = Saltelli(second_order=second_order)
     return design, blocks * design.block_size(dimensions)
 

@@ -198,12 +198,24 @@ def simulated_reports(config: TrialConfig) -> list[Report]:
     return reports
 
 
+def assigned(coordinator: TrialCoordinator) -> TrialAssignment:
+    """Ask for a trial, which there must be."""
+    step = coordinator.ask()
+    assert isinstance(step, TrialAssignment)
+    return step
+
+
+def complete(coordinator: TrialCoordinator, assignment: TrialAssignment) -> None:
+    """Report all evaluations of a trial, and end it."""
+    for report in simulated_reports(assignment.config):
+        coordinator.report(assignment.key, report)
+    coordinator.tell(assignment.key)
+
+
 def simulate(coordinator: TrialCoordinator, context: ExecutionContext) -> None:  # noqa: ARG001
     """Execute a study without training."""
     while isinstance(assignment := coordinator.ask(), TrialAssignment):
-        for report in simulated_reports(assignment.config):
-            coordinator.report(assignment.key, report)
-        coordinator.tell(assignment.key)
+        complete(coordinator, assignment)
 
 
 def scripted(seed: int) -> Callable[[TrialCoordinator, ExecutionContext], None]:

@@ -48,7 +48,7 @@ def transfer_table_of(values: Values = VALUES) -> TrialTable:
 
 
 def chosen_by(source: str) -> dict[str, ParamValue]:
-    """Give the setting of a source; Base has none."""
+    """Return the params of a source; Base has none."""
     return CHOICES.get(source, {})
 
 

@@ -1,4 +1,4 @@
-"""The queue's actor needs nothing of this package where it runs."""
+"""The quota actor needs nothing of this package where it runs."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ def test_its_classes_are_pickled_by_value_and_work_where_the_package_cannot_be_i
         check=False,
     )
     assert done.stdout.decode().splitlines() == ["2", "1 QuotaActor"], done.stderr.decode()
-    # What else this program sends to Ray still travels by its name.
+    # Outside the context, classes are pickled by name.
     assert len(cloudpickle.dumps(QuotaState)) < 200 < len(parcel)

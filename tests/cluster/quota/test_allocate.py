@@ -1,4 +1,4 @@
-"""Who may have how many trials: whatever nodes and studies there are."""
+"""Grants of trials to studies, for arbitrary nodes and studies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from cluster.quota.allocate import (
     Grant,
     NodeCapacity,
-    Workload,
+    Request,
     allocate,
     sort_by_priority,
     to_units,
@@ -23,13 +23,13 @@ from cluster.quota.allocate import (
 SHARES = [0.0, 1.0, 0.5, 0.3333, 0.25, 0.1428]
 
 
-def workload(key: str, **changes: object) -> Workload:
+def request(key: str, **changes: object) -> Request:
     values = {"study": key, "priority": 0, "arrived_s": 0.0, "demand": {"CPU": 1.0}, "wanted": 5}
-    return Workload(key=key, **{**values, **changes})  # type: ignore[arg-type]
+    return Request(key=key, **{**values, **changes})  # type: ignore[arg-type]
 
 
-def trials(nodes: Sequence[Mapping[str, float]], *workloads: Workload) -> dict[str, int]:
-    return {key: grant.trials for key, grant in allocate(nodes, workloads).items()}
+def trials(nodes: Sequence[Mapping[str, float]], *requests: Request) -> dict[str, int]:
+    return {key: grant.trials for key, grant in allocate(nodes, requests).items()}
 
 
 demands = st.builds(
@@ -55,9 +55,9 @@ nodes_lists = st.lists(
     ),
     max_size=4,
 )
-workload_lists = st.lists(
+request_lists = st.lists(
     st.builds(
-        workload,
+        request,
         st.uuids().map(str),
         priority=st.integers(-1, 1),
         arrived_s=st.integers(0, 3).map(float),
@@ -71,7 +71,7 @@ workload_lists = st.lists(
 
 
 def can_pack(nodes: Sequence[Mapping[str, float]], demands: Sequence[Mapping[str, float]]) -> bool:
-    """Tell whether trials fit, by trying every node for each: slow, and written from the rule."""
+    """Return whether trials fit, by trying every node for each: the slow definition."""
     if not demands:
         return True
     first, *rest = demands
@@ -83,7 +83,7 @@ def can_pack(nodes: Sequence[Mapping[str, float]], demands: Sequence[Mapping[str
 
 
 def placements(node: Mapping[str, float], demand: Mapping[str, float]) -> list[dict[str, float]]:
-    """Give what is left of a node for each of its GPUs that a trial could be on."""
+    """Return the rest of a node for each of its GPUs that a trial could use."""
     left = {k: node.get(k, 0) - v for k, v in demand.items() if k != "GPU" and v}
     if any(v < -1e-9 for v in left.values()):
         return []
@@ -95,75 +95,75 @@ def placements(node: Mapping[str, float], demand: Mapping[str, float]) -> list[d
     return [{**node, **left, "gpus": [*gpus[:i], gpus[i] - share, *gpus[i + 1 :]]} for i in fits]
 
 
-@given(nodes_lists, workload_lists)
-def test_nobody_gets_more_than_wanted_and_what_is_wanted_is_limited_by_the_study(nodes, workloads):
-    grants = allocate(nodes, workloads)
-    assert set(grants) == {e.key for e in workloads}
-    for e in workloads:
+@given(nodes_lists, request_lists)
+def test_no_grant_exceeds_what_is_wanted_or_the_study_s_limit(nodes, requests):
+    grants = allocate(nodes, requests)
+    assert set(grants) == {e.key for e in requests}
+    for e in requests:
         assert 0 <= grants[e.key].trials <= e.limit <= e.wanted
         assert e.max_concurrent is None or grants[e.key].trials <= e.max_concurrent
 
 
-@given(nodes_lists, workload_lists)
-def test_no_more_is_given_than_the_nodes_hold(nodes, workloads):
-    grants = allocate(nodes, workloads)
+@given(nodes_lists, request_lists)
+def test_grants_do_not_exceed_the_nodes(nodes, requests):
+    grants = allocate(nodes, requests)
     used: Counter[str] = Counter()
-    for e in workloads:
+    for e in requests:
         for name, units in to_units(e.demand).items():
             used[name] += units * grants[e.key].trials
     for name, units in used.items():
         assert units <= sum(to_units(node).get(name, 0) for node in nodes)
 
 
-@given(nodes_lists.map(lambda n: n[:2]), workload_lists.map(lambda e: e[:3]))
-def test_what_is_given_can_be_placed(nodes, workloads):
-    grants = allocate(nodes, [replace(e, wanted=min(e.wanted, 3)) for e in workloads])
-    wanted = [e.demand for e in sort_by_priority(workloads) for _ in range(grants[e.key].trials)]
+@given(nodes_lists.map(lambda n: n[:2]), request_lists.map(lambda e: e[:3]))
+def test_grants_can_be_placed(nodes, requests):
+    grants = allocate(nodes, [replace(e, wanted=min(e.wanted, 3)) for e in requests])
+    wanted = [e.demand for e in sort_by_priority(requests) for _ in range(grants[e.key].trials)]
     assert can_pack(nodes, wanted)
 
 
-@given(nodes_lists, workload_lists, st.data())
-def test_no_study_changes_what_those_before_it_get(nodes, workloads, data):
-    order = sort_by_priority(workloads)
+@given(nodes_lists, request_lists, st.data())
+def test_no_study_changes_the_grants_of_those_before_it(nodes, requests, data):
+    order = sort_by_priority(requests)
     before = order[: data.draw(st.integers(0, len(order)))]
     assert {e.key: allocate(nodes, order)[e.key] for e in before} == dict(allocate(nodes, before))
 
 
-@given(nodes_lists, workload_lists)
-def test_no_slot_stays_empty_that_somebody_wants(nodes, workloads):
-    grants = allocate(nodes, workloads)
+@given(nodes_lists, request_lists)
+def test_no_slot_that_a_study_wants_stays_empty(nodes, requests):
+    grants = allocate(nodes, requests)
     capacities = [NodeCapacity(node) for node in nodes]
-    for e in sort_by_priority(workloads):
+    for e in sort_by_priority(requests):
         for _ in range(grants[e.key].trials):
             assert any(capacity.reserve(to_units(e.demand)) for capacity in capacities)
-    for e in workloads:
+    for e in requests:
         if grants[e.key].trials < e.limit:
             assert not any(capacity.reserve(to_units(e.demand)) for capacity in capacities)
 
 
-@given(nodes_lists, workload_lists, st.data())
-def test_who_is_told_first_changes_nothing(nodes, workloads, data):
-    shuffled = data.draw(st.permutations(workloads))
-    assert dict(allocate(nodes, shuffled)) == dict(allocate(nodes, workloads))
+@given(nodes_lists, request_lists, st.data())
+def test_the_order_of_arguments_does_not_matter(nodes, requests, data):
+    shuffled = data.draw(st.permutations(requests))
+    assert dict(allocate(nodes, shuffled)) == dict(allocate(nodes, requests))
 
 
-@given(nodes_lists, workload_lists)
-def test_the_first_that_wants_more_and_no_other_may_have_a_trial_stand_ready(nodes, workloads):
-    grants = allocate(nodes, workloads)
-    short = [e.key for e in sort_by_priority(workloads) if grants[e.key].trials < e.limit]
+@given(nodes_lists, request_lists)
+def test_the_first_that_wants_more_and_no_other_may_have_a_trial_stand_ready(nodes, requests):
+    grants = allocate(nodes, requests)
+    short = [e.key for e in sort_by_priority(requests) if grants[e.key].trials < e.limit]
     assert [key for key, grant in grants.items() if grant.is_next] == short[:1]
 
 
-def test_a_higher_priority_goes_first_and_within_one_who_came_first():
-    late, early = workload("late", arrived_s=2.0), workload("early", arrived_s=1.0)
-    urgent = workload("urgent", arrived_s=9.0, priority=1, wanted=2)
+def test_studies_are_sorted_by_priority_and_arrival():
+    late, early = request("late", arrived_s=2.0), request("early", arrived_s=1.0)
+    urgent = request("urgent", arrived_s=9.0, priority=1, wanted=2)
     assert [e.key for e in sort_by_priority([late, early, urgent])] == ["urgent", "early", "late"]
     assert trials([{"CPU": 8}], late, early, urgent) == {"urgent": 2, "early": 5, "late": 1}
 
 
 def test_what_one_study_does_not_want_flows_to_the_next():
     assert trials(
-        [{"CPU": 2}, {"CPU": 2}], workload("a", max_concurrent=1), workload("b", arrived_s=1.0)
+        [{"CPU": 2}, {"CPU": 2}], request("a", max_concurrent=1), request("b", arrived_s=1.0)
     ) == {
         "a": 1,
         "b": 3,
@@ -172,16 +172,16 @@ def test_what_one_study_does_not_want_flows_to_the_next():
 
 @pytest.mark.parametrize(("share", "per_gpu"), [(1.0, 1), (0.5, 2), (0.3333, 3), (0.1428, 7)])
 def test_shares_of_a_gpu_are_of_one_gpu(share, per_gpu):
-    sharing = workload("a", demand={"CPU": 1.0, "GPU": share}, wanted=99)
+    sharing = request("a", demand={"CPU": 1.0, "GPU": share}, wanted=99)
     for gpus, nodes in product((1, 2), (1, 2)):
         node = {"CPU": 50, "GPU": gpus}
         assert trials([node] * nodes, sharing) == {"a": nodes * gpus * per_gpu}
 
 
 def test_a_whole_gpu_is_not_made_of_what_is_left_of_two():
-    half = workload("half", demand={"CPU": 1.0, "GPU": 0.5}, wanted=1)
-    two_thirds = workload("thirds", demand={"CPU": 1.0, "GPU": 0.3333}, wanted=4, arrived_s=1.0)
-    whole = workload("whole", demand={"CPU": 1.0, "GPU": 1.0}, wanted=1, arrived_s=2.0)
+    half = request("half", demand={"CPU": 1.0, "GPU": 0.5}, wanted=1)
+    two_thirds = request("thirds", demand={"CPU": 1.0, "GPU": 0.3333}, wanted=4, arrived_s=1.0)
+    whole = request("whole", demand={"CPU": 1.0, "GPU": 1.0}, wanted=1, arrived_s=2.0)
     assert trials([{"CPU": 9, "GPU": 2}], half, two_thirds, whole) == {
         "half": 1,
         "thirds": 4,
@@ -190,6 +190,6 @@ def test_a_whole_gpu_is_not_made_of_what_is_left_of_two():
 
 
 def test_a_study_without_capacity_is_next_only_if_it_wants_something():
-    grants = allocate([{"CPU": 1}], [workload("a", wanted=1), workload("b", arrived_s=1.0)])
+    grants = allocate([{"CPU": 1}], [request("a", wanted=1), request("b", arrived_s=1.0)])
     assert grants == {"a": Grant(trials=1), "b": Grant(trials=0, is_next=True)}
-    assert allocate([], [workload("a", wanted=0)]) == {"a": Grant(trials=0)}
+    assert allocate([], [request("a", wanted=0)]) == {"a": Grant(trials=0)}

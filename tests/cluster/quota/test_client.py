@@ -1,4 +1,4 @@
-"""A driver's seat in the queue, on a real Ray: what it hears, and what it does without."""
+"""A driver's quota client, on a real Ray and without an actor."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def client_of(study: str, wanted: int, priority: int = 0) -> QuotaClient:
 
 
 @pytest.mark.usefixtures("connected")
-def test_two_clients_share_what_there_is_and_the_one_that_is_left_has_it_all():
+def test_two_clients_share_the_nodes_and_the_remaining_one_gets_all():
     first = client_of("one", 1)
     until(lambda: first.granted == 1)
     second = client_of("two", 5)
@@ -91,11 +91,11 @@ def test_a_queue_of_an_older_version_is_replaced(monkeypatch: pytest.MonkeyPatch
 
 def test_a_queue_that_cannot_be_reached_is_no_end_of_the_study(monkeypatch: pytest.MonkeyPatch):
     def fail(*, is_recovering: bool) -> None:  # noqa: ARG001 (the interface)
-        raise ConnectionError("nobody\nis there")
+        raise ConnectionError("no\nanswer")
 
     monkeypatch.setattr(client_module, "get_or_create_actor", fail)
     monkeypatch.setattr(client_module, "_UNAVAILABLE_AFTER_S", 0.0)
     client = client_of("one", 5)
-    until(lambda: client.error == "nobody is there")
+    until(lambda: client.error == "no answer")
     assert (client.granted, client.ahead) == (0, ())
     client.close()

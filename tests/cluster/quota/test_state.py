@@ -1,4 +1,4 @@
-"""The queue's memory: who is in it, what each is told, and what it forgets."""
+"""The quota actor's state: heartbeats, replies and expired drivers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NODES = [{"CPU": 3.0}, {"CPU": 1.0}]
 
 
 class Simulation:
-    """A register with a clock of its own and drivers that repeat what they were told."""
+    """A state with a clock of its own and drivers that repeat their last reply."""
 
     def __init__(self, now_s: float = 100.0, *, is_recovering: bool = False) -> None:
         self.now_s = now_s
@@ -42,7 +42,7 @@ class Simulation:
         return [(row.study, row.wanted, row.granted) for row in rows]
 
 
-def test_who_comes_first_is_served_first_and_the_others_hear_whom_they_wait_for():
+def test_the_first_driver_is_served_first_and_others_see_the_studies_ahead():
     simulation = Simulation()
     assert simulation.report("a") == {
         "version": VERSION,
@@ -73,7 +73,7 @@ def test_a_higher_priority_overtakes():
     assert simulation.rows() == [("study b", 3, 3), ("study a", 9, 1)]
 
 
-def test_a_driver_that_leaves_or_is_silent_for_too_long_is_forgotten():
+def test_a_driver_that_leaves_or_misses_heartbeats_is_removed():
     simulation = Simulation()
     for key in "abc":
         simulation.report(key)
@@ -86,11 +86,11 @@ def test_a_driver_that_leaves_or_is_silent_for_too_long_is_forgotten():
     simulation.now_s += 0.1
     assert simulation.report("c")["ahead"] == []
     assert simulation.rows() == [("study c", 9, 4)]
-    # Nobody is asked for a goodbye twice.
+    # A second removal is no error.
     simulation.state.remove("a")
 
 
-def test_a_driver_that_was_silent_has_its_old_place_when_it_speaks_again():
+def test_a_driver_that_missed_heartbeats_keeps_its_rank():
     simulation = Simulation()
     simulation.report("a")
     simulation.now_s += 1
@@ -101,14 +101,14 @@ def test_a_driver_that_was_silent_has_its_old_place_when_it_speaks_again():
     assert simulation.report("b")["rank"] == 2
 
 
-def test_a_state_in_the_place_of_a_lost_one_changes_nothing_before_it_has_heard_of_all():
+def test_a_recovering_state_changes_no_grant_before_all_heartbeats():
     before = Simulation()
     before.report("a", wanted=3)
     before.now_s += 1
     before.report("b")
     after = Simulation(110.0, is_recovering=True)
     after.replies = dict(before.replies)
-    # The second one speaks first, and is not taken for the only one.
+    # The second one's heartbeat comes first, and does not get all.
     assert after.report("b")["granted"] == 1
     assert after.report("new")["granted"] == 0
     assert after.report("a", wanted=3)["granted"] == 3
@@ -118,7 +118,7 @@ def test_a_state_in_the_place_of_a_lost_one_changes_nothing_before_it_has_heard_
     assert after.report("new")["rank"] == 3
 
 
-def test_others_give_up_slots_only_for_a_study_that_has_waited_long_for_what_it_was_granted():
+def test_others_yield_slots_only_to_a_study_that_is_starved():
     simulation = Simulation()
     starved = {"running": 2, "placed": 1, "wanted": 2}
     assert simulation.report("a", **starved)["granted"] == 2
@@ -133,7 +133,7 @@ def test_others_give_up_slots_only_for_a_study_that_has_waited_long_for_what_it_
     assert not simulation.report("b")["should_yield"]
 
 
-def test_a_trial_that_stands_ready_beyond_what_was_granted_asks_nobody_to_yield():
+def test_a_pending_trial_beyond_the_grant_makes_no_study_yield():
     simulation = Simulation()
     for _ in range(4):
         simulation.report("a", running=5, placed=4)

@@ -1,4 +1,4 @@
-"""Other people's checks of launch files, each of which gives what it finds wrong."""
+"""Checkers of launch files by third-party tools; each returns a list of mistakes."""
 
 from __future__ import annotations
 

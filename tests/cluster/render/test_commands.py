@@ -63,7 +63,7 @@ def _kuberay_starts(documents) -> list[str]:
 
 
 @pytest.mark.parametrize("command", ray_starts())
-def test_ray_knows_how_it_is_started(command):
+def test_commands_that_start_ray_are_valid(command):
     understand(ray_cli, shlex.split(command)[1:])
 
 

@@ -1,4 +1,4 @@
-"""What programs that know a format say of the launch files; and that they see a mistake."""
+"""Launch files pass the checkers of their formats, which find mistakes."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ MISTAKES = [
     ("ray-up", "ray-up", "pull_before_run:", "pull_before_runs:", "pull_before_runs"),
     ("ray-up", "ray-up-aws", "min_workers: 1", "min_workers: 9", "max_workers"),
     ("ray-up", "ray-up-aws", "head_node_type: head", "head_node_type: haed", "head_node_type"),
-    ("slurm", "slurm", "is_told=false", "is_tld=false", "SC2034"),
+    ("slurm", "slurm", "is_stopping=false", "is_stoping=false", "SC2034"),
     ("slurm", "slurm", 'cat "$private/driver"', "cat $private/driver", "SC2086"),
     ("slurm", "slurm", "\nEND\n", "\n", "SC1"),
 ]
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_who_knows_the_format_finds_nothing_wrong(variant):
+def test_checkers_of_the_format_accept_every_variant(variant):
     assert CHECKERS[VARIANTS[variant][0]](variant_text(variant)) == []
 
 
 @pytest.mark.parametrize(("launcher", "variant", "right", "wrong", "said"), MISTAKES)
-def test_who_knows_the_format_sees_a_mistake(launcher, variant, right, wrong, said):
+def test_checkers_of_the_format_find_a_mistake(launcher, variant, right, wrong, said):
     content = variant_text(variant)
     assert right in content
     found = CHECKERS[launcher](content.replace(right, wrong))

@@ -1,6 +1,6 @@
-"""Launch files, line for line.
+"""Launch files equal their golden files.
 
-After a wanted change: ``python -m tests.cluster.render.test_golden`` writes the golden files anew.
+``python -m tests.cluster.render.test_golden`` writes the golden files.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def golden(variant: str) -> Path:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_launch_file_is_what_it_was(variant):
+def test_a_launch_file_equals_its_golden_file(variant):
     assert variant_text(variant) == golden(variant).read_text(encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""No launch file holds a secret, and every one is shut to strangers."""
+"""No launch file holds a secret, and no server is open without authentication."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_an_address_with_a_password_is_refused_without_repeating_it(key, url):
 
 
 @pytest.mark.parametrize("variant", YAML)
-def test_a_variable_for_a_password_names_where_it_is_and_not_what(variant):
+def test_a_variable_for_a_password_names_a_secret_and_not_its_value(variant):
     for name, value in variables(list(yaml.safe_load_all(variant_text(variant)))):
         if re.search("PASSWORD|TOKEN|SECRET|KEY", name):
             where = value.get("secretKeyRef") if isinstance(value, dict) else value
@@ -57,7 +57,7 @@ def test_a_variable_for_a_password_names_where_it_is_and_not_what(variant):
 
 
 def variables(data):
-    """Give all names and values of environment variables in a document."""
+    """Yield all names and values of environment variables in a document."""
     if isinstance(data, list):
         for one in data:
             yield from variables(one)
@@ -71,7 +71,7 @@ def variables(data):
 
 
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if "dockerfile" not in name])
-def test_ray_asks_everybody_for_a_token_and_reports_to_nobody(variant):
+def test_ray_requires_a_token_and_sends_no_usage_statistics(variant):
     content = variant_text(variant)
     for name, value in {"RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0"}.items():
         written = rf"{name}(=|: '?|\n +value: '?){value}\b"

@@ -33,13 +33,13 @@ PROGRAMS = Path(sys.executable).parent
 
 @pytest.fixture
 def compose():
-    """Give the Compose file with all servers in it."""
+    """Return the Compose file with all servers."""
     return yaml.safe_load(variant_text("compose-rich"))
 
 
 @pytest.fixture
 def database(postgres, compose):
-    """Make the databases that the launch file makes; the server has the same user."""
+    """Create the launch file's databases; the server has the same user."""
     address = postgres.url.replace("+psycopg", "")
     made = compose["configs"]["databases.sql"]["content"].splitlines()
     names = ["challenger", *(re.fullmatch(r"CREATE DATABASE (\w+);", line)[1] for line in made)]
@@ -55,7 +55,7 @@ def database(postgres, compose):
 
 @pytest.fixture
 def run(compose, database, tmp_path):
-    """Give a function that starts a service of the file on this machine, and gives its port."""
+    """Return a context that starts a service of the file on this machine and yields its port."""
     place = f"{database.hostname}:{database.port}"
     line = f"{place}:*:challenger:{database.password}\n"
     (tmp_path / "pgpass").write_text(line, encoding="utf-8")
@@ -113,7 +113,7 @@ def free_port() -> int:
 
 
 def answer(port: int, path: str, data: bytes | None = None, **headers: str) -> tuple[int, str]:
-    """Ask for a page; gives the status, 0 if nobody answers, and the page."""
+    """Request a page; return the status, 0 for a failed connection, and the page."""
     headers = {"Content-Type": "application/json", **headers}
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, headers)
     try:
@@ -126,7 +126,7 @@ def answer(port: int, path: str, data: bytes | None = None, **headers: str) -> t
         return 0, ""
 
 
-def test_mlflow_starts_and_lets_in_who_has_the_password(run, tmp_path):
+def test_mlflow_starts_and_requires_the_password(run, tmp_path):
     search = ("/api/2.0/mlflow/experiments/search", b'{"max_results": 5}')
     login = base64.b64encode(f"admin:{PASSWORD}".encode()).decode()
     wrong = base64.b64encode(f"admin:{secrets.token_hex(4)}".encode()).decode()
@@ -143,7 +143,7 @@ def test_mlflow_starts_and_lets_in_who_has_the_password(run, tmp_path):
 
 
 def _experiments_by_file(port: int, home: Path) -> str:
-    """Ask as a driver does, whose password is in the file that the launch file's lines make."""
+    """Search as a driver does, with the credentials file of the launch file's commands."""
     (form,) = set(re.findall(r"printf '(\[mlflow\].*)' admin", variant_text("compose-rich")))
     (home / ".mlflow").mkdir()
     written = form.replace("\\n", "\n") % ("admin", PASSWORD)

@@ -1,8 +1,8 @@
-"""Settings: what they refuse, what ``--set`` takes, and that each of them matters somewhere."""
+"""Settings: refused values, ``--set``, and an effect of each in some format."""
 
 from __future__ import annotations
 
-import contextlib
+from functools import cache
 
 import pytest
 import yaml
@@ -65,8 +65,8 @@ CHANGES = {
     "dockerfile.torch_backend": "torch_backend=cpu",
     "dockerfile.packages": "packages=boto3",
 }
-# These matter beside others alone.
-BESIDE = {
+# These have an effect together with others alone.
+TOGETHER = {
     "kubernetes.gpu_resource": ("kuberay", ["workers.gpus=1", "gpu_resource=amd.com/gpu"]),
     "ray_up.provider": ("ray-up", AWS),
     "aws.file_system": ("ray-up", AWS),
@@ -119,7 +119,7 @@ def test_settings_that_are_not_set_are_the_defaults():
     assert parse_overrides([]) == LaunchSettings()
 
 
-def test_the_last_part_of_a_key_will_do_where_one_setting_has_it():
+def test_the_last_part_of_a_key_is_enough_where_it_is_unique():
     assert (
         resolve_key("namespace=lab")
         == resolve_key("kubernetes.namespace=lab")
@@ -145,42 +145,44 @@ def test_a_setting_may_be_set_once():
         parse_overrides(["namespace=a", "kubernetes.namespace=b"])
 
 
-@pytest.mark.parametrize("launcher", LAUNCHERS)
-def test_a_default_that_is_set_is_no_change(launcher):
-    unset = render_launch_file(launcher, [])
-    for setting in describe_settings(LaunchSettings()):
-        if setting.key != "aws.file_system" or launcher == "ray-up":
-            pair = f"{setting.key}={setting.value}"
-            assert render_launch_file(launcher, [pair]) == unset, pair
+def test_a_default_that_is_set_is_no_change():
+    pairs = [f"{each.key}={each.value}" for each in describe_settings(LaunchSettings())]
+    assert parse_overrides(pairs) == LaunchSettings()
+    for launcher in LAUNCHERS:
+        assert render_launch_file(launcher, pairs) == default_text(launcher)
 
 
-@pytest.mark.parametrize("launcher", LAUNCHERS)
-@pytest.mark.parametrize("key", CHANGES)
-def test_a_setting_changes_a_file_or_is_refused(launcher, key):
-    before, pairs = render_launch_file(launcher, []), [CHANGES[key]]
-    if render_settings(launcher, parse_overrides(pairs)) != before:
-        assert render_launch_file(launcher, pairs) != before
-        return
+@cache
+def default_text(launcher: str) -> str:
+    return render_launch_file(launcher, [])
+
+
+def changes_or_is_refused(launcher: str, key: str) -> bool:
+    pairs = [CHANGES[key]]
+    if render_settings(launcher, parse_overrides(pairs)) != default_text(launcher):
+        render_launch_file(launcher, pairs)
+        return True
     with pytest.raises(LaunchError) as caught:
         render_launch_file(launcher, pairs)
     assert str(caught.value) == (
         f"{key} changes nothing in a {launcher} file with these settings; leave it out."
     )
-
-
-def test_every_setting_changes_some_file():
-    assert set(CHANGES) | set(BESIDE) == set(setting_fields())
-    for key, pair in CHANGES.items():
-        assert any(is_taken(launcher, [pair]) for launcher in LAUNCHERS), key
-    for key, (launcher, pairs) in BESIDE.items():
-        assert is_taken(launcher, pairs), key
-
-
-def is_taken(launcher, pairs):
-    with contextlib.suppress(LaunchError):
-        render_launch_file(launcher, pairs)
-        return True
     return False
+
+
+@pytest.mark.parametrize("key", CHANGES)
+def test_a_setting_changes_some_format_and_is_refused_by_the_others(key):
+    assert any([changes_or_is_refused(launcher, key) for launcher in LAUNCHERS])  # noqa: C419 (all)
+
+
+@pytest.mark.parametrize("key", TOGETHER)
+def test_a_setting_that_needs_others_changes_a_file_with_them(key):
+    launcher, pairs = TOGETHER[key]
+    render_launch_file(launcher, pairs)
+
+
+def test_every_setting_is_tested():
+    assert set(CHANGES) | set(TOGETHER) == set(setting_fields())
 
 
 def test_an_unknown_format_is_answered_with_the_closest():
@@ -201,8 +203,8 @@ def test_machines_of_aws_need_a_file_system():
 
 
 @given(st.text(), st.sampled_from(sorted(setting_fields())))
-def test_no_text_breaks_out_of_its_place(value, key):
-    """Whatever passes is one word: no space, quote, dollar, line or other sign of a shell."""
+def test_no_accepted_text_has_characters_of_a_shell(value, key):
+    """An accepted text is one word: no space, quote, dollar, newline or the like."""
     try:
         settings = parse_overrides([f"{key}={value}"])
     except LaunchError:

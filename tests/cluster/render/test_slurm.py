@@ -1,4 +1,4 @@
-"""The batch script as bash runs it, between programs that stand in for Slurm's and Ray's."""
+"""The batch script as bash runs it, with fakes of Slurm's and Ray's programs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from cluster.render import render_launch_file
 
-# Each writes down how it was called, in one line.
+# Each appends its call to a file, in one line.
 SRUN = """#!/bin/bash
 echo "srun $*" >>"$CALLS"
 while [[ "$1" == --* ]]; do shift; done
@@ -36,7 +36,7 @@ shift
 exec "$@"
 """
 STUDY = """#!/bin/bash
-trap 'echo told >>"$CALLS"; exit 130' TERM
+trap 'echo terminated >>"$CALLS"; exit 130' TERM
 echo "challenger-study $*" >>"$CALLS"
 echo "token $(stat -c %a "$RAY_AUTH_TOKEN_PATH") $(wc -c <"$RAY_AUTH_TOKEN_PATH")" >>"$CALLS"
 env | grep -E '^(RAY_|CHALLENGER_|DO_NOT_TRACK)' | grep -v TOKEN_PATH >"$CALLS.environment"
@@ -55,7 +55,7 @@ PROGRAMS = {
 
 @pytest.fixture
 def job(tmp_path):
-    """Give a function that starts the script as Slurm would."""
+    """Return a function that starts the script as Slurm would."""
     programs = tmp_path / "venv" / "bin"
     programs.mkdir(parents=True)
     for name, content in PROGRAMS.items():
@@ -145,7 +145,7 @@ def test_nothing_is_left_and_the_exit_code_is_the_drivers(job, tmp_path, code):
     assert not Path(f"/tmp/ray-{os.getpid()}").exists()
 
 
-def test_when_the_time_is_nearly_up_the_driver_alone_is_told(job, tmp_path):
+def test_before_the_time_limit_the_driver_alone_gets_sigterm(job, tmp_path):
     waits = tmp_path / "waits"
     process = job(WAITS=str(waits))
     end = time.monotonic() + 60
@@ -154,7 +154,7 @@ def test_when_the_time_is_nearly_up_the_driver_alone_is_told(job, tmp_path):
     process.send_signal(signal.SIGTERM)
     assert ended(process)[0] == 130
     said = calls(tmp_path)
-    assert said.count("told") == 1
+    assert said.count("terminated") == 1
     assert [call for call in said if call.startswith("srun") and " kill -TERM " in call] == [
         call for call in said if "--overlap --nodelist=node1 kill -TERM" in call
     ]
@@ -167,7 +167,7 @@ def test_a_named_network_device_gives_the_address(job, tmp_path):
     assert "challenger-study run study.yaml --address 10.9.8.7:6379" in calls(tmp_path)
 
 
-def test_a_head_without_an_address_is_said(job, tmp_path):
+def test_a_head_without_an_address_is_an_error(job, tmp_path):
     code, said = ended(job(ADDRESSES="fe80::1"))
     assert code == 2
     assert said == (

@@ -1,4 +1,4 @@
-"""The launch files that tests look at: each format's default, and what it can do beside."""
+"""Variants of launch files: each format's default, and others with more settings."""
 
 from __future__ import annotations
 

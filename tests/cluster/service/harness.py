@@ -1,4 +1,4 @@
-"""A machine's service as its user has it: real commands, in a storage of its own below /tmp."""
+"""The service of a machine by its real commands, in a storage of its own below /tmp."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from cluster.ports import free_port
-from cluster.process import processes
+from cluster.process import command_line, processes
 from cluster.service import ServiceFolder, stop_service
 from cluster.service.config import Service, read_service
 from cluster.service.daemon import has_instance_id
@@ -39,7 +39,7 @@ class ServiceHarness:
 
     @property
     def storage(self) -> Path:
-        """Where results go."""
+        """Folder of the results."""
         return self.home / "storage"
 
     @property
@@ -49,7 +49,7 @@ class ServiceHarness:
 
     @property
     def service(self) -> Service:
-        """What runs."""
+        """The service that runs."""
         service = read_service(self.folder)
         assert service is not None
         return service
@@ -67,23 +67,23 @@ class ServiceHarness:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """What a user shows to Ray."""
+        """Headers with the token."""
         return {"Authorization": f"Bearer {self.token.read_text()}"}
 
     def environment(self) -> Mapping[str, str]:
-        """Give a home of its own, and none of the test run's settings."""
+        """Return an environment with its own home, without the test run's settings."""
         foreign = ("CHALLENGER_", "MLFLOW_", "RAY_", "TUNE_", "PYTEST_")
         kept = {k: text for k, text in os.environ.items() if not k.startswith(foreign)}
         return {**kept, "HOME": str(self.home), "COLUMNS": "200"}
 
     def up(self, *options: str) -> Sequence[str]:
-        """Give the command line of ``cluster up``."""
+        """Return the command line of ``cluster up``."""
         names = ("--port", "--dashboard-port", "--mlflow-port")
         ports = [f"{name}={port}" for name, port in zip(names, self.ports, strict=True)]
         return (*CLUSTER_COMMAND, "up", *ports, "--cpus=2", f"--storage={self.storage}", *options)
 
     def down(self) -> Sequence[str]:
-        """Give the command line of ``cluster down``."""
+        """Return the command line of ``cluster down``."""
         return (*CLUSTER_COMMAND, "down", f"--storage={self.storage}")
 
     def run(self, command: Sequence[str], code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -110,13 +110,13 @@ class ServiceHarness:
         )
 
     def state(self, code: int = 0) -> dict[str, Any]:
-        """Ask for the status."""
+        """Return the status."""
         done = self.run((*CLUSTER_COMMAND, "status", "--json", f"--storage={self.storage}"), code)
         read: dict[str, Any] = json.loads(done.stdout)
         return read
 
     def left(self, instance_id: str) -> list[str]:
-        """Name the processes that belong to the service, or whose command line names it."""
+        """Return the processes of the service, and those whose command line names it."""
         names = (str(self.storage), str(self.folder.ray))
         return [
             f"{each.pid} {title}"
@@ -126,28 +126,20 @@ class ServiceHarness:
         ]
 
     def remove(self) -> None:
-        """End what a failed test has left, and delete all."""
+        """Stop the processes of a failed test, and delete all files."""
         stop_service(self.folder, lambda _: None)
         shutil.rmtree(self.home, ignore_errors=True)
 
 
 def make_harness() -> ServiceHarness:
-    """Make a storage that the user who runs PostgreSQL for root can reach."""
+    """Make a storage that PostgreSQL's user under root can access."""
     home = Path(tempfile.mkdtemp(prefix="lab-", dir="/tmp"))
     home.chmod(0o755)
     return ServiceHarness(home=home)
 
 
-def command_line(pid: int) -> str:
-    """Give a process's command line; empty if there is none."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-    except OSError:
-        return ""
-
-
 def listening(pids: Sequence[int]) -> list[tuple[str, str]]:
-    """List address and process of all sockets that processes listen at."""
+    """Return address and program of all sockets that processes listen on."""
     names = {each.pid: each.info["name"] for each in psutil.process_iter(["name"])}
     return [
         (f"{connection.laddr.ip}:{connection.laddr.port}", names[connection.pid])
@@ -163,7 +155,7 @@ def call(
     headers: Mapping[str, str] | None = None,
     content: Any = None,  # noqa: ANN401
 ) -> tuple[int, str]:
-    """Ask a server; gives status and body."""
+    """Send a request; return status and body."""
     data = None if content is None else json.dumps(content).encode()
     given = {"Content-Type": "application/json", **(headers or {})}
     request = urllib.request.Request(url, headers=given, data=data)
@@ -176,7 +168,7 @@ def call(
 
 
 def own_address() -> str | None:
-    """Give an address of this machine that is not loopback, or None."""
+    """Return an address of this machine that is not loopback, or None."""
     found = psutil.net_if_addrs().values()
     addresses = [each.address for one in found for each in one if each.family == socket.AF_INET]
     return next((each for each in addresses if not each.startswith("127.")), None)

@@ -1,4 +1,4 @@
-"""What a service shall be: kept, read again, compared."""
+"""The configuration of a service: written, read and compared."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_tls_is_what_ray_reads(folder: ServiceFolder) -> None:
     }
 
 
-def test_what_is_not_asked_for_expressly_stays_as_it_was() -> None:
+def test_settings_that_are_not_given_stay_as_recorded() -> None:
     was = dataclasses.replace(CONFIG, port=1, host="10.0.0.7")
     asked = dataclasses.replace(CONFIG, port=2)
     assert merge_config(was, asked, frozenset()) == was
@@ -120,7 +120,7 @@ def test_a_record_that_cannot_be_read_is_named(folder: ServiceFolder, content: s
     with pytest.raises(ClusterError) as refused:
         read_service(folder)
     assert str(refused.value).startswith(
-        f"{folder.record} must say what 'cluster up' has started, but cannot be read ("
+        f"{folder.record} must describe a service, but cannot be read ("
     )
     assert str(refused.value).endswith(
         "); restore it, or delete it once the service's processes have ended."

@@ -1,4 +1,4 @@
-"""Processes that outlive who began them: found again, ended, and never taken for others."""
+"""Processes that outlive their command: found again, ended, and never mistaken for others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from cluster.errors import ClusterError
-from cluster.process import processes
+from cluster.process import command_line, processes
 from cluster.service import daemon as daemon_module
 from cluster.service.daemon import (
     INSTANCE_VARIABLE,
@@ -26,6 +26,8 @@ from cluster.service.daemon import (
     start_daemon,
 )
 from cluster.service.folder import ServiceFolder, service_lock
+
+pytestmark = pytest.mark.service
 
 MINE = "0123456789abcdef"
 SLEEPS = (sys.executable, "-c", "import time; time.sleep(600)")
@@ -50,7 +52,7 @@ def folder(tmp_path: Path) -> ServiceFolder:
 
 @pytest.fixture
 def start(folder: ServiceFolder) -> Iterator[Callable[..., DaemonProcess]]:
-    """Give a function that begins a process; all are killed in the end."""
+    """Return a function that starts a process; all are killed at the end."""
     started: list[DaemonProcess] = []
 
     def start(*command: str, **environment: str) -> DaemonProcess:
@@ -88,22 +90,18 @@ def living() -> set[int]:
     return {each.pid for each in processes()}
 
 
-def test_a_process_is_found_by_what_it_wrote_itself_and_is_nobody_s_child(
+def test_a_process_is_found_by_its_own_record_and_is_no_child_of_ours(
     start, folder: ServiceFolder
 ) -> None:
     daemon = start(*SLEEPS)
     assert daemon.is_alive()
-    wait_until(lambda: "sleep(600)" in title(daemon.pid))
+    wait_until(lambda: "sleep(600)" in command_line(daemon.pid))
     (process,) = (each for each in processes() if each.pid == daemon.pid)
     assert process.sid == daemon.pid
     assert process.ppid != os.getpid()
     assert has_instance_id(daemon.pid, MINE)
-    assert 0 <= daemon.age_s() < 60
+    assert abs(time.time() - daemon.started_s) < 60
     assert folder.pid_file("part").stat().st_mode & 0o777 == 0o600
-
-
-def title(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_bytes().decode()
 
 
 def test_its_output_is_the_log_its_input_nothing_and_the_lock_is_free(
@@ -123,7 +121,7 @@ def test_its_output_is_the_log_its_input_nothing_and_the_lock_is_free(
     assert folder.log("part").stat().st_mode & 0o777 == 0o600
 
 
-def test_all_of_its_session_is_ended_also_when_it_was_killed_itself(start) -> None:
+def test_the_whole_session_is_ended_also_after_its_leader_was_killed(start) -> None:
     for first in (False, True):
         daemon = start(*FAMILY)
         wait_until(lambda daemon=daemon: len(daemon.pids()) == 3)
@@ -137,17 +135,17 @@ def test_all_of_its_session_is_ended_also_when_it_was_killed_itself(start) -> No
         assert not set(pids) & living()
 
 
-def test_a_process_that_does_not_listen_is_killed(start, folder: ServiceFolder) -> None:
-    daemon = start("/bin/sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 0.1; done")
-    wait_until(lambda: "deaf" in folder.log("part").read_text())
+def test_a_process_that_ignores_sigterm_is_killed(start, folder: ServiceFolder) -> None:
+    daemon = start("/bin/sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done")
+    wait_until(lambda: "ready" in folder.log("part").read_text())
     daemon.terminate(0.2)
     assert not daemon.is_alive()
 
 
-def test_a_process_with_a_recycled_pid_is_left_alone(folder: ServiceFolder) -> None:
-    with subprocess.Popen(SLEEPS, start_new_session=True, cwd="/") as stranger:
+def test_another_process_with_a_reused_pid_is_left_alone(folder: ServiceFolder) -> None:
+    with subprocess.Popen(SLEEPS, start_new_session=True, cwd="/") as other:
         try:
-            stat = Path(f"/proc/{stranger.pid}/stat").read_text()
+            stat = Path(f"/proc/{other.pid}/stat").read_text()
             fields = stat.rpartition(") ")
             later = fields[2].split()
             later[19] = str(int(later[19]) - 1)
@@ -155,25 +153,25 @@ def test_a_process_with_a_recycled_pid_is_left_alone(folder: ServiceFolder) -> N
             record = f"{fields[0]}) {' '.join(later)}\n{boot_id}"
             folder.pid_file("part").write_text(record)
             daemon = read(folder)
-            assert daemon.pid == stranger.pid
+            assert daemon.pid == other.pid
             assert not daemon.is_alive()
             assert daemon.pids() == ()
             daemon.terminate(0.0)
             daemon.signal(signal.SIGKILL)
-            assert stranger.poll() is None
+            assert other.poll() is None
         finally:
-            stranger.kill()
+            other.kill()
 
 
-def test_a_stranger_s_session_with_a_recycled_pid_is_left_alone(folder: ServiceFolder) -> None:
+def test_another_session_with_a_reused_pid_is_left_alone(folder: ServiceFolder) -> None:
     child = "import subprocess; subprocess.Popen(['sleep', '600'])"
-    stranger = subprocess.Popen(
+    other = subprocess.Popen(
         [sys.executable, "-c", child], start_new_session=True, cwd="/", env={}
     )
-    stranger.wait()
-    (left,) = (each.pid for each in processes() if each.sid == stranger.pid)
+    other.wait()
+    (left,) = (each.pid for each in processes() if each.sid == other.pid)
     daemon = DaemonProcess(
-        pid=stranger.pid,
+        pid=other.pid,
         start_ticks=1,
         boot_id=Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
         instance_id=MINE,
@@ -198,7 +196,7 @@ def test_a_process_that_cannot_be_killed_is_named(monkeypatch) -> None:
     )
 
 
-def test_after_a_restart_of_the_machine_nothing_is_ours(start) -> None:
+def test_after_a_reboot_no_process_is_ours(start) -> None:
     daemon = start(*SLEEPS)
     before = dataclasses.replace(daemon, boot_id="another boot")
     assert not before.is_alive()
@@ -219,14 +217,14 @@ def test_an_instance_id_is_the_whole_of_it(start) -> None:
     assert not has_instance_id(1 << 30, MINE)
 
 
-_BEGINS = """
+_STARTS = """
 import os, signal, sys
 from pathlib import Path
 from cluster.service import daemon
 from cluster.service.daemon import ProcessSpec, start_daemon
 from cluster.service.folder import ServiceFolder
 from cluster.service.folder import service_lock
-# Writes down which it is only when somebody says so.
+# Writes its record only after the gate exists.
 gate = f"while ! [ -e {sys.argv[1]}/gate ]; do sleep 0.05; done; "
 daemon._DETACHED = (*daemon._DETACHED[:4], gate + daemon._DETACHED[4], "sh")
 folder = ServiceFolder(root=Path(sys.argv[1]))
@@ -238,15 +236,15 @@ with service_lock(folder) as lock:
 """
 
 
-def test_who_dies_in_the_middle_of_a_start_leaves_the_lock_until_the_process_is_known(
+def test_a_command_killed_during_a_start_leaves_the_lock_until_the_record_is_written(
     folder: ServiceFolder,
 ) -> None:
-    command = [sys.executable, "-c", _BEGINS, str(folder.root)]
+    command = [sys.executable, "-c", _STARTS, str(folder.root)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as starter:
         assert starter.stdout is not None
         starter.stdout.readline()
         wait_until(folder.pid_file("part").exists)
-        wait_until(lambda: any("gate" in safe_title(pid) for pid in living()))
+        wait_until(lambda: any("gate" in command_line(pid) for pid in living()))
         starter.kill()
     with folder.lock.open() as lock:
         with pytest.raises(BlockingIOError):
@@ -260,22 +258,13 @@ def test_who_dies_in_the_middle_of_a_start_leaves_the_lock_until_the_process_is_
         assert not daemon.is_alive()
 
 
-def safe_title(pid: int) -> str:
-    try:
-        return title(pid)
-    except OSError:
-        return ""
-
-
-def test_a_process_that_never_says_which_it_is_is_an_error(
-    folder: ServiceFolder, monkeypatch
-) -> None:
+def test_a_process_that_writes_no_record_is_an_error(folder: ServiceFolder, monkeypatch) -> None:
     monkeypatch.setattr(daemon_module, "_DETACHED", ("true",))
     monkeypatch.setattr(daemon_module, "_RECORD_TIMEOUT_S", 0.0)
     spec = ProcessSpec(command=SLEEPS, environment={}, folder=folder.root, log=folder.log("part"))
     with service_lock(folder) as lock, pytest.raises(ClusterError) as refused:
         start_daemon(spec, folder.pid_file("part"), lock)
     assert str(refused.value) == (
-        f"{folder.pid_file('part')} must tell which process was started, but still does not after "
-        f"0 s; look at {folder.log('part')}."
+        f"{folder.pid_file('part')} must name the process that was started, but still does not "
+        f"after 0 s; look at {folder.log('part')}."
     )

@@ -1,4 +1,4 @@
-"""A service that other machines reach: nothing answers there without token or password."""
+"""A service that other machines reach: every server requires token or password."""
 
 from __future__ import annotations
 
@@ -11,19 +11,18 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
-from cluster.process import processes
+from cluster.process import command_line, processes
 from cluster.service.daemon import has_instance_id
 from cluster.service.mlflow_component import read_passwords
 from tests.cluster.service.harness import (
     ServiceHarness,
     call,
-    command_line,
     listening,
     make_harness,
     own_address,
 )
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800), pytest.mark.extended]
 
 # One of each kind of server that Ray has.
 _METHODS = (
@@ -37,7 +36,7 @@ _METHODS = (
 
 @pytest.fixture(scope="module")
 def harness() -> Iterator[ServiceHarness]:
-    """Give a service that listens on this machine's own address."""
+    """Start a service that listens on this machine's own address."""
     address = own_address()
     if address is None:
         pytest.skip("this machine has no address but loopback")
@@ -57,7 +56,7 @@ def basic(password: str) -> dict[str, str]:
     return {"Authorization": f"Basic {who}"}
 
 
-def test_ray_refuses_who_has_no_token_or_a_wrong_one(harness: ServiceHarness) -> None:
+def test_ray_refuses_requests_without_the_right_token(harness: ServiceHarness) -> None:
     job = {"entrypoint": "true"}
     url = f"{harness.service.dashboard}/api/jobs/"
     assert harness.service.address in url
@@ -68,7 +67,7 @@ def test_ray_refuses_who_has_no_token_or_a_wrong_one(harness: ServiceHarness) ->
     assert call(url, harness.headers, job)[0] == 200
 
 
-def test_mlflow_refuses_who_has_no_password_or_a_wrong_one(harness: ServiceHarness) -> None:
+def test_mlflow_refuses_requests_without_the_right_password(harness: ServiceHarness) -> None:
     url = f"{harness.service.mlflow}/api/2.0/mlflow/experiments/create"
     for headers in ({}, basic("password1234"), basic("")):
         assert call(url, headers, {"name": "mine"})[0] == 401
@@ -78,7 +77,7 @@ def test_mlflow_refuses_who_has_no_password_or_a_wrong_one(harness: ServiceHarne
     assert call(f"{harness.service.mlflow}/")[0] == 401
 
 
-def test_mlflow_s_own_pages_may_ask_it_and_strange_ones_may_not(harness: ServiceHarness) -> None:
+def test_mlflow_accepts_its_own_pages_origins_and_no_others(harness: ServiceHarness) -> None:
     url = f"{harness.service.mlflow}/api/2.0/mlflow/experiments/search"
     known = basic(read_passwords(harness.folder).admin)
     for origin, status in ((harness.service.mlflow, 200), ("http://evil.example", 403)):
@@ -86,7 +85,7 @@ def test_mlflow_s_own_pages_may_ask_it_and_strange_ones_may_not(harness: Service
     assert call(url, {**known, "Host": "evil.example"}, {"max_results": 1})[0] == 403
 
 
-def test_every_port_beyond_this_machine_asks_who_calls(harness: ServiceHarness) -> None:
+def test_every_port_beyond_this_machine_is_authenticated(harness: ServiceHarness) -> None:
     found = open_ports(harness)
     assert set(harness.ports) <= {port_of(address) for address, _ in found}
     assert {name for _, name in found} >= {"gcs_server", "raylet"}
@@ -102,14 +101,14 @@ def test_every_port_beyond_this_machine_asks_who_calls(harness: ServiceHarness) 
 
 
 def open_ports(harness: ServiceHarness) -> list[tuple[str, str]]:
-    """Give what other machines reach now, and the name of whose it is."""
+    """Return the ports that other machines reach, with the program of each."""
     return [each for each in listening(pids(harness)) if not each[0].startswith("127.")]
 
 
 def answers_of(
     harness: ServiceHarness, place: tuple[str, str]
 ) -> set[int | grpc.StatusCode] | None:
-    """Give what a port says, or None if its process ends meanwhile, as a job's may."""
+    """Return a port's response, or None if its process ends meanwhile, as a job's may."""
     address, port = harness.service.address, port_of(place[0])
     for _ in range(60):
         if speaks_grpc(address, port):
@@ -136,7 +135,7 @@ def port_of(address: str) -> int:
 
 
 def speaks_grpc(address: str, port: int) -> bool:
-    """Tell whether a server speaks HTTP/2 alone: then what it says is no HTTP/1."""
+    """Return whether a server speaks HTTP/2 alone, so that its response is no HTTP/1."""
     try:
         call(f"http://{address}:{port}/")
     except (OSError, http.client.HTTPException):
@@ -145,12 +144,12 @@ def speaks_grpc(address: str, port: int) -> bool:
 
 
 def call_status(address: str, port: int) -> int:
-    """Ask for what is not public; MLflow and Ray say who may ask before what there is."""
+    """Request a private path; MLflow and Ray authenticate before they look it up."""
     return call(f"http://{address}:{port}/api/jobs/")[0]
 
 
 def grpc_answers(address: str, port: int) -> Iterator[grpc.StatusCode]:
-    """Call what Ray's servers offer, as somebody without a token does."""
+    """Call methods of Ray's servers without a token."""
     with grpc.insecure_channel(f"{address}:{port}") as channel:
         for method in _METHODS:
             try:

@@ -15,7 +15,7 @@ from cluster.service.ray_component import remove_ray_folder
 from tests.support.local_cluster import LONGEST_FOLDER
 
 
-def test_it_is_its_owner_s_alone_unless_another_user_must_pass(tmp_path: Path) -> None:
+def test_the_folder_is_private_unless_another_user_must_pass(tmp_path: Path) -> None:
     folder = ServiceFolder(root=tmp_path / "lab" / "service")
     assert not folder.exists()
     folder.prepare()
@@ -83,8 +83,8 @@ def test_one_command_at_a_time_may_start_or_end_components(tmp_path: Path, monke
             pass
         other.kill()
     assert str(refused.value) == (
-        f"one command at a time may start or end the service in {tmp_path}, but another "
-        "'cluster up' or 'cluster down' is at work; wait until it has ended."
+        f"one command at a time may start or stop the service in {tmp_path}, but another "
+        "'cluster up' or 'cluster down' runs; wait until it has ended."
     )
     with service_lock(folder):
         pass

@@ -1,7 +1,8 @@
-"""What Ray's dashboard says, read from answers that a real one gave."""
+"""The HTTP client, with responses recorded from a real dashboard."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from cluster.errors import ClusterError
-from cluster.service.http_client import NodeStatus, StudyJob, http_get, list_nodes, list_studies
+from cluster.service.http_client import StudyJob, http_get, list_nodes, list_studies
 
 TOKEN = {"Authorization": "Bearer sesame"}
 
@@ -63,7 +64,7 @@ def answers() -> dict[str, Any]:
 
 @pytest.fixture
 def dashboard(answers: dict[str, Any]) -> Iterator[str]:
-    """Start a server that knows these answers, and nobody without the token."""
+    """Start a server with these answers, which requires the token."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -85,38 +86,15 @@ def dashboard(answers: dict[str, Any]) -> Iterator[str]:
 
 
 def test_nodes_are_listed_head_first_with_what_is_free(dashboard: str) -> None:
-    assert list_nodes(dashboard, TOKEN) == (
-        NodeStatus(
-            address="10.0.0.1",
-            is_head=True,
-            is_alive=True,
-            cpus=4.0,
-            cpus_free=2.5,
-            gpus=0.0,
-            gpus_free=0.0,
-        ),
-        NodeStatus(
-            address="10.0.0.8",
-            is_head=False,
-            is_alive=False,
-            cpus=8.0,
-            cpus_free=None,
-            gpus=0.0,
-            gpus_free=None,
-        ),
-        NodeStatus(
-            address="10.0.0.9",
-            is_head=False,
-            is_alive=True,
-            cpus=8.0,
-            cpus_free=8.0,
-            gpus=2.0,
-            gpus_free=1.5,
-        ),
-    )
+    assert [dataclasses.astuple(node) for node in list_nodes(dashboard, TOKEN)] == [
+        # Address, head, alive, CPUs, free, GPUs, free.
+        ("10.0.0.1", True, True, 4.0, 2.5, 0.0, 0.0),
+        ("10.0.0.8", False, False, 8.0, None, 0.0, None),
+        ("10.0.0.9", False, True, 8.0, 8.0, 2.0, 1.5),
+    ]
 
 
-def test_before_ray_has_counted_nobody_knows_what_is_free(
+def test_free_amounts_are_unknown_before_ray_has_counted(
     dashboard: str, answers: dict[str, Any]
 ) -> None:
     answers["/api/cluster_status"] = {"data": {"clusterStatus": None}}
@@ -130,16 +108,18 @@ def test_studies_are_the_running_jobs_that_name_one_in_their_order(dashboard: st
     )
 
 
-def test_a_refusal_is_told(dashboard: str) -> None:
+def test_a_refusal_is_an_error_with_its_status(dashboard: str) -> None:
     with pytest.raises(ClusterError) as refused:
         list_studies(dashboard, {})
     assert str(refused.value) == (
-        f"Ray's dashboard must answer at {dashboard}/api/jobs/, but: status 401: who?; look again "
+        f"Ray's dashboard must answer at {dashboard}/api/jobs/, but: status 401: who?; try again "
         "in a moment."
     )
 
 
-def test_no_answer_is_an_answer_and_a_proxy_is_not_asked(dashboard: str, monkeypatch) -> None:
+def test_a_failed_connection_is_a_response_and_no_proxy_is_used(
+    dashboard: str, monkeypatch
+) -> None:
     for name in ("http_proxy", "HTTP_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     assert http_get(f"{dashboard}/api/jobs/", TOKEN).status == 200

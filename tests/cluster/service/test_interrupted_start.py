@@ -1,4 +1,4 @@
-"""``cluster up`` that does not come to its end: nothing is left, or ``down`` finds it."""
+"""``cluster up`` that is interrupted: no process is left, or ``down`` stops it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from cluster.service.components import COMPONENTS, find_daemon
 from tests.cluster.service.harness import ServiceHarness, make_harness
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(900), pytest.mark.extended]
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def are_started(harness: ServiceHarness, *names: str) -> bool:
 
 
 @pytest.mark.parametrize("components", [("mlflow",), ("mlflow", "ray")])
-def test_down_finds_what_a_killed_up_has_started(
+def test_down_stops_the_processes_of_a_killed_up(
     harness: ServiceHarness, components: tuple[str, ...]
 ) -> None:
     with harness.start(harness.up()) as up:
@@ -57,7 +57,7 @@ def test_down_finds_what_a_killed_up_has_started(
 
 
 @pytest.mark.parametrize("what", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_up_ends_what_it_started(
+def test_an_interrupted_up_stops_its_processes(
     harness: ServiceHarness, what: signal.Signals
 ) -> None:
     with harness.start(harness.up()) as up:
@@ -73,13 +73,13 @@ def test_an_interrupted_up_ends_what_it_started(
     assert harness.run(harness.down()).stdout.startswith("nothing to end")
 
 
-def test_two_at_a_time_give_one_service(harness: ServiceHarness) -> None:
+def test_two_concurrent_ups_give_one_service(harness: ServiceHarness) -> None:
     with harness.start(harness.up()) as first:
         wait_until(lambda: are_started(harness, "mlflow"))
         second = harness.run(harness.up(), 2)
         assert second.stderr == (
-            f"Error: one command at a time may start or end the service in "
-            f"{harness.folder.root}, but another 'cluster up' or 'cluster down' is at work; wait "
+            f"Error: one command at a time may start or stop the service in "
+            f"{harness.folder.root}, but another 'cluster up' or 'cluster down' runs; wait "
             "until it has ended.\n"
         )
         mark = harness.service.instance_id
@@ -87,7 +87,7 @@ def test_two_at_a_time_give_one_service(harness: ServiceHarness) -> None:
     assert harness.left(mark) == []
 
 
-def test_a_component_that_cannot_start_is_told_with_its_log_and_the_others_are_ended(
+def test_a_component_that_cannot_start_is_an_error_with_its_log_and_the_others_are_stopped(
     harness: ServiceHarness,
 ) -> None:
     harness.storage.mkdir()

@@ -1,4 +1,4 @@
-"""One service on this machine, with all its parts, from its first start to its end."""
+"""One service on this machine with all components, from its start to its stop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pytest
 
 from cluster.errors import ClusterError
 from cluster.postgres import PostgresServer, database_url, find_programs, read_login, server_pids
-from cluster.process import processes
+from cluster.process import command_line, processes
 from cluster.service.components import COMPONENTS, find_daemon
 from cluster.service.daemon import DaemonProcess, has_instance_id
 from cluster.service.mlflow_component import basic_headers, read_passwords
@@ -26,14 +26,13 @@ from cluster.session import require_reachable
 from tests.cluster.service.harness import (
     ServiceHarness,
     call,
-    command_line,
     listening,
     make_harness,
 )
 
 pytestmark = [pytest.mark.ray, pytest.mark.postgres, pytest.mark.timeout(1800)]
 
-# Looks like a driver: says what it was told, and takes a moment to leave in order.
+# A driver: writes its variables, and takes a moment to stop in order.
 _DRIVER = """
 import json, os, pathlib, signal, sys, time
 home = pathlib.Path(os.environ["CHALLENGER_STORAGE"])
@@ -51,7 +50,7 @@ time.sleep(600)
 
 @pytest.fixture(scope="module")
 def harness() -> Iterator[ServiceHarness]:
-    """Give a service that runs."""
+    """Start a service."""
     try:
         find_programs()
     except ClusterError as error:
@@ -69,7 +68,7 @@ def daemons(harness: ServiceHarness) -> dict[str, DaemonProcess]:
 
 
 def pids(harness: ServiceHarness) -> list[int]:
-    """List all processes of the service."""
+    """Return all processes of the service."""
     component_pids = [pid for each in daemons(harness).values() for pid in each.pids()]
     marked = [p.pid for p in processes() if has_instance_id(p.pid, harness.service.instance_id)]
     return sorted({*component_pids, *marked, *server_pids(harness.folder.postgres)})
@@ -91,7 +90,7 @@ def submit(harness: ServiceHarness, headers: dict[str, str]) -> tuple[int, str]:
     )
 
 
-def test_it_goes_on_when_the_command_has_ended_and_says_how_it_is(harness: ServiceHarness) -> None:
+def test_the_service_outlives_the_command_and_has_a_status(harness: ServiceHarness) -> None:
     state = harness.state()
     assert state["is_healthy"] is True
     assert {component["title"]: component["state"] for component in state["components"]} == {
@@ -110,17 +109,19 @@ def test_it_goes_on_when_the_command_has_ended_and_says_how_it_is(harness: Servi
     assert state["studies"] == state["queue"] == []
 
 
-def test_started_twice_it_says_so_and_other_settings_are_refused(harness: ServiceHarness) -> None:
+def test_a_second_up_changes_nothing_and_other_settings_are_refused(
+    harness: ServiceHarness,
+) -> None:
     before = pids(harness)
     said = harness.run(harness.up("--postgres"))
     assert said.stdout.startswith("The service runs already.\n")
     assert harness.service.dashboard in said.stdout
-    # What is not named is as it is.
+    # Settings that are not named stay.
     assert "PostgreSQL" in harness.run(harness.up()).stdout
     other = harness.run(harness.up("--no-postgres", "--gpus=1"), 2)
     assert other.stderr == (
         f"Error: the service in {harness.folder.root} runs with other settings (gpus: None, "
-        "not 1; has_postgres: True, not False); leave them out to use it as it is, or end it "
+        "not 1; has_postgres: True, not False); leave them out to use it as it is, or stop it "
         "first with 'cluster down'.\n"
     )
     assert set(before) & set(pids(harness)) >= {each.pid for each in daemons(harness).values()}
@@ -140,7 +141,7 @@ def test_nothing_listens_beyond_this_machine(harness: ServiceHarness) -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer " + "0" * 64}])
-def test_who_has_no_token_or_a_wrong_one_is_refused(
+def test_without_the_right_token_ray_refuses(
     harness: ServiceHarness, headers: dict[str, str]
 ) -> None:
     status, said = submit(harness, headers)
@@ -150,7 +151,7 @@ def test_who_has_no_token_or_a_wrong_one_is_refused(
     assert not (harness.storage / "told").exists()
 
 
-def test_a_study_is_told_where_results_go_by_the_environment_alone(
+def test_a_study_gets_its_storage_by_the_environment_alone(
     harness: ServiceHarness,
 ) -> None:
     status, said = submit(harness, dict(harness.headers))
@@ -195,14 +196,16 @@ def content(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace")
 
 
-def test_others_cannot_look_into_it(harness: ServiceHarness) -> None:
+def test_other_users_cannot_read_the_service(harness: ServiceHarness) -> None:
     assert harness.folder.root.stat().st_mode & 0o066 == 0
     assert harness.folder.logs.stat().st_mode & 0o777 == 0o700
     assert harness.folder.ray.stat().st_mode & 0o777 == 0o700
     assert harness.token.parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_what_was_killed_is_started_again_and_the_rest_left_alone(harness: ServiceHarness) -> None:
+def test_killed_components_are_started_again_and_the_rest_left_alone(
+    harness: ServiceHarness,
+) -> None:
     with psycopg.connect(
         database_url(read_login(harness.folder.postgres)).replace("+psycopg", "")
     ) as one:
@@ -216,7 +219,7 @@ def test_what_was_killed_is_started_again_and_the_rest_left_alone(harness: Servi
         "MLflow": "answers",
         "Ray": "ended",
     }
-    # Ray's other processes do not all end with its first, and would be in the way.
+    # Ray's other processes do not all end with its first, and would block the next.
     said = harness.run(harness.up())
     assert "starting PostgreSQL, Ray\n" in said.stderr
     after = daemons(harness)
@@ -229,7 +232,7 @@ def test_what_was_killed_is_started_again_and_the_rest_left_alone(harness: Servi
     assert harness.state()["is_healthy"] is True
 
 
-def test_down_ends_all_of_it_and_nothing_else_and_what_it_keeps_stays(
+def test_down_stops_all_processes_and_no_others_and_the_data_stays(
     harness: ServiceHarness, ray_address: str
 ) -> None:
     status, said = submit(harness, dict(harness.headers))
@@ -239,7 +242,7 @@ def test_down_ends_all_of_it_and_nothing_else_and_what_it_keeps_stays(
     experiments = f"{harness.service.mlflow}/api/2.0/mlflow/experiments/create"
     assert call(experiments, content={"name": "kept"})[0] == 401
     assert call(experiments, basic_headers(harness.folder), {"name": "kept"})[0] == 200
-    # Stands in the service's folder and names it, as somebody does who reads its logs.
+    # A process of a user who reads the logs: in the service's folder, which it names.
     reader = subprocess.Popen(
         ["tail", "-f", str(harness.folder.log("ray"))],
         cwd=harness.folder.root,
@@ -263,7 +266,7 @@ def test_down_ends_all_of_it_and_nothing_else_and_what_it_keeps_stays(
     assert again.stdout == f"nothing to end: no service runs for {harness.storage}.\n"
     with closing(sqlite3.connect(harness.storage / "mlflow.db")) as store:
         assert ("kept",) in store.execute("SELECT name FROM experiments").fetchall()
-    # A clean shutdown is one after which nothing is recovered.
+    # After a clean shutdown nothing is recovered.
     log = harness.folder.log("postgres").read_text()
     assert log.rstrip().endswith("database system is shut down")
     server = PostgresServer(harness.folder.postgres, stops_with_parent=True)
@@ -284,8 +287,8 @@ def test_a_taken_port_is_one_message_and_nothing_is_started(harness: ServiceHarn
         refused = harness.run(harness.up("--postgres"), 2)
     assert refused.stderr == (
         f"Error: Ray's dashboard needs 127.0.0.1:{harness.ports[1]}, but cannot have it "
-        "(Address already in use); end what listens there, or choose another port with "
-        "--dashboard-port.\n"
+        "(Address already in use); end the program that listens there, or choose another port "
+        "with --dashboard-port.\n"
     )
     assert not harness.folder.record.exists()
     assert server_pids(harness.folder.postgres) == ()

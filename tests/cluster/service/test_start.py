@@ -1,4 +1,4 @@
-"""A part that was too slow for itself is started again, and one that is wrong is not."""
+"""A component that exceeded Ray's timeout is started again, another is not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cluster.service.folder import ServiceFolder
 from cluster.service.ray_component import RAY
 from cluster.session import STARTUP_TIMEOUT
 
-# Ends with a word on its log, so often as it is told, and then stays.
+# Prints a word and ends, for a number of times, and then stays.
 _PROGRAM = """
 import pathlib, sys, time
 count = pathlib.Path(sys.argv[1])
@@ -33,7 +33,7 @@ time.sleep(600)
 
 @pytest.fixture
 def begin(monkeypatch, tmp_path):
-    """Give a function that starts a service whose Ray is a process with some failed starts."""
+    """Return a function that starts a service whose Ray fails to start some times."""
     monkeypatch.setenv("RAY_AUTH_TOKEN", "sesame")
     count = tmp_path / "count"
 
@@ -68,13 +68,13 @@ def begin(monkeypatch, tmp_path):
     return begin
 
 
-def test_a_ray_that_was_too_slow_for_itself_is_started_once_more(begin):
+def test_a_ray_that_exceeded_its_timeout_is_started_again(begin):
     said = begin(2, f"The current node {STARTUP_TIMEOUT}.")
-    assert said.count("Ray took too long to start, once more") == 2
+    assert said.count("Ray took too long to start, starting it again") == 2
     assert len(begin.count.read_text()) == 3
 
 
-def test_a_ray_that_is_always_too_slow_is_given_up_with_what_it_said(begin):
+def test_a_ray_that_is_always_too_slow_is_an_error_with_its_log(begin):
     with pytest.raises(ClusterError, match=STARTUP_TIMEOUT):
         begin(9, f"The current node {STARTUP_TIMEOUT}.")
     assert len(begin.count.read_text()) == 3

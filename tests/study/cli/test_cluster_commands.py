@@ -275,7 +275,7 @@ def test_files_of_tls_come_together_and_the_key_is_private(call, tmp_path):
     )
 
 
-def test_there_is_nothing_to_check_where_no_service_runs(call, tmp_path):
-    ended = call("cluster", "check", "--storage", str(tmp_path / "lab"))
+def test_there_is_nothing_to_check_where_no_service_runs(run_cli, tmp_path):
+    ended = run_cli("cluster", "check", "--storage", str(tmp_path / "lab"))
     assert (ended.code, ended.out) == (2, "")
     assert ended.err == f"no service runs for {tmp_path}/lab; 'cluster up' starts one.\n"

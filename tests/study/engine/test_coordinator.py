@@ -27,6 +27,8 @@ from tests.support.simulated import (
     PEAK,
     RecordingCallback,
     StudyFixture,
+    assigned,
+    complete,
     level,
     lines,
     metrics_of,
@@ -58,12 +60,6 @@ def train(
     for report in simulated_reports(assignment.config):
         if until is None or report.epoch <= until:
             coordinator.report(assignment.key, report)
-
-
-def assigned(coordinator: TrialCoordinator) -> TrialAssignment:
-    step = coordinator.ask()
-    assert isinstance(step, TrialAssignment)
-    return step
 
 
 def states(coordinator: TrialCoordinator) -> dict[str, str]:
@@ -196,8 +192,7 @@ def test_finals_wait_for_the_whole_search_of_their_arm_alone(place: StudyFixture
     for assignment in search:
         if assignment.key.arm == "random":
             assert isinstance(coordinator.ask(), Wait)
-            train(coordinator, assignment)
-            coordinator.tell(assignment.key)
+            complete(coordinator, assignment)
     assert str(assigned(coordinator).key) == "random/final/0"
     assert isinstance(coordinator.ask(), Wait)
 
@@ -209,8 +204,7 @@ def test_search_and_final_trials_share_no_seed_and_arms_share_all(place: StudyFi
     while isinstance(step := coordinator.ask(), TrialAssignment):
         seeds.setdefault((step.key.arm, step.key.phase), set()).add(step.config.seeds)
         assert step.config.is_final == (step.key.phase == "final")
-        train(coordinator, step)
-        coordinator.tell(step.key)
+        complete(coordinator, step)
     search, final = (replica_seeds(place.spec.seed, phase, 2) for phase in ("search", "final"))
     assert not set(search) & set(final)
     assert {key: value for key, value in seeds.items() if key[1] == "search"} == {
@@ -228,8 +222,7 @@ def test_a_study_is_done_only_when_its_last_trial_has_ended(place: StudyFixture)
     assignment = assigned(coordinator)
     assert isinstance(coordinator.ask(), Wait)
     assert coordinator.has_work()
-    train(coordinator, assignment)
-    coordinator.tell(assignment.key)
+    complete(coordinator, assignment)
     assert isinstance(coordinator.ask(), Done)
     assert not coordinator.has_work()
     assert not place.coordinator().has_work()
@@ -239,8 +232,7 @@ def test_no_more_trials_are_assigned_than_may_run_at_a_time(place: StudyFixture)
     coordinator = changed(place, resources={"max_concurrent": 2}).coordinator()
     first, _ = assigned(coordinator), assigned(coordinator)
     assert isinstance(coordinator.ask(), Wait)
-    train(coordinator, first)
-    coordinator.tell(first.key)
+    complete(coordinator, first)
     third = assigned(coordinator)
     assert isinstance(coordinator.ask(), Wait)
     coordinator.tell_failure(third.key, "lost")
@@ -256,8 +248,7 @@ def test_an_executor_without_slots_gets_no_trial_but_the_end(
     first = assigned(coordinator)
     assert (coordinator.n_running, coordinator.n_pending) == (1, 0)
     assert isinstance(coordinator.ask(limit=1), Wait)
-    train(coordinator, first)
-    coordinator.tell(first.key)
+    complete(coordinator, first)
     assert (coordinator.n_running, coordinator.n_pending) == (0, 0)
     assert isinstance(coordinator.ask(limit=0), Done)
     coordinator.stop()
@@ -285,8 +276,7 @@ def test_pending_trials_are_those_that_are_assigned_until_one_ends(place: StudyF
         assert coordinator.n_pending == expected - len(started)
     assert len(started) == expected > 2
     for step in started:
-        train(coordinator, step)
-        coordinator.tell(step.key)
+        complete(coordinator, step)
     # The searches have ended, and their sweeps and controls can start.
     finals = coordinator.n_pending
     assert finals > 0
@@ -336,8 +326,7 @@ def test_an_interrupted_trial_is_assigned_again_under_its_number_with_its_point(
     assert [r.epoch for r in after.reports_of(left[1].key)] == [0, 1]
     # The rest of the study is what it would have been.
     for assignment in again:
-        train(after, assignment)
-        after.tell(assignment.key)
+        complete(after, assignment)
     simulate(after, place.context)
     assert set(states(place.coordinator()).values()) == {"COMPLETE"}
     assert_store_equals_report_logs(place)
@@ -437,8 +426,7 @@ def test_an_arm_whose_search_found_nothing_has_no_final_and_the_study_ends(
         if step.key.arm == "random":
             coordinator.tell_failure(step.key, "diverged")
         else:
-            train(coordinator, step)
-            coordinator.tell(step.key)
+            complete(coordinator, step)
     assert isinstance(step, Done)
     assert not coordinator.has_work()
     assert coordinator.best(place.spec.arm("random")) is None
@@ -562,8 +550,7 @@ def test_reading_the_state_changes_nothing_while_a_study_runs(place: StudyFixtur
     assert recorder == RecordingCallback()
     assert {path: path.read_bytes() for path in place.folder.path.rglob("*.jsonl")} == files
     running.tell(finished.key)
-    train(running, halfway)
-    running.tell(halfway.key)
+    complete(running, halfway)
     assert set(states(place.state()).values()) == {"COMPLETE"}
 
 

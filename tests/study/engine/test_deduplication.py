@@ -14,6 +14,8 @@ from study.storage.layout import TrialKey
 from tests.support.simulated import (
     RecordingCallback,
     StudyFixture,
+    assigned,
+    complete,
     metrics_of,
     simulated_reports,
     study_file,
@@ -37,9 +39,7 @@ def train_all(coordinator: TrialCoordinator) -> list[TrialAssignment]:
     while isinstance(assignment := coordinator.ask(), TrialAssignment):
         trained.append(assignment)
         (assignment.folder / MAPS).write_text(str(assignment.key))
-        for report in simulated_reports(assignment.config):
-            coordinator.report(assignment.key, report)
-        coordinator.tell(assignment.key)
+        complete(coordinator, assignment)
     return trained
 
 
@@ -115,8 +115,7 @@ def test_an_interrupted_copy_is_finished_by_the_next_run(tmp_path, monkeypatch):
         coordinator = longer.coordinator()
         step = coordinator.ask()
         while isinstance(step, TrialAssignment) and step.config != first.config:
-            step = coordinator.ask()
-        assert isinstance(step, TrialAssignment)
+            step = assigned(coordinator)
         coordinator.report(step.key, simulated_reports(step.config)[0])
     again = longer.coordinator()
     assert step.key not in [each.key for each in train_all(again)]

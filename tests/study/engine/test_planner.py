@@ -8,12 +8,18 @@ from typing import Any
 import pytest
 
 from search_spaces import Design, Saltelli, Sobol, design_points
-from study.engine.protocol import TrialAssignment
 from study.results.build import build_trial_table
 from study.storage.trial_store import TrialRecord
 from tests.study.engine.test_coordinator import CrashPoint, Killed
 from tests.study.results.test_multi_dataset import BASES, GROUP, MEMBERS
-from tests.support.simulated import StudyFixture, scripted, simulate, simulated_reports, study_text
+from tests.support.simulated import (
+    StudyFixture,
+    assigned,
+    complete,
+    scripted,
+    simulate,
+    study_text,
+)
 from trainables.seeding import derive_seed
 
 SPACE = {"beta": 1.0, "split": 0.5}
@@ -134,11 +140,8 @@ def test_a_group_tries_the_points_of_its_design_on_each_dataset(tmp_path, design
     place = StudyFixture.of(tmp_path, study_text(arms=arms, epochs=1))
     coordinator = place.coordinator()
     for _ in range(trials):
-        step = coordinator.ask()
-        assert isinstance(step, TrialAssignment)
-        for report in simulated_reports(step.config):
-            coordinator.report(step.key, report)
-        coordinator.tell(step.key)
+        step = assigned(coordinator)
+        complete(coordinator, step)
     simulate(place.coordinator(), place.context)
     for name in ("both", *MEMBERS):
         assert [e.params for e in points(place, name)] == expected(place, design, trials, "both")

@@ -11,8 +11,13 @@ from rich.console import Console
 
 from study.engine.coordinator import TrialCoordinator
 from study.engine.progress_display import ProgressCallback
-from study.engine.protocol import TrialAssignment
-from tests.support.simulated import StudyFixture, simulate, simulated_reports, study_text
+from tests.support.simulated import (
+    StudyFixture,
+    assigned,
+    complete,
+    simulate,
+    study_text,
+)
 
 
 @pytest.fixture
@@ -49,8 +54,7 @@ def test_a_failed_trial_is_shown_with_its_reason_even_if_that_looks_like_markup(
 ) -> None:
     coordinator, callback, out = watched(place, is_terminal=False)
     with callback.shown(()):
-        step = coordinator.ask()
-        assert isinstance(step, TrialAssignment)
+        step = assigned(coordinator)
         coordinator.tell_failure(step.key, "shape [red]32[/red] " + "long " * 60 + "end")
     (line,) = out.getvalue().splitlines()
     assert line.endswith("end")
@@ -61,11 +65,8 @@ def test_a_failed_trial_is_shown_with_its_reason_even_if_that_looks_like_markup(
 def test_a_study_that_continues_counts_its_earlier_trials(place: StudyFixture) -> None:
     before = place.coordinator()
     for _ in range(2):
-        step = before.ask()
-        assert isinstance(step, TrialAssignment)
-        for report in simulated_reports(step.config):
-            before.report(step.key, report)
-        before.tell(step.key)
+        step = assigned(before)
+        complete(before, step)
     coordinator, callback, out = watched(place, is_terminal=False)
     with callback.shown(tuple(coordinator.records())):
         simulate(coordinator, place.context)
@@ -94,7 +95,6 @@ def test_a_terminal_shows_a_bar_per_arm_and_phase_and_the_best_of_searches_only(
 def test_a_terminal_shows_failures_with_their_reason(place: StudyFixture) -> None:
     coordinator, callback, out = watched(place, is_terminal=True)
     with callback.shown(()):
-        step = coordinator.ask()
-        assert isinstance(step, TrialAssignment)
+        step = assigned(coordinator)
         coordinator.tell_failure(step.key, "no memory")
     assert "random/search/0 failed: no memory" in out.getvalue()

@@ -22,15 +22,16 @@ from study.cli import main
 from study.config.run_options import RunOptions
 from study.engine import run
 from study.engine.executors import EXECUTORS
-from study.engine.protocol import TrialAssignment
 from study.engine.run import RunResult
 from study.results.build import load_trial_table
 from study.storage.layout import StorageRoot
 from study.storage.lease import lease
 from study.tracking.mlflow_mirror import RUN_KEY_TAG
-from tests.support.simulated import StudyFixture, metrics_of, study_file, study_text
+from tests.support.simulated import StudyFixture, assigned, metrics_of, study_file, study_text
 from trainables.datasets import Digits
 from trainables.trial import TrialContext, run_trial
+
+pytestmark = pytest.mark.service
 
 SWEPT = {"sweep": [1, 2]}
 
@@ -186,6 +187,7 @@ def test_runs_are_found_and_sorted_in_mlflow(finished: Finished) -> None:
         assert chosen.data.metrics["system/system_memory_usage_megabytes"] > 0
 
 
+@pytest.mark.extended
 def test_a_second_run_trains_nothing_and_leaves_mlflow_as_it_is(finished: Finished) -> None:
     folder = StorageRoot(root=finished.storage).study("tiny")
     before, files = tracked(finished.storage), metrics_of(folder)
@@ -251,6 +253,7 @@ def tracked_runs(storage: Path) -> dict[str, TrackedRun]:
     return found
 
 
+@pytest.mark.extended
 def test_a_rebuilt_copy_in_mlflow_equals_the_first_in_everything(
     finished: Finished, tmp_path: Path, command: Callable[..., int]
 ) -> None:
@@ -268,6 +271,7 @@ def test_a_rebuilt_copy_in_mlflow_equals_the_first_in_everything(
         assert again[key] == review, key
 
 
+@pytest.mark.extended
 def test_a_larger_study_file_continues_and_a_different_one_is_refused(
     finished: Finished, tmp_path: Path, command: Callable[..., int], capsys
 ) -> None:
@@ -285,6 +289,7 @@ def test_a_larger_study_file_continues_and_a_different_one_is_refused(
     assert "training.epochs = 3, but the file now says 4" in capsys.readouterr().err
 
 
+@pytest.mark.extended
 def test_records_that_a_crash_lost_reach_mlflow_at_the_next_run(
     finished: Finished,
 ) -> None:
@@ -293,8 +298,7 @@ def test_records_that_a_crash_lost_reach_mlflow_at_the_next_run(
     place = StudyFixture.of(finished.storage, text)
     coordinator = place.coordinator()
     for _ in range(2):
-        step = coordinator.ask()
-        assert isinstance(step, TrialAssignment)
+        step = assigned(coordinator)
         trial = TrialContext(
             folder=step.folder, data=place.context.data, device=torch.device("cpu")
         )
@@ -313,6 +317,7 @@ def test_records_that_a_crash_lost_reach_mlflow_at_the_next_run(
     assert count == 3 * len(result.table.rows)
 
 
+@pytest.mark.extended
 def test_a_diverging_arm_fails_with_its_reason_and_the_others_finish(
     finished: Finished, study_yaml, command: Callable[..., int], capsys
 ) -> None:
@@ -351,6 +356,7 @@ def test_a_diverging_arm_fails_with_its_reason_and_the_others_finish(
     assert len(statuses) == 4
 
 
+@pytest.mark.extended
 def test_a_study_without_any_result_exits_with_1_and_reports_it(
     finished: Finished, study_yaml, command: Callable[..., int], capsys
 ) -> None:
@@ -370,6 +376,7 @@ def test_a_study_without_any_result_exits_with_1_and_reports_it(
     assert command("resume", "hopeless", *arguments) == 1
 
 
+@pytest.mark.extended
 def test_an_mlflow_that_does_not_answer_does_not_affect_the_study(
     finished: Finished,
     study_yaml,
@@ -466,7 +473,7 @@ def test_a_ray_that_can_hold_no_trial_leaves_no_study_behind(
     tmp_path: Path, ray_address: str
 ) -> None:
     text = study_text(**SWEPT) + "\nresources: {cpus: 3}\n"
-    with pytest.raises(ClusterError, match="resources ask for 3 CPUs"):
+    with pytest.raises(ClusterError, match="resources require 3 CPUs"):
         run_tiny(text, tmp_path, executor="ray", address=ray_address)
     assert StorageRoot(root=tmp_path).studies() == ()
     assert not (tmp_path / "tiny").exists()
@@ -502,6 +509,7 @@ def test_a_truncated_file_is_refused_before_anything_is_created(
     assert "(1000 bytes); replace it by a fresh copy." in message
 
 
+@pytest.mark.extended
 def test_every_result_shows_the_provenance_of_its_data(
     tmp_path: Path, study_yaml, command: Callable[..., int], capsys, monkeypatch
 ) -> None:
@@ -566,6 +574,7 @@ def test_the_manifest_has_the_budgets_and_the_number_of_final_trials(
     }
 
 
+@pytest.mark.extended
 def test_the_manifest_of_a_finished_study_counts_its_trials(tmp_path: Path) -> None:
     """A point that two sweeps share is trained once."""
     sweep = {"over": "split", "values": [0.5, 0.6]}

@@ -6,15 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from study.engine.coordinator import TrialCoordinator
-from study.engine.protocol import TrialAssignment
 from study.engine.status import study_status, trials_per_hour
 from study.records.errors import SpecError, StoreError
 from study.storage.atomic_write import write_atomic
 from study.storage.layout import Manifest, StorageRoot, TrialKey
 from study.storage.lease import lease
 from study.storage.trial_store import TrialRecord
-from tests.support.simulated import StudyFixture, simulate, simulated_reports, study_text
+from tests.support.simulated import (
+    StudyFixture,
+    assigned,
+    complete,
+    simulate,
+    study_text,
+)
 
 
 @pytest.fixture
@@ -31,12 +35,6 @@ def place(tmp_path: Path) -> StudyFixture:
     return place
 
 
-def step_of(coordinator: TrialCoordinator) -> TrialAssignment:
-    step = coordinator.ask()
-    assert isinstance(step, TrialAssignment)
-    return step
-
-
 def test_a_database_that_is_not_there_is_an_error_and_is_not_made(place: StudyFixture) -> None:
     path = place.folder.path / "typo.db"
     with pytest.raises(StoreError) as caught:
@@ -50,10 +48,8 @@ def test_a_database_that_is_not_there_is_an_error_and_is_not_made(place: StudyFi
 
 def test_trials_are_counted_by_state_while_a_study_runs(place: StudyFixture) -> None:
     coordinator = place.coordinator()
-    complete, failed, _running = (step_of(coordinator) for _ in range(3))
-    for report in simulated_reports(complete.config):
-        coordinator.report(complete.key, report)
-    coordinator.tell(complete.key)
+    whole, failed, _running = (assigned(coordinator) for _ in range(3))
+    complete(coordinator, whole)
     coordinator.tell_failure(failed.key, "no memory")
     with lease(place.folder, place.storage.database_url, print):
         status = study_status(place.folder, place.storage.database_url)
@@ -78,7 +74,7 @@ def test_a_study_that_nobody_runs_is_stopped_until_all_its_trials_have_ended(
     place: StudyFixture,
 ) -> None:
     coordinator = place.coordinator()
-    step_of(coordinator)
+    assigned(coordinator)
     status = study_status(place.folder, place.storage.database_url)
     assert (status.activity, status.seconds_left) == ("stopped", None)
     simulate(place.coordinator(), place.context)

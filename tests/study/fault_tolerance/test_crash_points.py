@@ -13,6 +13,8 @@ from tests.study.fault_tolerance.consistency import (
     assert_only_whole_trials_complete,
 )
 
+pytestmark = pytest.mark.extended
+
 # Function, before or after, and number of the call at which the driver is killed.
 CRASH_POINTS = [
     # In a creation: the point is sampled and not stored, and stored without an answer.

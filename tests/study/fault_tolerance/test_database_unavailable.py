@@ -11,6 +11,8 @@ from cluster.postgres import PostgresServer
 from tests.study.fault_tolerance.consistency import assert_equals_uninterrupted
 from tests.study.fault_tolerance.shell import TIMEOUT_S, Shell
 
+pytestmark = pytest.mark.extended
+
 
 @pytest.mark.postgres
 @pytest.mark.timeout(1200)

@@ -16,7 +16,7 @@ from tests.study.fault_tolerance.consistency import assert_equals_uninterrupted
 from tests.study.fault_tolerance.shell import TIMEOUT_S, Shell
 from tests.support.local_cluster import LocalCluster
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800), pytest.mark.extended]
 
 
 @pytest.fixture

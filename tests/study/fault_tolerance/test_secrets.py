@@ -103,6 +103,7 @@ def test_a_search_for_a_secret_finds_it(tmp_path: Path) -> None:
 
 @pytest.mark.ray
 @pytest.mark.timeout(1200)
+@pytest.mark.extended
 def test_passwords_of_database_and_mlflow_are_nowhere(
     shell: Callable[[str], Shell], postgres_url: str, server: str
 ) -> None:

@@ -19,9 +19,17 @@ from tests.study.fault_tolerance.shell import TIMEOUT_S, Shell
 
 
 # The worst moments are tested at every change (``test_crash_points.py``), others sometimes.
-@pytest.mark.slow
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize(
+    ("seed", "database"),
+    [
+        (0, "sqlite"),
+        *(
+            pytest.param(seed, database, marks=pytest.mark.slow)
+            for seed, database in ((1, "sqlite"), (0, "postgresql"), (1, "postgresql"))
+        ),
+    ],
+    indirect=["database"],
+)
 def test_a_study_without_ray_survives_a_kill_at_any_moment(
     shell, uninterrupted: dict[str, Any], seed: int, database: str | None
 ) -> None:
@@ -61,6 +69,7 @@ def test_an_interrupted_study_without_ray_shows_how_to_continue(
 # Four times a Ray starts and trains, on a machine that may be busy.
 @pytest.mark.timeout(1800)
 @pytest.mark.ray
+@pytest.mark.extended
 def test_a_study_on_ray_survives_kill_ctrl_c_and_sigterm(
     shell, uninterrupted: dict[str, Any]
 ) -> None:

@@ -43,6 +43,7 @@ def paused(shell: Shell, damage: Callable[[], None]) -> str:
     return text.splitlines()[-1]
 
 
+@pytest.mark.extended
 def test_a_disk_that_fills_up_pauses_the_study_and_nothing_is_lost(
     shell: Callable[[str], Shell], uninterrupted: dict[str, Any], disk: Disk
 ) -> None:

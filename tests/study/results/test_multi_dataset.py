@@ -14,7 +14,7 @@ from study.results.multi_dataset import MemberTrial, mean_gain
 from study.storage.layout import TrialKey
 from study.storage.trial_store import TrialRecord
 from tests.study.engine.test_coordinator import CrashPoint, Killed
-from tests.support.simulated import StudyFixture, simulate, simulated_reports, study_text
+from tests.support.simulated import StudyFixture, complete, simulate, study_text
 
 SMALL = {"name": "digits", "train_per_class": 1, "val_size": 20, "test_size": 20}
 LARGE = {**SMALL, "train_per_class": 2}
@@ -78,9 +78,7 @@ def test_a_trial_that_fails_on_one_dataset_fails_its_point_with_the_reason(tmp_p
         if step.key == TrialKey(arm="both-large", phase="search", number=2):
             coordinator.tell_failure(step.key, "diverged")
             continue
-        for report in simulated_reports(step.config):
-            coordinator.report(step.key, report)
-        coordinator.tell(step.key)
+        complete(coordinator, step)
     states = {record.key.number: (record.state, record.reason) for record in search(place, "both")}
     assert states.pop(2) == ("FAIL", "both-large/search/2 is FAIL: diverged")
     assert set(states.values()) == {("COMPLETE", None)}
@@ -94,9 +92,7 @@ def test_a_baseline_that_fails_leaves_the_group_without_a_choice_and_the_study_e
         if step.key.arm == "base-large":
             coordinator.tell_failure(step.key, "diverged")
             continue
-        for report in simulated_reports(step.config):
-            coordinator.report(step.key, report)
-        coordinator.tell(step.key)
+        complete(coordinator, step)
     assert {record.state for record in search(place, "both")} == {"FAIL"}
     assert coordinator.best(place.spec.arm("both-small")) is None
     assert not coordinator.has_work()

@@ -19,6 +19,8 @@ import pytest
 
 from tests.support.simulated import StudyFixture, simulate, study_text
 
+pytestmark = pytest.mark.service
+
 QUICKSTART = Path(__file__).resolve().parents[3] / "docs" / "quickstart.md"
 ARMS = [
     {"method": "challenger"},

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.engine.protocol import TrialAssignment
 from study.records.trial_table import StoredReport
 from study.storage.report_log import append_report, read_reports
-from tests.support.simulated import StudyFixture, simulated_reports, study_text
+from tests.support.simulated import StudyFixture, assigned, simulated_reports, study_text
 
 
 def report(epoch: int, *values: float) -> StoredReport:
@@ -120,8 +119,7 @@ def test_a_report_waits_for_the_disk_once_and_so_does_an_end(
 
     place = StudyFixture.of(tmp_path, study_text(arms=[{"method": "base"}]))
     coordinator = place.coordinator()
-    step = coordinator.ask()
-    assert isinstance(step, TrialAssignment)
+    step = assigned(coordinator)
     monkeypatch.setattr(os, "fsync", counting)
     for report in simulated_reports(step.config):
         synced.clear()

@@ -18,6 +18,8 @@ import pytest
 from study.records.errors import TrackingError
 from study.tracking.mlflow_server import serve
 
+pytestmark = pytest.mark.service
+
 HOME = Path(__file__).resolve().parents[3]
 
 

@@ -35,6 +35,8 @@ from study.tracking.record_types import (
     SetTags,
 )
 
+pytestmark = pytest.mark.service
+
 HOME = Path(__file__).resolve().parents[3]
 # Generous: a test ends as soon as what it waits for is there.
 PATIENCE_S = 120.0
@@ -163,6 +165,7 @@ def one_of_each(folder: Path) -> list[MlflowRecord]:
     ]
 
 
+@pytest.mark.extended
 def test_everything_arrives_and_a_second_delivery_of_it_changes_nothing(place: Place) -> None:
     place.outbox.put(one_of_each(place.folder))
     pending = place.deliver()
@@ -230,6 +233,7 @@ def test_a_kill_in_the_middle_loses_nothing_and_doubles_nothing(place: Place) ->
     assert {count for _, _, count in counts} == {20}
 
 
+@pytest.mark.extended
 def test_what_mlflow_refuses_does_not_hold_up_the_rest(place: Place) -> None:
     good, bad = "trial/a/search/0", "trial/a/search/1"
     place.outbox.put([opening(good), *(report(good, epoch, a=0.5) for epoch in range(4))])
@@ -257,6 +261,7 @@ def test_what_mlflow_refuses_does_not_hold_up_the_rest(place: Place) -> None:
     assert f"LogArtifact of {good}: {vanishing}: the artifact is no longer there" in place.log()
 
 
+@pytest.mark.extended
 def test_a_deleted_experiment_is_said_and_its_entries_wait_for_its_return(place: Place) -> None:
     assert place.deliver().records == 0
     place.sql("UPDATE experiments SET lifecycle_stage = 'deleted' WHERE name = 'tiny'")
@@ -319,6 +324,7 @@ def test_another_mlflow_is_told_everything(place: Place, empty_store: Path) -> N
     assert place.sql("SELECT step FROM metrics") == [(1,)]
 
 
+@pytest.mark.extended
 def test_two_processes_never_synchronize_at_once(place: Place) -> None:
     place.outbox.put([opening("arm/a")])
     with (place.folder / "outbox.sqlite.lock").open("w") as lock:
@@ -349,6 +355,7 @@ def test_without_an_answer_everything_waits_and_no_password_is_shown(place: Plac
         assert b"hush" not in content
 
 
+@pytest.mark.extended
 def test_the_process_ends_when_its_parent_is_gone(place: Place) -> None:
     """The parent is killed, so that it cannot end its child itself."""
     source = (
@@ -386,6 +393,7 @@ def test_the_process_ends_when_its_parent_is_gone(place: Place) -> None:
         wait_until(is_ended)
 
 
+@pytest.mark.extended
 def test_a_delivery_that_died_is_started_again_to_finish(place: Place) -> None:
     running = place.start()
     running.process.kill()

@@ -5,7 +5,7 @@
 
 FROM python:3.11.9-slim-bookworm AS build
 
-# What is compiled here is not compiled at every start.
+# Bytecode compiled here is not compiled at every start.
 ENV UV_COMPILE_BYTECODE=1 \
     UV_LINK_MODE=copy \
     UV_PYTHON_DOWNLOADS=never \
@@ -14,7 +14,7 @@ RUN pip install --no-cache-dir uv==0.13.9 \
     && uv venv "$VIRTUAL_ENV"
 
 WORKDIR /source
-# The dependencies first: they stay when the project's own code changes.
+# The dependencies first: their layer stays when the project's own code changes.
 COPY pyproject.toml ./
 RUN --mount=type=cache,target=/root/.cache/uv \
     uv pip install --requirements pyproject.toml \
@@ -32,17 +32,17 @@ RUN --mount=type=cache,target=/root/.cache/uv \
 
 FROM python:3.11.9-slim-bookworm
 
-# Ray's cluster launcher copies with rsync and starts workers by ssh; probes ask with wget.
-# Debian's versions change under their names; $PATH is meant as it stands, for the login shell.
+# Ray's cluster launcher needs rsync and ssh; health checks need wget.
+# Debian's packages are not pinned; $PATH is not expanded here, but by the login shell.
 # hadolint ignore=DL3008,SC2016
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends openssh-client rsync wget \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 1000 challenger \
     && useradd --uid 1000 --gid 1000 --create-home --shell /bin/bash challenger \
-    # A volume that is mounted here belongs to whom the folder belongs.
+    # A volume that is mounted here takes the folder's owner.
     && install --directory --owner challenger --group challenger /challenger /artifacts \
-    # A login shell forgets the path.
+    # A login shell resets PATH.
     && echo 'export PATH=/opt/challenger/bin:$PATH' >/etc/profile.d/challenger.sh
 
 COPY --from=build /opt/challenger /opt/challenger

@@ -2,11 +2,11 @@
 # Made by: slurm database=postgresql+psycopg://lab@db.example.org:5432/studies tracking=https://mlflow.example.org workers.min=4 workers.gpus=2 partition=gpu account=lab interface=ib0 storage=/scratch/lab
 #
 # /opt/challenger must hold an installation of challenger-study, and
-# /scratch/lab be the same folder on all nodes and yours to write to.
+# /scratch/lab must be the same writable folder on all nodes.
 # The database's password: HOST:*:*:USER:PASSWORD in ~/.pgpass, mode 600.
 # MLflow's user and password: ~/.mlflow/credentials, mode 600.
-# Run the study; the same line again, when the time was up or after an accident, goes on:
-#   sbatch FILE                 # runs study.yaml of the folder where it is typed
+# Run the study; the same command again, after the time limit or a failure, resumes it:
+#   sbatch FILE                 # runs study.yaml of the current folder
 #SBATCH --job-name=challenger
 #SBATCH --nodes=4
 #SBATCH --ntasks-per-node=1
@@ -20,7 +20,7 @@
 #SBATCH --output=%x-%j.log
 #SBATCH --open-mode=append
 #SBATCH --requeue
-# Two minutes before the time is up, and only to this script: the study then stops in order.
+# Two minutes before the time limit, and only to this script: the study then stops in order.
 #SBATCH --signal=B:TERM@120
 
 set -euo pipefail
@@ -36,53 +36,53 @@ export CHALLENGER_DATABASE=postgresql+psycopg://lab@db.example.org:5432/studies
 export CHALLENGER_TRACKING_URI=https://mlflow.example.org
 export DO_NOT_TRACK=true
 export MLFLOW_DISABLE_TELEMETRY=true
-# Nodes do not start at the same moment; Ray's own patience, twice, is half a minute.
+# Nodes do not start at the same moment; both of Ray's default timeouts are half a minute.
 export RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=600
 export RAY_py_gcs_connect_timeout_s=600
-# Another user's files may lie in /tmp/ray, and an option for this would lead the driver astray.
+# Another user's files may be in /tmp/ray; with an option instead the driver would not find Ray.
 export RAY_TMPDIR=/tmp/ray-"$SLURM_JOB_ID"
 
-# In the home folder, which all nodes share: a token that only its owner can read.
+# In the home folder, which all nodes share: a token readable by its owner alone.
 private="$HOME/.challenger-$SLURM_JOB_ID"
 rm -rf "$private"
-# What the study writes is for others to read, this is not.
+# In a subshell: the study's own files may be readable by others.
 (
     umask 077
     mkdir "$private"
     od -An -N32 -tx1 /dev/urandom | tr -d ' \n' >"$private/token"
 )
 export RAY_AUTH_TOKEN_PATH="$private/token"
-# The driver's own number, by which it can be told to stop.
+# The driver's pid, for SIGTERM.
 cat >"$private/run" <<'END'
 echo $$ >"${0%/*}/driver"
 exec challenger-study run "$@"
 END
 
-everywhere=(srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1)
+on_all=(srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1)
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | sed -n 1p)
 on_head=(srun --nodes=1 --ntasks=1 --overlap --nodelist="$head")
 
 # shellcheck disable=SC2317 # called by the trap
-tidy() {
-    "${everywhere[@]}" --overlap rm -rf "$RAY_TMPDIR" || true
+clean_up() {
+    "${on_all[@]}" --overlap rm -rf "$RAY_TMPDIR" || true
     rm -rf "$private"
 }
-trap tidy EXIT
+trap clean_up EXIT
 
-# An address, not a name: on the head itself its name may mean 127.0.1.1, and then none is head.
+# An address: on the head itself its name may resolve to 127.0.1.1, and then no node is head.
 address=$("${on_head[@]}" ip -4 -o address show dev ib0 |
     sed -n '1s|.* inet \([0-9.]*\)/.*|\1|p')
 if [ -z "$address" ]; then
     echo "$head has no IPv4 address on ib0; name its network device with --set slurm.interface=…" >&2
     exit 2
 fi
-"${everywhere[@]}" mkdir -p "$RAY_TMPDIR"
+"${on_all[@]}" mkdir -p "$RAY_TMPDIR"
 
-# Only the driver is told to stop: its trials then write their checkpoints, on nodes that live on.
-is_told=false
+# Only the driver gets SIGTERM: its trials then write their checkpoints on running nodes.
+is_stopping=false
 # shellcheck disable=SC2317 # called by the trap
 stop() {
-    is_told=true
+    is_stopping=true
     if [ -s "$private/driver" ]; then
         "${on_head[@]}" kill -TERM "$(cat "$private/driver")" || true
     else
@@ -90,8 +90,8 @@ stop() {
     fi
 }
 
-# Slurm gives a step one CPU unless it is told again.
-"${everywhere[@]}" --cpus-per-task=4 \
+# Slurm's default for a step is one CPU.
+"${on_all[@]}" --cpus-per-task=4 \
     ray symmetric-run --address="$address:6379" --min-nodes="$SLURM_JOB_NUM_NODES" \
     --num-cpus=4 --num-gpus=2 --disable-usage-stats -- \
     bash "$private/run" study.yaml --address "$address:6379" &
@@ -100,9 +100,9 @@ trap stop TERM
 
 code=0
 wait "$step" || code=$?
-# A signal ends the wait, not what is waited for.
-while "$is_told"; do
-    is_told=false
+# A signal ends the wait, not the step.
+while "$is_stopping"; do
+    is_stopping=false
     code=0
     wait "$step" || code=$?
 done

@@ -16,7 +16,7 @@ from study.engine.executors import run_on_ray
 from study.engine.executors.slots import ray_resources
 from tests.support.simulated import StudyFixture, study_text
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.extended]
 
 GIB = 2**30
 

@@ -144,6 +144,7 @@ def test_a_killed_trial_continues_from_its_checkpoint_bit_for_bit(
     assert [epoch for _, epoch in recorder.reports] == list(range(7))
 
 
+@pytest.mark.extended
 def test_a_trial_whose_process_dies_too_often_fails_with_the_reason_and_others_continue(
     tmp_path: Path, ray_address: str, ray_home: Path
 ) -> None:
@@ -168,6 +169,7 @@ def test_a_trial_whose_process_dies_too_often_fails_with_the_reason_and_others_c
     assert len(failed.reason) < 400
 
 
+@pytest.mark.extended
 def test_a_diverging_trial_fails_at_once_with_its_own_reason(
     tmp_path: Path, ray_address: str
 ) -> None:
@@ -190,6 +192,7 @@ def rungs(arms: dict[str, Any]) -> list[tuple[float, list[float]]]:
     return [(milestone, sorted(values.values())) for milestone, values in bracket._rungs]
 
 
+@pytest.mark.extended
 def test_asha_prunes_trials_and_its_rungs_are_restored_from_the_reports(
     tmp_path: Path, ray_address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,6 +253,7 @@ class Stored:
         )
 
 
+@pytest.mark.extended
 def test_a_trial_that_continues_is_not_judged_again_by_later_ones(tmp_path: Path) -> None:
     place = place_of(tmp_path, arms=study_file(sweep=[])["arms"][2:], epochs=27, scheduler="asha")
     first = {1: 0.3, 2: 0.4, 3: 0.5, 4: 0.9}
@@ -302,6 +306,7 @@ def test_a_study_interrupted_inline_ends_on_ray_with_the_same_numbers(
     assert metrics_of(broken.folder) == metrics_of(whole.folder)
 
 
+@pytest.mark.extended
 def test_nothing_of_database_or_coordinator_is_in_ray_s_own_files(
     tmp_path: Path, ray_address: str
 ) -> None:
