@@ -1,4 +1,4 @@
-"""Attribution maps of a few test samples, kept beside a final trial for the figures."""
+"""Attribution maps of some test samples, stored with a final trial for the figures."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ FILE_NAME = "attribution_maps.npz"
 
 
 def save_attribution_maps(config: TrialConfig, replica: Replica, folder: Path) -> None:
-    """Explain the true class of the first test sample of each class by ε-LRP.
+    """Write the ε-LRP relevances of the first test sample of each class for its true class.
 
     Writes ``attribution_maps.npz`` with ``inputs`` and ``relevance`` (sample, channel, height,
-    width), ``target`` and ``predicted`` (sample). Does nothing for data that are no images.
+    width), ``target`` and ``predicted`` (sample). Does nothing for other data than images.
 
     Raises:
         StorageError: If the folder cannot be written to.
@@ -48,7 +48,7 @@ def save_attribution_maps(config: TrialConfig, replica: Replica, folder: Path) -
 
 
 def one_per_class(samples: PixelSamples) -> PixelSamples:
-    """Give the first sample of each class that occurs, by class."""
+    """Return the first sample of each class that occurs, by class."""
     labels = torch.unique(samples.targets)
     first = [(samples.targets == label).nonzero()[0, 0] for label in labels]
     return samples.take(torch.stack(first))
