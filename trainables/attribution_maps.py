@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from trainables.config import TrialConfig
 from trainables.datasets import PixelSamples
 from trainables.evaluation import predict_logits
 from trainables.replicas import Replica
-from trainables.runtime.storage_errors import storage_errors, unlinked_on_exit
+from trainables.runtime.storage_errors import atomic_file, storage_errors
 
 FILE_NAME = "attribution_maps.npz"
 
@@ -34,17 +33,14 @@ def save_attribution_maps(config: TrialConfig, replica: Replica, folder: Path) -
     inputs = samples.inputs
     relevance = epsilon_lrp(replica.state.model, inputs, samples.targets)
     predicted = predict_logits(replica.state.model, samples).argmax(1)
-    partial = folder / f".{FILE_NAME}.{os.getpid()}.tmp"
-    with storage_errors(folder), unlinked_on_exit(partial):
-        with partial.open("wb") as file:
-            np.savez_compressed(
-                file,
-                inputs=inputs.cpu().numpy(),
-                relevance=relevance.cpu().numpy(),
-                target=samples.targets.cpu().numpy(),
-                predicted=predicted.cpu().numpy(),
-            )
-        partial.replace(folder / FILE_NAME)
+    with storage_errors(folder), atomic_file(folder / FILE_NAME) as file:
+        np.savez_compressed(
+            file,
+            inputs=inputs.cpu().numpy(),
+            relevance=relevance.cpu().numpy(),
+            target=samples.targets.cpu().numpy(),
+            predicted=predicted.cpu().numpy(),
+        )
 
 
 def one_per_class(samples: PixelSamples) -> PixelSamples:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 import torch
 
 from trainables.errors import CheckpointError
-from trainables.runtime.storage_errors import storage_errors, unlinked_on_exit
+from trainables.runtime.storage_errors import atomic_file, storage_errors
 
 logger = logging.getLogger(__name__)
 
@@ -57,13 +56,9 @@ def write(folder: Path, epoch: int, content: bytes) -> Path:
     """
     digest = hashlib.sha256(content).hexdigest()[:_DIGITS]
     path = folder / f"epoch-{epoch:08d}-{digest}.pt"
-    partial = folder / f".{path.name}.{os.getpid()}.tmp"
-    with storage_errors(folder), unlinked_on_exit(partial):
-        with partial.open("wb") as file:
+    with storage_errors(folder):
+        with atomic_file(path) as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
         up_to_this = [other for other in _newest_first(folder) if other.name <= path.name]
         for old in up_to_this[_KEEP_LAST:]:
             old.unlink(missing_ok=True)

@@ -37,6 +37,7 @@ from trainables.replica_group import (
 )
 from trainables.runtime.interleaved_timing import paired_ratio, time_interleaved
 from trainables.runtime.stop_monitor import StepCallback, no_step_callback
+from trainables.runtime.storage_errors import atomic_file
 
 logger = logging.getLogger(__name__)
 
@@ -159,8 +160,6 @@ def _cache_key(config: TrialConfig, device: torch.device) -> str:
 
 def _write_decision(file: Path, speedup: float) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.{time.time_ns()}.tmp")
-    partial.write_text(
-        json.dumps({"is_faster": speedup > 1, "speedup": speedup}), encoding="utf-8"
-    )
-    partial.replace(file)
+    content = json.dumps({"is_faster": speedup > 1, "speedup": speedup})
+    with atomic_file(file) as opened:
+        opened.write(content.encode())

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from trainables.errors import StorageError
 
@@ -26,10 +27,15 @@ def append_line_durably(path: Path, line: str) -> None:
 
 
 @contextmanager
-def unlinked_on_exit(partial: Path) -> Iterator[None]:
-    """Remove a partial file that was not renamed."""
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a partial file that is flushed to disk and renamed to ``path`` if nothing is raised."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        yield
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 

@@ -109,7 +109,10 @@ def test_a_base_model_that_is_being_trained_stops_too(context) -> None:
     assert len(list(run_trial(config, context))) == 4
 
 
-def test_a_stop_in_the_last_of_short_epochs_does_not_keep_a_trial_from_its_end(context) -> None:
+def test_a_stop_in_the_last_of_short_epochs_does_not_keep_a_trial_from_its_end(
+    context, monkeypatch
+) -> None:
+    monkeypatch.setattr(trial_module, "_LONG_EPOCH_S", 1e6)
     epochs = []
     for report in run_trial(rare(), context):
         epochs.append(report.epoch)
