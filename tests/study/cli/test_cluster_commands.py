@@ -158,14 +158,14 @@ def test_without_a_service_status_says_so(run_cli, tmp_path):
     ended = run_cli("cluster", "status")
     assert (ended.code, ended.out) == (2, "")
     assert ended.err == (
-        f"no service runs for {tmp_path}/challenger-studies; 'cluster up' starts one.\n"
+        f"no service runs for {tmp_path}/challenger-studies; start one with 'cluster up'.\n"
     )
 
 
 def test_without_a_service_there_is_nothing_to_end(run_cli, tmp_path):
     ended = run_cli("cluster", "down", "--storage", "lab")
     assert (ended.code, ended.err) == (0, "")
-    assert ended.out == f"nothing to end: no service runs for {tmp_path}/lab.\n"
+    assert ended.out == f"nothing to stop: no service runs for {tmp_path}/lab.\n"
     assert not (tmp_path / "lab").exists()
 
 

@@ -65,7 +65,7 @@ def test_an_interrupted_study_ends_with_130_and_how_to_go_on(result):
     assert (code, lines) == (
         130,
         [
-            "interrupted; nothing is lost. Go on with: challenger-study resume tiny-mnist-top-k",
+            "interrupted; nothing is lost. Resume with: challenger-study resume tiny-mnist-top-k",
         ],
     )
 
@@ -77,8 +77,8 @@ def test_what_mlflow_has_not_taken_is_said_without_failing_the_study(result):
     code, lines = ended(replace(result, pending=pending))
     assert code == 0
     assert lines[-4:-2] == [
-        "MLflow has not taken 7 entries (no route); nothing is lost. When it answers, deliver "
-        "them with: challenger-study resume tiny-mnist-top-k",
+        "MLflow has not taken 7 entries (no route); nothing is lost. Send them later with: "
+        "challenger-study resume tiny-mnist-top-k",
         "MLflow refused 2 entries: name too long",
     ]
 

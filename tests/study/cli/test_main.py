@@ -102,7 +102,7 @@ NAMED_COMMANDS = {
         (["sensitivity", "mine"], "Error: Missing option '--over'."),
         (
             ["sensitivity", "mine", "--over", "top_k", "--over", "alpha", "--values", "1,2"],
-            "Error: --values belongs to one dimension; give --over once with it.",
+            "Error: --values belongs to one dimension; use --over once with it.",
         ),
         (
             ["list", "everything"],

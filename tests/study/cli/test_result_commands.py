@@ -109,7 +109,7 @@ def test_a_file_that_exists_is_replaced_only_by_force(run_cli):
     ended = run_cli("export", "mine")
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.endswith(
-        "Error: mine-trials.csv must not exist, but does; replace it with --force, or give "
+        "Error: mine-trials.csv must not exist, but does; replace it with --force, or name "
         "another FILE with -o.\n"
     )
     assert Path("mine-trials.csv").read_text(encoding="utf-8") == "dear to somebody"
@@ -122,12 +122,12 @@ def test_a_file_that_exists_is_replaced_only_by_force(run_cli):
     [
         (
             ["-o", "-", "--format", "parquet"],
-            "'-' takes CSV alone, got --format parquet; give a FILE with -o.",
+            "'-' supports CSV only, got --format parquet; name a FILE with -o.",
         ),
         (
             ["-o", "mine.xlsx"],
-            "mine.xlsx must end in .csv or .parquet, or its format be named; give --format csv or "
-            "--format parquet.",
+            "mine.xlsx must end in .csv or .parquet; use --format csv or --format parquet for "
+            "other names.",
         ),
     ],
 )

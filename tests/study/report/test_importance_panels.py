@@ -9,8 +9,8 @@ import pytest
 
 from search_spaces import Condition
 from study.report import summarize, write_report
+from study.report.formatting import format_percent
 from study.report.importance_panels import (
-    format_percent,
     global_metrics,
     importances,
     pair_interactions,
@@ -50,7 +50,7 @@ def design():
 
 
 def statements(table) -> tuple[str, ...]:
-    return next(s.statements for s in summarize(table).sections if s.title == "What matters")
+    return next(s.statements for s in summarize(table).sections if s.title == "Importance")
 
 
 def source(table, *, allow_biased: bool = False) -> ReportSource:
@@ -65,14 +65,14 @@ def test_a_design_gets_exhibits_for_the_objective_and_the_filter_cosine(design):
     ]
     first = made[0]
     assert isinstance(first, ReportPanel)
-    assert first.title == "Challenger: what matters for validation accuracy"
+    assert first.title == "Challenger: importance for validation accuracy"
     assert first.arms == ("challenger",)
     assert len(list(first.chart.panels())) == 4
     assert first.notes == ()
 
 
 def test_its_rows_hold_every_share_with_interval_p_and_level(design):
-    rows = next(importances(source(design))).rows
+    rows = next(importances(source(design))).to_frame().to_dict("records")
     assert len(rows) == 4 * len(AXES)
     top = rows[0]
     assert (top["estimator"], top["dimension"], top["n"]) == ("fanova", "top_k", 100)
@@ -84,7 +84,7 @@ def test_its_rows_hold_every_share_with_interval_p_and_level(design):
 
 def test_its_table_ends_with_the_level_of_chance(design):
     (table,) = next(importances(source(design))).tables
-    assert [row[0] for row in table.rows] == ["K", "N", "α", "β", "split", "Level of chance"]
+    assert [row[0] for row in table.rows] == ["K", "N", "α", "β", "split", "Chance level"]
     assert table.columns[1] == "fANOVA: Share of the variance [%]"
     assert "p = 0.05" in table.rows[0][1]
     assert table.note.startswith("From n = 100 search trials (sobol). Share [95% interval]")
@@ -93,18 +93,18 @@ def test_its_table_ends_with_the_level_of_chance(design):
 def test_interactions_and_dependences_are_shown_too(design):
     pair, _ = pair_interactions(source(design))
     curve, _ = partial_dependences(source(design))
-    assert (pair.name, len(pair.rows)) == ("challenger-interactions-val-accuracy", 10)
-    assert pair.tables[0].rows[-1][0] == "Level of chance"
+    assert (pair.name, len(pair.to_frame())) == ("challenger-interactions-val-accuracy", 10)
+    assert pair.tables[0].rows[-1][0] == "Chance level"
     assert curve.name == "challenger-partial-dependence-val-accuracy"
-    assert {row["dimension"] for row in curve.rows} == set(AXES)
+    assert set(curve.to_frame()["dimension"]) == set(AXES)
 
 
 def test_trials_that_tpe_proposed_get_no_exhibit_unless_one_insists(design):
     tpe = with_arm(design, replace(design.arm("challenger"), sampler="tpe", design=None))
     assert list(importances(source(tpe))) == []
     first = next(importances(source(tpe, allow_biased=True)))
-    assert all(row["is_biased"] for row in first.rows)
-    assert first.notes[0].startswith("Biased: tpe proposed the trials by their results")
+    assert first.to_frame()["is_biased"].all()
+    assert first.notes[0].startswith("Biased: tpe chose the trials by earlier results")
     assert "Biased: tpe" in first.chart.caption
     assert "They are biased" in first.tables[0].note
 
@@ -124,7 +124,7 @@ def test_an_estimator_that_does_not_take_the_trials_is_named_in_the_notes(design
     conditions = {"alpha": Condition(dimension="top_k", value=3)}
     conditional = with_arm(design, replace(design.arm("challenger"), conditions=conditions))
     first = next(importances(source(conditional)))
-    assert [row["estimator"] for row in first.rows] == ["ped_anova"] * 5
+    assert list(first.to_frame()["estimator"]) == ["ped_anova"] * 5
     assert len(first.notes) == 3
     assert "fANOVA needs a value of every dimension in every trial" in first.notes[0]
 
@@ -150,33 +150,31 @@ def test_the_summary_says_what_explains_more_than_chance_and_what_was_not_shown(
     assert first.startswith("Challenger, validation accuracy (100 trials by sobol, of whose var")
     (row,) = (
         row
-        for row in next(importances(source(design))).rows
+        for row in next(importances(source(design))).to_frame().to_dict("records")
         if (row["estimator"], row["dimension"]) == ("fanova", "top_k")
     )
     value, low, high, level = (
         format_percent(row[k]) for k in ("share", "low", "high", "chance_level")
     )
     assert (
-        f"K explains {value}% [{low}, {high}] of the variance (fANOVA), more than chance (level "
-        f"{level}%); for no other dimension an effect above chance was shown."
+        f"K explains {value}% [{low}, {high}] of the variance (fANOVA), above chance (level "
+        f"{level}%); no other dimension has an effect above chance."
     ) in first
     assert "(PED-ANOVA" in first
-    assert "(First order, from given data), more than chance" in first
+    assert "(First order, from given data), above chance" in first
     assert cosine.startswith("Challenger, filter cosine, mean over layers (100 trials by sobol")
 
 
 def test_the_summary_says_that_nothing_was_shown_where_all_is_noise():
     noise = design_table(lambda x: np.full(len(x), 0.5), trials=60, design=SOBOL, noise=0.05)
-    assert (
-        "For no dimension an effect above chance was shown (fANOVA: level" in statements(noise)[0]
-    )
+    assert "No dimension has an effect above chance (fANOVA: level" in statements(noise)[0]
 
 
 def test_where_no_arm_is_a_design_the_summary_makes_no_claim_and_says_how_to_get_one():
     assert statements(make_trial_table()) == (
-        "No claim is made about which dimensions matter over their whole space: tpe proposed the "
-        "trials by their results. To make one, search an arm with 'sampler: random' or 'design: "
-        "sobol' (or saltelli) and 'scheduler: none'.",
+        "No claim is made about importance over the whole space: tpe chose the trials by earlier "
+        "results. For such a claim, search an arm with 'sampler: random' or 'design: sobol' (or "
+        "saltelli) and 'scheduler: none'.",
     )
 
 

@@ -11,11 +11,11 @@ import pytest
 from study.report import ReportFiles, summarize, to_markdown, write_report
 from study.report.formatting import (
     format_difference,
+    format_metric,
+    format_p_value,
     format_params,
     format_with_unit,
     join_words,
-    number,
-    p_value,
 )
 from study.report.markdown import (
     escape_markdown,
@@ -40,7 +40,7 @@ def statements(table, title: str) -> tuple[str, ...]:
 
 def test_a_better_arm_is_said_to_be_better_with_difference_interval_and_p():
     first, base, _ = statements(
-        constant_table({**CONTROLS, "challenger": {5: (0.70, 0.73, 0.70)}}), "In short"
+        constant_table({**CONTROLS, "challenger": {5: (0.70, 0.73, 0.70)}}), "Result"
     )
     assert first == (
         "Challenger on mnist (3 per class) reached a test accuracy of 71.0% (95% interval 66.7 "
@@ -59,13 +59,13 @@ def test_an_interval_that_holds_0_shows_no_difference():
     table = constant_table({"base": CONTROLS["base"], "challenger": {5: (0.41, 0.40, 0.45)}})
     assert (
         "Against Base no difference was shown: +1.0 percentage points (95% interval"
-        in (statements(table, "In short")[0])
+        in (statements(table, "Result")[0])
     )
 
 
 def test_a_worse_arm_is_said_to_be_worse():
     table = constant_table({"base": CONTROLS["base"], "challenger": {5: (0.30, 0.33, 0.31)}})
-    first = statements(table, "In short")[0]
+    first = statements(table, "Result")[0]
     assert "9.7 percentage points below Base" in first
     assert "worse than Base." in first
 
@@ -74,9 +74,9 @@ def test_an_effect_that_does_not_survive_the_correction_is_not_claimed():
     base, gain = (0.40, 0.42, 0.41, 0.43), (0.01, 0.05, 0.02, 0.035)
     ours = tuple(a + b for a, b in zip(base, gain, strict=True))
     random = tuple(a + b for a, b in zip(base, gain[::-1], strict=True))
-    alone = statements(constant_table({"base": {0: base}, "challenger": {5: ours}}), "In short")[0]
+    alone = statements(constant_table({"base": {0: base}, "challenger": {5: ours}}), "Result")[0]
     both = constant_table({"base": {0: base}, "random": {0: random}, "challenger": {5: ours}})
-    crowded = statements(both, "In short")[0]
+    crowded = statements(both, "Result")[0]
     assert ": better than Base" in alone
     assert "no difference was shown after correction for several comparisons" in crowded
 
@@ -97,14 +97,15 @@ WEAK = {1: (0.4, 0.6, 0.5, 0.3), 2: (0.45, 0.6, 0.48, 0.3), 3: (0.42, 0.58, 0.52
     ],
 )
 def test_the_effect_of_k_is_judged_by_a_test_within_seeds(curve, verdict):
-    (said,) = statements(constant_table({"challenger": curve}), "What the dimensions do")
+    (said,) = statements(constant_table({"challenger": curve}), "Sensitivity to the dimensions")
     assert verdict in said
     assert "nothing could have been shown" not in said
 
 
 def test_a_sweep_that_could_show_nothing_says_so():
     (said,) = statements(
-        constant_table({"challenger": {1: (0.1, 0.11), 2: (0.7, 0.71)}}), "What the dimensions do"
+        constant_table({"challenger": {1: (0.1, 0.11), 2: (0.7, 0.71)}}),
+        "Sensitivity to the dimensions",
     )
     assert "Of 2 values and 2 replicas p cannot be below 0.5: nothing could have been" in said
 
@@ -116,7 +117,7 @@ def test_the_effects_of_several_sweeps_are_corrected_together():
     table = replace(
         table, arms=(arm, twin), rows=(*rows, *(replace(row, arm="twin") for row in rows))
     )
-    for said in statements(table, "What the dimensions do"):
+    for said in statements(table, "Sensitivity to the dimensions"):
         assert "(p = 0.009 by permutation within seeds, Holm-corrected over 2 sweeps)" in said
 
 
@@ -124,13 +125,13 @@ def test_the_values_of_k_are_counted_against_base():
     table = constant_table(
         {"base": CONTROLS["base"], "challenger": {1: (0.70, 0.73, 0.70), 2: (0.41, 0.40, 0.43)}}
     )
-    (said,) = statements(table, "What the dimensions do")
+    (said,) = statements(table, "Sensitivity to the dimensions")
     assert "1 of 2 values are better than Base, 0 worse, and for 1 no difference was shown" in said
     assert "would select on the test set" in said
 
 
 def test_what_was_searched_names_sampler_trials_replicas_and_the_choice():
-    said = statements(make_trial_table(), "What was searched")
+    said = statements(make_trial_table(), "Search")
     assert said[0].startswith("Trials were proposed by TPE and compared by")
     assert said[3] == (
         "Challenger (mnist (3 per class); vgg11, width 0.25; 100 epochs) searched K, N, α, β and "
@@ -149,7 +150,7 @@ def test_limits_name_few_replicas_failures_and_unequal_budgets():
     rows = tuple(
         row for row in table.rows if (row.arm, row.phase) != ("random", "search") or row.number < 9
     )
-    said = "\n".join(statements(replace(table, rows=rows), "What limits this result"))
+    said = "\n".join(statements(replace(table, rows=rows), "Limitations"))
     assert "Final trials have as few as 3 replicas" in said
     assert "unequal search budgets in trials (random 9, challenger 24)" in said
     assert "2 of 45 trials failed and are left out of every mean" in said
@@ -158,14 +159,14 @@ def test_limits_name_few_replicas_failures_and_unequal_budgets():
 
 def test_the_markdown_begins_with_what_is_missing():
     text = to_markdown(summarize(make_trial_table(), ["No maps."]))
-    assert text.startswith("# tiny-mnist-top-k\n\n## Missing\n\n- No maps.\n\n## In short\n")
+    assert text.startswith("# tiny-mnist-top-k\n\n## Missing\n\n- No maps.\n\n## Result\n")
 
 
 def test_numbers_are_written_with_units_and_signs():
-    assert number(-0.0312, "test/accuracy", is_signed=True) == "−3.1"
+    assert format_metric(-0.0312, "test/accuracy", is_signed=True) == "−3.1"
     assert format_with_unit(3.13, "test/nll") == "3.130 nats"
     assert format_difference(0.02, "test/auc", is_signed=True) == "+2.0 percentage points"
-    assert [p_value(p) for p in (0.0002, 0.012, 0.0996, 1.0)] == [
+    assert [format_p_value(p) for p in (0.0002, 0.012, 0.0996, 1.0)] == [
         "p < 0.001",
         "p = 0.012",
         "p = 0.10",
@@ -178,15 +179,13 @@ def test_numbers_are_written_with_units_and_signs():
 
 def test_what_training_took_is_said_with_what_came_to_nothing():
     table = make_trial_table()
-    said = statements(
-        with_resource_usage(table, trained_s=900.0, cpu_s=1800.0), "What was searched"
-    )[-1]
+    said = statements(with_resource_usage(table, trained_s=900.0, cpu_s=1800.0), "Search")[-1]
     # 46 search trials with a report, 10 of them stopped early, and 12 final ones with two.
     assert said == (
         "Training took 35.00 CPU hours; 5.00 of the CPU hours went into trials that were stopped "
         "early or failed."
     )
-    assert not any("CPU" in one for one in statements(table, "What was searched"))
+    assert not any("CPU" in one for one in statements(table, "Search"))
 
 
 TABLE = make_trial_table(TableShape(replicas=3, layers=1, sweep=(1, 5), search_trials=4))

@@ -10,7 +10,6 @@ import pytest
 
 from study.records.trial_table import TrialTable
 from study.report import summarize, write_report
-from study.report.csv_rows import robustness_rows, sample_interval_rows
 from study.report.panel import ReportPanel, ReportSource
 from study.report.panels import PANELS
 from study.report.sections import SECTIONS
@@ -142,7 +141,7 @@ def test_without_base_there_is_no_table_of_differences(tmp_path: Path):
 
 
 def test_csv_of_robustness_has_every_digit_of_points_and_areas():
-    rows = robustness_rows(record_of())
+    rows = record_of().to_frame().to_dict("records")
     assert len(rows) == 2 * 3 * (2 + 1)
     ours = [row for row in rows if row["arm"] == "challenger" and row["order"] == "random"]
     assert [(row["share"], row["is_area"]) for row in ours] == [
@@ -238,7 +237,7 @@ def test_nothing_appears_where_final_trials_were_not_tested_further(table, tmp_p
     (comparison,) = exhibits_of(table, "comparison", tmp_path)
     titles = [shown.title for shown in comparison.tables]
     assert not any("Intervals over test samples" in title for title in titles)
-    assert not any("interval_over" in row for row in comparison.rows)
+    assert "interval_over" not in comparison.to_frame()
 
 
 def test_the_table_of_intervals_over_test_samples_says_what_it_rests_on():
@@ -265,7 +264,7 @@ def test_the_table_of_intervals_over_test_samples_says_what_it_rests_on():
 
 def test_csv_of_intervals_over_test_samples_has_one_row_per_arm_and_metric():
     table = sampled()
-    rows = sample_interval_rows(sample_intervals(table, workloads(table)[0]))
+    rows = list(sample_intervals(table, workloads(table)[0])[0].frame_rows())
     assert [(row["arm"], row["metric"], row["draws"]) for row in rows] == [
         ("challenger", "test/accuracy", 997),
         ("challenger", "test/auc", 997),

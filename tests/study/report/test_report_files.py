@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from study.records.errors import StoreError
+from study.records.frames import to_csv
 from study.records.trial_table import TrialTable
 from study.report import ReportFiles, write_report
-from study.report.csv_rows import comparison_rows, curve_rows, rows_to_csv
 from study.report.tables import difference_table
 from study.sensitivity import compare, sweep_curve, workloads
 from study.storage.atomic_write import write_atomic
@@ -237,7 +237,7 @@ def test_an_output_folder_that_is_a_file_is_refused(tmp_path: Path):
 
 def test_csv_holds_every_digit_of_a_curve_and_its_controls():
     curve = sweep_curve(TABLE, "challenger", "top_k", "test/accuracy")
-    rows = list(csv.DictReader(io.StringIO(rows_to_csv(curve_rows([curve])))))
+    rows = list(csv.DictReader(io.StringIO(to_csv(curve.to_frame()))))
     assert [row["value"] for row in rows] == ["1", "2", "3", "5", "", ""]
     assert [row["arm"] for row in rows[4:]] == ["base", "random"]
     for row, point in zip(rows, curve.points, strict=False):
@@ -248,9 +248,9 @@ def test_csv_holds_every_digit_of_a_curve_and_its_controls():
 
 
 def test_csv_of_a_comparison_has_one_row_per_control_arm_and_metric():
-    rows = comparison_rows([compare(TABLE), compare(TABLE, against="random")])
-    assert len(rows) == 2 * 3 * 8
-    assert rows[-1]["params/top_k"] == 5
+    frame = compare(TABLE).to_frame()
+    assert len(frame) == 3 * 8
+    assert frame["params/top_k"].iloc[-1] == 5
 
 
 def test_the_trial_table_is_read_without_heavy_libraries():

@@ -7,8 +7,8 @@ import io
 from dataclasses import replace
 from pathlib import Path
 
+from study.records.frames import to_csv
 from study.report import summarize, write_report
-from study.report.csv_rows import rows_to_csv, transfer_rows
 from study.report.panel import MissingPanel, ReportSource
 from study.report.panels import transfers
 from study.report.summary_tables import transfer_table
@@ -17,7 +17,7 @@ from tests.support.transfer_tables import CHOICES, INFEASIBLE_REASON, transfer_t
 from tests.support.trial_tables import make_trial_table, with_arm, with_row
 
 TABLE = transfer_table_of()
-TITLE = "Settings found elsewhere"
+TITLE = "Configurations from other datasets"
 
 
 def statements(table, title: str = TITLE) -> tuple[str, ...]:
@@ -66,9 +66,7 @@ def test_a_coinciding_setting_shows_its_numbers_and_says_so():
 
 
 def test_the_csv_has_every_digit_and_a_row_for_what_has_no_result():
-    rows = list(
-        csv.DictReader(io.StringIO(rows_to_csv(transfer_rows(transfer(TABLE, "challenger")))))
-    )
+    rows = list(csv.DictReader(io.StringIO(to_csv(transfer(TABLE, "challenger").to_frame()))))
     record = transfer(TABLE, "challenger").targets[0].rows[1]
     found = next(r for r in rows if (r["arm"], r["source"]) == ("digits", "words"))
     value = record.get("test/accuracy")
@@ -161,7 +159,7 @@ def test_the_sentence_is_about_the_metric_that_the_study_is_about():
 
 
 def test_a_member_s_search_is_said_to_be_that_of_its_group():
-    said = statements(TABLE, "What was searched")
+    said = statements(TABLE, "Search")
     assert (
         "Its trials are compared by the mean gain over Base in val/accuracy on 2 datasets, on "
         "each of which every point is tried: the search of both. Chosen: K = 2, α = 1." in said[5]

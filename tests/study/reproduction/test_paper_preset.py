@@ -15,7 +15,8 @@ from rich.console import Console
 from study.config import StudySpec, parse
 from study.config.run_options import RunOptions
 from study.records.errors import SpecError
-from study.reproduction import SCALES, Preset, at_scale, differences, load_preset, preset_names
+from study.reproduction import at_scale, load_preset, preset_names
+from study.reproduction.paper_preset import SCALES, Preset, differences
 from study.reproduction.reproduction_run import run_reproduction
 from study.sensitivity import metric_label
 from study.storage.layout import StorageRoot
@@ -101,7 +102,7 @@ def test_an_unknown_preset_is_refused_with_the_closest():
     with pytest.raises(SpecError) as caught:
         load_preset("tabel2")
     assert str(caught.value) == (
-        "there is nothing called 'tabel2' to reproduce; did you mean 'table2'?"
+        "there is no preset 'tabel2' to reproduce; did you mean 'table2'?"
     )
 
 

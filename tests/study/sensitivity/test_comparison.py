@@ -13,7 +13,6 @@ from study.sensitivity import (
     ArmSampleIntervals,
     MajorityClass,
     SampleInterval,
-    apply_holm,
     compare,
     majority_class,
     paired_difference,
@@ -21,6 +20,7 @@ from study.sensitivity import (
     t_interval,
     workloads,
 )
+from study.sensitivity.intervals import apply_holm
 from tests.support.trial_tables import (
     constant_table,
     make_trial_table,

@@ -69,7 +69,7 @@ def test_differences_are_paired_with_base_and_with_the_own_choice_and_corrected(
 def test_a_setting_that_is_illegal_on_the_target_keeps_its_row_and_says_why():
     found = row(TABLE, "words", "digits")
     assert (found.values, found.is_infeasible) == ((), True)
-    assert found.note == f"not legal here: {INFEASIBLE_REASON}"
+    assert found.note == f"outside this search space: {INFEASIBLE_REASON}"
     # The families hold what was trained alone.
     assert row(TABLE, "words", "both").get("test/accuracy").to_base.family == 2
     assert row(TABLE, "words", "both").get("test/accuracy").to_own.family == 1
@@ -89,7 +89,7 @@ def test_a_trial_without_a_result_keeps_its_row_and_says_why(changes, note):
     assert row(table, "digits", "words").values == ()
     assert not row(table, "digits", "words").is_infeasible
     assert transfer(table, "challenger").notes == (
-        f"Arm 'digits': The setting of 'words' has {note}",
+        f"Arm 'digits': The configuration of 'words' has {note}",
     )
 
 
@@ -168,8 +168,8 @@ def test_a_study_without_any_result_is_an_error():
     with pytest.raises(ReportError) as caught:
         transfer(replace(TABLE, rows=()), "challenger")
     assert str(caught.value) == (
-        "study 'tiny-mnist-top-k': settings of challenger on other datasets need a completed "
-        "final trial, but there is none; run 'challenger-study resume tiny-mnist-top-k'."
+        "study 'tiny-mnist-top-k': configurations of challenger on other datasets need a "
+        "completed final trial, but there is none; run 'challenger-study resume tiny-mnist-top-k'."
     )
 
 

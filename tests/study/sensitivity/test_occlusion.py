@@ -11,13 +11,13 @@ from study.records.errors import ReportError
 from study.records.trial_table import TrialTable
 from study.sensitivity import (
     Robustness,
-    apply_holm,
     occluded_workloads,
     paired_difference,
     robustness,
     t_interval,
     workloads,
 )
+from study.sensitivity.intervals import apply_holm
 from tests.support.trial_tables import (
     DATASET,
     MODEL,

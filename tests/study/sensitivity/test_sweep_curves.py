@@ -10,7 +10,6 @@ import pytest
 from study.records.errors import ReportError
 from study.records.trial_table import TrialTable
 from study.sensitivity import (
-    apply_holm,
     arm_curves,
     paired_difference,
     shared_sweeps,
@@ -18,6 +17,7 @@ from study.sensitivity import (
     swept_dimensions,
     t_interval,
 )
+from study.sensitivity.intervals import apply_holm
 from tests.support.trial_tables import (
     BEST,
     TableShape,

@@ -41,5 +41,5 @@ def test_trials_that_do_not_say_what_they_used_are_counted():
 
 
 def test_a_study_that_says_nothing_of_its_cost_has_none():
-    with pytest.raises(ReportError, match="needs trials that say what they used, but none of"):
+    with pytest.raises(ReportError, match="needs trials that report their usage, but none of"):
         cost(make_trial_table())

@@ -1,4 +1,4 @@
-"""What has been computed once is kept by basis; tests that change constants start afresh."""
+"""What has been computed once is kept by data; tests that change constants start afresh."""
 
 import pytest
 

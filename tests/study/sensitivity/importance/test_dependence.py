@@ -35,10 +35,10 @@ def found():
 
 def test_curves_stand_in_the_units_of_their_axes(found):
     k, n, choice = found.curves
-    assert k.places == tuple(range(1, 11))
-    assert (n.places[0], n.places[-1]) == pytest.approx((0.01, 1.0))
-    assert n.places[12] == pytest.approx(0.1)
-    assert choice.places == ("lrp", "gradient", "random")
+    assert k.values == tuple(range(1, 11))
+    assert (n.values[0], n.values[-1]) == pytest.approx((0.01, 1.0))
+    assert n.values[12] == pytest.approx(0.1)
+    assert choice.values == ("lrp", "gradient", "random")
 
 
 def test_a_dimension_of_one_value_has_no_curve(found):

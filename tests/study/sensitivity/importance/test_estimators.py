@@ -34,12 +34,12 @@ def test_saltellis_blocks_have_sobol_indices_and_all_else_indices_from_given_dat
 @pytest.mark.parametrize("name", IMPORTANCES)
 def test_too_few_trials_are_refused_with_the_number_that_is_needed(name):
     estimator = IMPORTANCES[name]
-    basis = search_data_of(design_table(additive, axes=UNIT, trials=20))
+    data = search_data_of(design_table(additive, axes=UNIT, trials=20))
     if estimator.samplers and "random" not in estimator.samplers:
-        basis = replace(basis, sampler="saltelli", block=7)
+        data = replace(data, sampler="saltelli", block=7)
     with pytest.raises(ReportError) as caught:
-        importance(basis, name)
-    assert f"needs at least {estimator.min_trials(basis)} trials" in str(caught.value)
+        importance(data, name)
+    assert f"needs at least {estimator.min_trials(data)} trials" in str(caught.value)
     assert "but has 20; raise 'search.trials' and resume the study." in str(caught.value)
 
 
@@ -47,17 +47,17 @@ def test_a_design_that_an_estimator_does_not_take_is_refused():
     with pytest.raises(ReportError) as caught:
         importance(search_data_of(design_table(additive, axes=UNIT, trials=20)), "sobol_first")
     assert str(caught.value) == (
-        "arm 'challenger': Sobol, first order takes trials of saltelli, but random proposed "
-        "these; take one of fanova, ped_anova, given_first, given_delta."
+        "arm 'challenger': Sobol, first order needs trials of saltelli, but these are from "
+        "random; use one of fanova, ped_anova, given_first, given_delta."
     )
 
 
 def test_an_unknown_estimator_is_refused_with_the_closest_name():
-    basis = search_data_of(design_table(additive, axes=UNIT, trials=20))
+    data = search_data_of(design_table(additive, axes=UNIT, trials=20))
     with pytest.raises(ReportError, match=r"'fanove' is not an estimator.*did you mean 'fanova'"):
-        importance(basis, "fanove")
+        importance(data, "fanove")
     with pytest.raises(ReportError, match="known: fanova, ped_anova, sobol_first"):
-        importance(basis, "xyz")
+        importance(data, "xyz")
 
 
 @pytest.mark.parametrize(
@@ -89,4 +89,4 @@ def test_every_estimator_says_what_it_answers():
         assert estimator.title
         assert estimator.question.startswith("what ")
     assert IMPORTANCES["fanova"].question == "what explains the variance"
-    assert IMPORTANCES["ped_anova"].question == "what matters to be among the best tenth"
+    assert IMPORTANCES["ped_anova"].question == "what predicts the best tenth of the trials"

@@ -23,16 +23,14 @@ from tests.support.search_designs import (
 def test_second_order_is_salibs_and_ishigamis_closed_form(monkeypatch):
     monkeypatch.setattr(sobol_analysis, "RESAMPLES", 50)
     design, trials = search_designs.saltelli(512, 3, second_order=True)
-    basis = search_data_of(
-        design_table(ishigami, axes=ISHIGAMI_AXES, design=design, trials=trials)
-    )
+    data = search_data_of(design_table(ishigami, axes=ISHIGAMI_AXES, design=design, trials=trials))
     expected = sobol.analyze(
         {"num_vars": 3, "names": list("abc")},
-        basis.y,
+        data.y,
         num_resamples=50,
-        seed=estimator_seed(basis, "sobol"),
+        seed=estimator_seed(data, "sobol"),
     )
-    found = interactions(basis)
+    found = interactions(data)
     assert found.estimator == "Sobol, second order"
     assert found.level is None
     strongest = found.pairs[0]
@@ -85,9 +83,9 @@ def test_too_few_trials_are_refused():
 
 def test_too_few_blocks_of_second_order_are_refused():
     design, trials = search_designs.saltelli(32, 5, second_order=True)
-    basis = search_data_of(design_table(additive, axes=UNIT, design=design, trials=trials))
+    data = search_data_of(design_table(additive, axes=UNIT, design=design, trials=trials))
     with pytest.raises(
         ReportError, match="need at least 768 trials \\(64 whole blocks\\), but th"
     ):
-        interactions(basis)
-    assert np.isfinite(basis.y).all()
+        interactions(data)
+    assert np.isfinite(data.y).all()
