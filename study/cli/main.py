@@ -34,7 +34,7 @@ _COMMANDS = {
     "export": "Export a study's trials as a table: CSV or Parquet.",
     "list": "List datasets, models, methods, metrics, spaces, presets or studies.",
     "logs": "Show the output of a study's driver on a cluster.",
-    "mlflow": "Open the tracking server on the results, or rebuild the MLflow mirror.",
+    "mlflow": "Run the tracking server on the results, or rebuild the MLflow mirror.",
     "report": "Write a study's figures, tables and HTML page.",
     "reproduce": "Run a table or figure of the papers, with the printed numbers.",
     "resume": "Resume a study that was interrupted.",
