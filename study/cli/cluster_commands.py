@@ -38,7 +38,7 @@ _MODULES: Final = {
 
 @click.group("cluster", cls=LazyGroup, summaries=_COMMANDS, modules=_MODULES)
 def cluster_command() -> None:
-    """Make the Ray cluster that studies run on."""
+    """Set up the Ray cluster that studies run on."""
 
 
 _PORT: Final = click.IntRange(1024, 65535)

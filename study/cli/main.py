@@ -28,7 +28,7 @@ _PROGRAM: Final = "challenger-study"
 
 # Command to the first line of its help: `--help` loads no command.
 _COMMANDS = {
-    "cluster": "Make the Ray cluster that studies run on: a service here, or launch files.",
+    "cluster": "Set up the Ray cluster that studies run on: a service here, or launch files.",
     "data": "Fetch datasets from their official sources, or check existing files.",
     "demo": "Run a small, complete study on real MNIST digits; no download.",
     "export": "Export a study's trials as a table: CSV or Parquet.",

@@ -130,7 +130,7 @@ def render_page(
 
 
 def _keep_on_one_line(text: str) -> str:
-    """Keep an interval in brackets, and a symbol with its number, on one line."""
+    """Replace spaces in intervals and in symbols with numbers by no-break spaces."""
     return _UNBREAKABLE.sub(lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
 
 

@@ -15,16 +15,14 @@ from study.records.trial_table import ArmRow, ParamValue, TrialRow, TrialTable
 from study.sensitivity.intervals import (
     CorrectedDifference,
     Interval,
-    PairedDifference,
     ReplicaValues,
-    align_by_seed,
-    apply_holm,
+    correct_family,
     difference_cells,
     interval_cells,
     last_values,
-    paired_difference,
     replica_cells,
     require_replicas,
+    seed_difference,
     t_interval,
 )
 from study.sensitivity.workloads import Workload, control_of, require_chosen, workloads
@@ -185,16 +183,20 @@ def _measured_values(table: TrialTable, metrics: Sequence[str]) -> tuple[_Values
 
 def _corrected_family(
     table: TrialTable, workload: Workload, metric: str, values: _Values, against: str
-) -> dict[tuple[str, str], CorrectedDifference | None]:
+) -> dict[tuple[str, str], CorrectedDifference]:
     control = control_of(table, workload.arms[0], against)
     reference = None if control is None else values.get((control.name, metric))
-    found: dict[tuple[str, str], PairedDifference] = {}
-    for arm in workload.arms:
-        mine = values.get((arm.name, metric))
-        is_compared = arm != control and (against == "base" or arm.method != "base")
-        if mine is not None and reference is not None and is_compared:
-            found[arm.name, metric] = paired_difference(*align_by_seed(mine, reference))
-    return dict(zip(found, apply_holm(list(found.values())), strict=True))
+    if reference is None:
+        return {}
+    return correct_family(
+        {
+            (arm.name, metric): seed_difference(values[arm.name, metric], reference)
+            for arm in workload.arms
+            if (arm.name, metric) in values
+            and arm != control
+            and (against == "base" or arm.method != "base")
+        }
+    )
 
 
 def _row(
@@ -202,7 +204,7 @@ def _row(
     arm: ArmRow,
     metrics: Sequence[str],
     values: _Values,
-    differences: Mapping[tuple[str, str], CorrectedDifference | None],
+    differences: Mapping[tuple[str, str], CorrectedDifference],
 ) -> ArmComparison:
     chosen = table.chosen(arm.name)
     return ArmComparison(

@@ -12,15 +12,13 @@ from study.records.trial_table import ArmRow, ParamValue, TrialRow, TrialTable
 from study.sensitivity.intervals import (
     CorrectedDifference,
     Interval,
-    PairedDifference,
     ReplicaValues,
-    align_by_seed,
-    apply_holm,
+    correct_family,
     difference_cells,
     interval_cells,
     last_values,
-    paired_difference,
     replica_cells,
+    seed_difference,
     t_interval,
 )
 from study.sensitivity.workloads import control_of, describe_state, require_chosen
@@ -160,9 +158,6 @@ class _Candidate:
     trial: TrialRow | None = None
     note: str = ""
     is_infeasible: bool = False
-
-
-_Differences: TypeAlias = Mapping[int, CorrectedDifference | None]
 
 
 def transfer_methods(table: TrialTable) -> tuple[str, ...]:
@@ -336,13 +331,10 @@ def _values(
 
 def _differences(
     found: Mapping[int, ReplicaValues], reference: ReplicaValues | None
-) -> _Differences:
+) -> Mapping[int, CorrectedDifference]:
     if reference is None:
         return {}
-    differences: list[PairedDifference] = [
-        paired_difference(*align_by_seed(values, reference)) for values in found.values()
-    ]
-    return dict(zip(found, apply_holm(differences), strict=True))
+    return correct_family({n: seed_difference(one, reference) for n, one in found.items()})
 
 
 def _missing_notes(rows: Sequence[TransferRow]) -> Iterator[str]:

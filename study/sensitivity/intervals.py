@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from scipy import stats
 
@@ -255,6 +256,24 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
         highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = highest
     return tuple(adjusted)
+
+
+_K = TypeVar("_K")
+
+
+def seed_difference(a: ReplicaValues, b: ReplicaValues) -> PairedDifference:
+    """Compute the paired difference a - b of two trials with the same seeds.
+
+    Raises:
+        ReportError: If the two trials were not trained with the same seeds.
+    """
+    return paired_difference(*align_by_seed(a, b))
+
+
+def correct_family(differences: Mapping[_K, PairedDifference]) -> dict[_K, CorrectedDifference]:
+    """Correct the differences of one family by Holm, under their keys."""
+    corrected = apply_holm(list(differences.values()))
+    return {key: one for key, one in zip(differences, corrected, strict=True) if one is not None}
 
 
 def apply_holm(

@@ -294,7 +294,7 @@ class CosineOverEpochs(Tabular):
 
 
 def cosine_over_epochs(table: TrialTable, workload: Workload) -> CosineOverEpochs:
-    """Follow the filter cosine of every arm's chosen configuration over the epochs.
+    """Compute the filter cosine of every arm's chosen configuration over the epochs.
 
     Raises:
         ReportError: If no arm has a completed final trial with 2 replicas and filter metrics at

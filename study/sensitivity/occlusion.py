@@ -14,16 +14,14 @@ from study.records.trial_table import ArmRow, TrialRow, TrialTable
 from study.sensitivity.intervals import (
     CorrectedDifference,
     Interval,
-    PairedDifference,
     ReplicaValues,
-    align_by_seed,
-    apply_holm,
+    correct_family,
     difference_cells,
     interval_cells,
     last_values,
-    paired_difference,
     replica_cells,
     require_replicas,
+    seed_difference,
     t_interval,
 )
 from study.sensitivity.workloads import Workload, control_of, require_chosen, workloads
@@ -246,32 +244,30 @@ def _curves(
 
 def _differences(
     values: _Values, base: str | None
-) -> dict[tuple[str, float], CorrectedDifference | None]:
+) -> dict[tuple[str, float], CorrectedDifference]:
     reference = values.get(base, {}) if base is not None else {}
-    found = {
-        (name, share): _difference(mine, reference[share])
-        for name, by_share in values.items()
-        for share, mine in by_share.items()
-        if name != base and share > 0 and share in reference
-    }
-    return dict(zip(found, apply_holm(list(found.values())), strict=True))
+    return correct_family(
+        {
+            (name, share): seed_difference(mine, reference[share])
+            for name, by_share in values.items()
+            for share, mine in by_share.items()
+            if name != base and share > 0 and share in reference
+        }
+    )
 
 
 def _area_differences(
     areas: Mapping[str, ReplicaValues], values: _Values, base: str | None
-) -> dict[str, CorrectedDifference | None]:
+) -> dict[str, CorrectedDifference]:
     if base is None or base not in areas:
         return {}
-    found = {
-        name: _difference(area, areas[base])
-        for name, area in areas.items()
-        if name != base and values[name].keys() == values[base].keys()
-    }
-    return dict(zip(found, apply_holm(list(found.values())), strict=True))
-
-
-def _difference(mine: ReplicaValues, reference: ReplicaValues) -> PairedDifference:
-    return paired_difference(*align_by_seed(mine, reference))
+    return correct_family(
+        {
+            name: seed_difference(area, areas[base])
+            for name, area in areas.items()
+            if name != base and values[name].keys() == values[base].keys()
+        }
+    )
 
 
 def _area_under_curve(by_share: Mapping[float, ReplicaValues]) -> ReplicaValues:

@@ -71,7 +71,7 @@ class SearchHistory(Tabular):
 
 
 def search_history(table: TrialTable, arm: str) -> SearchHistory:
-    """Follow the search of one arm, trial by trial.
+    """Return the search of one arm, trial by trial.
 
     Only completed trials, which had the full budget, can be the best so far.
 

@@ -12,16 +12,14 @@ from study.records.trial_table import ArmRow, ParamValue, TrialRow, TrialTable
 from study.sensitivity.intervals import (
     CorrectedDifference,
     Interval,
-    PairedDifference,
     ReplicaValues,
-    align_by_seed,
     align_to_seeds,
-    apply_holm,
+    correct_family,
     difference_cells,
     interval_cells,
     last_values,
-    paired_difference,
     replica_cells,
+    seed_difference,
     t_interval,
 )
 from study.sensitivity.workloads import (
@@ -132,7 +130,11 @@ def sweep_curve(table: TrialTable, arm: str, dimension: str, metric: str) -> Dim
         )
     controls, control_notes = _controls(table, row, metric)
     base = controls.get("base")
-    differences = apply_holm([_difference_to_base(values, base) for values in found.values()])
+    differences = (
+        {}
+        if base is None
+        else correct_family({value: seed_difference(one, base) for value, one in found.items()})
+    )
     return DimensionCurve(
         study=table.study,
         arm=arm,
@@ -150,9 +152,9 @@ def sweep_curve(table: TrialTable, arm: str, dimension: str, metric: str) -> Dim
                     chosen.seeds, values, owner=f"the chosen trial of arm '{arm}'"
                 ),
                 interval=t_interval(values.values),
-                to_base=difference,
+                to_base=differences.get(value),
             )
-            for (value, values), difference in zip(found.items(), differences, strict=True)
+            for value, values in found.items()
         ),
         controls=tuple(
             ControlResult(
@@ -256,12 +258,6 @@ def _controls(
 def _control_name(table: TrialTable, arm: ArmRow, method: str) -> str:
     control = control_of(table, arm, method)
     return method if control is None else control.name
-
-
-def _difference_to_base(
-    values: ReplicaValues, base: ReplicaValues | None
-) -> PairedDifference | None:
-    return None if base is None else paired_difference(*align_by_seed(values, base))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

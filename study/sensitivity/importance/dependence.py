@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import Float
 
 from search_spaces import CategoricalDimension, Dimension, IntDimension
-from study.records.errors import ReportError
 from study.records.frames import Row, Tabular
 from study.records.trial_table import ParamValue
 from study.sensitivity.importance.search_data import (
@@ -20,6 +19,8 @@ from study.sensitivity.importance.search_data import (
     decode_value,
     encode_value,
     is_constant,
+    require_trials,
+    require_unconditional,
 )
 from study.sensitivity.importance.shares import bootstrap, estimator_seed, percentile_interval
 
@@ -85,7 +86,8 @@ def partial_dependence(data: SearchData) -> PartialDependence:
     Raises:
         ReportError: If a dimension has no value in some trials, or there are too few trials.
     """
-    _require_forest_data(data)
+    require_unconditional(data, "partial dependence")
+    require_trials(data, "partial dependence", max(30, 10 * len(data.axes)))
     grids = {
         place: _axis_grid(axis)
         for place, (_, axis) in enumerate(data.axes)
@@ -125,23 +127,6 @@ def partial_dependence(data: SearchData) -> PartialDependence:
             f"A forest of {TREES} trees with leaves of {_MIN_SAMPLES_LEAF} trials or more.",
         ),
     )
-
-
-def _require_forest_data(data: SearchData) -> None:
-    if data.conditions:
-        name, condition = data.conditions[0]
-        raise ReportError(
-            f"arm '{data.arm}': partial dependence needs a value of every dimension in every "
-            f"trial, but {name} has one only where {condition.dimension} is {condition.value}; "
-            f"hold {condition.dimension} at one value in the study file."
-        )
-    needed = max(30, 10 * len(data.axes))
-    if data.n < needed:
-        raise ReportError(
-            f"arm '{data.arm}': partial dependence on {len(data.axes)} dimensions needs at "
-            f"least {needed} trials, but there are {data.n}; raise 'search.trials' and resume "
-            f"the study."
-        )
 
 
 def _axis_grid(axis: Dimension) -> Float[np.ndarray, " point"]:

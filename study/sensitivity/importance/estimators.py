@@ -11,7 +11,11 @@ from study.records.errors import ReportError
 from study.sensitivity.importance.fanova import FANOVA
 from study.sensitivity.importance.given_data import GIVEN_DELTA, GIVEN_FIRST
 from study.sensitivity.importance.ped_anova import PED_ANOVA
-from study.sensitivity.importance.search_data import SearchData
+from study.sensitivity.importance.search_data import (
+    SearchData,
+    require_trials,
+    require_unconditional,
+)
 from study.sensitivity.importance.shares import Importance, ImportanceEstimator
 from study.sensitivity.importance.sobol_analysis import SOBOL_FIRST, SOBOL_TOTAL
 
@@ -47,8 +51,10 @@ def importance(data: SearchData, name: str) -> Importance:
     """
     estimator = _find_estimator(name)
     _require_design(data, estimator)
-    _require_dimensions(data, estimator)
-    _require_trials(data, estimator)
+    if not estimator.supports_conditions:
+        require_unconditional(data, estimator.title)
+    needed, reason = estimator.min_trials(data), estimator.min_trials_reason
+    require_trials(data, estimator.title, needed, reason)
     found = estimator.measure(data)
     return Importance(
         data=data,
@@ -77,24 +83,4 @@ def _require_design(data: SearchData, estimator: ImportanceEstimator) -> None:
             f"arm '{data.arm}': {estimator.title} needs trials of "
             f"{' or '.join(estimator.samplers)}, but these are from {data.sampler}; "
             f"use one of {known}."
-        )
-
-
-def _require_dimensions(data: SearchData, estimator: ImportanceEstimator) -> None:
-    if data.conditions and not estimator.supports_conditions:
-        name, condition = data.conditions[0]
-        raise ReportError(
-            f"arm '{data.arm}': {estimator.title} needs a value of every dimension in every "
-            f"trial, but {name} has one only where {condition.dimension} is {condition.value}; "
-            f"hold {condition.dimension} at one value in the study file, or read PED-ANOVA."
-        )
-
-
-def _require_trials(data: SearchData, estimator: ImportanceEstimator) -> None:
-    needed = estimator.min_trials(data)
-    if data.n < needed:
-        raise ReportError(
-            f"arm '{data.arm}': {estimator.title} of {len(data.axes)} dimensions needs at least "
-            f"{needed} trials ({estimator.min_trials_reason}), but has {data.n}; raise "
-            f"'search.trials' and resume the study."
         )

@@ -11,7 +11,11 @@ import numpy as np
 from study.records.errors import ReportError
 from study.records.frames import Row, Tabular
 from study.sensitivity.importance.fanova import TREES, forest_shares
-from study.sensitivity.importance.search_data import SearchData
+from study.sensitivity.importance.search_data import (
+    SearchData,
+    require_trials,
+    require_unconditional,
+)
 from study.sensitivity.importance.shares import (
     chance_level,
     percentile_interval,
@@ -116,13 +120,8 @@ def min_trials_for_pairs(dimensions: int) -> int:
 
 
 def _sobol_interactions(data: SearchData) -> Interactions:
-    needed = BLOCKS_SECOND * data.block
-    if data.n < needed:
-        raise ReportError(
-            f"arm '{data.arm}': interactions by Sobol indices need at least {needed} trials "
-            f"({BLOCKS_SECOND} whole blocks), but there are {data.n}; raise 'search.trials' and "
-            f"resume the study."
-        )
+    needed, reason = BLOCKS_SECOND * data.block, f"{BLOCKS_SECOND} whole blocks"
+    require_trials(data, "interaction analysis by Sobol indices", needed, reason)
     found = sobol_indices(data)
     places = list(combinations(range(len(data.axes)), 2))
     values = np.array([found["S2"][place] for place in places])
@@ -143,7 +142,9 @@ def _sobol_interactions(data: SearchData) -> Interactions:
 
 
 def _forest_interactions(data: SearchData) -> Interactions:
-    _require_forest(data)
+    require_unconditional(data, "interaction analysis")
+    needed, reason = min_trials_for_pairs(len(data.axes)), f"{_TRIALS_PER_PAIR} for each pair"
+    require_trials(data, "interaction analysis", needed, reason)
     found = forest_shares(data)
     upper = np.triu_indices(len(data.axes), 1)
     values, resampled = found.values[upper], found.resampled[:, *upper]
@@ -157,23 +158,6 @@ def _forest_interactions(data: SearchData) -> Interactions:
         chance=found.chance,
         notes=(*data.notes, f"fANOVA: a forest of {TREES} trees."),
     )
-
-
-def _require_forest(data: SearchData) -> None:
-    if data.conditions:
-        name, condition = data.conditions[0]
-        raise ReportError(
-            f"arm '{data.arm}': interactions need a value of every dimension in every trial, but "
-            f"{name} has one only where {condition.dimension} is {condition.value}; hold "
-            f"{condition.dimension} at one value in the study file."
-        )
-    needed = min_trials_for_pairs(len(data.axes))
-    if data.n < needed:
-        raise ReportError(
-            f"arm '{data.arm}': interactions of {len(data.axes)} dimensions need at least "
-            f"{needed} trials ({_TRIALS_PER_PAIR} for each pair), but there are {data.n}; raise "
-            f"'search.trials' and resume the study."
-        )
 
 
 def _sorted_pairs(

@@ -202,6 +202,27 @@ def search_data(
     )
 
 
+def require_trials(data: SearchData, analysis: str, needed: int, reason: str = "") -> None:
+    """Raise ReportError if an analysis needs more trials."""
+    if data.n < needed:
+        raise ReportError(
+            f"arm '{data.arm}': {analysis} of {len(data.axes)} dimensions needs at least {needed} "
+            f"trials{reason and f' ({reason})'}, but has {data.n}; raise 'search.trials' and "
+            f"resume the study."
+        )
+
+
+def require_unconditional(data: SearchData, analysis: str) -> None:
+    """Raise ReportError if a dimension is inactive in some trials."""
+    if data.conditions:
+        name, condition = data.conditions[0]
+        raise ReportError(
+            f"arm '{data.arm}': {analysis} needs a value of every dimension in every trial, but "
+            f"{name} has one only where {condition.dimension} is {condition.value}; fix "
+            f"{condition.dimension} at one value in the study file, or see PED-ANOVA."
+        )
+
+
 def is_design(arm: ArmRow) -> bool:
     """Return whether an arm's search supports claims about its whole space."""
     return bool(arm.dimensions) and arm.sampler in UNBIASED_SAMPLERS

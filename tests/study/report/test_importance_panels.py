@@ -1,4 +1,4 @@
-"""The report's part on global sensitivity: exhibits, rows, tables and plain words."""
+"""The report on global sensitivity: panels, rows, tables and statements."""
 
 import sys
 from dataclasses import replace
@@ -57,9 +57,9 @@ def source(table, *, allow_biased: bool = False) -> ReportSource:
     return ReportSource(table=table, folder=Path(), allow_biased=allow_biased)
 
 
-def test_a_design_gets_exhibits_for_the_objective_and_the_filter_cosine(design):
+def test_a_design_gets_panels_for_the_objective_and_the_filter_cosine(design):
     made = list(importances(source(design)))
-    assert [exhibit.name for exhibit in made] == [
+    assert [panel.name for panel in made] == [
         "challenger-importance-val-accuracy",
         "challenger-importance-filter-cosine-mean",
     ]
@@ -99,7 +99,7 @@ def test_interactions_and_dependences_are_shown_too(design):
     assert set(curve.to_frame()["dimension"]) == set(AXES)
 
 
-def test_trials_that_tpe_proposed_get_no_exhibit_unless_one_insists(design):
+def test_trials_that_tpe_proposed_get_no_panel_unless_biased_ones_are_allowed(design):
     tpe = with_arm(design, replace(design.arm("challenger"), sampler="tpe", design=None))
     assert list(importances(source(tpe))) == []
     first = next(importances(source(tpe, allow_biased=True)))
@@ -192,10 +192,10 @@ def test_shares_are_written_in_whole_per_cent(value, factor, text):
     assert format_percent(value, factor) == text
 
 
-def test_whoever_insists_is_told_what_still_stands_in_the_way(tmp_path):
+def test_biased_panels_that_cannot_be_made_are_named_as_missing(tmp_path):
     table = make_trial_table(TableShape(replicas=2, layers=1, sweep=(), search_trials=8))
     quiet = write_report(table, tmp_path, tmp_path / "quiet")
-    insisted = write_report(table, tmp_path, tmp_path / "insisted", allow_biased=True)
-    more = set(insisted.missing) - set(quiet.missing)
+    biased = write_report(table, tmp_path, tmp_path / "biased", allow_biased=True)
+    more = set(biased.missing) - set(quiet.missing)
     assert len(more) == 2  # once for each of two arms
     assert all("1 of 8 search trials were stopped early" in sentence for sentence in more)

@@ -38,7 +38,7 @@ def statements(table, title: str) -> tuple[str, ...]:
     return next(s.statements for s in summarize(table).sections if s.title == title)
 
 
-def test_a_better_arm_is_said_to_be_better_with_difference_interval_and_p():
+def test_a_better_arm_is_stated_as_better_with_difference_interval_and_p():
     first, base, _ = statements(
         constant_table({**CONTROLS, "challenger": {5: (0.70, 0.73, 0.70)}}), "Result"
     )
@@ -46,8 +46,8 @@ def test_a_better_arm_is_said_to_be_better_with_difference_interval_and_p():
         "Challenger on mnist (3 per class) reached a test accuracy of 71.0% (95% interval 66.7 "
         "to 75.3, 3 replicas). It is 30.0 percentage points above Base (95% interval +27.5 to "
         "+32.5; p < 0.001, Holm-corrected over 2 comparisons): better than Base. It is 20.0 "
-        "percentage points above Random (95% interval +17.5 to +22.5; p < 0.001, the only "
-        "comparison of its family): better than Random."
+        "percentage points above Random (95% interval +17.5 to +22.5; p < 0.001): better "
+        "than Random."
     )
     assert base == (
         "Base on mnist (3 per class) reached a test accuracy of 41.0% (95% interval 38.5 to "
@@ -58,12 +58,12 @@ def test_a_better_arm_is_said_to_be_better_with_difference_interval_and_p():
 def test_an_interval_that_holds_0_shows_no_difference():
     table = constant_table({"base": CONTROLS["base"], "challenger": {5: (0.41, 0.40, 0.45)}})
     assert (
-        "Against Base no difference was shown: +1.0 percentage points (95% interval"
+        "No difference to Base was shown: +1.0 percentage points (95% interval"
         in (statements(table, "Result")[0])
     )
 
 
-def test_a_worse_arm_is_said_to_be_worse():
+def test_a_worse_arm_is_stated_as_worse():
     table = constant_table({"base": CONTROLS["base"], "challenger": {5: (0.30, 0.33, 0.31)}})
     first = statements(table, "Result")[0]
     assert "9.7 percentage points below Base" in first
@@ -78,7 +78,7 @@ def test_an_effect_that_does_not_survive_the_correction_is_not_claimed():
     both = constant_table({"base": {0: base}, "random": {0: random}, "challenger": {5: ours}})
     crowded = statements(both, "Result")[0]
     assert ": better than Base" in alone
-    assert "no difference was shown after correction for several comparisons" in crowded
+    assert "to Base was shown after correction for several comparisons" in crowded
 
 
 STRONG = {1: (0.1, 0.11, 0.12, 0.1), 2: (0.7, 0.71, 0.69, 0.7), 3: (0.4, 0.41, 0.42, 0.4)}
@@ -90,24 +90,26 @@ WEAK = {1: (0.4, 0.6, 0.5, 0.3), 2: (0.45, 0.6, 0.48, 0.3), 3: (0.42, 0.58, 0.52
     [
         (
             STRONG,
-            "K matters here: its value explains 100% of the variance within a seed, where chance "
-            "alone gives 25% (p = 0.005 by permutation within seeds).",
+            "K has an effect: its value explains 100% of the variance within a seed, where 25% is "
+            "expected by chance (p = 0.005 by permutation within seeds).",
         ),
         (WEAK, "No effect of K was shown: its value explains 6% of the variance"),
     ],
 )
 def test_the_effect_of_k_is_judged_by_a_test_within_seeds(curve, verdict):
-    (said,) = statements(constant_table({"challenger": curve}), "Sensitivity to the dimensions")
-    assert verdict in said
-    assert "nothing could have been shown" not in said
+    (statement,) = statements(
+        constant_table({"challenger": curve}), "Sensitivity to the dimensions"
+    )
+    assert verdict in statement
+    assert "no effect can be shown" not in statement
 
 
-def test_a_sweep_that_could_show_nothing_says_so():
-    (said,) = statements(
+def test_a_sweep_with_too_few_replicas_for_an_effect_is_noted():
+    (statement,) = statements(
         constant_table({"challenger": {1: (0.1, 0.11), 2: (0.7, 0.71)}}),
         "Sensitivity to the dimensions",
     )
-    assert "Of 2 values and 2 replicas p cannot be below 0.5: nothing could have been" in said
+    assert "With 2 values and 2 replicas p is at least 0.5, so that no effect can be" in statement
 
 
 def test_the_effects_of_several_sweeps_are_corrected_together():
@@ -117,23 +119,26 @@ def test_the_effects_of_several_sweeps_are_corrected_together():
     table = replace(
         table, arms=(arm, twin), rows=(*rows, *(replace(row, arm="twin") for row in rows))
     )
-    for said in statements(table, "Sensitivity to the dimensions"):
-        assert "(p = 0.009 by permutation within seeds, Holm-corrected over 2 sweeps)" in said
+    for statement in statements(table, "Sensitivity to the dimensions"):
+        assert "(p = 0.009 by permutation within seeds, Holm-corrected over 2 sweeps)" in statement
 
 
 def test_the_values_of_k_are_counted_against_base():
     table = constant_table(
         {"base": CONTROLS["base"], "challenger": {1: (0.70, 0.73, 0.70), 2: (0.41, 0.40, 0.43)}}
     )
-    (said,) = statements(table, "Sensitivity to the dimensions")
-    assert "1 of 2 values are better than Base, 0 worse, and for 1 no difference was shown" in said
-    assert "would select on the test set" in said
+    (statement,) = statements(table, "Sensitivity to the dimensions")
+    assert (
+        "1 of 2 values are better than Base, 0 worse, and for 1 no difference was shown"
+        in statement
+    )
+    assert "would select on the test set" in statement
 
 
-def test_what_was_searched_names_sampler_trials_replicas_and_the_choice():
-    said = statements(make_trial_table(), "Search")
-    assert said[0].startswith("Trials were proposed by TPE and compared by")
-    assert said[3] == (
+def test_the_search_section_has_sampler_trials_replicas_and_the_choice():
+    found = statements(make_trial_table(), "Search")
+    assert found[0].startswith("Sampler: TPE; objective: val/accuracy (maximize)")
+    assert found[3] == (
         "Challenger (mnist (3 per class); vgg11, width 0.25; 100 epochs) searched K, N, α, β and "
         "split. 24 trials of 3 replicas each: 18 completed, 5 stopped early and 1 failed. "
         "Chosen: K = 5, N = 0.12, α = 0.8, β = 1.1, split = 0.5. 10 final trials of 5 replicas."
@@ -141,8 +146,8 @@ def test_what_was_searched_names_sampler_trials_replicas_and_the_choice():
 
 
 def test_filters_are_compared_with_base():
-    said = statements(make_trial_table(), "Diversity of filters")
-    assert "more diverse filters than Base: −" in said[2]
+    found = statements(make_trial_table(), "Diversity of filters")
+    assert "more diverse filters than Base: −" in found[2]
 
 
 def test_limits_name_few_replicas_failures_and_unequal_budgets():
@@ -150,11 +155,11 @@ def test_limits_name_few_replicas_failures_and_unequal_budgets():
     rows = tuple(
         row for row in table.rows if (row.arm, row.phase) != ("random", "search") or row.number < 9
     )
-    said = "\n".join(statements(replace(table, rows=rows), "Limitations"))
-    assert "Final trials have as few as 3 replicas" in said
-    assert "unequal search budgets in trials (random 9, challenger 24)" in said
-    assert "2 of 45 trials failed and are left out of every mean" in said
-    assert "mnist (3 per class), vgg11, width 0.25, 100 epochs, 784 input features" in said
+    found = "\n".join(statements(replace(table, rows=rows), "Limitations"))
+    assert "Final trials have as few as 3 replicas" in found
+    assert "unequal search budgets in trials (random 9, challenger 24)" in found
+    assert "2 of 45 trials failed and are excluded from every mean" in found
+    assert "mnist (3 per class), vgg11, width 0.25, 100 epochs, 784 input features" in found
 
 
 def test_the_markdown_begins_with_what_is_missing():
@@ -177,13 +182,13 @@ def test_numbers_are_written_with_units_and_signs():
     assert [join_words(["a"]), join_words(["a", "b", "c"])] == ["a", "a, b and c"]
 
 
-def test_what_training_took_is_said_with_what_came_to_nothing():
+def test_the_search_section_has_the_cost_and_its_share_of_lost_trials():
     table = make_trial_table()
-    said = statements(with_resource_usage(table, trained_s=900.0, cpu_s=1800.0), "Search")[-1]
+    found = statements(with_resource_usage(table, trained_s=900.0, cpu_s=1800.0), "Search")[-1]
     # 46 search trials with a report, 10 of them stopped early, and 12 final ones with two.
-    assert said == (
-        "Training took 35.00 CPU hours; 5.00 of the CPU hours went into trials that were stopped "
-        "early or failed."
+    assert found == (
+        "Training took 35.00 CPU hours; 5.00 of the CPU hours were used by trials that were "
+        "stopped early or failed."
     )
     assert not any("CPU" in one for one in statements(table, "Search"))
 

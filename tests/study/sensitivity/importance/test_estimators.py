@@ -73,14 +73,14 @@ def test_conditional_dimensions_are_refused_where_the_estimator_cannot(name, con
         importance(conditional, name)
     assert str(caught.value) == (
         f"arm 'challenger': {IMPORTANCES[name].title} needs a value of every dimension in every "
-        f"trial, but a has one only where mix is on; hold mix at one value in the study file, or "
-        f"read PED-ANOVA."
+        f"trial, but a has one only where mix is on; fix mix at one value in the study file, or "
+        "see PED-ANOVA."
     )
 
 
 @pytest.mark.parametrize("analysis", [interactions, partial_dependence])
 def test_conditional_dimensions_are_refused_by_forests(analysis, conditional):
-    with pytest.raises(ReportError, match="but a has one only where mix is on; hold mix at one"):
+    with pytest.raises(ReportError, match="but a has one only where mix is on; fix mix at one"):
         analysis(conditional)
 
 
