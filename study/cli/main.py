@@ -37,7 +37,7 @@ _COMMANDS = {
     "mlflow": "Run the tracking server on the results, or rebuild the MLflow mirror.",
     "report": "Write a study's figures, tables and HTML page.",
     "reproduce": "Run a table or figure of the papers, with the printed numbers.",
-    "resume": "Resume a study that was interrupted.",
+    "resume": "Resume the study NAME after an interruption.",
     "run": "Run or resume the study of a file.",
     "sensitivity": "Sweep dimensions around a study's chosen configuration.",
     "show": "Show a study's arms, search spaces and chosen configurations.",

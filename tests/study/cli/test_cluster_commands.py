@@ -29,7 +29,7 @@ def test_the_command_offers_every_format():
 
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)
-def test_a_file_says_with_which_command_it_was_made(run_cli, launcher):
+def test_a_file_holds_the_command_that_wrote_it(run_cli, launcher):
     ended = run_cli("cluster", "render", launcher, "--set", "image=registry/own:1")
     if launcher == "slurm":
         assert ended.code == 2
@@ -154,7 +154,7 @@ def state_of(root: Path, *, is_well: bool) -> ServiceStatus:
     )
 
 
-def test_without_a_service_status_says_so(run_cli, tmp_path):
+def test_status_without_a_service_ends_with_2(run_cli, tmp_path):
     ended = run_cli("cluster", "status")
     assert (ended.code, ended.out) == (2, "")
     assert ended.err == (
@@ -162,7 +162,7 @@ def test_without_a_service_status_says_so(run_cli, tmp_path):
     )
 
 
-def test_without_a_service_there_is_nothing_to_end(run_cli, tmp_path):
+def test_down_without_a_service_stops_nothing(run_cli, tmp_path):
     ended = run_cli("cluster", "down", "--storage", "lab")
     assert (ended.code, ended.err) == (0, "")
     assert ended.out == f"nothing to stop: no service runs for {tmp_path}/lab.\n"

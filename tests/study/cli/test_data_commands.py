@@ -28,7 +28,7 @@ PATIENCE_S = 300.0
 
 @pytest.fixture
 def server(monkeypatch):
-    """Publish two datasets, one of which needs the other, in the place of the real ones."""
+    """Publish two datasets, one of which requires the other, instead of the real ones."""
     with serving() as running:
         table = {"digits": DatasetSource()}
         for name, requires in (("words", ()), ("texts", ("words",))):
@@ -164,7 +164,7 @@ def test_the_data_root_may_be_named_from_the_home(run_cli, server, monkeypatch, 
 
 
 @pytest.mark.usefixtures("server")
-def test_a_check_tells_a_program_what_it_tells_people(run_cli, tmp_path):
+def test_a_check_as_json_equals_the_table(run_cli, tmp_path):
     folder = tmp_path / "data" / "words"
     folder.mkdir(parents=True)
     (folder / "words.gz").write_bytes(OTHER)
@@ -199,7 +199,7 @@ def test_a_check_tells_a_program_what_it_tells_people(run_cli, tmp_path):
     assert ended.out.splitlines()[-1] == (f"words: not usable: {problem}")
 
 
-def test_a_check_of_what_is_not_there_says_so_and_makes_nothing(run_cli, tmp_path):
+def test_a_check_of_missing_files_creates_nothing(run_cli, tmp_path):
     ended = run_cli("data", "check", "mnist", "--data-root", "data")
     assert (ended.code, ended.err) == (2, "")
     assert len(re.findall(r"mnist/MNIST/raw/\S+\.gz +│ +│ missing", ended.out)) == 4

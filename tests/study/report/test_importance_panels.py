@@ -145,7 +145,7 @@ def test_the_filter_cosine_is_asked_about_only_where_trials_report_it(design):
     assert global_metrics(replace(design, rows=rows), arm) == ("val/accuracy",)
 
 
-def test_the_summary_says_what_explains_more_than_chance_and_what_was_not_shown(design):
+def test_the_summary_has_the_dimensions_above_chance(design):
     first, cosine = statements(design)
     assert first.startswith("Challenger, validation accuracy (100 trials by sobol, of whose var")
     (row,) = (
@@ -165,12 +165,12 @@ def test_the_summary_says_what_explains_more_than_chance_and_what_was_not_shown(
     assert cosine.startswith("Challenger, filter cosine, mean over layers (100 trials by sobol")
 
 
-def test_the_summary_says_that_nothing_was_shown_where_all_is_noise():
+def test_the_summary_has_no_effect_where_all_is_noise():
     noise = design_table(lambda x: np.full(len(x), 0.5), trials=60, design=SOBOL, noise=0.05)
     assert "No dimension has an effect above chance (fANOVA: level" in statements(noise)[0]
 
 
-def test_where_no_arm_is_a_design_the_summary_makes_no_claim_and_says_how_to_get_one():
+def test_without_a_design_the_summary_makes_no_claim():
     assert statements(make_trial_table()) == (
         "No claim is made about importance over the whole space: tpe chose the trials by earlier "
         "results. For such a claim, search an arm with 'sampler: random' or 'design: sobol' (or "
@@ -178,7 +178,7 @@ def test_where_no_arm_is_a_design_the_summary_makes_no_claim_and_says_how_to_get
     )
 
 
-def test_a_design_that_cannot_be_used_is_said_to_be_so(design):
+def test_an_unusable_design_has_its_reason(design):
     rows = (replace(design.rows[0], state="PRUNED"), *design.rows[1:])
     first, _ = statements(replace(design, rows=rows))
     assert first.startswith("Challenger, validation accuracy: no claim is made; arm 'challenger'")

@@ -162,7 +162,7 @@ def test_limits_name_few_replicas_failures_and_unequal_budgets():
     assert "mnist (3 per class), vgg11, width 0.25, 100 epochs, 784 input features" in found
 
 
-def test_the_markdown_begins_with_what_is_missing():
+def test_the_markdown_begins_with_the_missing_parts():
     text = to_markdown(summarize(make_trial_table(), ["No maps."]))
     assert text.startswith("# tiny-mnist-top-k\n\n## Missing\n\n- No maps.\n\n## Result\n")
 
@@ -203,20 +203,20 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> ReportFiles:
     return write_report(TABLE, folder, folder / "report", page_format="md")
 
 
-def test_it_lies_beside_the_page_and_is_what_was_asked_for(files: ReportFiles):
+def test_the_markdown_is_in_the_folder_of_the_page(files: ReportFiles):
     assert files.page.name == "report.md"
     assert files.html.name == "report.html"
     assert files.page.parent == files.html.parent
     assert files.html.exists()
 
 
-def test_without_being_asked_for_it_is_not_written(tmp_path: Path):
+def test_the_markdown_is_written_on_request_only(tmp_path: Path):
     files = write_report(constant_table({"base": {0: (0.4, 0.5)}}), tmp_path, tmp_path / "out")
     assert files.page == files.html
     assert not list((tmp_path / "out").glob("report.md"))
 
 
-def test_every_figure_is_a_link_to_its_file_beside_the_text(files: ReportFiles):
+def test_every_figure_is_a_link_to_its_file(files: ReportFiles):
     links = re.findall(r"!\[.*?\]\(([^)]*)\)", files.page.read_text())
     drawn = {path.name for paths in files.figures.values() for path in paths}
     assert set(links) == {name for name in drawn if name.endswith(".png")}
@@ -250,7 +250,7 @@ def test_a_table_has_title_rows_and_note():
     ]
 
 
-def test_what_markdown_would_read_is_shown_as_it_is():
+def test_markdown_characters_are_escaped():
     assert escape_markdown("a*b_c `d` <e> [f](g) #h \\i") == (
         r"a\*b\_c \`d\` \<e\> \[f\](g) \#h \\i"
     )
@@ -266,7 +266,7 @@ def test_failures_and_environment_are_named():
     assert "loss is not finite at epoch 4 for seed 1" in text.partition("## Failures")[2]
 
 
-def test_a_study_without_environment_says_so():
+def test_a_study_without_environment_is_not_recorded():
     table = replace(TABLE, environment={})
     assert report_markdown(table, summarize(table), []).endswith(
         "## Environment\n\nNot recorded.\n"

@@ -1,4 +1,4 @@
-"""What a report shows of final trials beside their metrics: and nothing where there is nothing."""
+"""Panels of occlusion, test samples and the majority class."""
 
 from __future__ import annotations
 

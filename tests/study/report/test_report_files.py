@@ -1,4 +1,4 @@
-"""The report as files: whole, self-contained, and open about what is missing."""
+"""The files of a report: complete, self-contained, with missing parts named."""
 
 import csv
 import io
@@ -96,7 +96,7 @@ def test_a_complete_study_has_every_figure_and_table_and_misses_nothing(files: R
         assert all(path.stat().st_size > 0 for path in paths)
 
 
-def test_every_figure_has_its_numbers_beside_it(files: ReportFiles):
+def test_every_figure_has_its_numbers(files: ReportFiles):
     for arm, paths in files.figures.items():
         tables = {path.stem for path in files.tables[arm]}
         assert {path.stem for path in paths} <= tables
@@ -166,7 +166,7 @@ def unfinished() -> TrialTable:
     )
 
 
-def test_an_unfinished_study_is_reported_with_what_is_missing(tmp_path: Path):
+def test_an_unfinished_study_is_reported_with_its_missing_parts(tmp_path: Path):
     files = write_report(unfinished(), tmp_path, tmp_path / "out")
     text = "\n".join(files.missing)
     assert files.missing[0] == (

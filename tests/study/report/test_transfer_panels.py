@@ -1,4 +1,4 @@
-"""What a report shows and says of configurations from other datasets."""
+"""Table, panel and statements of configurations from other datasets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The paper's numbers beside ours, on a made-up table."""
+"""The paper's numbers with ours, on a synthetic table."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_an_arm_or_metric_without_a_result_is_an_empty_cell():
     assert line["ours"] is None
 
 
-def test_the_table_shows_paper_ours_n_and_what_differs():
+def test_the_table_has_paper_ours_n_and_deviations():
     tables = reproduction_tables(reproduce(TABLE, printed(row(note="not comparable"))))
     numbers, deviations, control_tests = tables
     (cells,) = numbers.rows
@@ -89,7 +89,7 @@ def test_the_verdict_is_that_of_the_corrected_comparison(against):
     assert verdict.outcome == expected
 
 
-def test_the_csv_holds_every_digit_and_what_it_was_run_with():
+def test_the_rows_hold_every_digit_and_the_environment():
     (line,) = reproduce(TABLE, printed(row())).frame_rows()
     values = TABLE.chosen("challenger").last("test/accuracy")
     assert line["ours"] == t_interval(values).mean

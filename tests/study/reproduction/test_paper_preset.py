@@ -204,7 +204,7 @@ def test_sweeps_resources_and_arms_by_name():
     assert STUDY["resources"] == {"gpus": 0.5}
 
 
-def test_what_a_scale_may_not_name_and_a_scale_that_there_is_not():
+def test_unknown_keys_of_a_scale_and_unknown_scales_are_refused():
     with pytest.raises(SpecError) as caught:
         scaled(method={"alpha": 1})
     assert str(caught.value) == "t.yaml: scales.tiny.method is not a setting."
@@ -214,7 +214,7 @@ def test_what_a_scale_may_not_name_and_a_scale_that_there_is_not():
     assert str(caught.value) == "t has no scale 'smal'; did you mean 'small'?"
 
 
-def test_every_setting_that_differs_is_said_with_both_values():
+def test_every_deviation_has_both_values():
     arms = {"arms": [{"method": "base"}, {"method": "challenger"}]}
     full = {**STUDY, **arms}
     ours = {

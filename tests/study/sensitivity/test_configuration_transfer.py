@@ -1,4 +1,4 @@
-"""Settings found on one dataset, on the others, against values made by hand."""
+"""Configurations of one dataset on the others, against values computed by hand."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_differences_are_paired_with_base_and_with_the_own_choice_and_corrected(
     assert rows[1].get("test/nll") is None
 
 
-def test_a_setting_that_is_illegal_on_the_target_keeps_its_row_and_says_why():
+def test_an_infeasible_configuration_keeps_its_row_with_the_reason():
     found = row(TABLE, "words", "digits")
     assert (found.values, found.is_infeasible) == ((), True)
     assert found.note == f"outside this search space: {INFEASIBLE_REASON}"
@@ -82,7 +82,7 @@ def test_a_setting_that_is_illegal_on_the_target_keeps_its_row_and_says_why():
         ({"state": "RUNNING"}, "no result: its trial is still running."),
     ],
 )
-def test_a_trial_without_a_result_keeps_its_row_and_says_why(changes, note):
+def test_a_trial_without_a_result_keeps_its_row_with_the_reason(changes, note):
     trial = TABLE.select("digits", "final")[1]
     table = with_row(TABLE, replace(trial, **changes))
     assert row(table, "digits", "words").note == note
@@ -93,7 +93,7 @@ def test_a_trial_without_a_result_keeps_its_row_and_says_why(changes, note):
     )
 
 
-def test_a_trial_that_was_not_begun_and_a_search_that_goes_on_are_said():
+def test_a_missing_trial_and_an_unfinished_search_are_noted():
     table = without_rows(TABLE, ("digits", "final", 1))
     assert row(table, "digits", "words").note == "no result: its trial has not been started."
     table = with_arm(TABLE, replace(TABLE.arm("words"), best_params=None))
@@ -124,7 +124,7 @@ def test_a_setting_that_coincides_with_the_own_choice_is_the_same_trial_and_coun
     assert found.get("test/accuracy").to_base.family == 2
 
 
-def test_without_base_the_levels_stay_and_it_is_said():
+def test_without_base_the_levels_remain_with_a_note():
     table = replace(TABLE, arms=TABLE.arms[1:])
     assert target(table, "digits").base == {}
     assert row(table, "digits", "words").get("test/accuracy").to_base is None

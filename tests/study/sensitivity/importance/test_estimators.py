@@ -1,4 +1,4 @@
-"""Which estimators take which trials, and how they say that they do not."""
+"""Trials that the estimators accept, and the messages of the others."""
 
 from dataclasses import replace
 
@@ -84,7 +84,7 @@ def test_conditional_dimensions_are_refused_by_forests(analysis, conditional):
         analysis(conditional)
 
 
-def test_every_estimator_says_what_it_answers():
+def test_every_estimator_has_its_question():
     for estimator in IMPORTANCES.values():
         assert estimator.title
         assert estimator.question.startswith("what ")

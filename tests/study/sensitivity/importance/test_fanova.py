@@ -123,7 +123,7 @@ def few_draws(monkeypatch):
 
 
 @pytest.mark.usefixtures("few_draws")
-def test_what_matters_is_more_than_chance_and_the_rest_is_not():
+def test_dimensions_with_an_effect_are_above_chance_and_others_are_not():
     found = importance(
         search_data_of(design_table(additive, axes=UNIT, trials=128, noise=0.3)), "fanova"
     )
@@ -149,7 +149,7 @@ def test_of_noise_alone_no_dimension_is_more_than_chance(seed):
     assert found.shares[0].value <= found.level
 
 
-def test_the_same_basis_gives_the_same_numbers(monkeypatch):
+def test_equal_data_give_equal_numbers(monkeypatch):
     monkeypatch.setattr(fanova, "DRAWS", 5)
     monkeypatch.setattr(fanova, "PERMUTATIONS", 19)
     table = design_table(additive, axes=UNIT, trials=60, noise=0.3)
@@ -159,7 +159,7 @@ def test_the_same_basis_gives_the_same_numbers(monkeypatch):
     assert importance(search_data_of(table), "fanova") == first
 
 
-def test_the_record_says_how_many_draws_and_trees_it_took(monkeypatch):
+def test_the_record_has_the_numbers_of_draws_and_trees(monkeypatch):
     monkeypatch.setattr(fanova, "DRAWS", 20)
     monkeypatch.setattr(fanova, "PERMUTATIONS", 19)
     found = importance(search_data_of(design_table(additive, axes=UNIT, trials=50)), "fanova")

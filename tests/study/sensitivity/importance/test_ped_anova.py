@@ -62,7 +62,7 @@ def test_the_shares_are_optunas_over_the_variance_of_being_among_the_best(metric
     )
 
 
-def test_the_best_are_the_highest_or_the_lowest_as_the_study_says():
+def test_the_best_follow_the_direction_of_the_study():
     table = design_table(lambda x: (x[:, 0] > 0.8) * 1.0 + 0.1 * x[:, 1], axes=UNIT, trials=100)
     up = importance(search_data_of(table), "ped_anova")
     down = importance(search_data_of(replace(table, direction="minimize")), "ped_anova")

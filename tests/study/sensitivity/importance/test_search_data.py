@@ -50,7 +50,7 @@ def test_points_and_values_are_those_of_the_trials():
     assert data.notes == ()
 
 
-def test_a_basis_can_be_kept_by_what_it_holds():
+def test_search_data_is_hashable_by_its_content():
     first, second = (search_data_of(design_table(additive, axes=UNIT, trials=8)) for _ in range(2))
     assert first == second
     assert hash(first) == hash(second)

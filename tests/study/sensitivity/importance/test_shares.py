@@ -1,4 +1,4 @@
-"""Drawing trials again and exchanging their values."""
+"""Bootstrap of trials and permutation of values."""
 
 import numpy as np
 import pytest
