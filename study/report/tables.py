@@ -139,16 +139,15 @@ def sample_interval_table(arms: Sequence[ArmSampleIntervals], workload: Workload
                 for place, metric in enumerate(metrics)
             ),
             ("n", lambda arm: str(arm.n)),
-            ("Draws", lambda arm: str(arm.draws)),
+            ("Resamples", lambda arm: str(arm.resamples)),
             (
                 "Classes left out of the AUC",
                 lambda arm: f"{arm.classes_left_out} of {arm.n_classes}",
             ),
         ],
-        f"Mean over n replicas [{CONFIDENCE_PERCENT} percentile bootstrap interval over the "
-        "test samples, its ends averaged over the replicas]. The interval covers the choice of "
-        "the test "
-        "samples only, not the variation between seeds. Draws: the fewest resamples used for any "
+        f"Mean over n replicas [{CONFIDENCE_PERCENT} percentile bootstrap interval over the test "
+        "samples, its ends averaged over the replicas]. The interval covers the choice of the "
+        "test samples only, not the variation between seeds. Resamples: the fewest used for any "
         "metric and replica. A class that no test sample has, or every test sample, is left out "
         "of the AUC.",
     )
@@ -298,7 +297,8 @@ def history_table(record: SearchHistory) -> Table:
                 lambda record: ABSENT if best is None else format_metric(best, record.objective),
             ),
         ],
-        "The best of many trials is optimistic; test metrics come from fresh replicas only.",
+        "The best of many trials is biased towards better values; test metrics come from fresh "
+        "replicas only.",
     )
 
 

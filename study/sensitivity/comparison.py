@@ -258,7 +258,7 @@ def majority_class(table: TrialTable, workload: Workload) -> MajorityClass | Non
 BOOTSTRAPPED = ("test/accuracy", "test/auc")
 """Metrics that have intervals over test samples."""
 
-_DRAWS = "test_bootstrap/resamples"
+_RESAMPLES = "test_bootstrap/resamples"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,7 +277,7 @@ class ArmSampleIntervals(Tabular):
 
     Attributes:
         n: Number of replicas.
-        draws: Resamples of the test set that were used; the fewest of any metric and replica.
+        resamples: Resamples of the test set that were used; the fewest of any metric and replica.
         classes_left_out: Classes that the AUC leaves out because no test sample or every test
             sample has them; the most of any replica.
     """
@@ -286,7 +286,7 @@ class ArmSampleIntervals(Tabular):
     method: str
     n: int
     intervals: tuple[SampleInterval, ...]
-    draws: int
+    resamples: int
     n_classes: int
     classes_left_out: int
 
@@ -302,7 +302,7 @@ class ArmSampleIntervals(Tabular):
                 "low": one.low,
                 "high": one.high,
                 "n": self.n,
-                "draws": self.draws,
+                "resamples": self.resamples,
                 "classes_left_out": self.classes_left_out,
             }
 
@@ -320,7 +320,7 @@ def sample_intervals(table: TrialTable, workload: Workload) -> tuple[ArmSampleIn
     return tuple(
         _arm_intervals(arm, chosen)
         for arm, chosen in found
-        if chosen is not None and chosen.last(_DRAWS) is not None
+        if chosen is not None and chosen.last(_RESAMPLES) is not None
     )
 
 
@@ -331,7 +331,7 @@ def _arm_intervals(arm: ArmRow, row: TrialRow) -> ArmSampleIntervals:
         method=arm.method,
         n=len(row.seeds),
         intervals=tuple(_interval(row, metric) for metric in BOOTSTRAPPED),
-        draws=round(min(last_values(row, _DRAWS).values)),
+        resamples=round(min(last_values(row, _RESAMPLES).values)),
         n_classes=arm.n_classes,
         classes_left_out=arm.n_classes - round(min(averaged)),
     )

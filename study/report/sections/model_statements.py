@@ -180,8 +180,8 @@ def _limits_statements(table: TrialTable) -> Iterator[str]:
     if failed:
         yield (
             f"{failed} of {format_count(len(table.rows), 'trial')} failed and are excluded from "
-            f"every mean; if they failed because of their parameters, the means are too "
-            f"optimistic."
+            f"every mean; if they failed because of their parameters, the means are biased "
+            f"towards better values."
         )
 
 

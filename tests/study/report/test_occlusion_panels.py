@@ -230,7 +230,7 @@ def test_nothing_appears_where_final_trials_were_not_tested_further(table, tmp_p
     assert "interval_over" not in comparison.to_frame()
 
 
-def test_the_table_of_intervals_over_test_samples_has_draws_and_left_out_classes():
+def test_the_table_of_intervals_over_test_samples_has_resamples_and_left_out_classes():
     table = sampled()
     workload = workloads(table)[0]
     found = sample_interval_table(sample_intervals(table, workload), workload)
@@ -241,7 +241,7 @@ def test_the_table_of_intervals_over_test_samples_has_draws_and_left_out_classes
             "Test accuracy [%]",
             "Test AUC [%]",
             "n",
-            "Draws",
+            "Resamples",
             "Classes left out of the AUC",
         ),
         rows=(("Challenger", "71.0 [61.0, 81.0]", "85.0 [70.0, 95.0]", "3", "997", "1 of 10"),),
@@ -252,7 +252,7 @@ def test_the_table_of_intervals_over_test_samples_has_draws_and_left_out_classes
 def test_csv_of_intervals_over_test_samples_has_one_row_per_arm_and_metric():
     table = sampled()
     rows = list(sample_intervals(table, workloads(table)[0])[0].frame_rows())
-    assert [(row["arm"], row["metric"], row["draws"]) for row in rows] == [
+    assert [(row["arm"], row["metric"], row["resamples"]) for row in rows] == [
         ("challenger", "test/accuracy", 997),
         ("challenger", "test/auc", 997),
     ]
