@@ -1,25 +1,25 @@
-"""Trained Base models that fine-tuning begins with: each trained once, and kept.
+"""Trained Base models from which fine-tuning starts, each trained once and cached on disk.
 
-A Base model is known by everything that its weights follow from: data (its settings, and what
-was loaded), model, training, seed, kind of device, and the code. Whoever needs one first trains
-it under a lease; others wait for it. It is kept as the last of its own checkpoints, from which a
-training that was killed goes on.
+The key of a Base model is everything that its weights depend on: data (settings and samples),
+model, training, seed, type of device, and code. The first process to need one trains it under a
+file lock, and the others wait. The cached model is the last of its checkpoints, from which a
+killed training resumes.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from trainables import checkpoint
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 _POLL_INTERVAL_S = 0.2
 
-# Training samples whose inputs tell a data root from another, beside the classes of all.
+# Training samples whose inputs identify the data, beside the classes of all samples.
 _FINGERPRINT_SAMPLES = 32
 
 
@@ -48,22 +48,22 @@ def base_weights(
     device: torch.device,
     step_callback: StepCallback = no_step_callback,
 ) -> Mapping[str, Tensor]:
-    """Give the weights of a trained Base model, from the folder or by training it.
+    """Return the weights of a trained Base model, from the folder or by training it.
 
     Args:
         config: The Base model's own trial, :attr:`TrialConfig.base`.
         data: Splits of the replica, on the device.
         seed: Seed of the replica.
-        folder: Where Base models are kept; shared by all who may need them.
-        device: Where it is trained.
-        check: Called at every step of its training, which it ends by raising.
+        folder: Cache of Base models that all trials share.
+        device: Device of the training.
+        step_callback: Called at every training step and while waiting; may raise to end either.
 
     Raises:
         NonFiniteError: If its loss became NaN or infinite.
     """
     home = folder / _key(config, data, seed, device)
     epochs = config.training.epochs
-    with _lease(home, step_callback):
+    with _lock(home, step_callback):
         state = init_replica(config, config.dataset.info, seed, device)
         stored = checkpoint.load_latest(home)
         if stored is not None:
@@ -103,7 +103,7 @@ def _key(config: TrialConfig, data: Splits, seed: int, device: torch.device) -> 
 
 
 def _fingerprint(samples: Samples) -> str:
-    """Tell training sets apart that the same settings gave: a data root may hold a part."""
+    """Identify the training samples: a data root may hold a part of what the settings name."""
     device = samples.targets.device
     first = torch.arange(min(_FINGERPRINT_SAMPLES, len(samples)), device=device)
     drawn = samples.make_batch(first, stream(0, "fingerprint", device=device))
@@ -113,20 +113,16 @@ def _fingerprint(samples: Samples) -> str:
 
 
 @contextmanager
-def _lease(home: Path, step_callback: StepCallback) -> Iterator[None]:
-    # The operating system lets go when the process ends, however it ends.
+def _lock(home: Path, step_callback: StepCallback) -> Iterator[None]:
+    # The operating system releases the lock when the process ends in any way.
     home.mkdir(parents=True, exist_ok=True)
-    with (home / "lock").open("a") as file:
-        while not _is_locked(file):
-            # Whoever waits for another's training may be asked to stop meanwhile.
-            step_callback()
-            time.sleep(_POLL_INTERVAL_S)
-        yield
-
-
-def _is_locked(file: TextIO) -> bool:
+    lock = FileLock(home / "lock")
+    while not lock.is_locked:
+        # A stop may be requested while another process trains.
+        step_callback()
+        with suppress(Timeout):
+            lock.acquire(timeout=_POLL_INTERVAL_S)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        yield
+    finally:
+        lock.release()

@@ -1,4 +1,4 @@
-"""Batches and their labels: what a dataset gives to training and what a method makes of it."""
+"""Batches and their labels, as datasets make them and methods change them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Labels: TypeAlias = Int[Tensor, " batch"] | Float[Tensor, "batch classes"]
 
 
 def is_multi_label(labels: Labels) -> bool:
-    """Tell whether a sample may have several classes: its labels are then real numbers."""
+    """Return whether a sample may have several classes: its labels are then real numbers."""
     return labels.is_floating_point()
 
 
 def label_loss(logits: Float[Tensor, "batch classes"], labels: Labels) -> Float[Tensor, ""]:
-    """Sum over the samples what training minimizes: cross entropy, per label if multi-label.
+    """Return the training loss summed over samples: cross entropy, per label if multi-label.
 
     A sum, so that the gradient by one sample's inputs does not depend on the batch's size.
     """
@@ -33,17 +33,16 @@ def label_loss(logits: Float[Tensor, "batch classes"], labels: Labels) -> Float[
 
 
 def true_class(labels: Labels) -> Target:
-    """Give the class that an attribution of the label explains.
+    """Return the class that an attribution of the label explains.
 
-    Returns:
-        The label itself; for multi-label data a function that takes, from the logits, the
-        highest-ranked of the sample's classes (the highest-ranked of all if it has none).
+    That is the label itself; for multi-label data a function that returns, from the logits, the
+    highest-ranked of the sample's classes (the highest-ranked of all if it has none).
     """
     if not is_multi_label(labels):
         return labels
 
     def choose(logits: Tensor) -> Tensor:
-        # Other classes are put below every logit, yet keep their order among themselves.
+        # Shift other classes below every logit, in unchanged order among themselves.
         reach = logits.amax(1, keepdim=True) - logits.amin(1, keepdim=True) + 1
         return (logits - (1 - labels) * reach).argmax(1)
 
@@ -53,32 +52,31 @@ def true_class(labels: Labels) -> Target:
 def soft_labels(
     labels: Labels, n_classes: int, dtype: torch.dtype
 ) -> Float[Tensor, "batch classes"]:
-    """Write labels as numbers per class: one-hot probabilities, or multi-labels as they are."""
+    """Return labels as numbers per class: one-hot probabilities, or multi-labels unchanged."""
     if is_multi_label(labels):
         return labels
-    # torch's one_hot asks the device for the largest label before it begins.
+    # torch's one_hot waits for the largest label from the device.
     classes = torch.arange(n_classes, device=labels.device)
     return (labels[:, None] == classes).to(dtype)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Inputs and targets of one training step, of one replica or of several.
+    """Inputs and targets of one training step of one or several replicas.
 
-    A joint batch holds the samples of its replicas by turns (see :mod:`trainables.replica_rng`): row
-    i·R + r is the i-th sample of the r-th of R replicas.
+    A joint batch interleaves the samples of its replicas (see :mod:`trainables.replica_rng`):
+    row i·R + r is the i-th sample of the r-th of R replicas.
 
     Attributes:
-        inputs: Samples, changed or not.
+        inputs: Samples, changed by the method or not.
         targets: Class index per sample, or a number per class and sample: 0 or 1 for multi-label
-            data, probabilities where a method has mixed samples.
-        occupied: Positions of the grid that hold anything; the others are padding, which no
-            method may choose or change. None if all do.
-        n_replicas: R, whose samples these are.
-        extra_loss: What is added to each sample's cross entropy, as a function of the model and
-            of the logits of ``inputs``; None for nothing.
-        measures: Numbers on the device, one per replica, that a report averages over its steps,
-            by name: ``drop_rate`` becomes ``train/drop_rate``. The same names for every batch.
+            data, probabilities of mixed samples.
+        valid_mask: False at padding, which no method may choose or change. None if there is none.
+        n_replicas: R, the number of replicas.
+        extra_loss: Function of the model and of the logits of ``inputs`` to a summand of each
+            sample's loss, or None.
+        train_metrics: One number per replica on the device, by name, averaged over the steps of
+            a report: ``drop_rate`` becomes ``train/drop_rate``. The same names in every batch.
     """
 
     inputs: Float[Tensor, "batch channel *grid"]
@@ -94,23 +92,22 @@ class Batch:
 
     @property
     def feature_mask(self) -> Bool[Tensor, "batch feature"] | None:
-        """Flattened features that hold anything, or None if all do."""
+        """``valid_mask`` of the flattened features."""
         if self.valid_mask is None:
             return None
         return self.valid_mask[:, None].expand(self.inputs.shape).flatten(1)
 
     def first(self, count: int) -> Batch:
-        """Give the first samples, without extra loss and measures."""
-        valid_mask = None if self.valid_mask is None else self.valid_mask[:count]
+        """Return the first samples, without extra loss and metrics."""
         return Batch(
             inputs=self.inputs[:count],
             targets=self.targets[:count],
-            valid_mask=valid_mask,
+            valid_mask=None if self.valid_mask is None else self.valid_mask[:count],
             n_replicas=self.n_replicas,
         )
 
     def split_by_replica(self, values: Tensor) -> Tensor:
-        """Turn a value per sample, ``(batch, *)``, into ``(batch / R, R, *)``."""
+        """Reshape a value per sample, ``(batch, *)``, to ``(batch / R, R, *)``."""
         return values.reshape(-1, self.n_replicas, *values.shape[1:])
 
     def repeat_per_sample(self, values: Tensor) -> Tensor:
@@ -119,7 +116,7 @@ class Batch:
 
 
 def interleave(batches: Sequence[Batch]) -> Batch:
-    """Lay the batches of several replicas, all of one size and unchanged, into one."""
+    """Interleave the unchanged batches of several replicas, all of one size."""
     if len(batches) == 1:
         return batches[0]
     valid_mask = [batch.valid_mask for batch in batches if batch.valid_mask is not None]

@@ -1,4 +1,4 @@
-"""How far a test metric would move with other test samples: percentile bootstrap intervals."""
+"""Percentile bootstrap intervals of a metric over the test samples."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from trainables.batch import Labels, soft_labels
 from trainables.checks import require
 from trainables.errors import ConfigError
 
-# Draws that are made, and checked for the classes in them, at once.
+# Resamples that are drawn and checked for their classes at once.
 _CHUNK_SIZE = 100
-# Attempts per wanted draw, after which those that hold every class have to do.
+# Attempts per requested resample before a search for resamples with every class ends.
 _MAX_ATTEMPTS_PER_RESAMPLE = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resampling:
-    """How samples are drawn, and which interval is taken of the metric's values.
+    """Settings of a bootstrap.
 
     Attributes:
-        draws: Number of draws, each as large as the split, with replacement.
-        quantiles: Lower and upper quantile; these leave 2.5 % on either side.
-        require_every_class: Whether only draws count in which every class occurs that occurs in
-            the split. Otherwise a metric that compares classes leaves out those that are absent.
+        n_resamples: Number of resamples, each as large as the split, with replacement.
+        quantiles: Lower and upper quantile; the defaults leave 2.5 % on either side.
+        require_every_class: Whether only resamples count that hold every class of the split.
+            Otherwise a metric that compares classes leaves out those that are absent.
     """
 
     n_resamples: int = 1000
@@ -42,21 +42,21 @@ class Resampling:
         require(0 <= low < high <= 1, "quantiles", rule, self.quantiles)
 
 
-# What the PTB-XL benchmark does; the interval covers 90 %, though papers call it 95 %.
+# That of the PTB-XL benchmark; the interval covers 90 %, though papers call it 95 %.
 BENCHMARK = Resampling(n_resamples=100, quantiles=(0.05, 0.95), require_every_class=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootstrapInterval:
-    """A percentile interval, and what it rests on.
+    """A percentile interval.
 
     Attributes:
         low: Lower end.
         high: Upper end.
-        draws: Draws that were used; fewer than asked for where a metric had no value in some,
-            or where hardly any held every class.
-        classes_dropped: Mean number of classes per draw that had to be left out of a comparison
-            (no sample or every sample of the draw has them) though the split has both.
+        n_resamples: Resamples used; fewer than requested where a metric had no value in some, or
+            where hardly any held every class.
+        classes_dropped: Mean number of classes per resample that were left out of a comparison
+            (no sample or every sample of the resample has them) though the split has both.
     """
 
     low: float
@@ -74,18 +74,18 @@ def bootstrap_interval(
 ) -> BootstrapInterval:
     """Compute the percentile interval of a metric under resampling of the test samples.
 
-    It covers the choice of the test samples alone: not initialization, shuffling or the training
-    samples, over which replicas are there. Costs one evaluation of the metric per draw.
+    It covers the choice of the test samples alone; replicas cover initialization, shuffling and
+    training samples. Costs one evaluation of the metric per resample.
 
     Args:
         metric: Function of logits and targets, such as :func:`trainables.metrics.auc`.
         logits: Predictions of one model.
         targets: Their labels.
-        generator: Source of the draws, on the device of the logits.
-        resampling: How to draw, and which quantiles to take.
+        generator: Source of the resamples, on the device of the logits.
+        resampling: Settings.
 
     Raises:
-        ConfigError: If no draw can be used.
+        ConfigError: If no resample can be used.
 
     References:
         Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3.
@@ -109,14 +109,13 @@ def bootstrap_interval(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Resamples:
-    indices: Int[Tensor, "draw sample"]
-    classes_dropped: Float[Tensor, " draw"]
+    indices: Int[Tensor, "resample sample"]
+    classes_dropped: Float[Tensor, " resample"]
 
 
 def _resample(
     is_class: Float[Tensor, "sample classes"], generator: torch.Generator, resampling: Resampling
 ) -> _Resamples:
-    # At least as many as wanted where all count, else as many as patience gives.
     parts: list[_Resamples] = []
     attempts = 0
     while attempts < _MAX_ATTEMPTS_PER_RESAMPLE * resampling.n_resamples:
@@ -124,11 +123,10 @@ def _resample(
         attempts += _CHUNK_SIZE
         if sum(len(part.indices) for part in parts) >= resampling.n_resamples:
             break
+    n = resampling.n_resamples
     return _Resamples(
-        indices=torch.cat([part.indices for part in parts])[: resampling.n_resamples],
-        classes_dropped=torch.cat([part.classes_dropped for part in parts])[
-            : resampling.n_resamples
-        ],
+        indices=torch.cat([part.indices for part in parts])[:n],
+        classes_dropped=torch.cat([part.classes_dropped for part in parts])[:n],
     )
 
 
@@ -153,13 +151,13 @@ def _comparable(positives: Tensor, count: int) -> Tensor:
     return (positives > 0) & (positives < count)
 
 
-def _no_resample_message(n_samples: int, n_draws: int) -> str:
-    if n_draws == 0:
+def _no_resample_message(n_samples: int, n_resamples: int) -> str:
+    if n_resamples == 0:
         return (
-            f"no draw of {n_samples} samples held every class of the split; some of them are "
+            f"no resample of {n_samples} samples held every class of the split; some of them are "
             "too rare: set require_every_class to False."
         )
     return (
-        f"the metric has no finite value in any of {n_draws} draws of {n_samples} samples; the "
-        "split lacks a class, or the predictions are not finite."
+        f"the metric has no finite value in any of {n_resamples} resamples of {n_samples} "
+        "samples; the split lacks a class, or the predictions are not finite."
     )

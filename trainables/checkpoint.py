@@ -1,8 +1,7 @@
-"""Checkpoints: written whole or not at all, named by their checksum, loaded without running code.
+"""Checkpoints: written atomically, named by their checksum, loaded without running code.
 
-Each is one file ``epoch-<epoch>-<sha256>.pt``, renamed into place. A reader takes the newest
-whose content matches its name, so that a truncated or altered file is passed over for the one
-before it.
+Each is one file ``epoch-<epoch>-<sha256>.pt``, renamed into place. The newest whose content
+matches its name is loaded, so that a truncated or altered file is skipped for the one before it.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +17,7 @@ from typing import Any
 import torch
 
 from trainables.errors import CheckpointError
-from trainables.runtime.storage_errors import storage_errors, unlinked_on_exit
+from trainables.runtime.storage_errors import atomic_file, storage_errors
 
 logger = logging.getLogger(__name__)
 
@@ -30,41 +28,37 @@ _DIGITS = 32
 def save(folder: Path, epoch: int, payload: Mapping[str, Any]) -> Path:
     """Write a checkpoint durably and keep it, the one before and any after it.
 
-    Those after it are damaged, or the trial would have continued from them.
+    Those after it are damaged, or the trial would have resumed from them.
 
     Args:
-        folder: Where a trial keeps its checkpoints.
+        folder: Folder of a trial's checkpoints.
         epoch: Epochs trained so far.
         payload: Tensors, numbers, texts, lists and mappings only.
 
     Raises:
-        StorageError: If the folder is missing or takes nothing; no other checkpoint is touched.
+        StorageError: If the folder is missing or not writable; other checkpoints are kept.
     """
     return write(folder, epoch, encode(payload))
 
 
 def encode(payload: Mapping[str, Any]) -> bytes:
-    """Give the content of a checkpoint: a copy of the tensors as they are now."""
+    """Return the content of a checkpoint, with copies of the tensors."""
     buffer = io.BytesIO()
     torch.save(dict(payload), buffer)
     return buffer.getvalue()
 
 
 def write(folder: Path, epoch: int, content: bytes) -> Path:
-    """Write what :func:`encode` gave, as :func:`save` does.
+    """Write an encoded checkpoint, as :func:`save` does.
 
     Raises:
         StorageError: As :func:`save`.
     """
     digest = hashlib.sha256(content).hexdigest()[:_DIGITS]
     path = folder / f"epoch-{epoch:08d}-{digest}.pt"
-    partial = folder / f".{path.name}.{os.getpid()}.tmp"
-    with storage_errors(folder), unlinked_on_exit(partial):
-        with partial.open("wb") as file:
+    with storage_errors(folder):
+        with atomic_file(path) as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
         up_to_this = [other for other in _newest_first(folder) if other.name <= path.name]
         for old in up_to_this[_KEEP_LAST:]:
             old.unlink(missing_ok=True)
@@ -72,10 +66,10 @@ def write(folder: Path, epoch: int, content: bytes) -> Path:
 
 
 def load_latest(folder: Path) -> dict[str, Any] | None:
-    """Load the newest whole checkpoint of a folder, or None if there is none.
+    """Load the newest undamaged checkpoint of a folder, or None if there is none.
 
     Raises:
-        CheckpointError: If a file that is whole holds anything but tensors and plain data.
+        CheckpointError: If an undamaged file holds anything but tensors and plain data.
     """
     for path in _newest_first(folder):
         content = path.read_bytes()
@@ -87,7 +81,7 @@ def load_latest(folder: Path) -> dict[str, Any] | None:
 
 
 def latest_epoch(folder: Path) -> int:
-    """Give the epoch of the newest checkpoint of a folder, whole or not; 0 if there is none."""
+    """Return the epoch of the newest checkpoint of a folder, damaged or not; 0 if none."""
     return max((int(path.name.split("-")[1]) for path in _newest_first(folder)), default=0)
 
 

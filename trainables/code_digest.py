@@ -1,4 +1,4 @@
-"""Which code trains: what a result, a kept Base model and a cluster's nodes are compared by."""
+"""Digest of the training code, which results, cached Base models and nodes are compared by."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @cache
 def code_digest() -> str:
-    """Identify this package by the content of its files, in 64 hexadecimal digits."""
+    """Return the SHA-256 of this package's files, in 64 hexadecimal digits."""
     digest = hashlib.sha256()
     root = Path(__file__).parent
     for file in sorted(root.rglob("*.py")):

@@ -7,8 +7,8 @@ TrainableError
 ├── NonFiniteError     a loss or metric became NaN or infinite
 ├── TimeLimitError     a trial took longer than its study allows, or hung
 ├── DeviceMemoryError  a trial does not fit into its share of a GPU
-├── StorageError       the storage is full, read-only or gone; the trial can go on later
-└── StoppedError       the study asked its trials to stop; the trial can go on later
+├── StorageError       the storage is full, read-only or gone; the trial can be resumed
+└── StoppedError       the study requested a stop; the trial can be resumed
 """
 
 
@@ -41,8 +41,8 @@ class DeviceMemoryError(TrainableError):
 
 
 class StorageError(TrainableError):
-    """The storage is full, read-only or gone; nothing that was written is lost with it."""
+    """The storage is full, read-only or gone; what was written before is kept."""
 
 
 class StoppedError(TrainableError):
-    """The study asked its trials to stop; this one can go on from its checkpoint."""
+    """The study requested a stop; the trial can be resumed from its checkpoint."""

@@ -1,4 +1,4 @@
-"""All metrics of a model at one moment, under the keys that reports use."""
+"""Evaluation of a model: all metrics, under the keys of reports."""
 
 from __future__ import annotations
 
@@ -23,15 +23,11 @@ _BATCH_FEATURES = 10_000_000
 def evaluate(model: nn.Module, samples: Samples, prefix: str) -> dict[str, float]:
     """Compute every metric on some samples, with one transfer from the device.
 
-    ``auc_classes`` is the number of classes that the area under the curve is averaged over.
-
-    Args:
-        model: Network; evaluated in eval mode, its mode is restored.
-        samples: Samples to evaluate.
-        prefix: Name of the split, ``val`` or ``test``.
+    ``auc_classes`` is the number of classes over which the AUC is averaged. The model runs in
+    eval mode, and its mode is restored.
 
     Returns:
-        ``val/accuracy``, … to value.
+        ``<prefix>/accuracy``, … to value.
     """
     return compute_metrics(predict_logits(model, samples), samples.targets, prefix)
 
@@ -47,7 +43,7 @@ def compute_metrics(
 
 
 def predict_logits(model: nn.Module, samples: Samples) -> Float[Tensor, "sample classes"]:
-    """Compute the logits of some samples in eval mode; the highest over a sample's views."""
+    """Return the logits of samples in eval mode, the highest over a sample's views."""
     with eval_mode(model), torch.no_grad():
         parts = index_batches(samples, _BATCH_SIZE)
         return torch.cat([max_logits_over_views(model, samples.views(part)) for part in parts])
@@ -56,20 +52,20 @@ def predict_logits(model: nn.Module, samples: Samples) -> Float[Tensor, "sample 
 def max_logits_over_views(
     model: nn.Module, views: Float[Tensor, "view batch channel *grid"]
 ) -> Float[Tensor, "batch classes"]:
-    """Compute the highest logits over the views of some samples, in the mode the model is in."""
+    """Return the highest logits over the views of samples, in the model's current mode."""
     scores: Tensor = model(views.flatten(0, 1))
     return scores.reshape(*views.shape[:2], -1).amax(0)
 
 
 def index_batches(samples: Samples, size: int) -> Iterator[Int[Tensor, " batch"]]:
-    """Give the indices of all samples in order, at most ``size`` and 10⁷ features at once."""
+    """Yield the indices of all samples in order, at most ``size`` and 10⁷ features at once."""
     everything = torch.arange(len(samples), device=samples.targets.device)
     one = samples.views(everything[:1])
     yield from everything.split(max(1, min(size, _BATCH_FEATURES // one.numel())))
 
 
 def filter_metrics(model: nn.Module) -> dict[str, float]:
-    """Describe the filters: signed mean, spread over pairs and relation to chance, per layer.
+    """Return the filters' cosine statistics per layer: mean, spread, absolute and relative.
 
     ``filter_cosine/mean`` and ``filter_cosine_relative/mean`` are unweighted means over layers.
     """

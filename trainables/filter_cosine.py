@@ -1,4 +1,4 @@
-"""Cosine similarity of the filters of a layer: the paper's measure of their diversity."""
+"""Cosine similarity of the filters of a layer, the paper's measure of their diversity."""
 
 from __future__ import annotations
 
@@ -30,9 +30,6 @@ class LayerFilterCosine:
 
 def filter_cosine(model: nn.Module) -> dict[str, LayerFilterCosine]:
     """Compare the filters within each convolution of a model, biases left out.
-
-    Args:
-        model: Any network.
 
     Returns:
         ``conv1``, ``conv2``, … in the order of ``model.modules()`` to the statistics of that

@@ -1,4 +1,4 @@
-"""All that is measured on the test split, once, after the last epoch of a final trial."""
+"""Evaluation on the test split, once, after the last epoch of a final trial."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from trainables.occlusion import occlusion_metric, occlusion_metrics
 from trainables.seeding import stream
 
 BOOTSTRAPPED = ("accuracy", "auc")
-"""Metrics that get an interval over the test samples."""
+"""Metrics with a bootstrap interval."""
 
 
 def evaluate_final(
     config: EvaluationConfig, model: nn.Module, data: Splits, seed: int
 ) -> dict[str, float]:
-    """Compute the metrics of the test split, and what ``config`` asks for beside them.
+    """Compute the metrics of the test split, and the intervals and occlusion tests of ``config``.
 
     Args:
-        config: Which tests are made.
-        model: Trained network; its mode is restored, nothing of it is changed.
-        data: Splits; only the labels of the training split are looked at.
-        seed: Seed of the replica, from which the tests' random streams follow.
+        config: Settings of the evaluation.
+        model: Trained network, which is left as it is.
+        data: Splits; of the training split only the labels are used.
+        seed: Seed of the replica, from which the tests' random streams are derived.
 
     Returns:
         ``test/accuracy``, …; ``test/majority_accuracy`` unless the data are multi-label;
-        ``test_bootstrap/…`` and ``occlusion/…`` if asked for.
+        ``test_bootstrap/…`` and ``occlusion/…`` if configured.
     """
     targets = data.test.targets
     logits = predict_logits(model, data.test)
@@ -51,10 +51,9 @@ def evaluate_final(
 
 
 def majority_accuracy(train: Int[Tensor, " train"], test: Int[Tensor, " test"]) -> float:
-    """Give the accuracy of always answering the most frequent class of the training split.
+    """Return the accuracy of always predicting the most frequent class of the training split.
 
-    Of equally frequent ones it is the class of the lowest index, as in a training split with
-    as many samples of every class.
+    Ties are broken by the lowest class index.
     """
     return float((test == torch.bincount(train).argmax()).double().mean())
 
@@ -66,7 +65,7 @@ def _bootstrap(
     metrics: Mapping[str, float],
     seed: int,
 ) -> dict[str, float]:
-    # Predictions that are not finite have no interval; the trial fails by its test metrics.
+    # Non-finite predictions have no interval; the trial fails by its test metrics.
     if n_resamples == 0 or not all(math.isfinite(metrics[f"test/{name}"]) for name in METRICS):
         return {}
     found = {

@@ -1,7 +1,7 @@
-"""The training loop: an epoch of one replica or of several at once, and a replica's reports.
+"""The training loop: an epoch of one replica or of a stacked group, and a replica's reports.
 
-Nothing in an epoch waits for the device: indices are drawn there, losses are summed there, and
-whether all were finite is asked once per evaluation.
+Nothing in an epoch waits for the device: indices are drawn and losses are summed there, and
+whether all were finite is checked once per evaluation.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ from trainables.replica_group import (
 )
 from trainables.replica_rng import ReplicaRNG
 from trainables.runtime.stop_monitor import StepCallback, no_step_callback
-from trainables.seeding import derive_seed, stream
+from trainables.seeding import derive_seed, seeded_global_rng, stream
+
+# Seeds all weights: another spelling would change every result.
+_WEIGHTS_PURPOSE = "initialisation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +50,7 @@ def init_replica(
     config: TrialConfig, info: DatasetInfo, seed: int, device: torch.device
 ) -> ReplicaState:
     """Initialize a replica; the weights do not depend on the device."""
-    model = config.model.build(info, stream(seed, "initialisation")).to(device)
+    model = config.model.build(info, stream(seed, _WEIGHTS_PURPOSE)).to(device)
     return ReplicaState(
         seed=seed,
         model=model,
@@ -59,14 +62,14 @@ def init_replica(
 
 
 def train(config: TrialConfig, data: Splits, state: ReplicaState) -> Iterator[ReplicaReport]:
-    """Train to the full budget and report at every evaluation.
+    """Train to the last epoch and yield a report at every evaluation.
 
     The first report of a fresh replica has epoch 0 and the filters' metrics alone.
 
     Args:
         config: Settings of the trial.
         data: Splits, on the device of the model.
-        state: Where to start; changed in place.
+        state: State to start from; changed in place.
 
     Raises:
         NonFiniteError: If a loss was NaN or infinite; names seed, epoch, step and parameters.
@@ -80,9 +83,9 @@ def train_by_epoch(
     state: ReplicaState,
     step_callback: StepCallback = no_step_callback,
 ) -> Iterator[ReplicaReport | None]:
-    """Train like :func:`train`, but yield after every epoch: None where there is no evaluation.
+    """Train like :func:`train`, but yield after every epoch: None if it is not evaluated.
 
-    ``check`` is called at every step, and ends the training by raising.
+    ``step_callback`` is called at every step and may raise to end the training.
     """
     if state.epoch == 0:
         yield initial_report(state)
@@ -97,14 +100,14 @@ def run_epoch(
     state: ReplicaState,
     step_callback: StepCallback = no_step_callback,
 ) -> None:
-    """Train one epoch, without waiting for the device; ``check`` may end it by raising."""
+    """Train one epoch, without waiting for the device; ``step_callback`` may raise to end it."""
     run_group_epoch(config, single_group(data, state), step_callback)
 
 
 def run_group_epoch(
     config: TrialConfig, group: ReplicaGroup, step_callback: StepCallback = no_step_callback
 ) -> None:
-    """Train one epoch of a cohort, as :func:`run_epoch` does of each of its replicas."""
+    """Train one epoch of a group, equal to :func:`run_epoch` of each of its replicas."""
     for _ in group_steps(config, group, step_callback):
         pass
 
@@ -112,23 +115,19 @@ def run_group_epoch(
 def group_steps(
     config: TrialConfig, group: ReplicaGroup, step_callback: StepCallback = no_step_callback
 ) -> Iterator[None]:
-    """Train one epoch of a cohort and pause after every step; the epoch ends with the last."""
+    """Train one epoch of a group and yield after every step; the last step ends the epoch."""
     training, epoch = config.training, group.epoch + 1
-    # Fine-tuning draws on where its Base model stopped, instead of drawing the same again.
+    # Fine-tuning continues the random streams of its Base model instead of repeating them.
     drawn = epoch + (training.base.epochs if training.base else 0)
-    shuffled_indices = [
-        order.split(training.batch_size) for order in group.shuffled_indices(drawn)
-    ]
-    crops, challenge = (
-        group.generators("crops", drawn),
-        ReplicaRNG(group.generators("challenge", drawn)),
-    )
-    n_steps = training.epochs * len(shuffled_indices[0])
+    batches = [order.split(training.batch_size) for order in group.shuffled_indices(drawn)]
+    crops = group.generators("crops", drawn)
+    challenge = ReplicaRNG(group.generators("challenge", drawn))
+    n_steps = training.epochs * len(batches[0])
     per_label = is_multi_label(group.data[0].train.targets)
     sums = LossWindow.empty(group.device, len(group.states))
     group.model.train()
     with _dropout_rng(group, drawn):
-        for step, indices in enumerate(zip(*shuffled_indices, strict=True), start=group.step):
+        for step, indices in enumerate(zip(*batches, strict=True), start=group.step):
             step_callback()
             sample = interleave(
                 [
@@ -175,7 +174,7 @@ def _autocast(precision: Precision, device: torch.device) -> AbstractContextMana
 
 
 def _losses(model: nn.Module, batch: Batch, *, per_label: bool) -> Float[Tensor, " replica"]:
-    # The data say which: a method that mixes samples gives numbers per class for either.
+    # Decided by the data: a method that mixes samples has targets per class for both kinds.
     logits = model(batch.inputs)
     if logits.dtype == torch.bfloat16:
         logits = logits.float()
@@ -191,12 +190,12 @@ def _losses(model: nn.Module, batch: Batch, *, per_label: bool) -> Float[Tensor,
 
 
 def initial_report(state: ReplicaState) -> ReplicaReport:
-    """Report on a fresh replica: the filters' metrics alone."""
+    """Return the report of a fresh replica: the filters' metrics alone."""
     return ReplicaReport(epoch=0, metrics=filter_metrics(state.model))
 
 
 def report_if_due(config: TrialConfig, data: Splits, state: ReplicaState) -> ReplicaReport | None:
-    """Evaluate a replica after an epoch; None where there is no evaluation.
+    """Evaluate a replica after an epoch, or return None if no evaluation is due.
 
     Raises:
         NonFiniteError: If a loss was NaN or infinite.
@@ -221,23 +220,8 @@ def report_if_due(config: TrialConfig, data: Splits, state: ReplicaState) -> Rep
 
 
 def _dropout_rng(group: ReplicaGroup, epoch: int) -> AbstractContextManager[None]:
-    # torch's dropout knows the global generator alone; without dropout there is nothing to do.
+    # torch's dropout draws from the global generator alone.
     if not has_dropout(group.model):
         return nullcontext()
     (state,) = group.states
-    return _SeededGlobalRNG(derive_seed(state.seed, "dropout", epoch), group.device)
-
-
-class _SeededGlobalRNG(AbstractContextManager[None]):
-    """Seed the global generators for a while and give them their state back at the end."""
-
-    def __init__(self, seed: int, device: torch.device) -> None:
-        self._seed = seed
-        self._fork = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
-
-    def __enter__(self) -> None:
-        self._fork.__enter__()
-        torch.manual_seed(self._seed)
-
-    def __exit__(self, *reason: object) -> None:
-        self._fork.__exit__(*reason)  # type: ignore[arg-type]
+    return seeded_global_rng(derive_seed(state.seed, "dropout", epoch), group.device)

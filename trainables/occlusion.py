@@ -1,4 +1,4 @@
-"""How a trained model bears the loss of parts of its inputs: the occlusion test."""
+"""The occlusion test: metrics of a trained model on partly hidden inputs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from trainables.methods.reldrop import position_relevance
 from trainables.metrics import METRICS
 
 ORDERS = ("random", "most_relevant")
-"""In which order positions are hidden."""
+"""Orders in which positions are hidden."""
 
 # The mean of standardized data, and the vector of no word.
 _FILL_VALUE = 0.0
-# A backward pass keeps every activation, of the networks here about 2 MB per view.
+# A backward pass stores every activation, about 2 MB per view for the networks here.
 _VIEWS_PER_PASS = 256
 
 
@@ -31,30 +31,29 @@ def occlusion_metrics(
     fractions: tuple[float, ...],
     generator: torch.Generator,
 ) -> dict[str, float]:
-    """Measure a model on samples of which a share of the positions is hidden, by either order.
+    """Evaluate a model on samples with a fraction of their positions hidden, in either order.
 
-    A position is a pixel, a token or a time step: all of its channels are set to 0. A share is
-    one of the sample's own positions, rounded to a whole number (half to even); padding is
+    A position is a pixel, a token or a time step: all of its channels are set to 0. Fractions
+    are of the sample's own positions, rounded to a whole number (half to even); padding is
     neither counted nor hidden. ``random`` hides positions drawn for each sample;
-    ``most_relevant`` those of the highest ε-LRP relevance of the true class, summed over the
-    channels as RelDrop ranks them (:func:`trainables.batch.true_class` says which class that
-    is for multi-label data). Relevances are those of the whole sample, computed once; of equal
-    ones the first in the input goes first. A larger share hides what a smaller one does, and
-    more. Where a sample is seen through several views, such as windows of a record, each is
-    occluded by its own relevances; then its score is the highest over the views, as ever.
+    ``most_relevant`` those of the highest ε-LRP relevance of the true class (see
+    :func:`trainables.batch.true_class` for multi-label data), summed over the channels as in
+    RelDrop. Relevances are computed once, for the whole sample; ties are broken by position. A
+    larger fraction hides a superset of a smaller one. Each view of a sample, such as a window of
+    a record, is occluded by its own relevances, and the score is the highest over the views.
 
-    The relevances are the model's own: ``most_relevant`` compares how models stand the loss of
-    what each of them relies on. The random positions follow from the generator and the data
-    alone, so that models which are given equal generators are met with equal occlusions.
+    The relevances are the model's own: ``most_relevant`` compares models without the inputs that
+    each of them relies on. The random positions depend on the generator and the data alone, so
+    that equal generators give equal occlusions for all models.
 
     Runs the model in eval mode and restores its mode; gradients of parameters and batch
     statistics are left untouched. Costs one forward and one input-only backward pass, and two
-    forward passes per share.
+    forward passes per fraction.
 
     Args:
         model: Trained network.
         samples: Samples to test it on.
-        shares: Shares that are hidden in turn, each in (0, 1].
+        fractions: Hidden fractions, each in (0, 1].
         generator: Source of the random positions, on the device of the samples.
 
     Returns:
@@ -73,14 +72,14 @@ def occlusion_metrics(
 
 
 def occlusion_metric(targets: Labels) -> str:
-    """Name the metric that an occlusion test gives: accuracy, or macro AUC if multi-label."""
+    """Return the metric of an occlusion test: accuracy, or macro AUC for multi-label data."""
     return "auc" if is_multi_label(targets) else "accuracy"
 
 
 def descending_ranks(
     scores: Float[Tensor, "view position"], valid_mask: Bool[Tensor, "view position"] | None
 ) -> Int[Tensor, "view position"]:
-    """Give each position its place by decreasing score, from 0; padding comes last."""
+    """Return each position's rank by decreasing score, from 0; padding comes last."""
     allowed = scores if valid_mask is None else scores.masked_fill(~valid_mask, -torch.inf)
     order = allowed.argsort(dim=1, descending=True, stable=True)
     return order.argsort(dim=1)
@@ -91,7 +90,7 @@ def occlusion_mask(
     valid_mask: Bool[Tensor, "view position"] | None,
     fraction: float,
 ) -> Bool[Tensor, "view position"]:
-    """Tell which positions are hidden: the first of each view, up to the share of its own."""
+    """Return which positions are hidden: the first in rank, up to the fraction of each view."""
     if valid_mask is None:
         valid_mask = torch.ones_like(rank, dtype=torch.bool)
     own = valid_mask.sum(1, keepdim=True)

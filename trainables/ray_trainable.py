@@ -1,4 +1,4 @@
-"""The Tune trainable: a thin shell over :func:`trainables.trial.run_trial`. Speaks Ray."""
+"""The Tune trainable around :func:`trainables.trial.run_trial`; the only file that uses Ray."""
 
 from __future__ import annotations
 
@@ -21,19 +21,18 @@ from trainables.trial import TrialContext, run_trial
 
 
 class ChallengerTrainable(tune.Trainable):
-    """Trains the replicas of one trial; a step of Ray's is one report.
+    """One trial with all its replicas; a Tune step is one report.
 
     Its ``config`` holds plain data: ``trial`` (an encoded :class:`TrialConfig`), ``folder``,
-    ``data_root``, ``cache``, ``cpus``, ``gpus``, ``objective`` (a metric key), ``stop_file`` and
-    ``timeout_s``. A result has ``epoch``, ``metrics`` (JSON: a list per key; Tune flattens
-    mappings), ``usage`` (JSON), ``objective`` (mean over the replicas, where the report has it)
-    and, if the trial can have no result, ``failure``
-    with the reason: a trial that diverged would diverge again, so Ray is not asked to repeat it.
-    A trial that was asked to stop says ``stopped``, one whose folder takes nothing ``storage``:
-    neither has ended, and both go on when the study does.
+    ``data_root``, ``cache``, ``cpus``, ``gpus``, ``replica_mode``, ``objective`` (a metric key),
+    ``stop_file`` and ``timeout_s``. A result has ``epoch``, ``metrics`` (JSON: a list per key;
+    Tune flattens mappings), ``usage`` (JSON) and ``objective`` (mean over the replicas, if the
+    report has it). A trial that can have no result ends with the reason as ``failure`` and not
+    with an error, since Ray would retry it: it would diverge again. A requested stop ends it with
+    ``stopped`` and a folder that cannot be written with ``storage``; the study resumes both.
 
-    Checkpoints are the trial's own (see :mod:`trainables.checkpoint`): an actor that starts
-    again after a crash finds them in its folder, whoever started it.
+    Checkpoints are the trial's own (see :mod:`trainables.checkpoint`): an actor that restarts
+    after a crash resumes from those in its folder.
     """
 
     _reports: Iterator[Report]
@@ -43,9 +42,9 @@ class ChallengerTrainable(tune.Trainable):
     _watchdog: ClassVar[HangWatchdog] = HangWatchdog()
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Take a trial."""
+        """Prepare a trial."""
         disable_malloc_trim()
-        # The trial before, in this process, may have been stopped by a scheduler.
+        # A scheduler may have stopped the previous trial of this process.
         self._watchdog.disarm()
         trial = decode(TrialConfig, config["trial"])
         root = config["data_root"]
@@ -64,12 +63,12 @@ class ChallengerTrainable(tune.Trainable):
         self._objective = config["objective"]
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take the next trial in the same process, so that torch is imported once."""
+        """Prepare the next trial in the same process, so that torch is imported once."""
         self.setup(new_config)
         return True
 
     def step(self) -> dict[str, Any]:
-        """Give the next report."""
+        """Return the next report as Tune's result."""
         self._watchdog.resume()
         try:
             report = next(self._reports)
@@ -95,7 +94,7 @@ class ChallengerTrainable(tune.Trainable):
         yield from run_trial(trial, context)
 
     def cleanup(self) -> None:
-        """Let the process be."""
+        """Cancel the watchdog."""
         self._watchdog.disarm()
 
 
@@ -110,6 +109,6 @@ def _device(gpus: float) -> torch.device:
     if not gpus:
         return torch.device("cpu")
     if gpus < 1:
-        # Ray's fractions are promises between trials; this is what makes them hold.
+        # Ray does not enforce fractions of a GPU; this limit does.
         torch.cuda.set_per_process_memory_fraction(gpus)
     return torch.device("cuda")

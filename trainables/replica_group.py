@@ -23,14 +23,13 @@ from trainables.seeding import stream
 
 @dataclass(slots=True, kw_only=True)
 class LossWindow:
-    """Losses since the last evaluation, kept on the device; of one replica, or one per replica.
+    """Losses since the last evaluation on the device: of one replica, or one per replica.
 
     Attributes:
         total: Sum of the steps' losses.
         steps: Number of steps in the sum.
-        first_bad: Step since the start of the trial at which the loss first was not finite, or
-            -1.
-        measures: Sums of what the method measures, by name.
+        first_nonfinite_step: First step of the trial whose loss was not finite, or -1.
+        train_metrics: Sums of the method's own metrics, by name.
     """
 
     total: Tensor
@@ -40,7 +39,7 @@ class LossWindow:
 
     @classmethod
     def empty(cls, device: torch.device, *shape: int) -> LossWindow:
-        """Begin with nothing, for one replica or for as many as ``shape`` says."""
+        """Create an empty window for one replica, or for ``shape`` replicas."""
         return cls(
             total=torch.zeros(shape, device=device),
             steps=0,
@@ -48,7 +47,7 @@ class LossWindow:
         )
 
     def record_step(self, step: int, losses: Tensor, train_metrics: Mapping[str, Tensor]) -> None:
-        """Take a step's losses and measures, one per replica."""
+        """Add a step's losses and metrics, one per replica."""
         self.steps += 1
         self.total += losses
         for name, values in train_metrics.items():
@@ -57,23 +56,23 @@ class LossWindow:
         self.first_nonfinite_step = torch.where(is_first, step, self.first_nonfinite_step)
 
     def add(self, sums: LossWindow, replica: int) -> None:
-        """Take what a replica's steps of an epoch came to."""
+        """Add one replica's sums of an epoch."""
         self.steps += sums.steps
         self.total = self.total + sums.total[replica]
         for name, values in sums.train_metrics.items():
             self.train_metrics[name] = self.train_metrics.get(name, 0) + values[replica]
-        bad = sums.first_nonfinite_step[replica]
+        first = self.first_nonfinite_step
         self.first_nonfinite_step = torch.where(
-            self.first_nonfinite_step < 0, bad, self.first_nonfinite_step
+            first < 0, sums.first_nonfinite_step[replica], first
         )
 
 
 @dataclass(slots=True, kw_only=True)
 class ReplicaState:
-    """What training changes; a checkpoint is this and nothing else.
+    """Everything that training changes, and the content of a checkpoint.
 
-    Mutable because models and optimizers are. All random streams are functions of ``seed`` and
-    ``epoch`` (see :mod:`trainables.seeding`), so they need no state of their own.
+    Mutable like models and optimizers. All random streams are functions of ``seed`` and ``epoch``
+    (see :mod:`trainables.seeding`) and have no state.
     """
 
     seed: int
@@ -84,7 +83,7 @@ class ReplicaState:
     window: LossWindow
 
     def state_dict(self) -> dict[str, object]:
-        """Give everything from which :meth:`load_state_dict` continues bit for bit."""
+        """Return the state from which :meth:`load_state_dict` continues bit for bit."""
         return {
             "seed": self.seed,
             "model": self.model.state_dict(),
@@ -113,20 +112,19 @@ class ReplicaState:
 
 
 class StackedModel(nn.Module):
-    """Networks whose weights lie behind one another; sample i·R + r goes through the r-th of R.
+    """Networks with stacked weights; sample i·R + r goes through the r-th of R.
 
-    A convolution over all of them is one grouped convolution, a linear layer one batched product.
-    Its submodules are those of one network, without weights of their own, so that forward hooks
-    and modes reach all networks at once. Gradients with respect to inputs and weights are each
-    network's own.
+    A convolution of all of them is one grouped convolution, a linear layer one batched product.
+    The submodules are those of one network on the meta device, so that forward hooks and modes
+    reach all networks at once. Gradients by inputs and weights are each network's own.
 
     Attributes:
-        weights: Name to the weights of all networks, ``(R, *)``. The networks given are left with
-            views of them, and of the common buffers.
+        weights: Name to the weights of all networks, ``(R, *)``. The given networks' weights and
+            buffers become views of the stacked ones.
     """
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
-        """Join networks of equal layers, and make their weights and buffers views of the joint."""
+        """Stack networks of equal layers, and make their weights and buffers views."""
         super().__init__()
         self._n_networks = len(networks)
         self.weights = {
@@ -173,10 +171,10 @@ class ReplicaGroup:
     """Replicas of one configuration, all after the same number of epochs.
 
     Attributes:
-        data: Splits of each replica, as large as the others'.
+        data: Splits of each replica, of equal sizes.
         states: The replicas.
-        model: Maps a joint batch to its logits.
-        optimizer: Of the weights of all.
+        model: Network that maps a joint batch to its logits.
+        optimizer: Optimizer of all weights.
     """
 
     data: tuple[Splits, ...]
@@ -186,7 +184,7 @@ class ReplicaGroup:
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """Device of data and weights."""
         return self.data[0].train.targets.device
 
     @property
@@ -200,20 +198,20 @@ class ReplicaGroup:
         return self.states[0].step
 
     def generators(self, purpose: str, epoch: int) -> tuple[torch.Generator, ...]:
-        """Make each replica's stream for a purpose and epoch, on the device."""
+        """Return each replica's random stream for a purpose and epoch, on the device."""
         return tuple(
             stream(state.seed, purpose, epoch, device=self.device) for state in self.states
         )
 
     def shuffled_indices(self, epoch: int) -> tuple[Tensor, ...]:
-        """Shuffle each replica's training set: indices on the device."""
+        """Return the shuffled indices of each replica's training set, on the device."""
         return tuple(
             torch.randperm(len(data.train), generator=generator, device=self.device)
             for data, generator in zip(self.data, self.generators("shuffling", epoch), strict=True)
         )
 
     def end_epoch(self, sums: LossWindow) -> None:
-        """Give each replica what its steps of an epoch came to."""
+        """Add the sums of an epoch to each replica's state."""
         for replica, state in enumerate(self.states):
             state.window.add(sums, replica)
             state.step += sums.steps
@@ -223,7 +221,7 @@ class ReplicaGroup:
 
 
 def single_group(data: Splits, state: ReplicaState) -> ReplicaGroup:
-    """Train a replica by itself, on its own model and optimizer."""
+    """Return a group of one replica, on its own model and optimizer."""
     return ReplicaGroup(
         data=(data,), states=(state,), model=state.model, optimizer=state.optimizer
     )
@@ -232,11 +230,11 @@ def single_group(data: Splits, state: ReplicaState) -> ReplicaGroup:
 def stacked_group(
     config: TrialConfig, data: Sequence[Splits], states: Sequence[ReplicaState]
 ) -> ReplicaGroup:
-    """Train replicas as one computation, from where they stand.
+    """Return a group that trains replicas as one computation, from their current states.
 
-    To float rounding each replica's results are those of training it alone. From now on the
-    weights, buffers and optimizer states of ``states`` are views of the cohort's; loading a state
-    into one of them afterwards would cut it off.
+    Up to float rounding each replica's results are those of training it alone. The weights,
+    buffers and optimizer states of ``states`` become views of the group's; loading a state into
+    one of them afterwards would detach it.
     """
     model = StackedModel([state.model for state in states])
     optimizer = config.training.optimizer.build(model.weights.values())
@@ -246,7 +244,7 @@ def stacked_group(
 
 
 def has_dropout(model: nn.Module) -> bool:
-    """Tell whether a model draws, from torch's global generator, what to drop."""
+    """Return whether a model has dropout, which draws from torch's global generator."""
     return any(isinstance(layer, nn.Dropout) and layer.p > 0 for layer in model.modules())
 
 
@@ -255,11 +253,11 @@ def _stack_optimizer_state(
     optimizer: torch.optim.Optimizer,
     states: Sequence[ReplicaState],
 ) -> None:
-    """Lay the states of the replicas' optimizers behind one another."""
+    """Stack the states of the replicas' optimizers."""
     own = [dict(state.model.named_parameters()) for state in states]
     for name, weight in weights.items():
         kept = [s.optimizer.state[o[name]] for s, o in zip(states, own, strict=True)]
-        # A number that counts steps is the same for all; what has a weight's shape is each one's.
+        # Step counts are scalars and equal for all; states of a weight's shape are stacked.
         optimizer.state[weight] = {
             key: torch.stack([each[key] for each in kept]) if value.shape else value.clone()
             for key, value in kept[0].items()
@@ -271,7 +269,7 @@ def _share_optimizer_state(
     optimizer: torch.optim.Optimizer,
     states: Sequence[ReplicaState],
 ) -> None:
-    """Let the replicas' optimizers see their part of the common one's state."""
+    """Make the states of the replicas' optimizers views of the stacked one."""
     for replica, state in enumerate(states):
         for name, parameter in state.model.named_parameters():
             state.optimizer.state[parameter] = {

@@ -1,9 +1,9 @@
-"""Whether the replicas of a trial are trained as one computation.
+"""Choice between stacked (``vmap``) and sequential (``loop``) training of a trial's replicas.
 
-By default on a GPU alone, where it is tried for some steps, and the answer is kept in the cache
-for all trials of the same shape. On a CPU results are promised to the last bit, which depends on
-how they are computed, and what is faster there changes from one moment to the next: it is trained
-by turns unless the study says otherwise.
+``auto`` stacks on a GPU alone, if some timed steps are faster that way; the decision is cached
+for all trials of the same shape. On a CPU results are reproducible to the last bit, which depends
+on how they are computed, while timings there vary from moment to moment: replicas are trained
+sequentially unless the study sets ``vmap``.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from trainables.replica_group import (
 )
 from trainables.runtime.interleaved_timing import paired_ratio, time_interleaved
 from trainables.runtime.stop_monitor import StepCallback, no_step_callback
+from trainables.runtime.storage_errors import atomic_file
 
 logger = logging.getLogger(__name__)
 
@@ -46,14 +47,14 @@ TIMED_STEPS: Final = 3
 
 
 def stacking_obstacle(config: TrialConfig, model: nn.Module) -> str | None:
-    """Say why replicas cannot be trained as one computation; None if they can."""
+    """Return why replicas cannot be stacked; None if they can."""
     if len(config.seeds) == 1:
         return "there is one replica"
     if has_dropout(model):
-        return "what is dropped is drawn from one generator for all replicas"
+        return "dropout draws from one generator for all replicas"
     attribution = getattr(config.method, "attribution", None)
     if attribution is not None and not isinstance(attribution, EpsilonLrp):
-        return f"attribution {attribution.name!r} looks into the layers of one network"
+        return f"attribution {attribution.name!r} needs the layers of a single network"
     return None
 
 
@@ -64,14 +65,14 @@ def is_stacking_faster(
     cache: Path,
     step_callback: StepCallback = no_step_callback,
 ) -> bool:
-    """Find out which is faster, unless it is a CPU; the replicas are left as they are.
+    """Return whether stacking is faster: False on a CPU, else cached or measured on copies.
 
     Args:
         config: The trial.
         data: Splits of each replica, on its device.
-        states: The replicas.
-        cache: Folder where the answer is kept.
-        check: Called at every step, and may end it by raising.
+        states: The replicas, which are not changed.
+        cache: Folder of cached decisions.
+        step_callback: Called at every step; may raise to end the measurement.
     """
     device = data[0].train.targets.device
     if device.type == "cpu":
@@ -81,7 +82,7 @@ def is_stacking_faster(
 
 
 def cached_decision(file: Path, measure: Callable[[], float]) -> bool:
-    """Tell whether a gain is above 1: from a file, or by measuring it and writing the file."""
+    """Return whether a speedup is above 1, from a file or measured and written to it."""
     if file.exists():
         return bool(json.loads(file.read_text(encoding="utf-8"))["is_faster"])
     try:
@@ -99,21 +100,17 @@ def measure_speedup(
     states: Sequence[ReplicaState],
     step_callback: StepCallback = no_step_callback,
 ) -> float:
-    """Measure how many times as fast the replicas train as one computation; on copies.
-
-    Returns:
-        Seconds one after the other ÷ seconds at once, the median of several rounds.
-    """
+    """Measure sequential ÷ stacked seconds on copies, as the median of several rounds."""
     copies = copy.deepcopy(tuple(states))
     stacked_groups = (stacked_group(config, data, copy.deepcopy(copies)),)
     single_groups = tuple(single_group(d, s) for d, s in zip(data, copies, strict=True))
     times = time_interleaved(
         {
-            name: step_timer(config, groups, step_callback)
-            for name, groups in (("by turns", single_groups), ("at once", stacked_groups))
+            "loop": step_timer(config, single_groups, step_callback),
+            "vmap": step_timer(config, stacked_groups, step_callback),
         }
     )
-    return paired_ratio(times["by turns"], to=times["at once"]).median
+    return paired_ratio(times["loop"], to=times["vmap"]).median
 
 
 def step_timer(
@@ -121,7 +118,7 @@ def step_timer(
     groups: Sequence[ReplicaGroup],
     step_callback: StepCallback = no_step_callback,
 ) -> Callable[[], float]:
-    """Give what trains each cohort for some steps more and says how many seconds they took."""
+    """Return a function that trains each group for some more steps and returns the seconds."""
     runs = [_endless_steps(config, group, step_callback) for group in groups]
     device = groups[0].device
 
@@ -145,7 +142,7 @@ def _endless_steps(
 
 
 def _cache_key(config: TrialConfig, device: torch.device) -> str:
-    """Name what the answer depends on; the values of a method's numbers are no part of it."""
+    """Hash what the decision depends on; a method's parameters are not part of it."""
     parts = encode(config)
     facts = {
         **{name: parts[name] for name in ("dataset", "model")},
@@ -163,8 +160,6 @@ def _cache_key(config: TrialConfig, device: torch.device) -> str:
 
 def _write_decision(file: Path, speedup: float) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.{time.time_ns()}.tmp")
-    partial.write_text(
-        json.dumps({"is_faster": speedup > 1, "speedup": speedup}), encoding="utf-8"
-    )
-    partial.replace(file)
+    content = json.dumps({"is_faster": speedup > 1, "speedup": speedup})
+    with atomic_file(file) as opened:
+        opened.write(content.encode())

@@ -1,9 +1,8 @@
-"""Random numbers for the replicas of a joint batch, each replica's from a stream of its own.
+"""Random numbers for the replicas of a joint batch, each replica's from its own stream.
 
-A joint batch holds samples of several replicas by turns: the first of each, then the second of
-each, and so on. So its first rows are the first samples of every replica, and whatever is done
-to each sample by itself need not know of replicas at all. A batch of one replica is the plain
-case: its draws are those of its generator.
+A joint batch interleaves the samples of several replicas: the first of each, then the second of
+each, and so on. Its first rows are the first samples of every replica, so that operations on
+single samples need not handle replicas. The draws of a single replica are those of its generator.
 """
 
 from __future__ import annotations
@@ -18,42 +17,33 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class ReplicaRNG:
-    """Sources of random numbers, one per replica, all on one device.
+    """One generator per replica, all on one device.
 
     Shapes are those of the joint batch. Every replica draws its own rows, as many as the others,
     in the order in which it would draw them alone.
-
-    Attributes:
-        generators: The replicas' streams.
     """
 
     generators: tuple[torch.Generator, ...]
 
     @classmethod
     def of(cls, *generators: torch.Generator) -> ReplicaRNG:
-        """Draw for one replica per generator."""
+        """Return a source with one replica per generator."""
         return cls(generators)
 
     @property
     def n_replicas(self) -> int:
-        """How many replicas draw."""
+        """Number of replicas."""
         return len(self.generators)
 
     @property
     def device(self) -> torch.device:
-        """Where the numbers are."""
+        """Device of the numbers."""
         return self.generators[0].device
 
     def rand(
         self, *shape: int, batch_dim: int = 0, dtype: torch.dtype = torch.float32
     ) -> Float[Tensor, ...]:
-        """Draw from [0, 1).
-
-        Args:
-            shape: Shape of the result.
-            rows_at: Dimension of the rows.
-            dtype: Kind of the numbers.
-        """
+        """Draw uniform numbers from [0, 1); ``batch_dim`` is the dimension of the samples."""
 
         def draw(generator: torch.Generator, part: list[int]) -> Tensor:
             return torch.rand(part, generator=generator, device=self.device, dtype=dtype)
@@ -61,7 +51,7 @@ class ReplicaRNG:
         return self._interleave(draw, list(shape), batch_dim)
 
     def randint(self, high: int, *shape: int) -> Int[Tensor, ...]:
-        """Draw integers in [0, high); the rows are the first dimension."""
+        """Draw integers in [0, high); the samples are the first dimension."""
 
         def draw(generator: torch.Generator, part: list[int]) -> Tensor:
             return torch.randint(high, part, generator=generator, device=self.device)
@@ -69,7 +59,7 @@ class ReplicaRNG:
         return self._interleave(draw, list(shape), 0)
 
     def randperm(self, rows: int) -> Int[Tensor, " rows"]:
-        """Draw a row of the same replica for each row, none of them twice."""
+        """Draw a permutation of the rows that keeps every row within its replica."""
         count = rows // self.n_replicas
         own = [torch.randperm(count, generator=g, device=self.device) for g in self.generators]
         if len(own) == 1:

@@ -1,6 +1,6 @@
 """The replicas of a trial, trained in lock-step: the same configuration under several seeds.
 
-Each by itself, one epoch after another, or all as one computation (:mod:`trainables.replica_group`).
+They are trained sequentially, or stacked into one computation (:mod:`trainables.replica_group`).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def start_replicas(
     """Load the data and initialize one replica per seed, with a Base model if it starts from one.
 
     Raises:
-        NonFiniteError: If a Base model was to be trained and its loss became NaN or infinite.
+        NonFiniteError: If the loss of a Base model became NaN or infinite.
     """
     loaded = load_cached_splits(config.dataset, folders, config.seeds, device)
     return tuple(
@@ -83,11 +83,11 @@ def train_replicas(
     Args:
         config: The trial.
         replicas: Its replicas, all after the same number of epochs; changed in place.
-        check: Called at every step, and may end the training by raising.
-        at_once: Whether they are trained as one computation; results are the same to rounding.
+        step_callback: Called at every step; may raise to end the training.
+        stacked: Whether they are trained as one computation; equal results up to rounding.
 
     Yields:
-        After every epoch: a report if it was evaluated, else None.
+        After every epoch a report if it was evaluated, else None.
 
     Raises:
         NonFiniteError: If a loss or metric of any replica is NaN or infinite; names the seed.

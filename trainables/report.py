@@ -1,4 +1,4 @@
-"""What a trial says at one evaluation."""
+"""The report of a trial at one evaluation."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Report:
         epoch: Epochs trained so far; 0 is the freshly initialized model.
         metrics: Metric key (``val/accuracy``) to one value per replica, in the order of the
             trial's replica seeds.
-        usage: What all replicas together used of the machine since the report before, as
-            :meth:`trainables.runtime.resource_monitor.ResourceMonitor.take` gives it; empty where it was not measured. It is
-            no result: two reports of the same results are equal.
+        usage: Resource usage of all replicas since the report before, see
+            :meth:`trainables.runtime.resource_monitor.ResourceMonitor.collect`; empty if it was
+            not measured. Not part of equality.
     """
 
     epoch: int

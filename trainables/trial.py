@@ -1,4 +1,4 @@
-"""One trial from its configuration to its last report, continuing from its newest checkpoint."""
+"""One trial from its configuration to its last report, resumed from its newest checkpoint."""
 
 from __future__ import annotations
 
@@ -28,25 +28,26 @@ from trainables.runtime.time_limit import hang_location
 
 logger = logging.getLogger(__name__)
 
-# Where an epoch is shorter, a stop waits for its end instead of going back to its beginning.
+# A stop request waits for the end of a shorter epoch instead of rolling back to its beginning.
 _LONG_EPOCH_S: Final = 1.0
-# What keeping a way back may cost of an epoch.
+# Largest share of an epoch that encoding its checkpoint in memory may take.
 _CHECKPOINT_TIME_FRACTION: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialContext:
-    """Where a trial runs.
+    """Folders, device and limits of a trial.
 
     Attributes:
-        folder: Its own folder, for checkpoints and attribution maps; there already, on storage
-            that every machine which may continue the trial can reach.
-        data: Where data is read from.
-        device: Where it computes.
-        stop_file: Asks the trial to stop by being there, on the same storage; None if nobody may.
-        timeout_s: How long the trial may train, over all its attempts; None for no limit.
-        gpu_share: The share of a GPU that it was given, where it computes on one.
-        joining: When its replicas are trained as one computation.
+        folder: Existing folder for checkpoints and attribution maps, on storage that every
+            machine which may resume the trial can reach.
+        data: Data root and cache.
+        device: Device of the training.
+        stop_file: File on the same storage whose existence requests a stop; None for no such
+            file.
+        timeout_s: Longest training time over all attempts; None for no limit.
+        gpu_share: Fraction of a GPU that the trial may use, if ``device`` is one.
+        replica_mode: Whether replicas are stacked into one computation.
     """
 
     folder: Path
@@ -59,20 +60,20 @@ class TrialContext:
 
 
 def run_trial(config: TrialConfig, context: TrialContext) -> Iterator[Report]:
-    """Train all replicas and report at every evaluation, the last time after the last epoch.
+    """Train all replicas and yield a report at every evaluation, the last after the last epoch.
 
-    If the folder holds a checkpoint, the reports up to it come first, again, and training goes
-    on from there; on the CPU the result is bit for bit that of an uninterrupted trial, repeated
-    reports included. At most ``checkpoint_every_s`` of work is repeated; after a stop that was
-    asked for, no whole epoch is.
+    If the folder holds a checkpoint, the reports up to it are yielded again and training resumes
+    there; on the CPU the result is bit for bit that of an uninterrupted trial, repeated reports
+    included. At most ``checkpoint_every_s`` of work is repeated; after a requested stop, less
+    than an epoch.
 
     Raises:
         CheckpointError: If the checkpoint belongs to another configuration.
-        DeviceMemoryError: If it does not fit into its share of a GPU.
+        DeviceMemoryError: If the trial exceeds its share of a GPU.
         NonFiniteError: If a loss or metric is NaN or infinite.
-        StoppedError: If it was asked to stop; a checkpoint is written.
-        StorageError: If its folder cannot be written to.
-        TimeLimitError: If it trained longer than it may, or an earlier attempt hung.
+        StoppedError: If a stop was requested; a checkpoint is written.
+        StorageError: If the folder cannot be written to.
+        TimeLimitError: If the trial exceeds ``timeout_s``, or an earlier attempt hung.
     """
     attempt = _TrialRun(config=config, context=context)
     try:
@@ -85,25 +86,21 @@ def run_trial(config: TrialConfig, context: TrialContext) -> Iterator[Report]:
             _time_limit_message(config, context, attempt.epoch, str(error))
         ) from None
     except torch.OutOfMemoryError as error:
-        # Its neighbors on the GPU have shares of their own, and notice nothing.
+        # Other trials on the GPU have shares of their own and are not affected.
         raise DeviceMemoryError(_out_of_memory_message(config, context, str(error))) from None
 
 
 @dataclass(slots=True, kw_only=True)
 class _TrialRun:
-    """One process's work on a trial; mutable as it gets on.
+    """Mutable state of one attempt at a trial.
 
     Attributes:
-        config: The trial.
-        place: Where it runs.
-        watch: Whether it is to stop.
-        meter: What it uses.
-        replicas: Its replicas, once they are started.
+        replicas: Empty until they are started.
         reports: Reports so far, those of earlier attempts included.
-        kept: Epoch and checkpoint of the last epoch's end, where it is not on disk and an epoch
-            is worth going back for.
-        saved_at: When a checkpoint was last written.
-        copying_s: How long the last checkpoint took to make, without writing it.
+        pending_checkpoint: Epoch and encoded checkpoint of the last epoch's end, if a stop would
+            roll back to it and it is not on disk.
+        saved_at: Monotonic time of the last written checkpoint.
+        encode_s: Seconds that the last checkpoint took to encode, without writing it.
     """
 
     config: TrialConfig
@@ -117,7 +114,7 @@ class _TrialRun:
     encode_s: float = 0.0
 
     def __post_init__(self) -> None:
-        """Look at the same place as the trial."""
+        """Create the monitors."""
         context = self.context
         self.stop_monitor = StopMonitor(stop_file=context.stop_file, timeout_s=context.timeout_s)
         self.resource_monitor = ResourceMonitor(device=context.device, gpu_share=context.gpu_share)
@@ -130,7 +127,7 @@ class _TrialRun:
         return min(replica.state.epoch for replica in self.replicas)
 
     def run(self) -> Iterator[Report]:
-        """Train from the newest checkpoint to the last epoch; the clock stands at each report."""
+        """Train from the newest checkpoint to the last epoch; clocks pause at each report."""
         self._resume_clocks()
         for report in self._reports():
             self.stop_monitor.pause()
@@ -158,15 +155,12 @@ class _TrialRun:
         yield from self.reports
         began = self.stop_monitor.trained_s
         stacked = self._is_stacked()
-        for found in train_replicas(self.config, self.replicas, self._on_step, stacked=stacked):
-            report = (
-                None if found is None else replace(found, usage=self.resource_monitor.collect())
-            )
+        for report in train_replicas(self.config, self.replicas, self._on_step, stacked=stacked):
             if report is not None:
-                self.reports.append(report)
+                self.reports.append(replace(report, usage=self.resource_monitor.collect()))
             self._end_epoch(self.stop_monitor.trained_s - began)
             if report is not None:
-                yield report
+                yield self.reports[-1]
             began = self.stop_monitor.trained_s
 
     def _is_stacked(self) -> bool:
@@ -180,7 +174,7 @@ class _TrialRun:
         return is_stacking_faster(self.config, data, states, context.data.cache, self._on_step)
 
     def write_pending_checkpoint(self) -> None:
-        """Write the checkpoint that a stop goes back to, unless it is on disk."""
+        """Write the checkpoint that a stop rolls back to, unless it is on disk."""
         if self.pending_checkpoint is not None:
             checkpoint.write(self.context.folder, *self.pending_checkpoint)
 
@@ -196,16 +190,16 @@ class _TrialRun:
         if self.epoch and is_due:
             checkpoint.write(self.context.folder, self.epoch, self._checkpoint())
             self.saved_at = time.monotonic()
-        elif self.epoch and (is_stop_requested or self._is_worth_keeping(took_s)):
+        elif self.epoch and (is_stop_requested or self._is_rollback_useful(took_s)):
             self.pending_checkpoint = (self.epoch, self._checkpoint())
-        # Training that has not begun, or is on disk, can be gone back to as well.
+        # A checkpoint on disk, or training that has not begun, can be rolled back to as well.
         self.stop_monitor.can_roll_back = (
             is_due or self.pending_checkpoint is not None or not self.epoch
         )
         if is_stop_requested:
-            raise StoppedError("the trial was asked to stop.")
+            raise StoppedError("a stop of the trial was requested.")
 
-    def _is_worth_keeping(self, epoch_s: float) -> bool:
+    def _is_rollback_useful(self, epoch_s: float) -> bool:
         if self.context.stop_file is None:
             return False
         return epoch_s >= max(_LONG_EPOCH_S, self.encode_s / _CHECKPOINT_TIME_FRACTION)
@@ -239,13 +233,11 @@ class _TrialRun:
             )
         for replica, state in zip(self.replicas, payload["replicas"], strict=True):
             replica.state.load_state_dict(state)
-        # Checkpoints of the first versions say neither what was used nor for how long.
-        usages = payload.get("usage") or [{} for _ in payload["reports"]]
         self.reports = [
             Report(epoch=epoch, metrics=metrics, usage=usage)
-            for (epoch, metrics), usage in zip(payload["reports"], usages, strict=True)
+            for (epoch, metrics), usage in zip(payload["reports"], payload["usage"], strict=True)
         ]
-        self.stop_monitor.previous_s += payload.get("trained_s", 0.0)
+        self.stop_monitor.previous_s += payload["trained_s"]
 
 
 def _out_of_memory_message(config: TrialConfig, context: TrialContext, what: str) -> str:

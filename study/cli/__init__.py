@@ -1,1 +1,1 @@
-"""The command line: one file per command, each loaded when it is called."""
+"""The command line: commands by topic, each module imported when a command is called."""

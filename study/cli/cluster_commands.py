@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # Sub-command to the first line of its help.
 _COMMANDS: Final = {
     "check": "Check that other accounts cannot reach the service.",
-    "down": "End what 'cluster up' has started.",
+    "down": "Stop the service of 'cluster up'.",
     "queue": "Show how several studies share a cluster.",
     "render": "Write a launch file for a Ray cluster: Kubernetes, Slurm, Compose, ray up.",
     "status": "Show whether the service answers, its nodes and running studies.",
@@ -41,12 +41,12 @@ _MODULES: Final = {
 
 @click.group("cluster", cls=LazyGroup, summaries=_COMMANDS, modules=_MODULES)
 def cluster_command() -> None:
-    """Make the Ray cluster that studies run on."""
+    """Set up the Ray cluster that studies run on."""
 
 
 _PORT: Final = click.IntRange(1024, 65535)
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
-# Parameter to the field of a wish that it sets.
+# Parameter to its field of the service's configuration.
 _CONFIG_FIELDS: Final = {
     "host": "host",
     "cpus": "cpus",
@@ -66,8 +66,8 @@ _CONFIG_FIELDS: Final = {
 @click.option(
     "--host",
     metavar="ADDRESS",
-    help="Address of this machine at which others may join and submit; default: this machine "
-    "alone.",
+    help="Address of this machine for other machines to join and submit; default: this machine "
+    "only.",
 )
 @click.option(
     "--cpus", type=click.IntRange(min=0), help="CPUs for trials on this machine; default: all."
@@ -78,7 +78,7 @@ _CONFIG_FIELDS: Final = {
 @click.option(
     "--postgres/--no-postgres",
     default=False,
-    help="Keep trials in a PostgreSQL of the service's own instead of SQLite.",
+    help="Store trials in the service's own PostgreSQL instead of SQLite.",
 )
 @click.option("--port", type=_PORT, default=6379, show_default=True, help="Port of Ray's head.")
 @click.option(
@@ -111,31 +111,31 @@ _CONFIG_FIELDS: Final = {
 @storage_option
 @click.pass_context
 def up_command(ctx: click.Context, /, storage: Path, **params: Any) -> int:  # noqa: ANN401 (click's)
-    """Start Ray, MLflow and, if wished, PostgreSQL on this machine as a service.
+    """Start Ray, MLflow and optionally PostgreSQL on this machine as a service.
 
-    It goes on when this command has ended, until 'cluster down'. What runs already is left as it
-    is, and a part that died is started again. Everything asks for Ray's token or a password; the
-    printed link of MLflow contains the owner's.
+    The service runs until 'cluster down'. Running components are not touched, and a component
+    that died is started again. Every component requires Ray's token or a password; the printed
+    link of MLflow contains the owner's.
     """
     from cluster.postgres import server_account
     from cluster.service import ServiceConfig, ServiceFolder, require_own_address, start_service
 
-    place = make_storage(storage)
+    root = make_storage(storage)
     if params["host"] is not None:
         params["host"] = require_own_address(params["host"])
     if params["data_root"] is not None:
         params["data_root"] = params["data_root"].absolute()
     _require_tls(params)
-    place.prepare(is_passable=params["postgres"] and server_account() is not None)
+    root.prepare(is_passable=params["postgres"] and server_account() is not None)
     config = ServiceConfig(
-        storage=place.root,
-        tracking_database=place.tracking_database,
-        artifacts=place.artifacts,
+        storage=root.root,
+        tracking_database=root.tracking_database,
+        artifacts=root.artifacts,
         **{field: params[name] for name, field in _CONFIG_FIELDS.items()},
     )
-    expressly = {field for name, field in _CONFIG_FIELDS.items() if _is_explicit(ctx, name)}
-    started = start_service(ServiceFolder(root=place.service), config, expressly, _progress)
-    for line in _summary_lines(started, place):
+    explicit = {field for name, field in _CONFIG_FIELDS.items() if _is_explicit(ctx, name)}
+    started = start_service(ServiceFolder(root=root.service), config, explicit, _progress)
+    for line in _summary_lines(started, root):
         click.echo(line)
     return 0
 
@@ -168,7 +168,7 @@ def _progress(line: str) -> None:
     click.echo(f"… {line}", err=True)
 
 
-def _summary_lines(started: StartResult, place: StorageRoot) -> list[str]:
+def _summary_lines(started: StartResult, storage: StorageRoot) -> list[str]:
     service = started.service
     first = "The service runs." if started.components else "The service runs already."
     return [
@@ -178,14 +178,14 @@ def _summary_lines(started: StartResult, place: StorageRoot) -> list[str]:
         f"  dashboard  {service.dashboard}",
         f"  MLflow     {_mlflow(started)}",
         f"  database   {'PostgreSQL' if service.config.has_postgres else 'SQLite'}",
-        f"  results    {place.root}",
+        f"  results    {storage.root}",
         "",
         "Submit a study:",
         f"  challenger-study submit STUDY.yaml --address {service.dashboard}",
         *_join_instructions(started),
-        "See and end it:",
-        f"  {command_line('cluster status', place)}",
-        f"  {command_line('cluster down', place)}",
+        "Inspect and stop it:",
+        f"  {command_line('cluster status', storage)}",
+        f"  {command_line('cluster down', storage)}",
     ]
 
 
@@ -209,7 +209,7 @@ def _tls(started: StartResult) -> str:
     return f"RAY_USE_TLS=1 {own} RAY_TLS_CA_CERT={ca} "
 
 
-def _asks(started: StartResult) -> str:
+def _mlflow_password(started: StartResult) -> str:
     passwords = started.service.folder.passwords
     return f"MLflow asks programs for user 'admin' and the password in {passwords}."
 
@@ -220,37 +220,37 @@ def _join_instructions(started: StartResult) -> list[str]:
     service = started.service
     if not service.is_open:
         return [
-            "Only this machine can reach it; 'cluster up --host ADDRESS' lets others join.",
-            _asks(started),
+            "Only this machine can reach it; for others: 'cluster up --host ADDRESS'.",
+            _mlflow_password(started),
         ]
     token = require_token().file
     where = "the token of RAY_AUTH_TOKEN" if token is None else f"the file {token}"
     return [
-        f"Others need {where} as ~/.ray/auth_token with mode 600. Let a machine join that sees",
-        f"{service.config.storage} at the same path:",
-        # Ray's monitor of logs has nobody to show them to, and outlives a node that was cut off.
+        f"Other machines need {where} as ~/.ray/auth_token with mode 600, and must have",
+        f"{service.config.storage} at the same path. A machine joins with:",
+        # Ray's log monitor is not used, and would outlive a disconnected node.
         f"  {_tls(started)}RAY_AUTH_MODE=token "
         f"RAY_USAGE_STATS_ENABLED=0 ray start --address={service.head} "
         "--include-log-monitor=false",
-        _asks(started),
+        _mlflow_password(started),
     ]
 
 
-@click.command("down", short_help="End what 'cluster up' has started.")
+@click.command("down", short_help="Stop the service of 'cluster up'.")
 @storage_option
 def down_command(storage: Path) -> int:
-    """End what 'cluster up' has started, also after a crash; results stay.
+    """Stop the service of 'cluster up', also after a crash; results remain.
 
-    Running studies are asked to stop first and can be resumed.
+    Running studies are stopped first and can be resumed.
     """
     from cluster.service import ServiceFolder, stop_service
 
-    place = make_storage(storage)
-    ended = stop_service(ServiceFolder(root=place.service), _progress)
-    if ended:
-        click.echo(f"ended: {', '.join(ended)}.")
+    root = make_storage(storage)
+    stopped = stop_service(ServiceFolder(root=root.service), _progress)
+    if stopped:
+        click.echo(f"stopped: {', '.join(stopped)}.")
     else:
-        click.echo(f"nothing to end: no service runs for {place.root}.")
+        click.echo(f"nothing to stop: no service runs for {root.root}.")
     return 0
 
 
@@ -265,15 +265,14 @@ FORMATS = ("compose", "dockerfile", "kuberay", "ray-up", "slurm")
     "pairs",
     metavar="KEY=VALUE",
     multiple=True,
-    help="A setting, such as workers.max=8 or namespace=lab; may be given again. "
-    "--list names all of them.",
+    help="A setting, such as workers.max=8 or namespace=lab; repeatable. --list prints all.",
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Where to write; default: to the terminal.",
+    help="Output file; default: standard output.",
 )
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @click.option("--list", "is_list", is_flag=True, help="List all settings instead.")
@@ -283,8 +282,8 @@ def render_command(
     """Write a launch file for a Ray cluster on which studies run.
 
     FORMAT is one of compose (one machine), dockerfile (the image for all others), kuberay
-    (Kubernetes), ray-up (machines with ssh, or AWS) and slurm. The lines at the top of the file
-    say how it is used. No password is in it; Ray asks everybody for a token.
+    (Kubernetes), ray-up (machines with ssh, or AWS) and slurm. The first lines of the file
+    describe its use. It holds no password; Ray requires a token.
     """
     from cluster.render import render_launch_file
 

@@ -17,8 +17,6 @@ from study.cli.console import make_console
 from study.cli.options import make_storage, storage_option, without_ray_client
 
 if TYPE_CHECKING:
-    from cluster.quota import QueueRow
-if TYPE_CHECKING:
     from rich.console import Console
 
     from cluster.quota import QueueRow
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @click.command("queue", short_help="Show how studies share a cluster.")
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
     "--address",
     metavar="ADDRESS",
@@ -38,19 +36,19 @@ if TYPE_CHECKING:
     help="A dashboard, such as http://10.0.0.1:8265, or Ray's head, such as 10.0.0.1:6379.",
 )
 def queue_command(as_json: bool, address: str) -> int:
-    """Show which studies share a cluster, in their order, and how many trials each may have."""
+    """Show the studies that share a cluster, by priority, with the trials granted to each."""
     rows = read_queue(address)
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(row) for row in rows], indent=2))
     elif rows:
         make_console().print(queue_table(rows))
     else:
-        click.echo("no study has come to the queue.")
+        click.echo("no study is in the queue.")
     return 0
 
 
 def read_queue(address: str) -> tuple[QueueRow, ...]:
-    """Give the queue of a cluster, whichever of its addresses is known.
+    """Return the queue of a cluster, by the address of its dashboard or of Ray's head.
 
     Raises:
         ClusterError: If the cluster does not answer.
@@ -59,12 +57,12 @@ def read_queue(address: str) -> tuple[QueueRow, ...]:
 
     if not is_remote(address):
         return read_queue(address)
-    said = json.loads(run_on_cluster(address, ["cluster", "queue", "--json"]))
-    return tuple(QueueRow(**row) for row in said)
+    rows = json.loads(run_on_cluster(address, ["cluster", "queue", "--json"]))
+    return tuple(QueueRow(**row) for row in rows)
 
 
 def queue_table(rows: tuple[QueueRow, ...]) -> Table:
-    """Draw the queue."""
+    """Build the table of the queue."""
     table = Table("study", "priority", "runs", "may run", "wants", title="Queue of trials")
     for row in rows:
         counts = (row.priority, row.running, row.granted, row.wanted)
@@ -80,7 +78,7 @@ _STATE_MARKS: Final = {
 
 
 @click.command("status", short_help="Show whether the service answers, its nodes and studies.")
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
     "--address",
     metavar="URL",
@@ -90,19 +88,19 @@ _STATE_MARKS: Final = {
 )
 @storage_option
 def cluster_status_command(storage: Path, as_json: bool, address: str | None) -> int:
-    """Show whether the service of 'cluster up' answers, its nodes and running studies.
+    """Show the state of the service of 'cluster up', its nodes and running studies.
 
-    With --address: the nodes and studies of any Ray cluster, from anywhere. Exit code 0 if all of
-    it answers, 1 if a part does not, 2 if there is no service.
+    With --address: the nodes and studies of any Ray cluster. Exit code 0 if all components
+    answer, 1 if one does not, 2 if there is no service.
     """
     if address is not None:
         return _print_cluster(address.rstrip("/"), as_json)
     from cluster.service import ServiceFolder, service_status
 
-    place = make_storage(storage)
-    state = service_status(ServiceFolder(root=place.service))
+    root = make_storage(storage)
+    state = service_status(ServiceFolder(root=root.service))
     if state is None:
-        click.echo(f"no service runs for {place.root}; 'cluster up' starts one.", err=True)
+        click.echo(f"no service runs for {root.root}; start one with 'cluster up'.", err=True)
         return 2
     if as_json:
         click.echo(json.dumps(_status_json(state), indent=2))
@@ -117,15 +115,11 @@ def _print_cluster(address: str, as_json: bool) -> int:
 
     headers = require_token().headers()
     nodes, studies = list_nodes(address, headers), list_studies(address, headers)
-    # A job of its own, and worth its seconds only where several studies share.
+    # Reading the queue takes a job of some seconds, and is needed for several studies only.
     queue = read_queue(address) if len(studies) > 1 else ()
     if as_json:
-        plain = {
-            "dashboard": address,
-            "slots": _sum_slots(nodes),
-            **_rows_json(nodes, studies, queue),
-        }
-        click.echo(json.dumps(plain, indent=2))
+        slots = {"dashboard": address, "slots": _sum_slots(nodes)}
+        click.echo(json.dumps({**slots, **_rows_json(nodes, studies, queue)}, indent=2))
         return 0
     console = make_console()
     _print_nodes(nodes, console)
@@ -159,7 +153,7 @@ def _status_json(state: ServiceStatus) -> dict[str, Any]:
 
 
 def _sum_slots(nodes: tuple[NodeStatus, ...]) -> dict[str, float | None]:
-    """Sum up what trials may have on the nodes that are there."""
+    """Sum the CPUs and GPUs of the nodes that are alive."""
     alive = [node for node in nodes if node.is_alive]
     return {
         "cpus": sum(node.cpus for node in alive),
@@ -179,12 +173,8 @@ def _print_status(state: ServiceStatus, console: Console) -> None:
         "", "component", "state", "since", "where", title="Service", title_justify="left"
     )
     for component in state.components:
-        where = (
-            component.endpoint
-            if component.reason is None
-            else f"{component.endpoint}: {component.reason}"
-        )
-        # Reasons quote answers, whose brackets are no markup.
+        reason = "" if component.reason is None else f": {component.reason}"
+        where = f"{component.endpoint}{reason}"
         cells = (component.title, component.state, _format_time(component.since_s), where)
         components.add_row(_STATE_MARKS[component.state], *map(Text, cells))
     console.print(components)
@@ -198,13 +188,13 @@ def _print_status(state: ServiceStatus, console: Console) -> None:
 def _print_nodes(listed: tuple[NodeStatus, ...], console: Console) -> None:
     nodes = Table("node", "state", "CPUs free", "GPUs free", title="Nodes", title_justify="left")
     for node in listed:
-        name = f"{node.address} (head)" if node.is_head else node.address
-        alive = "alive" if node.is_alive else "gone"
-        cpus, gpus = (
+        cells = (
+            f"{node.address} (head)" if node.is_head else node.address,
+            "alive" if node.is_alive else "gone",
             _format_free(node.cpus_free, node.cpus),
             _format_free(node.gpus_free, node.gpus),
         )
-        nodes.add_row(name, alive, cpus, gpus)
+        nodes.add_row(*map(Text, cells))
     slots = _sum_slots(listed)
     nodes.add_section()
     nodes.add_row(

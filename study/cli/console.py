@@ -1,9 +1,8 @@
-"""What the terminal shows at the end of a run."""
+"""Terminal output: tables, and the result of a run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -11,7 +10,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from study.cli.options import command_line
+from study.cli.options import command_line, relative_path
 from study.records.errors import mask_passwords
 
 if TYPE_CHECKING:
@@ -20,25 +19,25 @@ if TYPE_CHECKING:
     from study.records.trial_table import TrialTable
     from study.report.tables import Table as TextTable
 
-# A pipe has no width of its own, and a wrapped table cannot be read by a program.
+# A pipe has no width, and programs cannot parse a wrapped table.
 _PIPE_WIDTH = 220
 _UNLIMITED_WIDTH = 10_000
-# Prose in a cell wraps well where it is; numbers do not.
+# Longer cells are sentences, which may wrap; numbers may not.
 _WRAP_WIDTH = 80
 
 
 def make_console(*, stderr: bool = False) -> Console:
-    """Make the console of a command."""
+    """Return the console of a command, with a fixed width for a pipe."""
     console = Console(stderr=stderr)
     return console if console.is_terminal else Console(stderr=stderr, width=_PIPE_WIDTH)
 
 
 def show_result(result: RunResult, options: RunOptions, console: Console) -> int:
-    """Print the result of a run, its last two lines the report and MLflow; gives the exit code."""
+    """Print the result of a run with the report and MLflow last; return the exit code."""
     name = result.table.study
     if not result.is_finished:
         resume = command_line(f"resume {name}", options.storage)
-        _print_plain(console, f"interrupted; nothing is lost. Go on with: {resume}")
+        print_plain(console, f"interrupted; nothing is lost. Resume with: {resume}")
         return 130
     if result.report is not None:
         show_results(result.table, console)
@@ -46,13 +45,13 @@ def show_result(result: RunResult, options: RunOptions, console: Console) -> int
         console.print(Text.assemble(("problem:", "red"), f" {problem}"), soft_wrap=True)
     _print_unsent(result, options, console)
     if result.report is not None:
-        _print_plain(console, f"report: {_relative_path(result.report)}")
-    _print_plain(console, f"mlflow: {tracking_location(options)}")
+        print_plain(console, f"report: {relative_path(result.report)}")
+    print_plain(console, f"mlflow: {tracking_location(options)}")
     return 1 if result.problems else 0
 
 
 def tracking_location(options: RunOptions) -> str:
-    """Say where MLflow is: the server without its password, or the command that opens one."""
+    """Return MLflow's server without its password, or the command that starts one."""
     if options.tracking_uri:
         return mask_passwords(options.tracking_uri)
     return command_line("mlflow", options.storage)
@@ -72,7 +71,10 @@ def show_results(table: TrialTable, console: Console) -> None:
 
 
 def print_table(table: TextTable, console: Console) -> None:
-    """Print a table of text with its title and note; on its side where it is too wide."""
+    """Print a table of text with title and note, transposed where it is too wide.
+
+    Texts are no rich markup: units such as ``[nats]`` are printed.
+    """
     lines = [table.columns, *table.rows]
     shown = _build_table(table, lines)
     unbounded = console.options.update(width=_UNLIMITED_WIDTH)
@@ -87,13 +89,16 @@ def print_table(table: TextTable, console: Console) -> None:
 def _build_table(table: TextTable, lines: Sequence[Sequence[str]]) -> Table:
     head, *rows = lines
     shown = Table(
-        title=table.title, caption=table.note, title_justify="left", caption_justify="left"
+        title=Text(table.title, style="table.title"),
+        caption=Text(table.note, style="table.caption"),
+        title_justify="left",
+        caption_justify="left",
     )
     for i, column in enumerate(head):
         is_prose = any(len(row[i]) >= _WRAP_WIDTH for row in rows)
-        shown.add_column(column, justify="left" if i == 0 or is_prose else "right")
+        shown.add_column(Text(column), justify="left" if i == 0 or is_prose else "right")
     for row in rows:
-        shown.add_row(*row)
+        shown.add_row(*map(Text, row))
     return shown
 
 
@@ -101,23 +106,17 @@ def _print_unsent(result: RunResult, options: RunOptions, console: Console) -> N
     pending = result.pending
     if pending.records:
         again = command_line(f"resume {result.table.study}", options.storage)
-        _print_plain(
+        print_plain(
             console,
             f"MLflow has not taken {pending.records} records ({pending.last_error or 'no answer'})"
-            f"; nothing is lost. When it answers, deliver them with: {again}",
+            f"; nothing is lost. Send them later with: {again}",
         )
     if pending.rejected:
-        _print_plain(
+        print_plain(
             console, f"MLflow refused {pending.rejected} records: {pending.last_rejection}"
         )
 
 
-def _print_plain(console: Console, text: str) -> None:
+def print_plain(console: Console, text: str) -> None:
+    """Print a text without markup, highlighting or wrapping."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def _relative_path(path: Path) -> str:
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

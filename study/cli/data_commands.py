@@ -1,4 +1,4 @@
-"""``data``: the data root filled from the official sources, and looked at."""
+"""``data``: datasets are fetched from their official sources, and checked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from study.cli.console import make_console
+from study.cli.console import make_console, print_plain
 
 if TYPE_CHECKING:
     from study.data import DatasetCheck
@@ -36,7 +36,7 @@ _names_argument = click.argument(
 
 @click.group("data")
 def data_command() -> None:
-    """Fetch datasets from their official sources, or check those that are there."""
+    """Fetch datasets from their official sources, or check existing files."""
 
 
 @data_command.command("fetch", short_help="Fill the data root from the official sources.")
@@ -45,14 +45,14 @@ def data_command() -> None:
     "--data-root",
     type=click.Path(path_type=Path, file_okay=False),
     envvar="CHALLENGER_DATA",
-    help="Folder to fill; made if it is not there.",
+    help="Folder for the datasets; created if it does not exist.",
 )
 def fetch_command(names: list[str], data_root: Path | None) -> int:
     """Fetch the datasets NAME, or 'all', into the data root.
 
-    Every file is compared with its published checksum, where there is one, before it gets its
-    name. After a cut connection or Ctrl-C the same command goes on where it stood; files that
-    are there already are not fetched again.
+    Every file is verified by its published checksum, if it has one, before it is renamed into
+    place. After a lost connection or Ctrl-C the same command resumes the download; existing
+    files are not fetched again.
     """
     from study.data import fetch, show_progress
     from trainables.datasets.data_files import dataset_folder
@@ -63,21 +63,17 @@ def fetch_command(names: list[str], data_root: Path | None) -> int:
     folders = DataFolders(root=_absolute_path(data_root), cache=Path())
     for name in names:
         if not source_files(name):
-            _print_plain(
-                console, f"{name}: comes with the installation; there is nothing to fetch."
-            )
+            print_plain(console, f"{name}: part of the installation; nothing to fetch.")
     fetched = [name for name in names if source_files(name)]
     if fetched:
         root = dataset_folder(folders, fetched[0]).parent
         with show_progress(console) as progress:
             fetch([file for name in fetched for file in source_files(name)], root, progress)
-        _print_plain(
-            console, f"{', '.join(fetched)}: done; give --data-root {root} where they are used."
-        )
+        print_plain(console, f"{', '.join(fetched)}: done; use them with --data-root {root}.")
     return 0
 
 
-@data_command.command("check", short_help="Say which files are there, and whether they are whole.")
+@data_command.command("check", short_help="Check which files exist and are complete.")
 @_names_argument
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
@@ -87,9 +83,9 @@ def fetch_command(names: list[str], data_root: Path | None) -> int:
     help="Folder with datasets; read only.",
 )
 def check_command(names: list[str], as_json: bool, data_root: Path | None) -> int:
-    """Check the files of the datasets NAME, or 'all', and whether they can be used.
+    """Check the files of the datasets NAME, or 'all'.
 
-    Ends with 0 if each of them can be used with its default settings.
+    Exit code 0 if each dataset is usable with its default settings, else 2.
     """
     from study.data import check_dataset
 
@@ -103,7 +99,7 @@ def check_command(names: list[str], as_json: bool, data_root: Path | None) -> in
 
 
 def _absolute_path(data_root: Path | None) -> Path | None:
-    # A shell leaves the ~ of --data-root=~/data alone.
+    # A shell does not expand the ~ of --data-root=~/data.
     return None if data_root is None else data_root.expanduser().absolute()
 
 
@@ -124,14 +120,10 @@ def _print_checks(checks: list[DatasetCheck], console: Console) -> None:
     if table.rows:
         console.print(table)
     for one in checks:
-        verdict = "can be used." if one.problem is None else f"cannot be used: {one.problem}"
-        _print_plain(console, f"{one.name}: {verdict}")
+        verdict = "usable." if one.problem is None else f"not usable: {one.problem}"
+        print_plain(console, f"{one.name}: {verdict}")
 
 
-def _check_rows(found: DatasetCheck) -> list[tuple[str, str, str]]:
-    files = [(file.path, file.size_text, file.verdict) for file in found.files]
-    return files + [(path, "", "not from the source") for path in found.unknown_files]
-
-
-def _print_plain(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+def _check_rows(check: DatasetCheck) -> list[tuple[str, str, str]]:
+    files = [(file.path, file.size_text, file.verdict) for file in check.files]
+    return files + [(path, "", "not from the source") for path in check.unknown_files]

@@ -1,4 +1,4 @@
-"""Commands that print what exists and how a study is doing: list, show, status, logs."""
+"""Commands that print names, studies and their states: list, show, status, logs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.table import Table
+from rich.text import Text
 
 from study.cli.cluster_client import cluster_option, exit_code, forwarded_options, run_on_cluster
-from study.cli.console import make_console
+from study.cli.console import make_console, print_plain
 from study.cli.options import database_option, make_storage, storage_option, study_options
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ _LISTINGS: Mapping[str, Callable[[Path], dict[str, str]]] = {
 @database_option
 @storage_option
 def show_command(name: str, as_json: bool, **params: Any) -> int:  # noqa: ANN401 (click's parameters)
-    """Show the study NAME as it was resolved, and what each arm's search has chosen."""
+    """Show the resolved study NAME, and the configuration that each arm's search has chosen."""
     from study.results.build import load_study, load_trial_table
     from trainables.decoding import encode
 
@@ -147,11 +148,11 @@ def show_command(name: str, as_json: bool, **params: Any) -> int:  # noqa: ANN40
             f"{row.epochs} epochs, {arm.replicas.final} final replicas"
         )
         if arm.group is not None:
-            click.echo(f"  one search for {arm.group!r}, by the mean gain over Base")
+            click.echo(f"  shares the search of {arm.group!r}, by the mean gain over Base")
         for dimension, axis in arm.space.dimensions.items():
             click.echo(f"  searches {dimension}: {_format_axis(encode(axis))}")
         for dimension, value in arm.space.fixed.items():
-            click.echo(f"  holds {dimension} at {value}")
+            click.echo(f"  fixes {dimension} at {value}")
         for dimension, values in arm.sweeps().items():
             click.echo(f"  sweeps {dimension} over {', '.join(map(_format_number, values))}")
         if row.best_params is None:
@@ -197,9 +198,9 @@ def status_command(
 def _local_status(name: str, database: str | None, storage: Path) -> StudyStatus:
     from study.engine.status import study_status
 
-    place = make_storage(storage)
+    root = make_storage(storage)
     return study_status(
-        place.study(name), database or place.database_url, must_exist=database is not None
+        root.study(name), database or root.database_url, must_exist=database is not None
     )
 
 
@@ -212,47 +213,40 @@ def _cluster_status(name: str, address: str) -> StudyStatus:
 def _print_progress(status: StudyStatus) -> None:
     console = make_console()
     runner = "" if status.runner is None else f" ({status.runner})"
-    console.print(f"study {status.study}: {status.activity}{runner}", highlight=False)
+    print_plain(console, f"study {status.study}: {status.activity}{runner}")
     table = Table(
         "arm", "phase", "asked", "running", "complete", "pruned", "failed", f"best {status.metric}"
     )
     for counts in status.phases:
         best = "–" if counts.best is None else f"{counts.best:.4f}"
-        table.add_row(
-            counts.arm,
-            counts.phase,
-            f"{counts.asked}/{counts.total}",
-            str(counts.running),
-            str(counts.complete),
-            str(counts.pruned),
-            str(counts.failed),
-            best,
-        )
+        numbers = (counts.running, counts.complete, counts.pruned, counts.failed)
+        cells = (counts.arm, counts.phase, f"{counts.asked}/{counts.total}", *map(str, numbers))
+        table.add_row(*map(Text, (*cells, best)))
     console.print(table)
     for failure in status.failures:
-        console.print(f"failed: {failure}", markup=False, highlight=False, soft_wrap=True)
+        print_plain(console, f"failed: {failure}")
     if status.trials_per_hour is not None:
         left = "" if status.seconds_left is None else f", about {status.seconds_left:.0f} s left"
-        console.print(f"{status.trials_per_hour:.0f} trials per hour{left}", highlight=False)
+        print_plain(console, f"{status.trials_per_hour:.0f} trials per hour{left}")
     if status.waiting_entries:
         reason = f" (last error: {status.tracking_error})" if status.tracking_error else ""
-        console.print(
+        print_plain(
+            console,
             f"{status.waiting_entries} entries with {status.waiting_points} metric values wait "
             f"for MLflow{reason}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
         )
 
 
 @click.command("logs")
 @click.argument("name")
-@click.option("-f", "--follow", "does_follow", is_flag=True, help="Go on until the study ends.")
+@click.option(
+    "-f", "--follow", "does_follow", is_flag=True, help="Follow the output until the study ends."
+)
 @cluster_option(required=True)
 def logs_command(name: str, does_follow: bool, address: str) -> int:
-    """Show what the driver of the study NAME has written on the cluster.
+    """Show the output of the driver of the study NAME on the cluster.
 
-    With -f the exit code is the study's own. Ctrl-C ends the listening, not the study.
+    With -f the exit code is that of the study. Ctrl-C does not stop the study.
     """
     from cluster.jobs import JobClient
     from study.remote.jobs import follow, latest_job

@@ -1,7 +1,7 @@
-"""``challenger-study``: finds the command, and turns our own errors into one message each.
+"""``challenger-study``: the group of all commands, with one message per error of ours.
 
-Exit codes: 0 done; 1 the study ran and something in it failed; 2 the user's input or
-environment, one clear message; 130 interrupted, and resumable.
+Exit codes: 0 done; 1 the study ran and a part of it failed; 2 wrong input or environment, with
+one message; 130 interrupted, and resumable.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from study.cli.lazy_group import LazyGroup
 from study.records.errors import StudyError
 from trainables.errors import TrainableError
 
-# How long what libraries do at the end of a process may take.
+# Time limit of the exit handlers of libraries.
 _EXIT_TIMEOUT_S: Final = 2.0
 _PROGRAM: Final = "challenger-study"
 
 # Command to the first line of its help: `--help` loads no command.
 _COMMANDS = {
-    "cluster": "Make the Ray cluster that studies run on: a service here, or launch files.",
-    "data": "Fetch datasets from their official sources, or check those that are there.",
+    "cluster": "Set up the Ray cluster that studies run on: a service here, or launch files.",
+    "data": "Fetch datasets from their official sources, or check existing files.",
     "demo": "Run a small, complete study on real MNIST digits; no download.",
     "export": "Export a study's trials as a table: CSV or Parquet.",
     "list": "List datasets, models, methods, metrics, spaces, presets or studies.",
-    "logs": "Show what a study on a cluster has written.",
-    "mlflow": "Open the tracking server on the results, or rebuild the MLflow mirror.",
-    "report": "Write a study's figures, tables and HTML page anew.",
-    "reproduce": "Run a table or figure of the papers, beside the printed numbers.",
-    "resume": "Go on with a study that was interrupted.",
-    "run": "Run the study of a file, or go on with it.",
+    "logs": "Show the output of a study's driver on a cluster.",
+    "mlflow": "Run the tracking server on the results, or rebuild the MLflow mirror.",
+    "report": "Write a study's figures, tables and HTML page.",
+    "reproduce": "Run a table or figure of the papers, with the printed numbers.",
+    "resume": "Resume the study NAME after an interruption.",
+    "run": "Run or resume the study of a file.",
     "sensitivity": "Sweep dimensions around a study's chosen configuration.",
     "show": "Show a study's arms, search spaces and chosen configurations.",
-    "status": "Show how far a study is, its best trials and its failures.",
-    "stop": "Stop a study on a cluster, so that it can go on later.",
-    "submit": "Run the study of a file on a Ray cluster, from anywhere.",
+    "status": "Show a study's trials by state, its best values and its failures.",
+    "stop": "Stop a study on a cluster; it can be resumed.",
+    "submit": "Run the study of a file on a Ray cluster.",
 }
 # Module to the commands that it holds, each as ``<name>_command``.
 _MODULES: Final = {
@@ -81,13 +81,13 @@ def cli() -> None:
 def main(command: click.Command = cli, program: str = _PROGRAM) -> None:
     """Run a command line and exit."""
     code = run(None, command, program)
-    # Ray's would wait for a cluster that is gone.
-    leaving = threading.Thread(target=atexit._run_exitfuncs, daemon=True)
-    leaving.start()
-    leaving.join(_EXIT_TIMEOUT_S)
+    # Ray's exit handler would wait for a cluster that is gone.
+    handlers = threading.Thread(target=atexit._run_exitfuncs, daemon=True)
+    handlers.start()
+    handlers.join(_EXIT_TIMEOUT_S)
     sys.stdout.flush()
     sys.stderr.flush()
-    # Freeing all that torch and Ray have imported takes seconds, for which Ctrl-C would wait.
+    # Unloading torch and Ray takes seconds, which Ctrl-C would wait for.
     os._exit(code)
 
 
@@ -117,5 +117,5 @@ def run(
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 (a signal handler)
-    # A preempted machine sends SIGTERM: the study then ends as it does on Ctrl-C.
+    # A preempted machine sends SIGTERM: the study then stops as on Ctrl-C.
     raise KeyboardInterrupt

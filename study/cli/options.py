@@ -1,4 +1,4 @@
-"""Options that several commands share. The one place that reads the environment."""
+"""Options that several commands share; the only reader of the environment."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ def storage_option(command: _Decorated) -> _Decorated:
         default=DEFAULT_STORAGE,
         envvar="CHALLENGER_STORAGE",
         show_default=True,
-        help="Folder that holds all studies.",
+        help="Folder of all studies.",
     )(command)
 
 
 def _without_password(
     context: click.Context, option: click.Parameter, url: str | None
 ) -> str | None:
-    """Keep a password out of the process list, and out of what child processes inherit."""
+    """Keep a password out of the process list and of the environment of child processes."""
     if url is None or mask_passwords(url) == url:
         return url
     variables = [option.envvar] if isinstance(option.envvar, str) else list(option.envvar or ())
     if context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE:
         raise click.UsageError(
-            f"{option.opts[0]} must not hold a password, which the list of processes would show "
-            f"to everybody, got {mask_passwords(url)}; give the address by {variables[0]}."
+            f"{option.opts[0]} must not hold a password, which all users can read in the list of "
+            f"processes, got {mask_passwords(url)}; set {variables[0]} instead."
         )
     for variable in variables:
         os.environ.pop(variable, None)
@@ -57,8 +57,8 @@ def database_option(command: _Decorated) -> _Decorated:
         envvar="CHALLENGER_DATABASE",
         callback=_without_password,
         metavar="URL",
-        help="Optuna database; default: optuna.db in the storage folder. Give one with a "
-        "password by CHALLENGER_DATABASE.",
+        help="Optuna database; default: optuna.db in the storage folder. Set one with a "
+        "password in CHALLENGER_DATABASE.",
     )(command)
 
 
@@ -69,8 +69,8 @@ def tracking_option(command: _Decorated) -> _Decorated:
         envvar=["CHALLENGER_TRACKING_URI", "MLFLOW_TRACKING_URI"],
         callback=_without_password,
         metavar="URL",
-        help="MLflow server; default: mlflow.db in the storage folder. Give one with a "
-        "password by CHALLENGER_TRACKING_URI.",
+        help="MLflow server; default: mlflow.db in the storage folder. Set one with a "
+        "password in CHALLENGER_TRACKING_URI.",
     )(command)
 
 
@@ -79,32 +79,32 @@ def without_ray_client(
     option: click.Parameter,  # noqa: ARG001
     address: str | None,
 ) -> str | None:
-    """Refuse the way to Ray on which a driver dies with its connection."""
+    """Reject an address of Ray's client, whose driver dies with its connection."""
     if address is not None and address.startswith("ray://"):
         raise click.UsageError(
             f"--address must be that of Ray's head, such as 10.0.0.1:6379, got {address!r}: a "
-            "driver behind Ray's client ends with its connection; from another machine, use "
-            "'submit' with the dashboard's address, http://10.0.0.1:8265."
+            "driver of Ray's client ends with its connection; from another machine, use 'submit' "
+            "with the dashboard's address, http://10.0.0.1:8265."
         )
     return address
 
 
 def running_options(command: _Decorated) -> _Decorated:
-    """Add everything that a command which trains needs."""
+    """Add the options of commands that train."""
     for option in (
         click.option(
             "--address",
             metavar="HOST:PORT",
             envvar="RAY_ADDRESS",
             callback=without_ray_client,
-            help="A running Ray; default: one of the study's own on this machine.",
+            help="A running Ray; default: a Ray of its own on this machine.",
         ),
         click.option(
             "--executor",
             type=click.Choice(["ray", "inline"]),
             default="ray",
             show_default=True,
-            help="Ray Tune, or one trial after the other in this process.",
+            help="Ray Tune, or sequential trials in this process.",
         ),
         tracking_option,
         database_option,
@@ -115,14 +115,14 @@ def running_options(command: _Decorated) -> _Decorated:
             help="Folder with datasets; read only.",
         ),
         storage_option,
-        click.option("--as-job", "is_job", is_flag=True, hidden=True, help="Given by 'submit'."),
+        click.option("--as-job", "is_job", is_flag=True, hidden=True, help="Set by 'submit'."),
     ):
         command = option(command)
     return command
 
 
 def study_options(**params: Any) -> RunOptions:  # noqa: ANN401 (click's parameters)
-    """Make the options of a run from a command's parameters; paths become absolute."""
+    """Return the options of a run from a command's parameters, with absolute paths."""
     from study.config.run_options import RunOptions
 
     root: Path | None = params.pop("data_root")
@@ -135,31 +135,28 @@ def study_options(**params: Any) -> RunOptions:  # noqa: ANN401 (click's paramet
 
 
 def _require_named_storage() -> None:
-    """Refuse to keep a study in the folder that a job happens to run in."""
+    """Require an explicit storage for a job, whose working folder is arbitrary."""
     source = click.get_current_context().get_parameter_source("storage")
     if source is ParameterSource.DEFAULT:
         raise click.UsageError(
-            "the cluster must know where studies are kept, a folder that all of its machines "
-            "share, but neither --storage was given nor CHALLENGER_STORAGE set where its head "
-            "was started; give one of them."
+            "the cluster needs a storage folder that all of its machines share, but neither "
+            "--storage nor CHALLENGER_STORAGE of its head is set; set one of them."
         )
 
 
 def make_storage(path: Path) -> StorageRoot:
-    """Make the storage of a path."""
+    """Return the storage of a path."""
     return StorageRoot(root=path.absolute())
 
 
 def command_line(arguments: str, storage: StorageRoot) -> str:
-    """Say a command line that works where this one was typed."""
+    """Return a command line for the same shell and storage."""
     launcher = "uv run challenger-study" if "UV" in os.environ else "challenger-study"
     is_default = storage.root == DEFAULT_STORAGE.absolute()
-    place = "" if is_default else f" --storage {_relative(storage.root)}"
-    return f"{launcher} {arguments}{place}"
+    option = "" if is_default else f" --storage {relative_path(storage.root)}"
+    return f"{launcher} {arguments}{option}"
 
 
-def _relative(path: Path) -> str:
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
+def relative_path(path: Path) -> Path:
+    """Return a path relative to the working folder, if it is below it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

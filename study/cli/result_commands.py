@@ -20,7 +20,6 @@ from study.cli.private_output import is_private_output
 
 if TYPE_CHECKING:
     from study.report import PageFormat
-if TYPE_CHECKING:
     from study.results.export import Per
 if TYPE_CHECKING:
     from study.tracking.mlflow_server import Page
@@ -31,8 +30,8 @@ if TYPE_CHECKING:
 @click.option(
     "--allow-biased",
     is_flag=True,
-    help="Show what matters over the whole space even where the sampler looked at results; "
-    "marked as biased.",
+    help="Show importances over the whole space even where the sampler used results; marked as "
+    "biased.",
 )
 @click.option(
     "--format",
@@ -40,8 +39,8 @@ if TYPE_CHECKING:
     type=click.Choice(["html", "md"]),
     default="html",
     show_default=True,
-    help="What to name in the end: the page, or the report as Markdown for a pull request, "
-    "which is written beside it.",
+    help="Print the path of the page, or also write the report as Markdown for a pull request "
+    "and print its path.",
 )
 @click.option(
     "--to",
@@ -64,10 +63,10 @@ def report_command(
     address: str | None,
     **params: Any,  # noqa: ANN401 (click's parameters)
 ) -> int:
-    """Write the report of the study NAME anew and deliver it to MLflow.
+    """Write the report of the study NAME and send it to MLflow.
 
-    A study that runs or was interrupted is reported as it stands; what is missing is named.
-    With --address this is done on the cluster, and the report is brought here.
+    The report of a running or interrupted study names the missing parts. With --address the
+    report is written on the cluster and copied here.
     """
     if address is not None:
         return _fetch_report(
@@ -93,14 +92,14 @@ def report_command(
 def _fetch_report(
     name: str, address: str, folder: Path, allow_biased: bool, page_format: str
 ) -> int:
-    """Let the cluster write the report, and bring it here."""
+    """Write the report on the cluster and copy it here."""
     from study.remote.archive import unpack, without_archive
 
-    asked = ["--allow-biased"] if allow_biased else []
-    asked += ["--format", page_format, *forwarded_options()]
-    said = run_on_cluster(address, ["report", name, "--packed", *asked])
-    unpack(said, folder)
-    click.echo(without_archive(said).strip())
+    options = ["--allow-biased"] if allow_biased else []
+    options += ["--format", page_format, *forwarded_options()]
+    output = run_on_cluster(address, ["report", name, "--packed", *options])
+    unpack(output, folder)
+    click.echo(without_archive(output).strip())
     click.echo(f"copy: {folder / 'report.html'}")
     return 0
 
@@ -114,14 +113,14 @@ _Format: TypeAlias = Literal["csv", "parquet"]
     "--format",
     "file_format",
     type=click.Choice(["csv", "parquet"]),
-    help="Kind of file; default: as FILE ends, else csv.",
+    help="File format; default: by the suffix of FILE, else csv.",
 )
 @click.option(
     "--per",
     type=click.Choice(["trial", "replica", "report"]),
     default="trial",
     show_default=True,
-    help="What a row stands for: a trial with means over its replicas, a replica at the last "
+    help="Unit of a row: a trial with means over its replicas, a replica at the last "
     "evaluation, or a replica at every evaluation.",
 )
 @click.option(
@@ -129,8 +128,7 @@ _Format: TypeAlias = Literal["csv", "parquet"]
     "--output",
     type=click.Path(allow_dash=True, dir_okay=False),
     metavar="FILE",
-    help="Where to write; '-' writes CSV to standard output. Default: NAME-trials.csv and the "
-    "like.",
+    help="Output file; '-' writes CSV to standard output. Default: such as NAME-trials.csv.",
 )
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @database_option
@@ -145,10 +143,12 @@ def export_command(
 ) -> int:
     """Export the trials of the study NAME as a table for pandas and other programs.
 
-    A study that runs is exported as it stands.
+    The study may be running.
     """
+    from study.records.frames import to_csv
     from study.results.build import load_trial_table
-    from study.results.export import export_columns, to_csv, to_frame, to_parquet
+    from study.results.export import export_columns, to_frame, to_parquet
+    from study.storage.atomic_write import write_atomic
 
     kind = file_format or _format_of(output)
     path = None if output == "-" else Path(output or f"{name}-{per}s.{kind}")
@@ -158,7 +158,7 @@ def export_command(
     if path is None:
         click.echo(to_csv(frame), nl=False)
         return 0
-    _write_output(path, to_csv(frame) if kind == "csv" else to_parquet(frame))
+    write_atomic(path, to_csv(frame) if kind == "csv" else to_parquet(frame))
     click.echo(f"{len(frame)} rows: {path}")
     return 0
 
@@ -170,25 +170,19 @@ def _format_of(output: str | None) -> _Format:
     if output in (None, "-") or suffix == ".csv":
         return "csv"
     raise click.UsageError(
-        f"{output} must end in .csv or .parquet, or its format be named; give --format csv or "
-        "--format parquet."
+        f"{output} must end in .csv or .parquet; use --format csv or --format parquet for other "
+        "names."
     )
 
 
 def _check_output(path: Path | None, kind: _Format, force: bool) -> None:
     if path is None and kind == "parquet":
-        raise click.UsageError("'-' takes CSV alone, got --format parquet; give a FILE with -o.")
+        raise click.UsageError("'-' supports CSV only, got --format parquet; name a FILE with -o.")
     if path is not None and path.exists() and not force:
         raise click.UsageError(
-            f"{path} must not exist, but does; replace it with --force, or give another FILE "
+            f"{path} must not exist, but does; replace it with --force, or name another FILE "
             "with -o."
         )
-
-
-def _write_output(path: Path, content: str | bytes) -> None:
-    from study.storage.atomic_write import write_atomic
-
-    write_atomic(path, content)
 
 
 @click.group("mlflow", invoke_without_command=True)
@@ -196,9 +190,9 @@ def _write_output(path: Path, content: str | bytes) -> None:
 @storage_option
 @click.pass_context
 def mlflow_command(ctx: click.Context, /, port: int, **params: Any) -> int:  # noqa: ANN401 (click's)
-    """Open the tracking server on this machine's results until Ctrl-C.
+    """Run the tracking server on this machine's results until Ctrl-C.
 
-    It answers on this machine only and asks for a password; the printed links contain it.
+    It listens on this machine only and requires a password; the printed links contain it.
     """
     if ctx.invoked_subcommand is not None:
         return 0

@@ -1,4 +1,4 @@
-"""Commands that start, resume or stop a study, here or on a cluster."""
+"""Commands that start, resume or stop a study, on this machine or on a cluster."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from study.cli.options import (
 @click.argument("file", metavar="STUDY.yaml", type=click.Path(path_type=Path))
 @running_options
 def run_command(file: Path, **params: Any) -> int:  # noqa: ANN401 (click's parameters)
-    """Run the study of a file here, or on the Ray at --address.
+    """Run the study of a file on this machine, or on the Ray at --address.
 
-    The same command again goes on where the study stands. A file that asks for more trials, other
-    sweeps or further arms extends it.
+    The same command resumes the study. A file with more trials, other sweeps or further arms
+    extends it.
     """
     from study.config import read_text
 
@@ -39,7 +39,7 @@ def run_command(file: Path, **params: Any) -> int:  # noqa: ANN401 (click's para
 
 
 def run_text(text: str, where: str, **params: Any) -> int:  # noqa: ANN401
-    """Run a study file's text and print how it ended."""
+    """Run the text of a study file and print the result."""
     from study.engine.run import run_study
 
     settings = study_options(**params)
@@ -51,9 +51,9 @@ def run_text(text: str, where: str, **params: Any) -> int:  # noqa: ANN401
 @click.argument("name")
 @running_options
 def resume_command(name: str, **params: Any) -> int:  # noqa: ANN401 (click's parameters)
-    """Go on with the study NAME where it stands.
+    """Resume the study NAME.
 
-    With a dashboard's address (http://HEAD:8265) the cluster goes on with a study of its storage.
+    With a dashboard's address (http://HEAD:8265) the cluster resumes a study of its storage.
     """
     if is_remote(params["address"]):
         return _resume_on_cluster(name, params["address"])
@@ -77,7 +77,7 @@ def demo_command(**params: Any) -> int:  # noqa: ANN401 (click's parameters)
     """Run a small, complete study on real MNIST digits that come with the installation.
 
     Three training images per class and a VGG11 of a quarter of its width: searches K, N, α, β
-    and the split ratio, then sweeps K around the best trial, beside the Base and Random controls.
+    and the split ratio, then sweeps K around the best trial, with the Base and Random controls.
     """
     preset = files("study.presets") / "demo.yaml"
     return run_text(preset.read_text(encoding="utf-8"), "demo.yaml", **params)
@@ -90,7 +90,7 @@ def demo_command(**params: Any) -> int:  # noqa: ANN401 (click's parameters)
     required=True,
     multiple=True,
     metavar="DIMENSION",
-    help="Dimension to sweep, such as top_k; may be given several times.",
+    help="Dimension to sweep, such as top_k; repeatable.",
 )
 @click.option(
     "--values",
@@ -98,7 +98,7 @@ def demo_command(**params: Any) -> int:  # noqa: ANN401 (click's parameters)
     help="Values of the one dimension; default: every class rank for top_k, else seven "
     "evenly spaced values of the searched range.",
 )
-@click.option("--arm", metavar="ARM", help="Arm to sweep; default: all that search it.")
+@click.option("--arm", metavar="ARM", help="Arm to sweep; default: all that search the dimension.")
 @running_options
 def sensitivity_command(
     name: str,
@@ -109,14 +109,14 @@ def sensitivity_command(
 ) -> int:
     """Sweep dimensions around the chosen configuration of the study NAME.
 
-    Each value is trained with the fresh replica seeds of the Base and Random controls; values
-    that were trained before are not trained again.
+    Each value is trained with the fresh replica seeds of the Base and Random controls; trained
+    values are not trained again.
     """
     from study.config import SweepRequest, add_sweeps, read_values
     from study.results.build import load_study, read_study_text
 
     if values is not None and len(over) > 1:
-        raise click.UsageError("--values belongs to one dimension; give --over once with it.")
+        raise click.UsageError("--values belongs to one dimension; use --over once with it.")
     folder = make_storage(params["storage"]).study(name)
     spec = load_study(folder)
     parsed = None if values is None else read_values(values)
@@ -131,14 +131,14 @@ def sensitivity_command(
     type=click.Choice(["smoke", "small", "full"]),
     default="small",
     show_default=True,
-    help="smoke: minutes on 2 cores; small: an hour or two; full: the paper's setting, for a GPU.",
+    help="smoke: minutes on 2 cores; small: one or two hours; full: the paper's, for a GPU.",
 )
 @running_options
 def reproduce_command(name: str, scale: str, **params: Any) -> int:  # noqa: ANN401 (click's parameters)
-    """Run the table or figure NAME of the papers, and set our numbers beside the printed ones.
+    """Run the table or figure NAME of the papers, with our numbers and the printed ones.
 
-    The study is called NAME-SCALE and is a study like any other. What differs from the paper's
-    setting stands beside every number. 'list presets' names all.
+    The study is called NAME-SCALE. The tables list the deviations from the paper's settings.
+    'list presets' prints all names.
     """
     from study.reproduction import at_scale, load_preset
     from study.reproduction.reproduction_run import run_reproduction
@@ -154,7 +154,7 @@ def reproduce_command(name: str, scale: str, **params: Any) -> int:  # noqa: ANN
 
 @click.command("submit")
 @click.argument("file", metavar="STUDY.yaml", type=click.Path(path_type=Path))
-@click.option("--no-wait", is_flag=True, help="Do not wait until the trials begin.")
+@click.option("--no-wait", is_flag=True, help="Do not wait for the first trial.")
 @cluster_option(required=True)
 @tracking_option
 @database_option
@@ -166,9 +166,9 @@ def reproduce_command(name: str, scale: str, **params: Any) -> int:  # noqa: ANN
 def submit_command(file: Path, address: str, no_wait: bool, **_: Any) -> int:  # noqa: ANN401 (click's)
     """Run the study of a file on the Ray cluster at --address.
 
-    The study's driver runs there, with this program's code; it goes on when this machine is
-    switched off. The same command again goes on where the study stands. What is not in order on
-    the cluster is said before the first trial begins.
+    The study's driver runs on the cluster with this program's code, independent of this machine.
+    The same command resumes the study. Problems of the cluster are reported before the first
+    trial.
     """
     from cluster.jobs import JobClient
     from study.config import parse, read_text
@@ -183,7 +183,7 @@ def submit_command(file: Path, address: str, no_wait: bool, **_: Any) -> int:  #
     return wait_for_driver(address, study, name)
 
 
-# A driver leaves within ten seconds; Ray kills it after thirty.
+# A driver stops within ten seconds; Ray kills it after thirty.
 _STOP_TIMEOUT_S: Final = 60.0
 
 
@@ -193,7 +193,7 @@ _STOP_TIMEOUT_S: Final = 60.0
 def stop_command(name: str, address: str) -> int:
     """Stop the study NAME on the cluster: its trials write their checkpoints.
 
-    A study that runs in a terminal is stopped by Ctrl-C there.
+    A study in a terminal is stopped by Ctrl-C.
     """
     from cluster.errors import ClusterError
     from cluster.jobs import JobClient
@@ -210,5 +210,5 @@ def stop_command(name: str, address: str) -> int:
             f"job {job.name} must end within {_STOP_TIMEOUT_S:.0f} s of being stopped, but did "
             "not; look at its logs."
         )
-    click.echo(f"study {name} is stopped. Go on with: resume {name} --address {address}")
+    click.echo(f"study {name} is stopped. Resume with: resume {name} --address {address}")
     return 0

@@ -19,7 +19,7 @@ def chart(records: Sequence[Importance]) -> Chart:
     """Draw each estimator's shares with intervals, the largest on top, and the level of chance.
 
     Args:
-        records: Importances from one basis, at least one.
+        records: Importances from one data, at least one.
     """
     rows = in_rows([_panel(record) for record in records], _COLUMNS)
     height = _FRAME_INCHES + _ROW_INCHES * len(records[0].shares)
@@ -28,7 +28,7 @@ def chart(records: Sequence[Importance]) -> Chart:
 
 def caption(records: Sequence[Importance]) -> str:
     """Say what is drawn: trials, replicas, metric, design, questions, intervals and levels."""
-    parts = [f"Importance of each dimension for {stands_on(records[0].basis)}"]
+    parts = [f"Importance of each dimension for {stands_on(records[0].data)}"]
     parts += [_method(record) for record in records]
     parts.append(
         f"Bars: {CONFIDENCE:.0%} intervals. Filled: more than chance, all dimensions of a panel "
@@ -37,13 +37,13 @@ def caption(records: Sequence[Importance]) -> str:
     return " ".join((*parts, *dict.fromkeys(note for r in records for note in r.notes)))
 
 
-def stands_on(basis: SearchData) -> str:
+def stands_on(data: SearchData) -> str:
     """Say what a global claim stands on, as the end of a sentence."""
-    replicas = " or ".join(map(str, basis.replicas))
-    noun = "replica" if basis.replicas == (1,) else "replicas"
+    replicas = " or ".join(map(str, data.replicas))
+    noun = "replica" if data.replicas == (1,) else "replicas"
     return (
-        f"{metric_label(basis.metric).name} of {arm_label(basis.arm, basis.method)}: "
-        f"n = {basis.n} search trials ({basis.sampler}), each the mean of {replicas} {noun} at "
+        f"{metric_label(data.metric).name} of {arm_label(data.arm, data.method)}: "
+        f"n = {data.n} search trials ({data.sampler}), each the mean of {replicas} {noun} at "
         f"its last evaluation."
     )
 
@@ -99,7 +99,7 @@ def _points(
     factor = record.estimator.factor
     return Series(
         name=MORE if is_significant else NOT_MORE,
-        look=look(record.basis.method),
+        look=look(record.data.method),
         x=tuple(share.value * factor for _, share in rows),
         y=tuple(float(place) for place, _ in rows),
         low=tuple(share.low * factor for _, share in rows),

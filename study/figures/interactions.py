@@ -40,7 +40,7 @@ def caption(record: Interactions) -> str:
     filled = "more than chance, all pairs together" if record.chance else "interval above 0"
     left = len(record.pairs) - SHOWN_PAIRS
     sentences = (
-        f"Interactions of pairs of dimensions for {stands_on(record.basis)}",
+        f"Interactions of pairs of dimensions for {stands_on(record.data)}",
         f"Bars: {CONFIDENCE:.0%} intervals ({record.interval}). Filled: {filled}.",
         level,
         f"{left} weaker pairs are in the table alone." if left > 0 else "",
@@ -71,7 +71,7 @@ def _points(
     not_more = NOT_MORE if has_level else "interval holds 0"
     return Series(
         name=more if is_significant else not_more,
-        look=look(record.basis.method),
+        look=look(record.data.method),
         x=tuple(pair.value * 100 for _, pair in rows),
         y=tuple(float(place) for place, _ in rows),
         low=tuple(pair.low * 100 for _, pair in rows),

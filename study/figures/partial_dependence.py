@@ -25,7 +25,7 @@ def caption(record: PartialDependence) -> str:
     """Say what is drawn: trials, replicas, metric, design, forest and band."""
     return " ".join(
         (
-            f"Partial dependence of {stands_on(record.basis)}",
+            f"Partial dependence of {stands_on(record.data)}",
             "Line: what a random forest predicts along a dimension, on average over the others; "
             f"band or bar: {CONFIDENCE:.0%} interval at each value ({record.interval}).",
             *record.notes,
@@ -37,14 +37,14 @@ def _panel(record: PartialDependence, curve: PartialCurve) -> Panel:
     return Panel(
         title=dimension_symbol(curve.dimension),
         x=_axis(curve),
-        y=Axis(title=metric_label(record.basis.metric).axis, limits=_limits(record)),
+        y=Axis(title=metric_label(record.data.metric).axis, limits=_limits(record)),
         series=(_line(record, curve),),
     )
 
 
 def _limits(record: PartialDependence) -> tuple[float, float]:
     """Give one scale to all panels, so that a flat curve looks flat."""
-    factor = metric_label(record.basis.metric).factor
+    factor = metric_label(record.data.metric).factor
     low = min(value for curve in record.curves for value in curve.lows)
     high = max(value for curve in record.curves for value in curve.highs)
     margin = 0.05 * (high - low)
@@ -54,14 +54,14 @@ def _limits(record: PartialDependence) -> tuple[float, float]:
 def _axis(curve: PartialCurve) -> Axis:
     title = dimension_axis(curve.dimension)
     if isinstance(curve.axis, CategoricalDimension):
-        names = (str(value).replace("_", " ") for value in curve.places)
+        names = (str(value).replace("_", " ") for value in curve.values)
         return Axis(title=title, ticks=tuple(zip(_places(curve), names, strict=True)))
     is_integer = isinstance(curve.axis, IntDimension)
     return Axis(title=title, is_integer=is_integer, is_log=curve.axis.log)
 
 
 def _line(record: PartialDependence, curve: PartialCurve) -> Series:
-    label, basis = metric_label(record.basis.metric), record.basis
+    label, data = metric_label(record.data.metric), record.data
     means, lows, highs = (
         tuple(value * label.factor for value in values)
         for values in (curve.means, curve.lows, curve.highs)
@@ -69,8 +69,8 @@ def _line(record: PartialDependence, curve: PartialCurve) -> Series:
     is_choice = isinstance(curve.axis, CategoricalDimension)
     is_integer = isinstance(curve.axis, IntDimension)
     return Series(
-        name=arm_label(basis.arm, basis.method),
-        look=look(basis.method),
+        name=arm_label(data.arm, data.method),
+        look=look(data.method),
         x=_places(curve),
         y=means,
         low=lows,
@@ -81,5 +81,5 @@ def _line(record: PartialDependence, curve: PartialCurve) -> Series:
 
 def _places(curve: PartialCurve) -> tuple[float, ...]:
     if isinstance(curve.axis, CategoricalDimension):
-        return tuple(float(place) for place in range(len(curve.places)))
-    return tuple(float(place) for place in curve.places)
+        return tuple(float(place) for place in range(len(curve.values)))
+    return tuple(float(place) for place in curve.values)

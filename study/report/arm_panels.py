@@ -1,13 +1,12 @@
-"""Panels of several arms side by side, of their searches and of the study's cost."""
+"""Panels of several arms, of their searches and of the study's cost."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from functools import partial
+from typing import Literal
 
 from study import figures
 from study.records.trial_table import ArmRow
-from study.report.csv_rows import CsvRows, curve_rows
 from study.report.panel import (
     MissingPanel,
     PanelIterator,
@@ -18,10 +17,8 @@ from study.report.panel import (
 )
 from study.report.sections.result_statements import main_metric
 from study.report.summary_tables import cost_table
-from study.report.tables import Table
+from study.report.tables import rank_table
 from study.sensitivity import (
-    AverageRanks,
-    SearchPoints,
     arm_curves,
     arm_label,
     average_ranks,
@@ -47,7 +44,7 @@ def arms_over_dimensions(source: ReportSource) -> PanelIterator:
 
 
 def ranks(source: ReportSource) -> PanelIterator:
-    """Rank the methods over the datasets; nothing where the study has only one."""
+    """Rank the methods over the datasets of a study with several."""
     if len(workloads(source.table)) > 1:
         title = "Methods by rank over the datasets"
         yield try_panel(title, partial(_ranks_panel, source, title))
@@ -63,7 +60,7 @@ def _arms_panel(
         title=title,
         arms=tuple(dict.fromkeys(curve.arm for curve in curves)),
         chart=figures.arm_curves.chart(record),
-        rows=curve_rows(curves),
+        records=(record,),
         notes=record.notes,
     )
 
@@ -75,43 +72,9 @@ def _ranks_panel(source: ReportSource, title: str) -> ReportPanel:
         title=title,
         arms=tuple(arm.name for arm in source.table.arms),
         chart=figures.ranks.chart(record),
-        tables=(_rank_table(record),),
-        rows=_rank_rows(record),
+        tables=(rank_table(record),),
+        records=(record,),
         notes=record.notes,
-    )
-
-
-def _rank_table(record: AverageRanks) -> Table:
-    return Table(
-        title=f"Ranks by {record.metric}",
-        columns=("Method", "Mean rank", *record.workloads),
-        rows=tuple(
-            (
-                arm_label(one.method, one.method),
-                f"{one.rank:.2f}",
-                *(f"{rank:g}" for rank in one.ranks),
-            )
-            for one in record.methods
-        ),
-        note=f"1 is best; each method by its mean over replicas. Mean ranks at least "
-        f"{record.critical_difference:.2f} apart differ at 5% (Nemenyi).",
-    )
-
-
-def _rank_rows(record: AverageRanks) -> CsvRows:
-    return tuple(
-        {
-            "method": one.method,
-            "metric": record.metric,
-            "mean_rank": one.rank,
-            "critical_difference": record.critical_difference,
-            "p_value": record.p_value,
-            **{
-                f"rank/{name}": rank
-                for name, rank in zip(record.workloads, one.ranks, strict=True)
-            },
-        }
-        for one in record.methods
     )
 
 
@@ -121,13 +84,13 @@ def explored_regions(source: ReportSource) -> PanelIterator:
         if not arm.dimensions:
             continue
         name = arm_label(arm.name, arm.method)
-        title = f"Where the search of {name} has been"
-        slices = try_panel(title, partial(_slices_panel, source, arm, title))
+        title = f"Trials of the search of {name}"
+        slices = try_panel(title, partial(_search_panel, source, arm, title, "slices"))
         yield slices
-        # Said once: what one lacks the other lacks too.
+        # Both panels have the same requirements: the reason is given once.
         if not isinstance(slices, MissingPanel):
-            title = f"Search of {name}, all dimensions side by side"
-            yield try_panel(title, partial(_coordinates_panel, source, arm, title))
+            title = f"Search of {name}, all dimensions"
+            yield try_panel(title, partial(_search_panel, source, arm, title, "coordinates"))
 
 
 def costs(source: ReportSource) -> PanelIterator:
@@ -142,41 +105,18 @@ def _cost_panel(source: ReportSource) -> ReportPanel:
         title="What the study cost",
         arms=tuple(arm.name for arm in source.table.arms),
         tables=(cost_table(record),),
-        rows=tuple(asdict(row) for row in record.rows),
+        records=(record,),
     )
 
 
-def _slices_panel(source: ReportSource, arm: ArmRow, title: str) -> ReportPanel:
+def _search_panel(
+    source: ReportSource, arm: ArmRow, title: str, kind: Literal["slices", "coordinates"]
+) -> ReportPanel:
     record = search_points(source.table, arm.name)
     return ReportPanel(
-        name=file_stem(arm.name, "search-slices"),
+        name=file_stem(arm.name, "search", kind),
         title=title,
         arms=(arm.name,),
-        chart=figures.search_points.slices(record),
-        rows=_search_point_rows(record),
-    )
-
-
-def _coordinates_panel(source: ReportSource, arm: ArmRow, title: str) -> ReportPanel:
-    record = search_points(source.table, arm.name)
-    return ReportPanel(
-        name=file_stem(arm.name, "search-coordinates"),
-        title=title,
-        arms=(arm.name,),
-        chart=figures.search_points.coordinates(record),
-        rows=_search_point_rows(record),
-    )
-
-
-def _search_point_rows(record: SearchPoints) -> CsvRows:
-    return tuple(
-        {
-            "arm": record.arm,
-            "trial_number": point.number,
-            "state": point.state,
-            record.objective: point.value,
-            "is_best": point.number == record.best,
-            **{f"params/{name}": value for name, value in point.params.items()},
-        }
-        for point in record.points
+        chart=getattr(figures.search_points, kind)(record),
+        records=(record,),
     )

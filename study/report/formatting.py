@@ -1,21 +1,19 @@
-"""Numbers as words: values, intervals, differences and p values, with units and signs."""
+"""Text of numbers: values, intervals, differences and p values, with units and signs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from study.records.labels import dimension_symbol, metric_label
 from study.records.trial_table import ParamValue, TrialState
-from study.sensitivity import (
-    CONFIDENCE,
-    CorrectedDifference,
-    Interval,
-    dimension_symbol,
-    metric_label,
-)
+from study.sensitivity import CONFIDENCE, CorrectedDifference, Interval
 
 CONFIDENCE_PERCENT = f"{CONFIDENCE:.0%}"
 """The confidence of the report's intervals, as text."""
+
+ABSENT = "–"
+"""Text of a cell without a value."""
 
 STATE_NAMES: Mapping[TrialState, str] = MappingProxyType(
     {
@@ -25,14 +23,14 @@ STATE_NAMES: Mapping[TrialState, str] = MappingProxyType(
         "RUNNING": "still running",
     }
 )
-"""States of trials in words, in the order in which they are counted."""
+"""States of trials as text, in the order in which they are counted."""
 
 
-def number(value: float, metric: str, *, is_signed: bool = False) -> str:
-    """Write a metric's value in its shown unit, without naming the unit.
+def format_metric(value: float, metric: str, *, is_signed: bool = False) -> str:
+    """Return a metric's value in its shown unit, without the unit's name.
 
     Example:
-        >>> number(0.71063, "test/accuracy")
+        >>> format_metric(0.71063, "test/accuracy")
         '71.1'
     """
     label = metric_label(metric)
@@ -41,45 +39,61 @@ def number(value: float, metric: str, *, is_signed: bool = False) -> str:
 
 
 def format_interval(interval: Interval, metric: str, *, is_signed: bool = False) -> str:
-    """Write a mean with its interval for a table: ``71.1 [68.0, 74.2]``."""
+    """Return a mean with its interval for a table: ``71.1 [68.0, 74.2]``."""
     mean, low, high = (
-        number(value, metric, is_signed=is_signed)
+        format_metric(value, metric, is_signed=is_signed)
         for value in (interval.mean, interval.low, interval.high)
     )
     return f"{mean} [{low}, {high}]"
 
 
 def format_with_unit(value: float, metric: str) -> str:
-    """Write a value with its unit for a sentence: ``71.1%``, ``0.104``, ``3.130 nats``."""
+    """Return a value with its unit for a sentence: ``71.1%``, ``0.104``, ``3.130 nats``."""
     unit = metric_label(metric).unit
-    return number(value, metric) + ("" if not unit else unit if unit == "%" else f" {unit}")
+    return format_metric(value, metric) + ("" if not unit else unit if unit == "%" else f" {unit}")
+
+
+def format_estimate(interval: Interval, metric: str) -> str:
+    """Return a mean for a sentence: ``71.1% (95% interval 68.0 to 74.2, 5 replicas)``."""
+    low, high = (format_metric(x, metric) for x in (interval.low, interval.high))
+    return (
+        f"{format_with_unit(interval.mean, metric)} ({CONFIDENCE_PERCENT} interval {low} to "
+        f"{high}, {interval.n} replicas)"
+    )
 
 
 def format_difference(value: float, metric: str, *, is_signed: bool = False) -> str:
-    """Write a difference with its unit for a sentence: ``+2.1 percentage points``."""
+    """Return a difference with its unit for a sentence: ``+2.1 percentage points``."""
     unit = metric_label(metric).difference_unit
-    return f"{number(value, metric, is_signed=is_signed)} {unit}".rstrip()
+    return f"{format_metric(value, metric, is_signed=is_signed)} {unit}".rstrip()
+
+
+def format_corrected(corrected: CorrectedDifference | None, metric: str) -> str:
+    """Return a paired difference for a table: ``+2.1 [+0.3, +3.9], p = 0.021``."""
+    if corrected is None:
+        return ABSENT
+    interval = format_interval(corrected.difference.interval, metric, is_signed=True)
+    return f"{interval}, {format_p_value(corrected.p_holm)}"
 
 
 def format_significance(corrected: CorrectedDifference, metric: str) -> str:
-    """Write how sure a difference is: its interval, p value and family."""
+    """Return the interval, p value and family of a difference for a sentence."""
     interval = corrected.difference.interval
-    low, high = (number(x, metric, is_signed=True) for x in (interval.low, interval.high))
+    low, high = (format_metric(x, metric, is_signed=True) for x in (interval.low, interval.high))
     family = (
-        f", Holm-corrected over {corrected.family} comparisons"
-        if corrected.family > 1
-        else ", the only comparison of its family"
+        f", Holm-corrected over {corrected.family} comparisons" if corrected.family > 1 else ""
     )
-    return f"{CONFIDENCE_PERCENT} interval {low} to {high}; {p_value(corrected.p_holm)}{family}"
+    p = format_p_value(corrected.p_holm)
+    return f"{CONFIDENCE_PERCENT} interval {low} to {high}; {p}{family}"
 
 
-def p_value(p: float) -> str:
-    """Write a p value: ``p = 0.012``, ``p < 0.001``."""
+def format_p_value(p: float) -> str:
+    """Return a p value as text: ``p = 0.012``, ``p < 0.001``."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.0995 else f"p = {p:.2f}"
 
 
 def format_params(params: Mapping[str, ParamValue]) -> str:
-    """Write a configuration with the paper's symbols: ``K = 5, N = 0.12``."""
+    """Return a configuration with the paper's symbols: ``K = 5, N = 0.12``."""
     return (
         ", ".join(f"{dimension_symbol(k)} = {format_value(v)}" for k, v in params.items())
         or "none"
@@ -87,15 +101,27 @@ def format_params(params: Mapping[str, ParamValue]) -> str:
 
 
 def format_value(value: ParamValue) -> str:
-    """Write a param: a float with three significant digits, all else as it is."""
+    """Return a param as text, a float with three significant digits."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def format_count(count: int, thing: str) -> str:
-    """Write a count with its noun: ``1 trial``, ``3 trials``."""
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+def format_count(count: int, noun: str) -> str:
+    """Return a count with its noun: ``1 trial``, ``3 trials``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def join_words(items: Sequence[str]) -> str:
-    """Join items as a sentence does: ``a, b and c``."""
+    """Return items joined for a sentence: ``a, b and c``."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def format_percent(share: float, factor: float = 100.0) -> str:
+    """Return a share in whole percent, or with two decimals where ``factor`` is 1.
+
+    Example:
+        >>> format_percent(-0.041)
+        '−4'
+    """
+    digits = 0 if factor == 100.0 else 2
+    # Adding 0.0 makes a rounded -0 a 0.
+    return f"{round(share * factor, digits) + 0.0:.{digits}f}".replace("-", "−")

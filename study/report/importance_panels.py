@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 
 from study.figures import importance as importance_figure
@@ -10,8 +10,6 @@ from study.figures import interactions as interactions_figure
 from study.figures import partial_dependence as dependence_figure
 from study.records.errors import ReportError
 from study.records.trial_table import ArmRow, TrialTable
-from study.report.csv_rows import Cell, CsvRows
-from study.report.formatting import CONFIDENCE_PERCENT, p_value
 from study.report.panel import (
     MissingPanel,
     PanelIterator,
@@ -20,15 +18,11 @@ from study.report.panel import (
     file_stem,
     try_panel,
 )
-from study.report.tables import Table
-from study.sensitivity import MEAN_LAYER, arm_label, dimension_symbol, metric_label
+from study.report.summary_tables import importance_table, interaction_table
+from study.sensitivity import MEAN_LAYER, arm_label, metric_label
 from study.sensitivity.importance import (
     IMPORTANCES,
-    DimensionShare,
     Importance,
-    Interactions,
-    PairShare,
-    PartialDependence,
     SearchData,
     estimators_for,
     importance,
@@ -38,172 +32,22 @@ from study.sensitivity.importance import (
     search_data,
 )
 
-_ABSENT = "–"
-
-
-def importance_table(records: Sequence[Importance]) -> Table:
-    """Show every dimension's share by every estimator; the level of chance at last."""
-    basis = records[0].basis
-    return Table(
-        title=f"Importance for {metric_label(basis.metric).name}",
-        columns=("Dimension", *(f"{r.estimator.title}: {r.estimator.axis}" for r in records)),
-        rows=(
-            *(
-                (dimension_symbol(name), *(_importance_cell(r, r.get(name)) for r in records))
-                for name in basis.dimensions
-            ),
-            ("Level of chance", *(_format_level(r.level, r.estimator.factor) for r in records)),
-        ),
-        note=f"{_data_note(basis)} Share [{CONFIDENCE_PERCENT} interval]; p: how often chance alone makes any "
-        "dimension at least as important. First order: a dimension alone; total: with all its "
-        "interactions.",
-    )
-
-
-def interaction_table(record: Interactions) -> Table:
-    """Show every pair's share beyond each of the two alone."""
-    return Table(
-        title=f"Interactions for {metric_label(record.basis.metric).name}",
-        columns=("Pair", f"{record.estimator}: share of the variance [%]"),
-        rows=(
-            *(
-                (f"{dimension_symbol(p.first)} × {dimension_symbol(p.second)}", _pair_cell(p))
-                for p in record.pairs
-            ),
-            ("Level of chance", _format_level(record.level, 100.0)),
-        ),
-        note=f"{_data_note(record.basis)} Share beyond each dimension alone [{CONFIDENCE_PERCENT} interval]; p: how "
-        "often chance alone makes any pair at least as important.",
-    )
-
-
-def importance_rows(records: Sequence[Importance]) -> CsvRows:
-    """One row per estimator and dimension."""
-    return tuple(
-        {
-            **_search_cells(record.basis),
-            "estimator": record.name,
-            "dimension": share.dimension,
-            "share": share.value,
-            "low": share.low,
-            "high": share.high,
-            "p_value": share.p_value,
-            "chance_level": record.level,
-            "is_more_than_chance": share.is_significant,
-            "interval": record.interval,
-            "chance": record.chance,
-        }
-        for record in records
-        for share in record.shares
-    )
-
-
-def interaction_rows(record: Interactions) -> CsvRows:
-    """One row per pair."""
-    return tuple(
-        {
-            **_search_cells(record.basis),
-            "estimator": record.estimator,
-            "first": pair.first,
-            "second": pair.second,
-            "share": pair.value,
-            "low": pair.low,
-            "high": pair.high,
-            "p_value": pair.p_value,
-            "chance_level": record.level,
-            "interval": record.interval,
-            "chance": record.chance,
-        }
-        for pair in record.pairs
-    )
-
-
-def partial_dependence_rows(record: PartialDependence) -> CsvRows:
-    """One row per dimension and value."""
-    return tuple(
-        {
-            **_search_cells(record.basis),
-            "dimension": curve.dimension,
-            "value": value,
-            "mean": mean,
-            "low": low,
-            "high": high,
-            "interval": record.interval,
-        }
-        for curve in record.curves
-        for value, mean, low, high in zip(
-            curve.places, curve.means, curve.lows, curve.highs, strict=True
-        )
-    )
-
-
-def format_percent(value: float, factor: float = 100.0) -> str:
-    """Write a share: whole per cent, or two decimals where it is none.
-
-    Example:
-        >>> percent(-0.041)
-        '−4'
-    """
-    digits = 0 if factor == 100.0 else 2
-    # Adding 0.0 makes a rounded -0 a 0.
-    return f"{round(value * factor, digits) + 0.0:.{digits}f}".replace("-", "−")
-
-
-def _search_cells(basis: SearchData) -> dict[str, Cell]:
-    return {
-        "arm": basis.arm,
-        "metric": basis.metric,
-        "sampler": basis.sampler,
-        "n": basis.n,
-        "replicas": " or ".join(map(str, basis.replicas)),
-        "noise_share": basis.noise,
-        "is_biased": basis.is_biased,
-    }
-
-
-def _data_note(basis: SearchData) -> str:
-    biased = " They are biased: the sampler looked at results." if basis.is_biased else ""
-    return f"From n = {basis.n} search trials ({basis.sampler}).{biased}"
-
-
-def _importance_cell(record: Importance, share: DimensionShare) -> str:
-    return _format_share(
-        share.value, share.low, share.high, share.p_value, record.estimator.factor
-    )
-
-
-def _pair_cell(pair: PairShare) -> str:
-    return _format_share(pair.value, pair.low, pair.high, pair.p_value, 100.0)
-
-
-def _format_share(value: float, low: float, high: float, p: float | None, factor: float) -> str:
-    value_text, low_text, high_text = (format_percent(each, factor) for each in (value, low, high))
-    text = f"{value_text} [{low_text}, {high_text}]"
-    return text if p is None else f"{text}, {p_value(p)}"
-
-
-def _format_level(level: float | None, factor: float) -> str:
-    return _ABSENT if level is None else format_percent(level, factor)
-
-
 COSINE = f"filter_cosine/{MEAN_LAYER}"
 
 
 def importances(source: ReportSource) -> PanelIterator:
-    """Show how important each dimension is, for the objective and the filter cosine."""
+    """Show the importance of each dimension for the objective and the filter cosine."""
     for arm in _claimed_arms(source):
-        obstacle = _unmet_requirement(source, arm)
-        if obstacle is not None:
-            yield MissingPanel(
-                title=f"{_label(arm)}: what matters over its space", reason=obstacle
-            )
+        reason = _unmet_requirement(source, arm)
+        if reason is not None:
+            yield MissingPanel(title=f"{_label(arm)}: importance over its space", reason=reason)
     for arm, metric in _claimed_metrics(source):
-        title = f"{_label(arm)}: what matters for {metric_label(metric).name}"
+        title = f"{_label(arm)}: importance for {metric_label(metric).name}"
         yield try_panel(title, partial(_importance_panel, source, arm, metric, title))
 
 
 def pair_interactions(source: ReportSource) -> PanelIterator:
-    """Show what pairs of dimensions explain beyond each alone."""
+    """Show the interactions of pairs of dimensions."""
     for arm, metric in _claimed_metrics(source):
         if len(arm.dimensions) > 1:
             title = f"{_label(arm)}: interactions for {metric_label(metric).name}"
@@ -211,21 +55,21 @@ def pair_interactions(source: ReportSource) -> PanelIterator:
 
 
 def partial_dependences(source: ReportSource) -> PanelIterator:
-    """Show how the objective and the filter cosine go with each dimension."""
+    """Show the objective and the filter cosine over each dimension."""
     for arm, metric in _claimed_metrics(source):
         title = f"{_label(arm)}: {metric_label(metric).name} over each dimension"
         yield try_panel(title, partial(_dependence_panel, source, arm, metric, title))
 
 
 def global_metrics(table: TrialTable, arm: ArmRow) -> tuple[str, ...]:
-    """Name what global claims are made about: the objective, and the filter cosine if reported."""
+    """Return the metrics of global claims: the objective, and the filter cosine if reported."""
     trials = table.select(arm.name, "search")
     has_cosine = any(trial.last(COSINE) is not None for trial in trials)
     return tuple(dict.fromkeys((table.objective, *((COSINE,) if has_cosine else ()))))
 
 
 def _claimed_arms(source: ReportSource) -> Iterator[ArmRow]:
-    """Give the arms of whose whole space something is claimed."""
+    """Yield the arms with claims about their whole space."""
     for arm in source.table.arms:
         if is_design(arm) or (source.allow_biased and arm.dimensions):
             yield arm
@@ -239,17 +83,17 @@ def _claimed_metrics(source: ReportSource) -> Iterator[tuple[ArmRow, str]]:
 
 
 def _unmet_requirement(source: ReportSource, arm: ArmRow) -> str | None:
-    """Say once why nothing can be claimed of an arm; None if something can."""
+    """Return the reason why no claim about an arm is possible; None if one is."""
     try:
-        basis = _search_data(source, arm, source.table.objective)
+        data = _search_data(source, arm, source.table.objective)
     except ReportError as error:
         return str(error)
-    needed = min(IMPORTANCES[name].min_trials(basis) for name in estimators_for(basis.sampler))
-    if basis.n >= needed:
+    needed = min(IMPORTANCES[name].min_trials(data) for name in estimators_for(data.sampler))
+    if data.n >= needed:
         return None
     return (
         f"arm '{arm.name}': a claim about its whole space needs at least {needed} completed "
-        f"search trials, but has {basis.n}; raise 'search.trials' and resume the study."
+        f"search trials, but has {data.n}; raise 'search.trials' and resume the study."
     )
 
 
@@ -258,12 +102,12 @@ def _search_data(source: ReportSource, arm: ArmRow, metric: str) -> SearchData:
 
 
 def _importance_panel(source: ReportSource, arm: ArmRow, metric: str, title: str) -> ReportPanel:
-    basis = _search_data(source, arm, metric)
+    data = _search_data(source, arm, metric)
     records: list[Importance] = []
     refused = []
-    for name in estimators_for(basis.sampler):
+    for name in estimators_for(data.sampler):
         try:
-            records.append(importance(basis, name))
+            records.append(importance(data, name))
         except ReportError as error:
             refused.append(str(error))
     if not records:
@@ -274,8 +118,8 @@ def _importance_panel(source: ReportSource, arm: ArmRow, metric: str, title: str
         arms=(arm.name,),
         chart=importance_figure.chart(records),
         tables=(importance_table(records),),
-        rows=importance_rows(records),
-        notes=(*basis.notes, *refused),
+        records=tuple(records),
+        notes=(*data.notes, *refused),
     )
 
 
@@ -287,7 +131,7 @@ def _interaction_panel(source: ReportSource, arm: ArmRow, metric: str, title: st
         arms=(arm.name,),
         chart=interactions_figure.chart(record),
         tables=(interaction_table(record),),
-        rows=interaction_rows(record),
+        records=(record,),
     )
 
 
@@ -298,7 +142,7 @@ def _dependence_panel(source: ReportSource, arm: ArmRow, metric: str, title: str
         title=title,
         arms=(arm.name,),
         chart=dependence_figure.chart(record),
-        rows=partial_dependence_rows(record),
+        records=(record,),
     )
 
 

@@ -1,4 +1,4 @@
-"""The written summary of a study, and the report and an arm's results as Markdown."""
+"""The summary of a study as statements, and the report and an arm's results as Markdown."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from study.records.errors import ReportError
 from study.records.trial_table import ArmRow, TrialTable
 from study.report.formatting import (
     CONFIDENCE_PERCENT,
+    format_corrected,
     format_count,
     format_interval,
     format_params,
-    p_value,
 )
 from study.report.panel import ReportPanel
 from study.report.sections import SECTIONS, Section
@@ -34,12 +34,11 @@ from study.sensitivity import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """A study in plain words.
+    """The statements on a study.
 
     Attributes:
-        study: Name of the study.
-        missing: What the report lacks, in sentences; shown before all else.
-        sections: In reading order, without those that have nothing to say.
+        missing: Missing parts of the report, in sentences; shown first.
+        sections: In reading order, without empty ones.
     """
 
     study: str
@@ -48,11 +47,11 @@ class Summary:
 
 
 def summarize(table: TrialTable, missing: Sequence[str] = ()) -> Summary:
-    """Write the summary of a study; what cannot be said is said to be so.
+    """Build the summary of a study.
 
     Args:
         table: Trials of the study.
-        missing: What the report lacks; trials that still run are added.
+        missing: Missing parts of the report; running trials are added.
     """
     sections = (make(table) for make in SECTIONS.values())
     running = [row for row in table.rows if row.state == "RUNNING"]
@@ -67,7 +66,7 @@ def summarize(table: TrialTable, missing: Sequence[str] = ()) -> Summary:
 
 
 def to_markdown(summary: Summary) -> str:
-    """Write a summary as Markdown, for MLflow and pull requests."""
+    """Return a summary as Markdown, for MLflow and pull requests."""
     lines = [f"# {summary.study}", ""]
     if summary.missing:
         lines += ["## Missing", "", *(f"- {text}" for text in summary.missing), ""]
@@ -80,15 +79,10 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#])")
 
 
 def report_markdown(table: TrialTable, summary: Summary, panels: Sequence[ReportPanel]) -> str:
-    """Write the report as GitHub's Markdown: summary, figures, tables.
+    """Return the report as GitHub's Markdown: summary, figures, tables.
 
     Figures are links to the PNG files in the same folder, so that folder and text can be
     committed or uploaded together.
-
-    Args:
-        table: Trials of the study.
-        summary: The written summary, with what is missing.
-        exhibits: Figures and tables, in order.
     """
     references = [found for one in workloads(table) if (found := reference_table(one))]
     failures = failures_table(table)
@@ -105,7 +99,7 @@ def report_markdown(table: TrialTable, summary: Summary, panels: Sequence[Report
 
 
 def table_markdown(table: Table) -> Iterator[str]:
-    """Write a table: its title, its rows between bars, and its note."""
+    """Yield the title, rows and note of a table."""
     yield f"### {escape_markdown(table.title)}"
     rule = "|".join(["", *(" --- " for _ in table.columns), ""])
     yield "\n".join([_table_row(table.columns), rule, *(_table_row(row) for row in table.rows)])
@@ -113,7 +107,7 @@ def table_markdown(table: Table) -> Iterator[str]:
 
 
 def escape_markdown(text: str) -> str:
-    """Write a text so that Markdown shows it as it is, on one line."""
+    """Escape a text for Markdown, on one line."""
     return _SPECIAL.sub(r"\\\1", " ".join(text.split("\n")))
 
 
@@ -136,7 +130,6 @@ def _environment(table: TrialTable) -> str:
     return "\n".join(lines) or "Not recorded."
 
 
-_ABSENT = "–"
 _HOUR_S = 3600.0
 _ARTIFACTS_NOTE = (
     "Artifacts: `report.html` is the whole report with its interactive figures, `figures/` and "
@@ -146,14 +139,9 @@ _COSTS = {"cpu_s": "CPU hours", "gpu_s": "GPU hours"}
 
 
 def arm_note(table: TrialTable, arm: ArmRow, summary: Summary) -> str:
-    """Write an arm's own results as Markdown, then the study's summary, what is missing last.
+    """Return an arm's results as Markdown, then the study's summary with missing parts last.
 
-    MLflow keeps no more than 8000 characters of it, and folds all but the first lines up.
-
-    Args:
-        table: Trials of the study.
-        arm: One of its arms, whether or not it has results.
-        summary: The study's written summary.
+    MLflow keeps at most 8000 characters of it, and folds all but the first lines.
     """
     sections = [(section.title, section.statements) for section in summary.sections]
     if summary.missing:
@@ -181,7 +169,7 @@ def arm_note(table: TrialTable, arm: ArmRow, summary: Summary) -> str:
 
 
 def _headline(table: TrialTable, arm: ArmRow) -> str:
-    """Say the result in a line: MLflow folds a longer description up."""
+    """Return the result in one line, which MLflow shows unfolded."""
     metric = main_metric(table)
     try:
         found = compare(table, (metric,)).row(arm.name).get(metric)
@@ -190,13 +178,10 @@ def _headline(table: TrialTable, arm: ArmRow) -> str:
     if found is None:
         return "No test result yet."
     result = f"{metric_label(metric).axis}: {format_interval(found.interval, metric)}"
-    corrected = found.to_control
-    if corrected is None:
+    if found.to_control is None:
         return f"{result}, n = {found.interval.n}."
-    difference = format_interval(corrected.difference.interval, metric, is_signed=True)
-    return (
-        f"{result}, n = {found.interval.n}; minus Base {difference}, {p_value(corrected.p_holm)}."
-    )
+    difference = format_corrected(found.to_control, metric)
+    return f"{result}, n = {found.interval.n}; minus Base {difference}."
 
 
 def _chosen(table: TrialTable, arm: ArmRow) -> str:
@@ -206,10 +191,8 @@ def _chosen(table: TrialTable, arm: ArmRow) -> str:
         row for row in table.select(arm.name, "search") if dict(row.params) == arm.best_params
     ]
     origin = f" (search trial {found[0].number})" if found and arm.dimensions else ""
-    said = (
-        escape_markdown(format_params(arm.best_params)) if arm.dimensions else "nothing to choose"
-    )
-    return f"{said}{origin}."
+    params = escape_markdown(format_params(arm.best_params)) if arm.dimensions else "no dimensions"
+    return f"{params}{origin}."
 
 
 def _result_rows(table: TrialTable, arm: ArmRow) -> Iterator[str]:
@@ -220,9 +203,10 @@ def _result_rows(table: TrialTable, arm: ArmRow) -> Iterator[str]:
         return
     row = against["base"]
     if not row.measurements:
-        yield "No test result yet: the report says what is missing."
+        yield "No test result yet: the report names the missing parts."
         return
-    yield f"| Test result, n = {len(row.seeds)} | Mean [{CONFIDENCE_PERCENT}] | − Base | − Random |"
+    n = len(row.seeds)
+    yield f"| Test result, n = {n} | Mean [{CONFIDENCE_PERCENT}] | − Base | − Random |"
     yield "|---|---|---|---|"
     for measured in row.measurements:
         cells = (_difference_cell(against[control], measured) for control in CONTROLS)
@@ -232,11 +216,7 @@ def _result_rows(table: TrialTable, arm: ArmRow) -> Iterator[str]:
 
 def _difference_cell(row: ArmComparison, measured: Measurement) -> str:
     found = row.get(measured.metric)
-    if found is None or found.to_control is None:
-        return _ABSENT
-    corrected = found.to_control
-    interval = format_interval(corrected.difference.interval, measured.metric, is_signed=True)
-    return f"{interval}, {p_value(corrected.p_holm)}"
+    return format_corrected(None if found is None else found.to_control, measured.metric)
 
 
 def _trial_counts(table: TrialTable, arm: ArmRow) -> str:
@@ -246,6 +226,6 @@ def _trial_counts(table: TrialTable, arm: ArmRow) -> str:
 
 def _cost(table: TrialTable, arm: ArmRow) -> str:
     rows = [row for row in table.rows if row.arm == arm.name]
-    used = {word: sum(row.used(what) for row in rows) / _HOUR_S for what, word in _COSTS.items()}
-    said = [f"{hours:.3g} {word}" for word, hours in used.items() if hours]
-    return f"They used {' and '.join(said)}." if said else "What they used was not measured."
+    used = {unit: sum(row.used(key) for row in rows) / _HOUR_S for key, unit in _COSTS.items()}
+    listed = [f"{hours:.3g} {unit}" for unit, hours in used.items() if hours]
+    return f"They used {' and '.join(listed)}." if listed else "Their usage was not measured."

@@ -33,10 +33,10 @@ class PageScript:
     """The scripts of a page.
 
     Attributes:
-        own: Unpacks Plotly and draws the figures.
+        own: Script that unpacks Plotly and draws the figures.
         plotly: Plotly's script as gzip in base64: 2 MB instead of 4.8.
-        policy: What a browser lets the page load and run: nothing from anywhere, and no script
-            but these two, by their hashes.
+        policy: Content security policy: nothing is loaded, and only these two scripts run, by
+            their hashes.
     """
 
     own: str
@@ -50,7 +50,7 @@ STATIC_POLICY = "; ".join(_BASE_POLICY)
 
 @cache
 def page_script() -> PageScript:
-    """Give the scripts of a page with figures."""
+    """Return the scripts of a page with figures."""
     own = files("study.report").joinpath("page.js").read_text(encoding="utf-8")
     plotly = get_plotlyjs()
     packed = gzip.compress(plotly.encode("utf-8"), mtime=0)
@@ -81,7 +81,7 @@ _UNBREAKABLE = re.compile(r"\[[+−\d][^\]]*\]|\b\w+ [<=] [\d.]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _PanelView:
-    """An exhibit as the template needs it: its picture is an address that holds the image."""
+    """A panel for the template, with its image as a data URI."""
 
     name: str
     title: str
@@ -101,9 +101,9 @@ def render_page(
 
     Args:
         table: Trials of the study.
-        summary: The written summary, with what is missing.
-        exhibits: Figures and tables, in order.
-        pictures: Name of an exhibit to its figure, rendered.
+        summary: The summary, with missing parts.
+        panels: Figures and tables, in order.
+        rendered: Name of a panel to its rendered figure.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("study.report", "."),
@@ -123,14 +123,14 @@ def render_page(
         references=[reference for reference in references if reference is not None],
         failures=failures if failures.rows else None,
         policy=STATIC_POLICY if scripts is None else scripts.policy,
-        # Markup: the policy lets these run and no others, whatever a name may smuggle in.
+        # Markup: the policy admits only these scripts, whatever a name may inject.
         own=None if scripts is None else Markup(scripts.own),
         plotly=None if scripts is None else scripts.plotly,
     )
 
 
 def _keep_on_one_line(text: str) -> str:
-    """Keep an interval in brackets, and a symbol with its number, on one line."""
+    """Replace spaces in intervals and in symbols with numbers by no-break spaces."""
     return _UNBREAKABLE.sub(lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from matplotlib.figure import Figure
 
@@ -15,19 +15,21 @@ from study import figures
 from study.figures import static
 from study.figures.chart import Chart
 from study.records.errors import ReportError
+from study.records.frames import Tabular, make_frame
 from study.records.trial_table import TrialTable
-from study.report.csv_rows import CsvRows
 from study.report.tables import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportSource:
-    """What exhibits are made from.
+    """The study that panels are made of.
 
     Attributes:
-        table: Trials of the study.
         folder: Folder of the study, to which the trials' folders are relative.
-        insist: Whether global claims are shown even where the sampler looked at results.
+        allow_biased: Whether global claims are shown even where the sampler used results.
     """
 
     table: TrialTable
@@ -42,13 +44,11 @@ class ReportPanel:
     Attributes:
         name: Stem of its files.
         title: Heading.
-        arms: Names of the arms it is about; its files are listed under each.
-        chart: What is drawn, or None.
+        arms: Names of its arms; its files are listed under each.
         image: A drawing of pixels that is no chart, or None.
-        caption: What the image shows, with n; a chart has its own.
-        tables: What is tabled.
-        rows: The record behind both, for CSV.
-        notes: What is missing in it, in sentences.
+        caption: Caption of the image, with n; a chart has its own.
+        records: The analyses behind figure and tables.
+        notes: Missing parts, in sentences.
     """
 
     name: str
@@ -58,27 +58,31 @@ class ReportPanel:
     image: Figure | None = None
     caption: str = ""
     tables: tuple[Table, ...] = ()
-    rows: CsvRows = ()
+    records: tuple[Tabular, ...] = ()
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check that there is one figure at most, and words to it."""
+        """Check that there is one figure at most, and a caption."""
         assert self.chart is None or self.image is None
         assert self.image is None or self.caption
 
     @property
     def caption_text(self) -> str:
-        """What stands below its figure; empty without one."""
+        """Caption of its figure; empty without one."""
         return self.caption if self.chart is None else self.chart.caption
 
+    def to_frame(self) -> pd.DataFrame:
+        """Return the numbers behind it as a data frame."""
+        return make_frame(row for record in self.records for row in record.frame_rows())
+
     def draw(self) -> Figure | None:
-        """Draw its figure with Matplotlib, if it has one."""
+        """Draw its figure with Matplotlib."""
         return self.image if self.chart is None else static.draw(self.chart)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissingPanel:
-    """An exhibit that could not be made, and why."""
+    """A panel that could not be made, with the reason."""
 
     title: str
     reason: str
@@ -88,17 +92,17 @@ PanelIterator: TypeAlias = Iterator[ReportPanel | MissingPanel]
 
 
 def file_stem(*parts: str) -> str:
-    """Make the stem of an exhibit's files of what it is about.
+    """Return the stem of a panel's files.
 
     Example:
-        >>> stem("filter cosine", "digits (3 per class)")
+        >>> file_stem("filter cosine", "digits (3 per class)")
         'filter-cosine-digits-3-per-class'
     """
     return re.sub(r"[^a-z0-9]+", "-", " ".join(parts).lower()).strip("-")
 
 
 def try_panel(title: str, make: Callable[[], ReportPanel]) -> ReportPanel | MissingPanel:
-    """Make an exhibit, or say why there is none: a report never leaves one out in silence."""
+    """Return a panel, or the reason why it is missing, which the report states."""
     try:
         return make()
     except ReportError as error:
@@ -107,13 +111,10 @@ def try_panel(title: str, make: Callable[[], ReportPanel]) -> ReportPanel | Miss
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderedFigure:
-    """A figure, rendered.
+    """A rendered figure, with its caption in ``png`` and ``svg``.
 
     Attributes:
-        png: With its caption.
-        svg: With its caption.
-        address: A ``data:`` address that holds it without its caption: as SVG, or as PNG where
-            it is made of pixels.
+        data_uri: The figure without its caption as a ``data:`` URI: SVG, or PNG of pixels.
     """
 
     png: bytes
@@ -122,7 +123,7 @@ class RenderedFigure:
 
 
 def render_panel(panel: ReportPanel) -> RenderedFigure | None:
-    """Draw and render an exhibit's figure, if it has one."""
+    """Render a panel's figure."""
     figure = panel.draw()
     if figure is None:
         return None

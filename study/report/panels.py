@@ -1,4 +1,4 @@
-"""What a report shows, in order: one function and one line of EXHIBITS per kind."""
+"""The panels of a report in order: one function and one line of PANELS per kind."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from study.records.errors import ReportError
 from study.records.trial_table import ArmRow
 from study.report import (
     arm_panels,
-    csv_rows,
     importance_panels,
     mechanism_panels,
     tables,
@@ -47,7 +46,7 @@ CURVE_METRICS = ("test/accuracy", "test/auc")
 
 
 def comparison(source: ReportSource) -> PanelIterator:
-    """Compare all arms with their controls, in one exhibit for the whole study."""
+    """Compare all arms with their controls, in one panel for the whole study."""
     yield try_panel("Comparison with the controls", partial(_comparison_panel, source))
 
 
@@ -59,14 +58,14 @@ def dimension_curves(source: ReportSource) -> PanelIterator:
 
 
 def transfers(source: ReportSource) -> PanelIterator:
-    """Show the settings that arms of a method chose on each other's datasets."""
+    """Show the configurations that arms of a method chose on each other's datasets."""
     for method in transfer_methods(source.table):
-        title = f"{arm_label(method, method)}: settings found elsewhere"
+        title = f"{arm_label(method, method)}: configurations from other datasets"
         yield try_panel(title, partial(_transfer_panel, source, method, title))
 
 
 def occlusions(source: ReportSource) -> PanelIterator:
-    """Show the test metric over the hidden share, wherever models were tested with it."""
+    """Show the test metric over the hidden share, for models that were tested with it."""
     for workload in occluded_workloads(source.table):
         title = f"Robustness to hidden inputs on {workload.dataset}, {workload.model}"
         yield try_panel(title, partial(_occlusion_panel, source, workload, title))
@@ -145,8 +144,7 @@ def _comparison_panel(source: ReportSource) -> ReportPanel:
         title="Comparison with the controls",
         arms=tuple(arm.name for arm in source.table.arms),
         tables=tuple(shown),
-        rows=csv_rows.comparison_rows((to_base, to_random))
-        + csv_rows.sample_interval_rows(sampled),
+        records=(to_base, to_random, *sampled),
         notes=tuple(dict.fromkeys((*to_base.notes, *to_random.notes))),
     )
 
@@ -159,7 +157,7 @@ def _curves_panel(source: ReportSource, arm: ArmRow, dimension: str, title: str)
         arms=(arm.name,),
         chart=figures.dimension_curve.chart(curves),
         tables=tuple(tables.curve_table(curve) for curve in curves),
-        rows=csv_rows.curve_rows(curves),
+        records=tuple(curves),
         notes=_notes(curves),
     )
 
@@ -172,7 +170,7 @@ def _transfer_panel(source: ReportSource, method: str, title: str) -> ReportPane
         arms=tuple(target.arm for target in record.targets),
         chart=figures.transfer.chart(record),
         tables=tuple(transfer_table(record, target) for target in record.targets),
-        rows=csv_rows.transfer_rows(record),
+        records=(record,),
         notes=record.notes,
     )
 
@@ -190,7 +188,7 @@ def _occlusion_panel(source: ReportSource, workload: Workload, title: str) -> Re
         arms=tuple(arm.name for arm in workload.arms),
         chart=figures.robustness.chart(record),
         tables=tuple(table for table in shown if table.rows),
-        rows=csv_rows.robustness_rows(record),
+        records=(record,),
         notes=record.notes,
     )
 
@@ -203,7 +201,7 @@ def _filter_cosine_panel(source: ReportSource, workload: Workload, title: str) -
         arms=tuple(arm.name for arm in workload.arms),
         chart=figures.filter_cosine.chart(record),
         tables=(tables.filter_cosine_table(record),),
-        rows=csv_rows.filter_cosine_rows(record),
+        records=(record,),
         notes=record.notes,
     )
 
@@ -217,7 +215,7 @@ def _filter_cosine_curves_panel(
         title=title,
         arms=(arm.name,),
         chart=figures.filter_cosine_over_dimension.chart(record),
-        rows=csv_rows.curve_rows(record.curves),
+        records=(record,),
         notes=_notes(record.curves),
     )
 
@@ -241,7 +239,7 @@ def _attribution_maps_panel(
         arms=tuple(names),
         caption=figures.attribution_maps.caption(record),
         image=figures.attribution_maps.draw(record),
-        rows=csv_rows.attribution_rows(record),
+        records=(record,),
         notes=tuple(notes),
     )
 
@@ -254,7 +252,7 @@ def _history_panel(source: ReportSource, arm: ArmRow, title: str) -> ReportPanel
         arms=(arm.name,),
         chart=figures.search_history.chart(record),
         tables=(tables.history_table(record),),
-        rows=csv_rows.history_rows(record),
+        records=(record,),
     )
 
 

@@ -1,4 +1,4 @@
-"""A study's report as files: figures, their numbers, a summary and one HTML page."""
+"""The files of a study's report: figures, their numbers, a summary and one HTML page."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
 
+from study.records.frames import to_csv
 from study.records.trial_table import TrialTable
-from study.report.csv_rows import rows_to_csv
 from study.report.markdown import Summary, report_markdown, summarize, to_markdown
 from study.report.page import render_page
 from study.report.panel import (
@@ -22,30 +22,30 @@ from study.report.panel import (
 )
 from study.report.panels import PANELS
 from study.report.tables import Table, failures_table
-from study.results.export import to_frame, to_parquet
+from study.results.export import to_parquet, with_study
 from study.storage.atomic_write import write_atomic
 
 PageFormat: TypeAlias = Literal["html", "md"]
-"""What a report can be read as."""
+"""Formats of a report."""
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportFiles:
-    """What a report consists of.
+    """The files and parts of a report.
 
     Attributes:
         html: The self-contained page.
-        page: The report in the format that was asked for: the same, or its Markdown.
+        page: The report in the requested format: the same, or its Markdown.
         summary: The written summary as Markdown.
-        written: The same, not yet a text.
+        written: The summary as a record.
         environment: Versions, hardware and commit, as JSON.
         figures: Arm to its figures, each as PNG and SVG; a figure of several arms is listed
             under each.
-        tables: Arm to the CSV and Parquet files behind its figures and tables.
-        shown: Arm to its tables as the page shows them, each with a stem for a file of it.
-        missing: What the report could not show and why, in sentences.
+        tables: Arm to the CSV and Parquet files of its figures and tables.
+        shown: Arm to its tables of text, each with a stem for its file.
+        missing: Missing parts with reasons, in sentences.
     """
 
     html: Path
@@ -69,15 +69,14 @@ def write_report(
 ) -> ReportFiles:
     """Write the report of a study, finished or not.
 
-    What cannot be shown (an unfinished search, a failed arm, no attribution maps) is named at
-    the top of the page and of the summary. Each file is renamed into place once it is whole;
-    files of the same name are replaced.
+    Missing parts (an unfinished search, a failed arm, no attribution maps) are named at the top
+    of the page and of the summary. Files are replaced atomically.
 
     Args:
         table: Trials of the study.
         folder: Folder of the study, to which the trials' folders are relative.
-        output: Folder to write into; made if it is not there.
-        insist: Whether to show global claims even where the sampler looked at results.
+        output: Folder to write into; created if it does not exist.
+        allow_biased: Whether to show global claims even where the sampler used results.
         page_format: ``md`` writes the report as Markdown too, for a pull request.
 
     Raises:
@@ -129,13 +128,12 @@ def _write_figure(name: str, shown: RenderedFigure | None, output: Path) -> tupl
 
 
 def _write_rows(panel: ReportPanel, table: TrialTable, output: Path) -> tuple[Path, ...]:
-    if not panel.rows:
+    frame = panel.to_frame()
+    if frame.empty:
         return ()
-    names = dict.fromkeys(name for row in panel.rows for name in row)
-    frame = to_frame({name: [row.get(name) for row in panel.rows] for name in names}, table)
     return (
-        write_atomic(output / f"{panel.name}.csv", rows_to_csv(panel.rows)),
-        write_atomic(output / f"{panel.name}.parquet", to_parquet(frame)),
+        write_atomic(output / f"{panel.name}.csv", to_csv(frame)),
+        write_atomic(output / f"{panel.name}.parquet", to_parquet(with_study(frame, table))),
     )
 
 
@@ -143,7 +141,7 @@ def _tables_by_stem(panel: ReportPanel) -> tuple[tuple[str, Table], ...]:
     if len(panel.tables) == 1:
         return ((panel.name, panel.tables[0]),)
     named = {file_stem(panel.name, one.title): one for one in panel.tables}
-    assert len(named) == len(panel.tables), "two tables of an exhibit have one title"
+    assert len(named) == len(panel.tables), "two tables of a panel have one title"
     return tuple(named.items())
 
 

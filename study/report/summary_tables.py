@@ -1,37 +1,44 @@
-"""Tables of transferred configurations, of cost, and of the paper's reference values."""
+"""Tables of transferred configurations, importances, cost, and the paper's reference values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
+from study.records.labels import arm_label, dimension_symbol, metric_label
 from study.report.formatting import (
+    ABSENT,
     CONFIDENCE_PERCENT,
     STATE_NAMES,
+    format_corrected,
     format_interval,
+    format_p_value,
     format_params,
+    format_percent,
     join_words,
-    p_value,
 )
-from study.report.tables import Table
+from study.report.tables import Table, tabulate
 from study.sensitivity import (
     TRANSFER_METRICS,
-    CorrectedDifference,
     Cost,
     Transfer,
     TransferRow,
     TransferTarget,
     Workload,
-    arm_label,
-    metric_label,
 )
-
-_ABSENT = "–"
+from study.sensitivity.importance import (
+    DimensionShare,
+    Importance,
+    Interactions,
+    PairShare,
+    SearchData,
+)
 
 
 def transfer_table(record: Transfer, target: TransferTarget) -> Table:
-    """Show each setting's test metrics and differences; a setting without them says why."""
+    """Build the table of the configurations' test metrics, or reasons for missing results."""
     return Table(
-        title=f"Settings tried on {arm_label(target.arm, record.method)}: {target.dataset}, "
+        title=f"Configurations tried on {arm_label(target.arm, record.method)}: {target.dataset}, "
         f"{target.model}",
         columns=(
             "Chosen by",
@@ -41,10 +48,11 @@ def transfer_table(record: Transfer, target: TransferTarget) -> Table:
             "Found on",
         ),
         rows=tuple(_transfer_row(record, row) for row in target.rows),
-        note=f"Mean over n replicas on fresh seeds [{CONFIDENCE_PERCENT} Student's t interval of the mean]; "
-        "differences over replicas with the same seed; p of the paired t test, Holm-corrected "
-        "over the settings of a column. A setting is what was searched; all else, also what an "
-        "arm holds fixed, is the target's own.",
+        note=f"Mean over n replicas on fresh seeds [{CONFIDENCE_PERCENT} Student's t interval of "
+        "the mean]; differences over replicas with the same seed; p of the paired t test, "
+        "Holm-corrected over the configurations of a column. A configuration is the searched "
+        "parameters; "
+        "everything else, also what an arm holds fixed, is the target's own.",
     )
 
 
@@ -61,72 +69,108 @@ def _transfer_row(record: Transfer, row: TransferRow) -> tuple[str, ...]:
     name = arm_label(row.source, record.method)
     cells = [cell for metric in TRANSFER_METRICS for cell in _metric_cells(row, metric)]
     if row.note:
-        # In words where numbers would stand: beside them if there are any.
-        place = 2 if row.values else 0
-        cells[place] = row.note.rstrip(".")
+        # The note replaces the missing result, or the difference to the own choice.
+        cells[2 if row.values else 0] = row.note.rstrip(".")
     return (
         f"{name} (own choice)" if row.kind == "own" else name,
         *cells,
-        str(len(row.seeds)) if row.values else _ABSENT,
-        _ABSENT if row.params is None else format_params(row.params),
+        str(len(row.seeds)) if row.values else ABSENT,
+        ABSENT if row.params is None else format_params(row.params),
         join_words(row.source_datasets),
     )
 
 
 def _metric_cells(row: TransferRow, metric: str) -> Iterator[str]:
     value = row.get(metric)
-    yield _ABSENT if value is None else format_interval(value.interval, metric)
-    yield _difference_cell(None if value is None else value.to_base, metric)
-    yield _difference_cell(None if value is None else value.to_own, metric)
+    yield ABSENT if value is None else format_interval(value.interval, metric)
+    yield format_corrected(None if value is None else value.to_base, metric)
+    yield format_corrected(None if value is None else value.to_own, metric)
 
 
-def _difference_cell(corrected: CorrectedDifference | None, metric: str) -> str:
-    if corrected is None:
-        return _ABSENT
-    shown = format_interval(corrected.difference.interval, metric, is_signed=True)
-    return f"{shown}, {p_value(corrected.p_holm)}"
-
-
-def cost_table(record: Cost) -> Table:
-    """Show hours by arm, phase and state, the sum last."""
-    total = (
-        "all",
-        "",
-        "",
-        str(sum(row.trials for row in record.rows)),
-        hours(sum(row.hours for row in record.rows)),
-        hours(record.cpu_hours),
-        hours(record.gpu_hours),
-    )
-    unmeasured = (
-        f" {record.unmeasured} trials do not say what they used." if record.unmeasured else ""
-    )
+def importance_table(records: Sequence[Importance]) -> Table:
+    """Build the table of every dimension's share by every estimator, the chance level last."""
+    data = records[0].data
     return Table(
-        title="Hours by arm, phase and state",
-        columns=("Arm", "Phase", "State", "Trials", "Training [h]", "CPU [h]", "GPU [h]"),
+        title=f"Importance for {metric_label(data.metric).name}",
+        columns=("Dimension", *(f"{r.estimator.title}: {r.estimator.axis}" for r in records)),
         rows=(
             *(
                 (
-                    row.arm,
-                    row.phase,
-                    STATE_NAMES[row.state],
-                    str(row.trials),
-                    hours(row.hours),
-                    hours(row.cpu_hours),
-                    hours(row.gpu_hours),
+                    dimension_symbol(name),
+                    *(_format_share(r.get(name), r.estimator.factor) for r in records),
                 )
-                for row in record.rows
+                for name in data.dimensions
             ),
-            total,
+            ("Chance level", *(_format_level(r.level, r.estimator.factor) for r in records)),
         ),
-        note="Training: trials one after the other, all replicas of a trial together. GPU: time "
-        "on a GPU times the trial's share of it. What a lost process did after its last report "
-        f"is not counted.{unmeasured}",
+        note=f"{_data_note(data)} Share [{CONFIDENCE_PERCENT} interval]; p: probability that "
+        "chance alone makes any dimension at least as important. First order: a dimension "
+        "alone; total: with all its interactions.",
     )
 
 
-def hours(value: float) -> str:
-    """Write hours, with minutes where there are few: ``0.034``, ``2.41``, ``310``."""
+def interaction_table(record: Interactions) -> Table:
+    """Build the table of every pair's share beyond each of the two alone."""
+    return Table(
+        title=f"Interactions for {metric_label(record.data.metric).name}",
+        columns=("Pair", f"{record.estimator}: share of the variance [%]"),
+        rows=(
+            *(
+                (
+                    f"{dimension_symbol(pair.first)} × {dimension_symbol(pair.second)}",
+                    _format_share(pair, 100.0),
+                )
+                for pair in record.pairs
+            ),
+            ("Chance level", _format_level(record.level, 100.0)),
+        ),
+        note=f"{_data_note(record.data)} Share beyond each dimension alone "
+        f"[{CONFIDENCE_PERCENT} interval]; p: probability that chance alone makes any "
+        "pair at least as important.",
+    )
+
+
+def _data_note(data: SearchData) -> str:
+    biased = " They are biased: the sampler used the results." if data.is_biased else ""
+    return f"From n = {data.n} search trials ({data.sampler}).{biased}"
+
+
+def _format_share(share: DimensionShare | PairShare, factor: float) -> str:
+    value, low, high = (format_percent(x, factor) for x in (share.value, share.low, share.high))
+    text = f"{value} [{low}, {high}]"
+    return text if share.p_value is None else f"{text}, {format_p_value(share.p_value)}"
+
+
+def _format_level(level: float | None, factor: float) -> str:
+    return ABSENT if level is None else format_percent(level, factor)
+
+
+def cost_table(record: Cost) -> Table:
+    """Build the table of hours by arm, phase and state, the sum last."""
+    table = tabulate(
+        "Hours by arm, phase and state",
+        record.rows,
+        [
+            ("Arm", lambda row: row.arm),
+            ("Phase", lambda row: row.phase),
+            ("State", lambda row: STATE_NAMES[row.state]),
+            ("Trials", lambda row: str(row.trials)),
+            ("Training [h]", lambda row: format_hours(row.hours)),
+            ("CPU [h]", lambda row: format_hours(row.cpu_hours)),
+            ("GPU [h]", lambda row: format_hours(row.gpu_hours)),
+        ],
+        "Training: summed over trials, all replicas of a trial together. GPU: time on a GPU times "
+        "the trial's share of it. The work of a lost process after its last report is not "
+        "counted."
+        + (f" {record.unmeasured} trials report no usage." if record.unmeasured else ""),
+    )
+    hours = (sum(row.hours for row in record.rows), record.cpu_hours, record.gpu_hours)
+    trials = str(sum(row.trials for row in record.rows))
+    return replace(table, rows=(*table.rows, ("all", "", "", trials, *map(format_hours, hours))))
+
+
+def format_hours(value: float) -> str:
+    """Return hours with three significant digits or so: ``0.034``, ``2.41``, ``310``."""
     return f"{value:.3f}" if value < 1 else f"{value:.2f}" if value < 100 else f"{value:.0f}"
 
 
@@ -148,7 +192,7 @@ _PAPER_ROWS = (
 
 
 def reference_table(workload: Workload) -> Table | None:
-    """Give the paper's tinyMNIST rows for a setting on handwritten digits, else None."""
+    """Return the paper's tinyMNIST rows for a workload of handwritten digits."""
     if not workload.dataset.lower().startswith(("mnist", "digits")):
         return None
     epochs = " or ".join(str(n) for n in sorted({arm.epochs for arm in workload.arms}))
@@ -156,11 +200,8 @@ def reference_table(workload: Workload) -> Table | None:
         title="For reference: tinyMNIST in the paper",
         columns=_PAPER_COLUMNS,
         rows=_PAPER_ROWS,
-        note=(
-            "Tomani and Cremers, arXiv:2205.15094, tables 1 and 2: VGG11 of full width on MNIST "
-            "with 3 samples per class and the full test set; replicas and intervals are not "
-            f"stated there. This study is of another scale ({workload.dataset}, {workload.model}, "
-            f"{epochs} epochs): levels are not comparable, at most the direction of a "
-            "difference is."
-        ),
+        note="Tomani and Cremers, arXiv:2205.15094, tables 1 and 2: VGG11 of full width on MNIST "
+        "with 3 samples per class and the full test set; replicas and intervals are not stated "
+        f"there. This study has another scale ({workload.dataset}, {workload.model}, {epochs} "
+        "epochs): only the direction of a difference may be compared, not the levels.",
     )

@@ -1,38 +1,40 @@
-"""Records as tables of text, for the page and the terminal."""
+"""Tables of text for the page, the terminal and Markdown: results of arms, sweeps and layers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeAlias, TypeVar
 
-from study.records.trial_table import TrialTable
+from study.records.labels import arm_label, dimension_symbol, metric_label, order_label
+from study.records.trial_table import TrialRow, TrialState, TrialTable
 from study.report.formatting import (
+    ABSENT,
     CONFIDENCE_PERCENT,
+    format_corrected,
     format_interval,
+    format_metric,
+    format_p_value,
     format_params,
     format_value,
-    number,
-    p_value,
 )
 from study.sensitivity import (
     ArmComparison,
+    ArmCosine,
     ArmSampleIntervals,
+    AverageRanks,
     Comparison,
-    CorrectedDifference,
+    Correlation,
+    CosineAndAccuracy,
     DimensionCurve,
     FilterCosineByLayer,
-    Interval,
     LayerCosine,
     MajorityClass,
     OcclusionCurve,
     Robustness,
-    SampleInterval,
     SearchHistory,
     Workload,
-    arm_label,
-    dimension_symbol,
-    metric_label,
-    order_label,
 )
 
 SHOWN_METRICS = (
@@ -43,10 +45,11 @@ SHOWN_METRICS = (
     "test/ece10",
     "filter_cosine/mean",
 )
-"""What the page shows of a comparison; its CSV has all metrics."""
+"""Metrics of a comparison that the page shows; its CSV has all metrics."""
 
-_ABSENT = "–"
-_MAJORITY_NOTE = "Majority class: always answering the most frequent class of the training split."
+_MEAN_NOTE = f"Mean over n replicas [{CONFIDENCE_PERCENT} Student's t interval of the mean]."
+_T = TypeVar("_T")
+_Column: TypeAlias = tuple[str, Callable[[_T], str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +57,9 @@ class Table:
     """A table of text.
 
     Attributes:
-        title: What it shows.
         columns: Heads of the columns; the first column names the row.
         rows: As many cells as there are columns.
-        note: What n, brackets and signs mean.
+        note: Meaning of n, brackets and signs.
     """
 
     title: str
@@ -66,198 +68,263 @@ class Table:
     note: str
 
 
-def comparison_table(
-    comparison: Comparison, workload: Workload, majority: MajorityClass | None = None
+def tabulate(
+    title: str, records: Iterable[_T], columns: Sequence[_Column[_T]], note: str = ""
 ) -> Table:
-    """Show each arm's test metrics with intervals, and at last the majority class if given."""
-    rows = _rows_of(comparison, workload)
+    """Build a table with a row per record; each column has a head and formats a record."""
     return Table(
-        title=f"Test metrics on {workload.dataset}, {workload.model}",
-        columns=("Arm", *(metric_label(m).axis for m in SHOWN_METRICS), "n", "Parameters"),
-        rows=tuple(
-            (
-                arm_label(row.arm, row.method),
-                *(_interval_cell(row, metric) for metric in SHOWN_METRICS),
-                str(len(row.seeds)) if row.measurements else _ABSENT,
-                format_params(row.params),
-            )
-            for row in rows
-        )
-        + (() if majority is None else (_majority_row(majority),)),
-        note=f"Mean over n replicas on fresh seeds [{CONFIDENCE_PERCENT} Student's t interval of the mean]. "
-        "Brier score: mean over classes, as in the paper."
-        + ("" if majority is None else f" {_MAJORITY_NOTE}"),
+        title=title,
+        columns=tuple(head for head, _ in columns),
+        rows=tuple(tuple(cell(one) for _, cell in columns) for one in records),
+        note=note,
     )
 
 
+def comparison_table(
+    comparison: Comparison, workload: Workload, majority: MajorityClass | None = None
+) -> Table:
+    """Build the table of each arm's test metrics, with the majority class in the last row."""
+    table = tabulate(
+        f"Test metrics on {workload.dataset}, {workload.model}",
+        _rows_of(comparison, workload),
+        [
+            ("Arm", _row_label),
+            *((metric_label(m).axis, partial(_interval_cell, m)) for m in SHOWN_METRICS),
+            ("n", lambda row: str(len(row.seeds)) if row.measurements else ABSENT),
+            ("Parameters", lambda row: format_params(row.params)),
+        ],
+        f"{_MEAN_NOTE} Replicas have fresh seeds. Brier score: mean over classes, as in the "
+        "paper.",
+    )
+    if majority is None:
+        return table
+    # Replicas that train on the same samples have one majority class, and no spread.
+    interval, metric = majority.interval, "test/accuracy"
+    accuracy = (
+        format_interval(interval, metric)
+        if interval.width
+        else format_metric(interval.mean, metric)
+    )
+    row = ("Majority class", accuracy, *[ABSENT] * (len(table.columns) - 2))
+    note = "Majority class: the most frequent class of the training split for every sample."
+    return replace(table, rows=(*table.rows, row), note=f"{table.note} {note}")
+
+
 def difference_table(comparison: Comparison, workload: Workload) -> Table:
-    """Show each arm's paired differences to the control."""
+    """Build the table of each arm's paired differences to the control."""
     control = comparison.against.capitalize()
-    rows = _compared_rows(comparison, workload)
-    return Table(
-        title=f"Paired difference to {control} on {workload.dataset}, {workload.model}",
-        columns=("Arm", *(_difference_column(metric) for metric in SHOWN_METRICS)),
-        rows=tuple(
-            (
-                arm_label(row.arm, row.method),
-                *(_difference_cell(row, metric) for metric in SHOWN_METRICS),
-            )
-            for row in rows
-        ),
-        note=f"Arm minus {control} over replicas with the same seed [{CONFIDENCE_PERCENT} interval]; p of "
-        "the paired t test, Holm-corrected over the arms of a column. ↑ more is better, "
-        "↓ less is better.",
+    return tabulate(
+        f"Paired difference to {control} on {workload.dataset}, {workload.model}",
+        _compared_rows(comparison, workload),
+        [
+            ("Arm", _row_label),
+            *((difference_column(m), partial(_difference_cell, m)) for m in SHOWN_METRICS),
+        ],
+        f"Arm − {control} over replicas with the same seed [{CONFIDENCE_PERCENT} interval]; p of "
+        "the paired t test, Holm-corrected over the arms of a column. ↑ higher is better, ↓ "
+        "lower is better.",
     )
 
 
 def sample_interval_table(arms: Sequence[ArmSampleIntervals], workload: Workload) -> Table:
-    """Show each arm's intervals over test samples."""
+    """Build the table of each arm's intervals over test samples."""
     metrics = [one.metric for one in arms[0].intervals] if arms else []
-    heads = tuple(metric_label(metric).axis for metric in metrics)
-    return Table(
-        title=f"Intervals over test samples on {workload.dataset}, {workload.model}",
-        columns=("Arm", *heads, "n", "Draws", "Classes left out of the AUC"),
-        rows=tuple(
+    return tabulate(
+        f"Intervals over test samples on {workload.dataset}, {workload.model}",
+        arms,
+        [
+            ("Arm", lambda arm: arm_label(arm.arm, arm.method)),
+            *(
+                (metric_label(metric).axis, partial(_sample_interval_cell, place))
+                for place, metric in enumerate(metrics)
+            ),
+            ("n", lambda arm: str(arm.n)),
+            ("Resamples", lambda arm: str(arm.resamples)),
             (
-                arm_label(arm.arm, arm.method),
-                *(_sample_interval_cell(one) for one in arm.intervals),
-                str(arm.n),
-                str(arm.draws),
-                f"{arm.classes_left_out} of {arm.n_classes}",
-            )
-            for arm in arms
-        ),
-        note=f"Mean over n replicas [{CONFIDENCE_PERCENT} percentile bootstrap interval over the test "
-        "samples: its ends in each replica, averaged over the replicas]. It covers the choice of "
-        "the test samples alone, not what changes with the replica seed. Draws: the fewest that "
-        "could be used for any metric and replica. A class that no test sample has, or every "
-        "one, is left out of the AUC.",
+                "Classes left out of the AUC",
+                lambda arm: f"{arm.classes_left_out} of {arm.n_classes}",
+            ),
+        ],
+        f"Mean over n replicas [{CONFIDENCE_PERCENT} percentile bootstrap interval over the test "
+        "samples, its ends averaged over the replicas]. The interval covers the choice of the "
+        "test samples only, not the variation between seeds. Resamples: the fewest used for any "
+        "metric and replica. A class that no test sample has, or every test sample, is left out "
+        "of the AUC.",
     )
 
 
 def occlusion_table(record: Robustness, order: str) -> Table:
-    """Show each arm's test metric over the hidden share."""
+    """Build the table of each arm's test metric over the hidden share."""
     curves, label = record.curves_for(order), metric_label(record.metric)
-    shares = _occluded_shares(curves)
-    return Table(
-        title=f"{label.title} with positions hidden {order_label(order)}, on {record.dataset}, "
+    return tabulate(
+        f"{label.title} with positions hidden {order_label(order)}, on {record.dataset}, "
         f"{record.model}",
-        columns=(f"Arm, {label.axis}", *map(_share_column, shares), "Area", "n"),
-        rows=tuple(
-            (
-                arm_label(curve.arm, curve.method),
-                *(_occlusion_cell(curve, share, record.metric) for share in shares),
-                format_interval(curve.area.interval, record.metric),
-                str(len(curve.seeds)),
-            )
-            for curve in curves
-        ),
-        note=f"Mean over n replicas [{CONFIDENCE_PERCENT} Student's t interval of the mean]. Area: under the "
-        "curve by the trapezoidal rule, divided by the arm's largest share; the mean over the "
-        "shares.",
+        curves,
+        [
+            (f"Arm, {label.axis}", lambda curve: arm_label(curve.arm, curve.method)),
+            *(
+                (f"{share * 100:.3g}%", partial(_occlusion_cell, record.metric, share))
+                for share in _occluded_shares(curves)
+            ),
+            ("Area", lambda curve: format_interval(curve.area.interval, record.metric)),
+            ("n", lambda curve: str(len(curve.seeds))),
+        ],
+        f"{_MEAN_NOTE} Area: area under the curve by the trapezoidal rule, divided by the arm's "
+        "largest share, which is the mean over the shares.",
     )
 
 
 def occlusion_difference_table(record: Robustness, order: str) -> Table:
-    """Show each arm's paired differences to Base over the hidden share."""
+    """Build the table of each arm's paired differences to Base over the hidden share."""
     curves, metric = record.curves_for(order), record.metric
-    shares = [share for share in _occluded_shares(curves) if share > 0]
     is_compared = any(point.to_base for curve in curves for point in curve.points)
-    return Table(
-        title=f"Paired difference to Base with positions hidden {order_label(order)}, on "
+    return tabulate(
+        f"Paired difference to Base with positions hidden {order_label(order)}, on "
         f"{record.dataset}, {record.model}",
-        columns=(f"Arm, {_difference_column(metric)}", *map(_share_column, shares), "Area"),
-        rows=tuple(
+        [curve for curve in curves if is_compared and curve.method != "base"],
+        [
             (
-                arm_label(curve.arm, curve.method),
-                *(_occlusion_difference_cell(curve, share, metric) for share in shares),
-                _format_correction(curve.area.to_base, metric),
-            )
-            for curve in curves
-            if is_compared and curve.method != "base"
-        ),
-        note=f"Arm minus Base over replicas with the same seed [{CONFIDENCE_PERCENT} interval]; p of the "
+                f"Arm, {difference_column(metric)}",
+                lambda curve: arm_label(curve.arm, curve.method),
+            ),
+            *(
+                (f"{share * 100:.3g}%", partial(_occlusion_difference_cell, metric, share))
+                for share in _occluded_shares(curves)
+                if share > 0
+            ),
+            ("Area", lambda curve: format_corrected(curve.area.to_base, metric)),
+        ],
+        f"Arm − Base over replicas with the same seed [{CONFIDENCE_PERCENT} interval]; p of the "
         "paired t test, Holm-corrected over all arms and shares of the table, and over the arms "
         "for the area.",
     )
 
 
 def curve_table(curve: DimensionCurve) -> Table:
-    """Show a metric over one dimension."""
-    label = metric_label(curve.metric)
+    """Build the table of a metric over one dimension."""
+    label, symbol = metric_label(curve.metric), dimension_symbol(curve.dimension)
     points = tuple(
         (
-            f"{dimension_symbol(curve.dimension)} = {format_value(point.value)}"
+            f"{symbol} = {format_value(point.value)}"
             + (" (chosen)" if point.value == curve.chosen else ""),
             format_interval(point.interval, curve.metric),
-            _format_correction(point.to_base, curve.metric),
+            format_corrected(point.to_base, curve.metric),
         )
         for point in curve.points
     )
     controls = tuple(
-        (arm_label(c.arm, c.method), format_interval(c.interval, curve.metric), _ABSENT)
+        (arm_label(c.arm, c.method), format_interval(c.interval, curve.metric), ABSENT)
         for c in curve.controls
     )
     return Table(
-        title=f"{label.title} over {dimension_symbol(curve.dimension)}",
-        columns=("Value", label.axis, _difference_column(curve.metric, "Minus Base")),
+        title=f"{label.title} over {symbol}",
+        columns=("Value", label.axis, difference_column(curve.metric, "Minus Base")),
         rows=points + controls,
-        note=f"Mean over n = {curve.n} replicas [{CONFIDENCE_PERCENT} Student's t interval]; p of the "
-        "paired t test, Holm-corrected over the values.",
+        note=f"Mean over n = {curve.n} replicas [{CONFIDENCE_PERCENT} Student's t interval]; p of "
+        "the paired t test, Holm-corrected over the values.",
     )
 
 
 def filter_cosine_table(record: FilterCosineByLayer) -> Table:
-    """Show the filter cosine per layer and arm, as the paper's table 1."""
-    layers = tuple(dict.fromkeys(layer.layer for arm in record.arms for layer in arm.layers))
-    rows = []
-    for arm in record.arms:
-        by_name = {layer.layer: layer for layer in arm.layers}
-        name = arm_label(arm.arm, arm.method)
-        rows.append((name, *(_trained_cell(by_name.get(layer)) for layer in layers)))
-        rows.append(
-            (f"{name}, initially", *(_initial_cell(by_name.get(layer)) for layer in layers))
-        )
-    return Table(
-        title=f"Filter cosine per layer on {record.dataset}, {record.model}",
-        columns=("Arm", *layers),
-        rows=tuple(rows),
-        note=f"Mean signed cosine over filter pairs [{CONFIDENCE_PERCENT} interval over replicas] (standard "
-        "deviation over the pairs of a layer, as in the paper). Chance is "
+    """Build the table of the filter cosine per layer and arm, as the paper's table 1."""
+    layers = dict.fromkeys(layer.layer for arm in record.arms for layer in arm.layers)
+    return tabulate(
+        f"Filter cosine per layer on {record.dataset}, {record.model}",
+        [(arm, is_initial) for arm in record.arms for is_initial in (False, True)],
+        [
+            ("Arm", _cosine_row_label),
+            *((layer, partial(_cosine_cell, layer)) for layer in layers),
+        ],
+        f"Mean signed cosine over filter pairs [{CONFIDENCE_PERCENT} interval over replicas] "
+        "(standard deviation over the pairs of a layer, as in the paper). Chance is "
         f"{record.chance:g}; lower means more diverse filters.",
     )
 
 
-def history_table(record: SearchHistory) -> Table:
-    """Show the trials of a search by state."""
-    states = ("COMPLETE", "PRUNED", "FAIL", "RUNNING")
-    best = next((p.best for p in reversed(record.points) if p.best is not None), None)
-    return Table(
-        title=f"Trials of the search of {arm_label(record.arm, record.method)}",
-        columns=("Trials", *(state.lower() for state in states), f"best {record.objective}"),
-        rows=(
-            (
-                str(len(record.points)),
-                *(str(record.count(state)) for state in states),  # type: ignore[arg-type]
-                _ABSENT if best is None else number(best, record.objective),
+def rank_table(record: AverageRanks) -> Table:
+    """Build the table of the methods' ranks, best first."""
+    return tabulate(
+        f"Ranks by {record.metric}",
+        record.methods,
+        [
+            ("Method", lambda one: arm_label(one.method, one.method)),
+            ("Mean rank", lambda one: f"{one.rank:.2f}"),
+            *(
+                (name, partial(lambda place, one: f"{one.ranks[place]:g}", place))
+                for place, name in enumerate(record.workloads)
             ),
+        ],
+        "1 is best; each method by its mean over replicas. Mean ranks at least "
+        f"{record.critical_difference:.2f} apart differ at 5% (Nemenyi).",
+    )
+
+
+def correlation_table(records: Sequence[CosineAndAccuracy]) -> Table:
+    """Build the table of the correlations of filter cosine and accuracy."""
+    return Table(
+        title="Correlation of the mean filter cosine with accuracy",
+        columns=("Trials", "Arm", "r", "p", "n"),
+        rows=tuple(
+            (f"{record.phase}, {metric_label(record.metric).name}", name, *_correlation_cells(r))
+            for record in records
+            for name, r in (
+                ("all", record.overall),
+                *((arm_label(arm.arm, arm.method), arm.correlation) for arm in record.arms),
+            )
         ),
-        note="The best of many trials is optimistic; test metrics come from fresh replicas only.",
+        note="Pearson's r over completed trials [95% Fisher interval, as if they were "
+        "independent]. Negative: trials with more diverse filters have higher accuracy. The "
+        "correlation over all arms includes the difference between the arms. A correlation "
+        "proves no cause.",
+    )
+
+
+def history_table(record: SearchHistory) -> Table:
+    """Build the table of a search's trials by state."""
+    states: tuple[TrialState, ...] = ("COMPLETE", "PRUNED", "FAIL", "RUNNING")
+    best = next((p.best for p in reversed(record.points) if p.best is not None), None)
+    return tabulate(
+        f"Trials of the search of {arm_label(record.arm, record.method)}",
+        [record],
+        [
+            ("Trials", lambda record: str(len(record.points))),
+            *(
+                (state.lower(), partial(lambda state, record: str(record.count(state)), state))
+                for state in states
+            ),
+            (
+                f"best {record.objective}",
+                lambda record: ABSENT if best is None else format_metric(best, record.objective),
+            ),
+        ],
+        "The best of many trials is biased towards better values; test metrics come from fresh "
+        "replicas only.",
     )
 
 
 def failures_table(table: TrialTable) -> Table:
-    """List every failed trial with its reason."""
-    failed = [row for row in table.rows if row.state == "FAIL"]
-    return Table(
-        title="Failed trials",
-        columns=("Arm", "Phase", "Trial", "Parameters", "Reason"),
-        rows=tuple(
-            (row.arm, row.phase, str(row.number), format_params(row.params), row.reason or _ABSENT)
-            for row in failed
-        ),
-        note=f"{len(failed)} of {len(table.rows)} trials failed.",
+    """Build the table of the failed trials with their reasons."""
+    failed: list[TrialRow] = [row for row in table.rows if row.state == "FAIL"]
+    return tabulate(
+        "Failed trials",
+        failed,
+        [
+            ("Arm", lambda row: row.arm),
+            ("Phase", lambda row: row.phase),
+            ("Trial", lambda row: str(row.number)),
+            ("Parameters", lambda row: format_params(row.params)),
+            ("Reason", lambda row: row.reason or ABSENT),
+        ],
+        f"{len(failed)} of {len(table.rows)} trials failed.",
     )
+
+
+def difference_column(metric: str, name: str | None = None) -> str:
+    """Return the head of a column of differences, with direction and unit."""
+    label = metric_label(metric)
+    arrow = "↑" if label.direction == "maximize" else "↓"
+    unit = f" [{label.difference_unit}]" if label.difference_unit else ""
+    return f"{name or label.title}\N{NO-BREAK SPACE}{arrow}{unit}"
 
 
 def _rows_of(comparison: Comparison, workload: Workload) -> list[ArmComparison]:
@@ -266,7 +333,7 @@ def _rows_of(comparison: Comparison, workload: Workload) -> list[ArmComparison]:
 
 
 def _compared_rows(comparison: Comparison, workload: Workload) -> list[ArmComparison]:
-    """Give the arms to set against the control: none without one, and Base only as control."""
+    """Return the arms that are compared with the control; Base is only compared as control."""
     rows = _rows_of(comparison, workload)
     control = next((row for row in rows if row.method == comparison.against), None)
     if control is None:
@@ -278,21 +345,23 @@ def _compared_rows(comparison: Comparison, workload: Workload) -> list[ArmCompar
     ]
 
 
-def _majority_row(majority: MajorityClass) -> tuple[str, ...]:
-    interval = majority.interval
-    # Replicas that train on the same samples have one majority class, and no spread.
-    write = format_interval if interval.width else _format_mean
-    accuracy = write(interval, "test/accuracy")
-    others = (_ABSENT for metric in SHOWN_METRICS[1:])
-    return ("Majority class", accuracy, *others, _ABSENT, _ABSENT)
+def _row_label(row: ArmComparison) -> str:
+    return arm_label(row.arm, row.method)
 
 
-def _format_mean(interval: Interval, metric: str) -> str:
-    return number(interval.mean, metric)
+def _interval_cell(metric: str, row: ArmComparison) -> str:
+    found = row.get(metric)
+    return ABSENT if found is None else format_interval(found.interval, metric)
 
 
-def _sample_interval_cell(one: SampleInterval) -> str:
-    mean, low, high = (number(value, one.metric) for value in (one.mean, one.low, one.high))
+def _difference_cell(metric: str, row: ArmComparison) -> str:
+    found = row.get(metric)
+    return format_corrected(None if found is None else found.to_control, metric)
+
+
+def _sample_interval_cell(place: int, arm: ArmSampleIntervals) -> str:
+    one = arm.intervals[place]
+    mean, low, high = (format_metric(value, one.metric) for value in (one.mean, one.low, one.high))
     return f"{mean} [{low}, {high}]"
 
 
@@ -300,52 +369,34 @@ def _occluded_shares(curves: Sequence[OcclusionCurve]) -> list[float]:
     return sorted({point.share for curve in curves for point in curve.points})
 
 
-def _share_column(share: float) -> str:
-    return f"{share * 100:.3g}%"
-
-
-def _occlusion_cell(curve: OcclusionCurve, share: float, metric: str) -> str:
+def _occlusion_cell(metric: str, share: float, curve: OcclusionCurve) -> str:
     found = next((point for point in curve.points if point.share == share), None)
-    return _ABSENT if found is None else format_interval(found.interval, metric)
+    return ABSENT if found is None else format_interval(found.interval, metric)
 
 
-def _occlusion_difference_cell(curve: OcclusionCurve, share: float, metric: str) -> str:
+def _occlusion_difference_cell(metric: str, share: float, curve: OcclusionCurve) -> str:
     found = next((point for point in curve.points if point.share == share), None)
-    return _format_correction(None if found is None else found.to_base, metric)
+    return format_corrected(None if found is None else found.to_base, metric)
 
 
-def _interval_cell(row: ArmComparison, metric: str) -> str:
-    found = row.get(metric)
-    return _ABSENT if found is None else format_interval(found.interval, metric)
+def _cosine_row_label(row: tuple[ArmCosine, bool]) -> str:
+    arm, is_initial = row
+    return arm_label(arm.arm, arm.method) + (", initially" if is_initial else "")
 
 
-def _difference_cell(row: ArmComparison, metric: str) -> str:
-    found = row.get(metric)
-    return _format_correction(None if found is None else found.to_control, metric)
+def _cosine_cell(name: str, row: tuple[ArmCosine, bool]) -> str:
+    arm, is_initial = row
+    layer: LayerCosine | None = next((one for one in arm.layers if one.layer == name), None)
+    interval = None if layer is None else layer.initial if is_initial else layer.last
+    if layer is None or interval is None:
+        return ABSENT
+    has_pairs = layer.pair_std is not None and not is_initial
+    pairs = f" ({layer.pair_std:.3f})" if has_pairs else ""
+    return format_interval(interval, "filter_cosine/mean") + pairs
 
 
-def _format_correction(corrected: CorrectedDifference | None, metric: str) -> str:
-    if corrected is None:
-        return _ABSENT
-    shown = format_interval(corrected.difference.interval, metric, is_signed=True)
-    return f"{shown}, {p_value(corrected.p_holm)}"
-
-
-def _difference_column(metric: str, name: str | None = None) -> str:
-    label = metric_label(metric)
-    arrow = "↑" if label.direction == "maximize" else "↓"
-    unit = f" [{label.difference_unit}]" if label.difference_unit else ""
-    return f"{name or label.title}\N{NO-BREAK SPACE}{arrow}{unit}"
-
-
-def _trained_cell(layer: LayerCosine | None) -> str:
-    if layer is None:
-        return _ABSENT
-    pairs = "" if layer.pair_std is None else f" ({layer.pair_std:.3f})"
-    return format_interval(layer.last, "filter_cosine/mean") + pairs
-
-
-def _initial_cell(layer: LayerCosine | None) -> str:
-    if layer is None or layer.initial is None:
-        return _ABSENT
-    return format_interval(layer.initial, "filter_cosine/mean")
+def _correlation_cells(found: Correlation | None) -> tuple[str, ...]:
+    if found is None:
+        return ("too few trials or no spread", ABSENT, ABSENT)
+    r = f"{found.r:.2f} [{found.low:.2f}, {found.high:.2f}]".replace("-", "−")
+    return (r, format_p_value(found.p_value).removeprefix("p ").removeprefix("= "), str(found.n))

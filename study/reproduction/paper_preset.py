@@ -1,10 +1,10 @@
-"""A preset: a study file, its scales, and what the paper prints for it.
+"""Presets: a study file with its scales and the numbers that the paper prints.
 
 A preset is a study file with three more keys: ``scales``, ``paper`` (printed numbers) and
-``unknown`` (what the paper does not state, in a sentence). As it stands it is the paper's
-configuration, scale ``full``. Of a scale, ``training``, ``replicas``, ``search`` and
-``evaluation`` replace values that the preset spells out; ``datasets`` and ``models`` change
-those of a name; ``sweeps`` replaces the values of a sweep, ``resources`` those of a trial;
+``unknown`` (settings that the paper does not state, in a sentence). Without a scale it is the
+paper's configuration, scale ``full``. In a scale, ``training``, ``replicas``, ``search`` and
+``evaluation`` replace values that the preset sets; ``datasets`` and ``models`` change the
+entries of a name; ``sweeps`` replaces the values of a sweep, ``resources`` those of a trial;
 ``arms`` is merged into the arms of a name.
 """
 
@@ -29,11 +29,10 @@ class PaperRow:
     """A number that the paper prints.
 
     Attributes:
-        row: Its row there, ``tinyMNIST, Ours``.
-        arm: Arm of the study that stands for it.
-        metric: Key of the metric.
-        value: The number in the paper's unit, which is the one in which results are shown.
-        note: Why it may not be compared, or None.
+        row: Its row in the paper, ``tinyMNIST, Ours``.
+        arm: The corresponding arm of the study.
+        value: The number in the paper's unit, in which results are shown.
+        note: Reason why it must not be compared, or None.
     """
 
     row: str
@@ -45,14 +44,14 @@ class PaperRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
-    """A preset, read.
+    """A parsed preset.
 
     Attributes:
-        name: Its name, which is that of its file.
+        name: Name of its file.
         study: The study file at full scale, as plain data.
-        scales: Scale to what it replaces.
-        paper: What the paper prints.
-        unknown: What the paper does not state.
+        scales: Scale to its replacements.
+        paper: Printed numbers.
+        unknown: Settings that the paper does not state.
     """
 
     name: str
@@ -63,7 +62,7 @@ class Preset:
 
 
 def preset_names() -> tuple[str, ...]:
-    """Name the presets that reproduce something, in alphabetical order."""
+    """Return the names of the presets that reproduce the papers, sorted."""
     folder = files("study.presets")
     return tuple(
         sorted(
@@ -82,7 +81,7 @@ def load_preset(name: str) -> Preset:
     """
     if name not in preset_names():
         hint = suggestion(name, preset_names())
-        raise SpecError(f"there is nothing called {name!r} to reproduce; {hint}")
+        raise SpecError(f"there is no preset {name!r} to reproduce; {hint}")
     where = f"{name}.yaml"
     data = read_yaml((files("study.presets") / where).read_text(encoding="utf-8"), where)
     try:
@@ -103,10 +102,10 @@ _COMPARED = ("dataset", "model", "training", "replicas", "search", "evaluation",
 
 
 def at_scale(preset: Preset, scale: str) -> dict[str, Any]:
-    """Give the study file of a scale, named after the preset and the scale.
+    """Return the study file of a scale, named after the preset and the scale.
 
     Raises:
-        SpecError: If the preset has no such scale, or it names what no scale may.
+        SpecError: If the preset has no such scale, or the scale has an unknown key.
     """
     study = {**preset.study, "name": f"{preset.name}-{scale}"}
     if scale == "full":
@@ -130,7 +129,7 @@ def at_scale(preset: Preset, scale: str) -> dict[str, Any]:
 
 
 def differences(full: StudySpec, ours: StudySpec, arm: str) -> tuple[str, ...]:
-    """Say in which settings an arm differs from the paper's setting: ``epochs 100 → 2``."""
+    """Return the settings in which an arm differs from the paper: ``epochs 100 → 2``."""
     theirs, mine = (dict(_settings(spec, arm)) for spec in (full, ours))
     return tuple(
         f"{key} {_format_setting(theirs.get(key))} → {_format_setting(mine.get(key))}"
@@ -164,7 +163,7 @@ def _patch_value(value: Any, patch: Any) -> Any:  # noqa: ANN401 (YAML)
             key: _patch_value(item, patch[key]) if key in patch else item
             for key, item in value.items()
         }
-    # A mapping in place of a plain value (an alternative by its name alone) replaces nothing.
+    # A mapping does not replace a plain value, which is an alternative by its name.
     return value if isinstance(patch, Mapping) else patch
 
 

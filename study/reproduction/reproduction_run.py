@@ -1,4 +1,4 @@
-"""Run a preset and keep what it says of the paper beside the study's report."""
+"""Run a preset, and write its comparison with the paper to the study's report."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from study.config import parse
 from study.config.run_options import RunOptions
 from study.engine.publishing import start_sync, wait_for_sync
 from study.engine.run import RunResult, run_study
+from study.records.frames import to_csv
 from study.records.trial_table import TrialTable
-from study.report.csv_rows import rows_to_csv
+from study.report.markdown import table_markdown
 from study.report.tables import Table
 from study.reproduction.paper_comparison import (
     PaperReference,
     reproduce,
-    reproduction_csv,
     reproduction_tables,
 )
 from study.reproduction.paper_preset import Preset, differences
@@ -31,10 +31,10 @@ from study.tracking.record_types import LogArtifact
 def run_reproduction(
     preset: Preset, study: Mapping[str, Any], scale: str, options: RunOptions, console: Console
 ) -> tuple[RunResult, tuple[Table, ...]]:
-    """Run the study of a preset at a scale, or go on with it.
+    """Run or resume the study of a preset at a scale.
 
     Returns:
-        How it ended, and its tables; none if it was interrupted or has no result.
+        The result of the run, and the tables; none if it was interrupted or has no result.
     """
     text = _to_yaml(study)
     result = run_study(text, f"{preset.name}.yaml at scale {scale}", options, console)
@@ -42,12 +42,11 @@ def run_reproduction(
         return result, ()
     record = reproduce(result.table, _paper_reference(preset, study, scale))
     tables = reproduction_tables(record)
+    parts = [part for table in tables for part in table_markdown(table)]
     folder = options.storage.study(str(study["name"]))
     files = (
-        write_atomic(
-            folder.report / "reproduction.md", "\n\n".join(map(_table_markdown, tables)) + "\n"
-        ),
-        write_atomic(folder.report / "reproduction.csv", rows_to_csv(reproduction_csv(record))),
+        write_atomic(folder.report / "reproduction.md", "\n\n".join(parts) + "\n"),
+        write_atomic(folder.report / "reproduction.csv", to_csv(record.to_frame())),
     )
     outbox = Outbox(path=folder.outbox)
     outbox.put(
@@ -81,20 +80,3 @@ def _to_yaml(study: Mapping[str, Any]) -> str:
 
 def _arms_with_trials(table: TrialTable) -> list[str]:
     return [arm.name for arm in table.arms if any(row.arm == arm.name for row in table.rows)]
-
-
-def _table_markdown(table: Table) -> str:
-    lines = [
-        f"## {table.title}",
-        "",
-        _markdown_row(table.columns),
-        _markdown_row(["---"] * len(table.columns)),
-        *(_markdown_row(row) for row in table.rows),
-        "",
-        table.note,
-    ]
-    return "\n".join(lines)
-
-
-def _markdown_row(cells: object) -> str:
-    return f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in cells)} |"  # type: ignore[attr-defined]

@@ -7,8 +7,9 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from study.records.frames import Cell, typed_frame
 from study.records.trial_table import StoredReport, TrialRow, TrialTable
 from trainables.report import mean, std
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Per: TypeAlias = Literal["trial", "replica", "report"]
-Cell: TypeAlias = str | int | float | bool | datetime | None
 
 # Columns before and after the parameters.
 _IDENTITY_COLUMNS = (
@@ -147,27 +147,13 @@ def _time(time_ms: int | None) -> datetime | None:
     return None if time_ms is None else datetime.fromtimestamp(time_ms / 1000, UTC)
 
 
-_TIME_DTYPE = "datetime64[ms, UTC]"
-# Columns that may be empty, from which no type can be inferred.
-_COLUMN_DTYPES = {
-    "reason": "str",
-    "sampler": "str",
-    "epoch": "Int64",
-    "finished": _TIME_DTYPE,
-    "started": _TIME_DTYPE,
-}
-_CELL_DTYPES = {bool: "boolean", int: "Int64", float: "float64", str: "str", datetime: _TIME_DTYPE}
-
-
 def to_frame(columns: Mapping[str, Sequence[Cell]], table: TrialTable) -> pd.DataFrame:
-    """Build a data frame of columns; its ``attrs`` hold study, objective and environment.
+    """Return columns as a data frame, with the facts of the study in its ``attrs``."""
+    return with_study(typed_frame(columns), table)
 
-    Integers and booleans keep their type where cells are missing (``Int64``, ``boolean``). In a
-    column of mixed types, integers become floats beside these, and anything else text.
-    """
-    import pandas as pd
 
-    frame = pd.DataFrame({name: _series(name, cells) for name, cells in columns.items()})
+def with_study(frame: pd.DataFrame, table: TrialTable) -> pd.DataFrame:
+    """Set the ``attrs`` of a frame: study, objective, direction and environment."""
     frame.attrs = {
         "study": table.study,
         "objective": table.objective,
@@ -177,29 +163,8 @@ def to_frame(columns: Mapping[str, Sequence[Cell]], table: TrialTable) -> pd.Dat
     return frame
 
 
-def to_csv(frame: pd.DataFrame) -> str:
-    """Return a frame as CSV with every digit; a missing cell is empty."""
-    return str(frame.to_csv(index=False, lineterminator="\n"))
-
-
 def to_parquet(frame: pd.DataFrame) -> bytes:
     """Return a frame as Parquet with its types and ``attrs``."""
     stream = io.BytesIO()
     frame.to_parquet(stream, engine="pyarrow", index=False)
     return stream.getvalue()
-
-
-def _series(name: str, cells: Sequence[Cell]) -> pd.Series[Any]:
-    import pandas as pd
-
-    kind = _COLUMN_DTYPES.get(name) or _dtype(cells)
-    if kind == "str":
-        cells = [None if cell is None else str(cell) for cell in cells]
-    return pd.Series(list(cells), dtype=kind)
-
-
-def _dtype(cells: Sequence[Cell]) -> str:
-    kinds = {type(cell) for cell in cells if cell is not None}
-    if len(kinds) == 1:
-        return _CELL_DTYPES[kinds.pop()]
-    return "float64" if kinds <= {int, float} else "str"

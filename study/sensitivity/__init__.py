@@ -1,20 +1,13 @@
-"""What the trials of a study show: pure functions from a trial table to frozen records."""
+"""Analyses of a study's trials: pure functions from a trial table to frozen records."""
 
 from study.records.labels import (
-    Direction,
-    MetricLabel,
     arm_label,
     dimension_axis,
     dimension_symbol,
     metric_label,
     order_label,
 )
-from study.sensitivity.average_ranks import (
-    AverageRanks,
-    MethodRank,
-    average_ranks,
-    critical_difference,
-)
+from study.sensitivity.average_ranks import AverageRanks, average_ranks, critical_difference
 from study.sensitivity.comparison import (
     COMPARED_METRICS,
     TEST_METRICS,
@@ -39,18 +32,14 @@ from study.sensitivity.configuration_transfer import (
     transfer_methods,
 )
 from study.sensitivity.cosine_correlation import (
-    ArmScatter,
     Correlation,
     CosineAndAccuracy,
-    TrialPoint,
     cosine_and_accuracy,
 )
 from study.sensitivity.intervals import (
     CONFIDENCE,
     CorrectedDifference,
     Interval,
-    PairedDifference,
-    apply_holm,
     holm,
     paired_difference,
     t_interval,
@@ -60,7 +49,6 @@ from study.sensitivity.layer_cosine import (
     ArmCosine,
     CosineOverEpochs,
     EpochCurve,
-    EpochPoint,
     FilterCosineByLayer,
     FilterCosineCurves,
     LayerCosine,
@@ -71,9 +59,7 @@ from study.sensitivity.layer_cosine import (
 )
 from study.sensitivity.occlusion import (
     OCCLUSION_ORDERS,
-    OcclusionArea,
     OcclusionCurve,
-    OcclusionPoint,
     Robustness,
     occluded_workloads,
     robustness,
@@ -91,15 +77,14 @@ from study.sensitivity.saved_attributions import AttributionMaps, read_attributi
 from study.sensitivity.sweep_curves import (
     ArmCurves,
     ControlResult,
-    CurvePoint,
     DimensionCurve,
     arm_curves,
     shared_sweeps,
     sweep_curve,
     swept_dimensions,
 )
-from study.sensitivity.trial_cost import Cost, CostRow, cost
-from study.sensitivity.workloads import CONTROLS, Workload, control_of, describe_state, workloads
+from study.sensitivity.trial_cost import Cost, cost
+from study.sensitivity.workloads import CONTROLS, Workload, workloads
 
 __all__ = [
     "COMPARED_METRICS",
@@ -109,7 +94,6 @@ __all__ = [
     "OCCLUSION_ORDERS",
     "TEST_METRICS",
     "TRANSFER_METRICS",
-    "ArmScatter",
     "ArmComparison",
     "ArmCosine",
     "ArmCurves",
@@ -123,12 +107,8 @@ __all__ = [
     "CosineAndAccuracy",
     "CosineOverEpochs",
     "Cost",
-    "CostRow",
-    "CurvePoint",
     "DimensionCurve",
-    "Direction",
     "EpochCurve",
-    "EpochPoint",
     "FilterCosineByLayer",
     "FilterCosineCurves",
     "HistoryPoint",
@@ -137,36 +117,27 @@ __all__ = [
     "LayerOverEpochs",
     "MajorityClass",
     "Measurement",
-    "MethodRank",
-    "MetricLabel",
-    "OcclusionArea",
     "OcclusionCurve",
-    "OcclusionPoint",
-    "PairedDifference",
     "Robustness",
     "SampleInterval",
     "SearchHistory",
     "SearchPoint",
     "SearchPoints",
-    "Workload",
     "SourceKind",
     "SweepEffect",
     "Transfer",
     "TransferRow",
     "TransferTarget",
     "TransferValue",
-    "TrialPoint",
+    "Workload",
     "arm_curves",
     "arm_label",
     "average_ranks",
     "compare",
-    "control_of",
-    "apply_holm",
     "cosine_and_accuracy",
     "cosine_over_epochs",
     "cost",
     "critical_difference",
-    "describe_state",
     "dimension_axis",
     "dimension_symbol",
     "filter_cosine",
@@ -176,18 +147,18 @@ __all__ = [
     "metric_label",
     "occluded_workloads",
     "order_label",
-    "sweep_curve",
     "paired_difference",
     "read_attribution_maps",
     "robustness",
     "sample_intervals",
     "search_history",
     "search_points",
-    "workloads",
     "shared_sweeps",
+    "sweep_curve",
     "sweep_effect",
     "swept_dimensions",
     "t_interval",
     "transfer",
     "transfer_methods",
+    "workloads",
 ]

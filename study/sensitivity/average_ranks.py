@@ -1,33 +1,34 @@
-"""Methods over several datasets: average ranks with a critical difference."""
+"""Average ranks of methods over several datasets, with Nemenyi's critical difference."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
 from study.records.errors import ReportError
+from study.records.frames import Row, Tabular
 from study.records.labels import Direction, metric_label
 from study.records.trial_table import TrialTable
 from study.sensitivity.comparison import Comparison, compare
 from study.sensitivity.intervals import CONFIDENCE
 from study.sensitivity.permutation_tests import block_test
-from study.sensitivity.workloads import Workload, workloads
+from study.sensitivity.workloads import workloads
 
 _MIN_COUNT = 3
-"""Fewest datasets, and fewest methods, of which ranks say anything."""
+"""Fewest datasets, and fewest methods, that can be ranked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodRank:
-    """One method.
+    """The ranks of one method.
 
     Attributes:
-        method: Name of the method.
-        rank: Its mean rank over the datasets; 1 is best, ties share the mean of their ranks.
-        ranks: Its rank on each dataset, in the record's order.
+        rank: Mean rank over the datasets; 1 is best, ties share the mean of their ranks.
+        ranks: Rank on each dataset, in the order of ``AverageRanks.workloads``.
     """
 
     method: str
@@ -36,20 +37,18 @@ class MethodRank:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AverageRanks:
+class AverageRanks(Tabular):
     """Methods compared by their ranks on several datasets.
 
     Attributes:
-        study: Name of the study.
         metric: Key of the metric; each method counts by its mean over replicas.
-        direction: Whether more of the metric is better.
-        settings: Dataset and model of each ranking, for people.
+        workloads: Dataset and model of each ranking, as text.
         methods: Best first.
-        p_value: Friedman's test of all methods being alike, by permutation within datasets.
+        p_value: Friedman's test that all methods are equal, by permutation within datasets.
         critical_difference: Nemenyi's: mean ranks further apart differ at 5 %.
-        alike: Groups of methods, best first, whose mean ranks lie within the critical
-            difference; only the largest ones.
-        notes: Which methods and datasets are left out and why, in sentences.
+        insignificant_groups: Groups of methods, best first, whose mean ranks lie within the
+            critical difference; only the largest groups.
+        notes: Methods and datasets that are left out, with reasons.
     """
 
     study: str
@@ -62,11 +61,23 @@ class AverageRanks:
     insignificant_groups: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]
 
+    def frame_rows(self) -> Iterator[Row]:
+        """Yield a row per method."""
+        for one in self.methods:
+            yield {
+                "method": one.method,
+                "metric": self.metric,
+                "mean_rank": one.rank,
+                "critical_difference": self.critical_difference,
+                "p_value": self.p_value,
+                **{f"rank/{k}": rank for k, rank in zip(self.workloads, one.ranks, strict=True)},
+            }
+
 
 def average_ranks(table: TrialTable, metric: str) -> AverageRanks:
     """Rank the methods on each dataset and model, and average over these.
 
-    The methods ranked are those that have a result everywhere; of two arms of one method on a
+    Ranked are the methods that have a result on every dataset; of two arms of one method on a
     dataset the first counts.
 
     Raises:
@@ -77,23 +88,31 @@ def average_ranks(table: TrialTable, metric: str) -> AverageRanks:
     """
     comparison = compare(table, (metric,))
     results = {
-        s: _workload_results(comparison, s, metric) for s in map(_workload_name, workloads(table))
+        name: _workload_results(comparison, name, metric)
+        for name in (f"{one.dataset}, {one.model}" for one in workloads(table))
     }
     kept = {name: found for name, found in results.items() if found}
-    methods = [m for m in _methods(table) if kept and all(m in found for found in kept.values())]
-    notes = _notes(table, results, methods)
-    _require_enough(table, kept, methods, notes)
+    every = tuple(dict.fromkeys(arm.method for arm in table.arms))
+    methods = [m for m in every if kept and all(m in found for found in kept.values())]
+    notes = (
+        *(f"No result on {name} yet: it is not ranked." for name in results if name not in kept),
+        *(
+            f"{method} is not ranked: it has no result on some of the datasets."
+            for method in every
+            if method not in methods
+        ),
+    )
+    _require_enough(table, len(kept), len(methods), notes)
     direction = metric_label(metric).direction
     sign = -1.0 if direction == "maximize" else 1.0
     ranks = np.array(
         [stats.rankdata([sign * found[m] for m in methods]) for found in kept.values()]
     )
     means = ranks.mean(axis=0)
-    order = sorted(range(len(methods)), key=lambda i: means[i])
     distance = critical_difference(len(methods), len(kept))
     best_first = tuple(
         MethodRank(method=methods[i], rank=float(means[i]), ranks=tuple(map(float, ranks[:, i])))
-        for i in order
+        for i in sorted(range(len(methods)), key=lambda i: means[i])
     )
     return AverageRanks(
         study=table.study,
@@ -109,7 +128,7 @@ def average_ranks(table: TrialTable, metric: str) -> AverageRanks:
 
 
 def critical_difference(methods: int, datasets: int) -> float:
-    """Give Nemenyi's critical difference of mean ranks at the confidence of all intervals.
+    """Compute Nemenyi's critical difference of mean ranks at the confidence of all intervals.
 
     q·√(k(k+1)/6N) with q the quantile of the Studentized range over √2.
 
@@ -145,34 +164,12 @@ def _workload_results(comparison: Comparison, workload: str, metric: str) -> dic
     return found
 
 
-def _methods(table: TrialTable) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(arm.method for arm in table.arms))
-
-
-def _workload_name(workload: Workload) -> str:
-    return f"{workload.dataset}, {workload.model}"
-
-
-def _notes(
-    table: TrialTable, results: dict[str, dict[str, float]], methods: list[str]
-) -> tuple[str, ...]:
-    empty = [name for name, found in results.items() if not found]
-    partial = [m for m in _methods(table) if m not in methods]
-    return (
-        *(f"No result on {name} yet: it is not ranked." for name in empty),
-        *(f"{m} is not ranked: it has no result on some of the datasets." for m in partial),
-    )
-
-
 def _require_enough(
-    table: TrialTable,
-    kept: dict[str, dict[str, float]],
-    methods: list[str],
-    notes: tuple[str, ...],
+    table: TrialTable, datasets: int, methods: int, notes: tuple[str, ...]
 ) -> None:
-    for count, what in ((len(kept), "datasets"), (len(methods), "methods with results on all")):
+    for count, noun in ((datasets, "datasets"), (methods, "methods with results on all")):
         if count < _MIN_COUNT:
             raise ReportError(
-                f"study '{table.study}': average ranks need at least {_MIN_COUNT} {what}, but there "
-                f"are {count}; add arms to the study file.{''.join(' ' + n for n in notes)}"
+                f"study '{table.study}': average ranks need at least {_MIN_COUNT} {noun}, but "
+                f"there are {count}; add arms to the study file.{''.join(' ' + n for n in notes)}"
             )

@@ -1,26 +1,28 @@
 """Every arm's chosen configuration against a control, on fresh replica seeds.
 
-Beside it the accuracy of the majority class and the bootstrap intervals over test samples.
+Also the accuracy of the majority class, and bootstrap intervals over test samples.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from study.records.errors import ReportError
+from study.records.frames import Row, Tabular
 from study.records.trial_table import ArmRow, ParamValue, TrialRow, TrialTable
 from study.sensitivity.intervals import (
     CorrectedDifference,
     Interval,
-    PairedDifference,
     ReplicaValues,
-    align_by_seed,
-    apply_holm,
+    correct_family,
+    difference_cells,
+    interval_cells,
     last_values,
-    paired_difference,
+    replica_cells,
     require_replicas,
+    seed_difference,
     t_interval,
 )
 from study.sensitivity.workloads import Workload, control_of, require_chosen, workloads
@@ -35,7 +37,7 @@ TEST_METRICS = (
     "test/ece15",
 )
 COMPARED_METRICS = (*TEST_METRICS, "filter_cosine/mean")
-"""What a comparison covers unless told otherwise."""
+"""Metrics that a comparison covers by default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +45,7 @@ class Measurement:
     """One metric of one arm.
 
     Attributes:
-        metric: Key of the metric.
-        replicas: Its value per replica, in the order of the arm's seeds.
-        interval: Mean over the replicas and its interval.
+        replicas: Value per replica, in the order of the arm's seeds.
         to_control: Paired difference to the control (this arm minus control), Holm-corrected
             over the arms of the same dataset and model; None for the control itself.
     """
@@ -58,16 +58,10 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmComparison:
-    """One arm: its chosen configuration and what it reached.
+    """The chosen configuration of one arm and its results.
 
     Attributes:
-        arm: Name of the arm.
-        method: Method of the arm.
-        dataset: Dataset, for people.
-        model: Model, for people.
-        params: The chosen configuration.
-        seeds: Replica seeds.
-        measurements: By metric, in the comparison's order; empty where ``notes`` say why.
+        measurements: By metric, in the comparison's order; empty where ``notes`` give a reason.
     """
 
     arm: str
@@ -79,20 +73,18 @@ class ArmComparison:
     measurements: tuple[Measurement, ...]
 
     def get(self, metric: str) -> Measurement | None:
-        """Give the measurement of a metric, or None."""
+        """Return the measurement of a metric."""
         return next((m for m in self.measurements if m.metric == metric), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Comparison(Tabular):
     """All arms of a study against one control.
 
     Attributes:
-        study: Name of the study.
         against: Method of the control: ``base`` or ``random``.
-        metrics: Keys of the metrics.
         rows: One per arm, in the order of the study file, also for an arm without results.
-        notes: What is missing, in sentences.
+        notes: Missing results, in sentences.
     """
 
     study: str
@@ -102,11 +94,32 @@ class Comparison:
     notes: tuple[str, ...]
 
     def row(self, arm: str) -> ArmComparison:
-        """Give the row of that arm; KeyError if there is none."""
+        """Return the row of an arm.
+
+        Raises:
+            KeyError: If the study has no such arm.
+        """
         for row in self.rows:
             if row.arm == arm:
                 return row
         raise KeyError(arm)
+
+    def frame_rows(self) -> Iterator[Row]:
+        """Yield a row per arm and metric."""
+        for row in self.rows:
+            for measurement in row.measurements:
+                yield {
+                    "arm": row.arm,
+                    "method": row.method,
+                    "dataset": row.dataset,
+                    "model": row.model,
+                    "metric": measurement.metric,
+                    "against": self.against,
+                    **interval_cells(measurement.interval),
+                    **difference_cells(measurement.to_control, "control"),
+                    **replica_cells(row.seeds, measurement.replicas),
+                    **{f"params/{name}": value for name, value in row.params.items()},
+                }
 
 
 _Values = dict[tuple[str, str], ReplicaValues]
@@ -117,14 +130,9 @@ def compare(
 ) -> Comparison:
     """Compare every arm's chosen configuration with the control of its dataset and model.
 
-    One family of comparisons is one metric of one dataset and model. Against another control
-    than Base, Base itself is not compared: that pair is in the comparison with Base. An arm
-    without results keeps its row, empty, and a note.
-
-    Args:
-        table: Trials of the study.
-        metrics: Keys of the metrics to compare.
-        against: Method of the control; the first arm of it on a dataset and model is taken.
+    One family of comparisons is one metric of one dataset and model; the control is the first
+    arm of its method there. Against another control than Base, Base itself is not compared: that
+    pair is in the comparison with Base. An arm without results keeps an empty row, and a note.
 
     Raises:
         ReportError: If no arm has a completed final trial with 2 replicas, or trials that
@@ -175,16 +183,20 @@ def _measured_values(table: TrialTable, metrics: Sequence[str]) -> tuple[_Values
 
 def _corrected_family(
     table: TrialTable, workload: Workload, metric: str, values: _Values, against: str
-) -> dict[tuple[str, str], CorrectedDifference | None]:
+) -> dict[tuple[str, str], CorrectedDifference]:
     control = control_of(table, workload.arms[0], against)
     reference = None if control is None else values.get((control.name, metric))
-    found: dict[tuple[str, str], PairedDifference] = {}
-    for arm in workload.arms:
-        mine = values.get((arm.name, metric))
-        is_compared = arm != control and (against == "base" or arm.method != "base")
-        if mine is not None and reference is not None and is_compared:
-            found[arm.name, metric] = paired_difference(*align_by_seed(mine, reference))
-    return dict(zip(found, apply_holm(list(found.values())), strict=True))
+    if reference is None:
+        return {}
+    return correct_family(
+        {
+            (arm.name, metric): seed_difference(values[arm.name, metric], reference)
+            for arm in workload.arms
+            if (arm.name, metric) in values
+            and arm != control
+            and (against == "base" or arm.method != "base")
+        }
+    )
 
 
 def _row(
@@ -192,7 +204,7 @@ def _row(
     arm: ArmRow,
     metrics: Sequence[str],
     values: _Values,
-    differences: Mapping[tuple[str, str], CorrectedDifference | None],
+    differences: Mapping[tuple[str, str], CorrectedDifference],
 ) -> ArmComparison:
     chosen = table.chosen(arm.name)
     return ArmComparison(
@@ -215,16 +227,15 @@ def _row(
     )
 
 
-_METRIC = "test/majority_accuracy"
+_MAJORITY_METRIC = "test/majority_accuracy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MajorityClass:
     """Accuracy on the test split of the most frequent class of the training split.
 
-    Attributes:
-        replicas: Its value per replica; they differ where replicas train on different samples.
-        interval: Mean over the replicas and its interval, which is a point where they agree.
+    Replicas differ where they train on different samples; where they agree the interval is a
+    point.
     """
 
     replicas: tuple[float, ...]
@@ -232,13 +243,13 @@ class MajorityClass:
 
 
 def majority_class(table: TrialTable, workload: Workload) -> MajorityClass | None:
-    """Give the accuracy of the majority class; None where there are no texts or no results.
+    """Return the accuracy of the majority class, for texts only.
 
-    It is the same for every arm: that of the first arm with a result of 2 replicas is given.
+    It is equal for all arms: the first arm with a result of 2 replicas is taken.
     """
     for arm in workload.arms:
         chosen = table.chosen(arm.name)
-        values = None if chosen is None else chosen.last(_METRIC)
+        values = None if chosen is None else chosen.last(_MAJORITY_METRIC)
         if arm.domain == "text" and values is not None and len(values) > 1:
             return MajorityClass(replicas=values, interval=t_interval(values))
     return None
@@ -247,19 +258,12 @@ def majority_class(table: TrialTable, workload: Workload) -> MajorityClass | Non
 BOOTSTRAPPED = ("test/accuracy", "test/auc")
 """Metrics that have intervals over test samples."""
 
-_DRAWS = "test_bootstrap/resamples"
+_RESAMPLES = "test_bootstrap/resamples"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleInterval:
-    """One metric of one arm.
-
-    Attributes:
-        metric: Key of the metric.
-        mean: Mean over the replicas.
-        low: Lower end of the interval over test samples, averaged over the replicas.
-        high: Upper end, likewise.
-    """
+    """One metric of one arm: means over the replicas of the value and of its interval's ends."""
 
     metric: str
     mean: float
@@ -268,35 +272,46 @@ class SampleInterval:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ArmSampleIntervals:
+class ArmSampleIntervals(Tabular):
     """The intervals over test samples of one arm's chosen configuration.
 
     Attributes:
-        arm: Name of the arm.
-        method: Method of the arm.
         n: Number of replicas.
-        intervals: By metric.
-        draws: Draws of test samples that were used; the fewest of any metric and replica.
-        n_classes: Number of classes of the dataset.
-        classes_left_out: Classes that the AUC leaves out because no test sample or every one
-            has them; the most of any replica.
+        resamples: Resamples of the test set that were used; the fewest of any metric and replica.
+        classes_left_out: Classes that the AUC leaves out because no test sample or every test
+            sample has them; the most of any replica.
     """
 
     arm: str
     method: str
     n: int
     intervals: tuple[SampleInterval, ...]
-    draws: int
+    resamples: int
     n_classes: int
     classes_left_out: int
 
+    def frame_rows(self) -> Iterator[Row]:
+        """Yield a row per metric."""
+        for one in self.intervals:
+            yield {
+                "arm": self.arm,
+                "method": self.method,
+                "metric": one.metric,
+                "interval_over": "test samples",
+                "mean": one.mean,
+                "low": one.low,
+                "high": one.high,
+                "n": self.n,
+                "resamples": self.resamples,
+                "classes_left_out": self.classes_left_out,
+            }
+
 
 def sample_intervals(table: TrialTable, workload: Workload) -> tuple[ArmSampleIntervals, ...]:
-    """Give the intervals over test samples of the arms that have them.
+    """Return the intervals over test samples of the arms that have them.
 
-    Each replica has a percentile interval of its own; its ends are averaged over the replicas.
-    Such an interval covers the choice of the test samples, and nothing of what changes with the
-    replica's seed.
+    The ends of the replicas' percentile intervals are averaged over the replicas. Such an
+    interval covers the choice of the test samples only, not the variation between seeds.
 
     Raises:
         ReportError: If a result is incomplete or not finite.
@@ -305,7 +320,7 @@ def sample_intervals(table: TrialTable, workload: Workload) -> tuple[ArmSampleIn
     return tuple(
         _arm_intervals(arm, chosen)
         for arm, chosen in found
-        if chosen is not None and chosen.last(_DRAWS) is not None
+        if chosen is not None and chosen.last(_RESAMPLES) is not None
     )
 
 
@@ -316,7 +331,7 @@ def _arm_intervals(arm: ArmRow, row: TrialRow) -> ArmSampleIntervals:
         method=arm.method,
         n=len(row.seeds),
         intervals=tuple(_interval(row, metric) for metric in BOOTSTRAPPED),
-        draws=round(min(last_values(row, _DRAWS).values)),
+        resamples=round(min(last_values(row, _RESAMPLES).values)),
         n_classes=arm.n_classes,
         classes_left_out=arm.n_classes - round(min(averaged)),
     )

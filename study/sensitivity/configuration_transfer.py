@@ -1,4 +1,4 @@
-"""How a setting that was found on one dataset does on the others."""
+"""Results of configurations that were found on one dataset on the other datasets."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from study.records.errors import ReportError
+from study.records.frames import Row, Tabular
 from study.records.trial_table import ArmRow, ParamValue, TrialRow, TrialTable
 from study.sensitivity.intervals import (
     CorrectedDifference,
     Interval,
-    PairedDifference,
     ReplicaValues,
-    align_by_seed,
-    apply_holm,
+    correct_family,
+    difference_cells,
+    interval_cells,
     last_values,
-    paired_difference,
+    replica_cells,
+    seed_difference,
     t_interval,
 )
 from study.sensitivity.workloads import control_of, describe_state, require_chosen
 
 TRANSFER_METRICS = ("test/accuracy", "test/auc")
-"""What a setting is judged by on another dataset."""
+"""Metrics by which a configuration is judged on another dataset."""
 
 SourceKind: TypeAlias = Literal["own", "arm", "group"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransferValue:
-    """One metric of one setting on the target.
+    """One metric of one configuration on the target.
 
     Attributes:
-        metric: Key of the metric.
-        replicas: Its value per replica, in the order of the row's seeds.
-        interval: Mean over the replicas and its interval.
+        replicas: Value per replica, in the order of the row's seeds.
         to_base: Paired difference to Base on the target (this minus Base), Holm-corrected over
-            the settings tried there; None without Base.
+            the configurations tried there; None without Base.
         to_own: Paired difference to the target's own choice, Holm-corrected over the other
-            settings tried there; None for that choice, and without its result.
+            configurations tried there; None for that choice, and without its result.
     """
 
     metric: str
@@ -50,18 +50,18 @@ class TransferValue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransferRow:
-    """A setting on the target: who chose it, and what it reached.
+    """A configuration on the target: its origin and its results there.
 
     Attributes:
         source: Arm that chose it, or the name of the arm over several datasets.
         kind: ``own`` for the target's own choice, ``group`` for that of an arm over several
             datasets, else ``arm``.
-        found_on: Datasets on which it was found, for people.
-        params: The setting; None if nothing is chosen yet.
-        seeds: Replica seeds on the target.
-        values: By metric; empty where ``note`` says why.
-        note: Why there is no result, or that it is the own choice; empty otherwise.
-        is_illegal: Whether there is no result because the target does not allow the setting.
+        source_datasets: Datasets on which it was found, as text.
+        params: The configuration; None if nothing is chosen yet.
+        values: By metric; empty where ``note`` gives the reason.
+        note: The reason for a missing result, or that it equals the own choice.
+        is_infeasible: Whether the result is missing because the target's search space excludes
+            the configuration.
     """
 
     source: str
@@ -74,21 +74,18 @@ class TransferRow:
     is_infeasible: bool
 
     def get(self, metric: str) -> TransferValue | None:
-        """Give the value of a metric, or None."""
+        """Return the value of a metric."""
         return next((value for value in self.values if value.metric == metric), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransferTarget:
-    """All settings tried on one arm.
+    """All configurations tried on one arm.
 
     Attributes:
-        arm: Name of the arm.
-        dataset: Dataset, for people.
-        model: Model, for people.
         rows: Its own choice, then those of the others in the order of the study file.
         base: Metric to the level of Base, as far as it has completed.
-        notes: What is missing, in sentences.
+        notes: Missing results, in sentences.
     """
 
     arm: str
@@ -100,8 +97,8 @@ class TransferTarget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Transfer:
-    """The settings that the arms of one method chose, on each other's datasets."""
+class Transfer(Tabular):
+    """The configurations that the arms of one method chose, on each other's datasets."""
 
     study: str
     method: str
@@ -109,13 +106,43 @@ class Transfer:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is missing, in sentences."""
+        """Missing results, in sentences."""
         return tuple(f"Arm '{t.arm}': {note}" for t in self.targets for note in t.notes)
+
+    def frame_rows(self) -> Iterator[Row]:
+        """Yield a row per target, configuration and metric; one for a missing result."""
+        for target in self.targets:
+            for row in target.rows:
+                identity: Row = {
+                    "arm": target.arm,
+                    "dataset": target.dataset,
+                    "model": target.model,
+                    "source": row.source,
+                    "source_kind": row.kind,
+                    "found_on": "; ".join(row.source_datasets),
+                    "note": row.note,
+                    **{f"params/{name}": value for name, value in (row.params or {}).items()},
+                }
+                for value in row.values:
+                    yield {**identity, **_value_cells(row, value)}
+                if not row.values:
+                    yield identity
+
+
+def _value_cells(row: TransferRow, value: TransferValue) -> Row:
+    to_own = difference_cells(value.to_own, "own")
+    return {
+        "metric": value.metric,
+        **interval_cells(value.interval),
+        **difference_cells(value.to_base, "base"),
+        **{name if "own" in name else f"{name}_to_own": cell for name, cell in to_own.items()},
+        **replica_cells(row.seeds, value.replicas),
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ConfigurationSource:
-    """Who chose a setting: an arm, or the arms of a group, of which one stands for all."""
+    """The origin of a configuration: an arm, or a group of arms that share one search."""
 
     arm: ArmRow
     name: str
@@ -125,7 +152,7 @@ class _ConfigurationSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Candidate:
-    """A setting and the target's trial of it; without one, ``note`` says why."""
+    """A configuration and the target's trial of it; without one, ``note`` gives the reason."""
 
     source: _ConfigurationSource
     trial: TrialRow | None = None
@@ -133,11 +160,8 @@ class _Candidate:
     is_infeasible: bool = False
 
 
-_Differences: TypeAlias = Mapping[int, CorrectedDifference | None]
-
-
 def transfer_methods(table: TrialTable) -> tuple[str, ...]:
-    """Name the methods of which settings are tried on other datasets, in the arms' order."""
+    """Return the methods whose configurations are tried on other datasets, in the arms' order."""
     return tuple(
         dict.fromkeys(
             arm.method for arm in table.arms if arm.transfer and _other_sources(table, arm)
@@ -146,16 +170,12 @@ def transfer_methods(table: TrialTable) -> tuple[str, ...]:
 
 
 def transfer(table: TrialTable, method: str) -> Transfer:
-    """Compare the settings that the arms of a method chose, on the dataset of each.
+    """Compare the configurations that the arms of a method chose, on the dataset of each.
 
-    A setting is the searched params; all else is the target's own. All trials of a target are
-    on its final seeds. One family of comparisons is one metric of one target; settings that
-    coincide are one trial, and count once in it. A setting without a result keeps its row, with
-    a note.
-
-    Args:
-        table: Trials of the study.
-        method: Name of the method, one of :func:`transfer_methods`.
+    A configuration is the searched params; all else is the target's own. All trials of a target
+    have its final seeds. One family of comparisons is one metric of one target; equal
+    configurations are one trial, and count once in it. A configuration without a result keeps its
+    row, with a note.
 
     Raises:
         ReportError: If no arm of the method has a completed final trial, a trial has fewer than
@@ -167,14 +187,15 @@ def transfer(table: TrialTable, method: str) -> Transfer:
     targets = tuple(_target(table, arm) for arm in arms)
     if not any(row.values for target in targets for row in target.rows):
         raise ReportError(
-            f"study '{table.study}': settings of {method} on other datasets need a completed "
-            f"final trial, but there is none; run 'challenger-study resume {table.study}'."
+            f"study '{table.study}': configurations of {method} on other datasets need a "
+            f"completed final trial, but there is none; run 'challenger-study resume "
+            f"{table.study}'."
         )
     return Transfer(study=table.study, method=method, targets=targets)
 
 
 def _other_sources(table: TrialTable, arm: ArmRow) -> list[_ConfigurationSource]:
-    """Give the sources of other settings, those of a group as one."""
+    """Return the sources of other configurations, those of a group as one."""
     if not arm.dimensions:
         return []
     others = [
@@ -237,7 +258,9 @@ def _transferred_candidate(
         return _Candidate(source=source, note="no result: its search has not chosen yet.")
     if source.arm.name in arm.refusals:
         reason = arm.refusals[source.arm.name]
-        return _Candidate(source=source, note=f"not legal here: {reason}", is_infeasible=True)
+        return _Candidate(
+            source=source, note=f"outside this search space: {reason}", is_infeasible=True
+        )
     trials = [r for r in table.select(arm.name, "final") if dict(r.params) == dict(params)]
     row = max(trials, key=lambda r: r.state == "COMPLETE", default=None)
     if row is None or row.state != "COMPLETE":
@@ -286,7 +309,7 @@ def _rows(
 def _values(
     metric: str, tried: Sequence[_Candidate], base: ReplicaValues | None
 ) -> Iterator[tuple[int, TransferValue]]:
-    """Give a metric of each trial, by the trial's number; coinciding settings are one trial."""
+    """Yield a metric of each trial, by its number; equal configurations are one trial."""
     trials = {one.trial.number: one.trial for one in tried if one.trial is not None}
     found = {number: last_values(row, metric) for number, row in trials.items()}
     own = tried[0].trial
@@ -308,17 +331,14 @@ def _values(
 
 def _differences(
     found: Mapping[int, ReplicaValues], reference: ReplicaValues | None
-) -> _Differences:
+) -> Mapping[int, CorrectedDifference]:
     if reference is None:
         return {}
-    differences: list[PairedDifference] = [
-        paired_difference(*align_by_seed(values, reference)) for values in found.values()
-    ]
-    return dict(zip(found, apply_holm(differences), strict=True))
+    return correct_family({n: seed_difference(one, reference) for n, one in found.items()})
 
 
 def _missing_notes(rows: Sequence[TransferRow]) -> Iterator[str]:
-    # What the target does not allow is a finding, not a gap; its row says it.
+    # An infeasible configuration is a result, not a gap; its row has the reason.
     for row in rows:
         if not row.values and not row.is_infeasible:
-            yield f"The setting of '{row.source}' has {row.note}"
+            yield f"The configuration of '{row.source}' has {row.note}"

@@ -1,14 +1,15 @@
-"""Do trials with more diverse filters reach more? A correlation, which proves no cause."""
+"""Correlation of filter cosine and a metric over trials; it proves no cause."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from scipy import stats
 
 from study.records.errors import ReportError
+from study.records.frames import Row, Tabular
 from study.records.trial_table import ArmRow, PhaseName, TrialRow, TrialTable
 from study.sensitivity.intervals import CONFIDENCE
 from study.sensitivity.layer_cosine import MEAN_LAYER
@@ -16,20 +17,12 @@ from study.sensitivity.workloads import Workload
 
 COSINE = f"filter_cosine/{MEAN_LAYER}"
 _MIN_TRIALS = 6
-"""Below, Fisher's interval of a correlation covers nearly everything."""
+"""With fewer trials Fisher's interval of a correlation covers nearly the whole range."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Correlation:
-    """Pearson's correlation with Fisher's interval.
-
-    Attributes:
-        r: From -1 to 1.
-        low: Lower end of the interval.
-        high: Upper end.
-        p_value: Two-sided, of no correlation.
-        n: Number of trials.
-    """
+    """Pearson's correlation of n trials with Fisher's interval; p is two-sided."""
 
     r: float
     low: float
@@ -40,7 +33,7 @@ class Correlation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialPoint:
-    """One trial: its means over the replicas at the last evaluation."""
+    """The means of one trial over its replicas at the last evaluation."""
 
     number: int
     cosine: float
@@ -49,14 +42,7 @@ class TrialPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmScatter:
-    """The trials of one arm.
-
-    Attributes:
-        arm: Name of the arm.
-        method: Method of the arm.
-        points: By number of the trial.
-        correlation: Within the arm, or None of fewer than 6 trials or without any spread.
-    """
+    """The trials of one arm; no correlation of fewer than 6 trials or without any spread."""
 
     arm: str
     method: str
@@ -65,17 +51,12 @@ class ArmScatter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CosineAndAccuracy:
-    """Filter cosine and accuracy of the completed trials on one dataset and model.
+class CosineAndAccuracy(Tabular):
+    """Filter cosine and a metric of the completed trials on one dataset and model.
 
     Attributes:
-        study: Name of the study.
-        dataset: Dataset, for people.
-        model: Model, for people.
-        phase: Which trials: of the search (validation) or final ones (test).
-        metric: Key of the metric beside the cosine.
-        arms: Arms with trials.
-        together: Over the trials of all arms, or None of fewer than 6 or without any spread.
+        phase: Trials of the search (validation) or final trials (test).
+        overall: Correlation over the trials of all arms.
     """
 
     study: str
@@ -86,20 +67,26 @@ class CosineAndAccuracy:
     arms: tuple[ArmScatter, ...]
     overall: Correlation | None
 
+    def frame_rows(self) -> Iterator[Row]:
+        """Yield a row per trial."""
+        for arm in self.arms:
+            for point in arm.points:
+                yield {
+                    "phase": self.phase,
+                    "arm": arm.arm,
+                    "trial_number": point.number,
+                    "filter_cosine/mean": point.cosine,
+                    self.metric: point.accuracy,
+                }
+
 
 def cosine_and_accuracy(
     table: TrialTable, workload: Workload, phase: PhaseName, metric: str
 ) -> CosineAndAccuracy:
-    """Set the mean filter cosine of completed trials beside a metric.
+    """Correlate the mean filter cosine of completed trials with a metric.
 
-    Trials of one arm differ in their parameters and share their seeds. Over several arms the
-    correlation also holds what the arms differ in, so each arm's own is given too.
-
-    Args:
-        table: Trials of the study.
-        setting: Dataset and model.
-        phase: ``search`` or ``final``.
-        metric: Key of the metric: ``test/accuracy``.
+    Trials of one arm differ in their parameters and share their seeds. The correlation over
+    several arms includes the difference between the arms, so each arm has its own too.
 
     Raises:
         ReportError: If fewer than 6 trials completed with both.
@@ -115,8 +102,8 @@ def cosine_and_accuracy(
     if len(every) < _MIN_TRIALS:
         raise ReportError(
             f"study '{table.study}': the correlation of filter cosine and {metric} on "
-            f"{workload.dataset} needs at least {_MIN_TRIALS} completed {phase} trials that report "
-            f"both, but there are {len(every)}; sweep a dimension or search longer."
+            f"{workload.dataset} needs at least {_MIN_TRIALS} completed {phase} trials that "
+            f"report both, but there are {len(every)}; sweep a dimension or search longer."
         )
     return CosineAndAccuracy(
         study=table.study,

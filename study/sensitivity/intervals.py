@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from scipy import stats
 
 from study.records.errors import ReportError
+from study.records.frames import Row
 from study.records.trial_table import TrialRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaValues:
-    """One metric of one trial.
+    """One metric of one trial, a value per replica in the order of ``seeds``.
 
     Attributes:
-        trial: Which trial, for messages: ``final trial 3 of arm 'challenger'``.
-        metric: Key of the metric.
-        seeds: Seed of each replica.
-        values: Value of each replica, in the order of ``seeds``.
+        trial: The trial, for messages: ``final trial 3 of arm 'challenger'``.
     """
 
     trial: str
@@ -31,7 +30,7 @@ class ReplicaValues:
 
 
 def last_values(row: TrialRow, metric: str) -> ReplicaValues:
-    """Give a metric per replica at the trial's last evaluation that has it.
+    """Return a metric per replica at the trial's last evaluation that has it.
 
     Raises:
         ReportError: If no evaluation has it, or a replica's value is not finite.
@@ -40,7 +39,7 @@ def last_values(row: TrialRow, metric: str) -> ReplicaValues:
 
 
 def initial_values(row: TrialRow, metric: str) -> ReplicaValues:
-    """Give a metric per replica at epoch 0, the freshly initialized model.
+    """Return a metric per replica at epoch 0, the freshly initialized model.
 
     Raises:
         ReportError: If epoch 0 does not have it, or a replica's value is not finite.
@@ -50,11 +49,7 @@ def initial_values(row: TrialRow, metric: str) -> ReplicaValues:
 
 
 def require_replicas(arm: str, seeds: tuple[int, ...]) -> None:
-    """Require that an arm's final trial has enough replicas for an interval.
-
-    Raises:
-        ReportError: If it has fewer than 2.
-    """
+    """Check that an arm's final trial has the 2 replicas that an interval needs."""
     if len(seeds) < 2:
         raise ReportError(
             f"arm '{arm}' needs at least 2 final replicas for an interval, but has {len(seeds)}; "
@@ -65,7 +60,7 @@ def require_replicas(arm: str, seeds: tuple[int, ...]) -> None:
 def align_by_seed(
     a: ReplicaValues, b: ReplicaValues
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Put the values of two trials in one order of seeds, that of the first.
+    """Return the values of two trials in the seed order of the first.
 
     Raises:
         ReportError: If the two trials were not trained with the same seeds.
@@ -76,12 +71,12 @@ def align_by_seed(
 def align_to_seeds(
     seeds: tuple[int, ...], replicas: ReplicaValues, *, owner: str
 ) -> tuple[float, ...]:
-    """Put the values of a trial in the order of another trial's seeds.
+    """Return the values of a trial in the order of another trial's seeds.
 
     Args:
         seeds: The order wanted.
-        replicas: The values to put in that order.
-        owner: Whose seeds they are, for the message.
+        replicas: The values to reorder.
+        owner: The other trial, for the message.
 
     Raises:
         ReportError: If the trial was not trained with exactly these seeds.
@@ -128,14 +123,7 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
-    """A mean over replicas and the interval that should hold its expectation.
-
-    Attributes:
-        mean: Mean of the values.
-        low: Lower end, in the unit of the values.
-        high: Upper end, in the unit of the values.
-        n: Number of values.
-    """
+    """The mean of n values and the interval of its expectation, in the unit of the values."""
 
     mean: float
     low: float
@@ -148,7 +136,7 @@ class Interval:
         return self.high - self.low
 
     def excludes(self, value: float) -> bool:
-        """Tell whether the value lies outside the interval; an end belongs to the inside."""
+        """Return whether the value lies outside the closed interval."""
         return value < self.low or value > self.high
 
 
@@ -160,8 +148,7 @@ class PairedDifference:
         interval: Student's t interval of the mean difference.
         p_value: Two-sided p value of the paired t test, before any correction.
         effect_size: Cohen's d_z: mean over standard deviation of the differences; infinite
-            where they are all the same and not 0.
-        n: Number of pairs.
+            where they are all equal and not 0.
     """
 
     interval: Interval
@@ -175,8 +162,8 @@ class CorrectedDifference:
     """A paired difference as one of a family of comparisons.
 
     Attributes:
-        difference: The difference itself; its interval is not widened for the family.
-        p_holm: Its p value after Holm's correction over the family.
+        difference: The difference; its interval is not widened for the family.
+        p_holm: p value after Holm's correction over the family.
         family: Number of comparisons in the family.
     """
 
@@ -186,12 +173,12 @@ class CorrectedDifference:
 
     @property
     def is_significant(self) -> bool:
-        """Whether the interval leaves out 0 and the corrected p value is below 1 - confidence."""
+        """Whether the interval excludes 0 and the corrected p value is below 1 - confidence."""
         return self.difference.interval.excludes(0.0) and self.p_holm < 1 - CONFIDENCE
 
 
 def t_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
-    """Give the mean of independent values with Student's t interval, mean ± t·s/√n.
+    """Compute the mean of independent values with Student's t interval, mean ± t·s/√n.
 
     It covers the true mean in ``confidence`` of all studies for normal values at any n ≥ 2,
     where a percentile bootstrap of 5 values covers only 83 %.
@@ -214,16 +201,16 @@ def t_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Inter
 
 
 def paired_difference(a: Sequence[float], b: Sequence[float]) -> PairedDifference:
-    """Compare two settings on the same seeds: a - b, pair by pair, by the paired t test.
+    """Compare two configurations on the same seeds by the paired t test of a - b.
 
-    Where all differences are the same number the t test has no variance to work with. If that
-    number is 0, p is 1 and the effect size 0. If it is not 0, the interval is that single point,
-    the effect size infinite with its sign, and p the exact sign-flip test's 2^(1-n): the most
-    that n equal signs can say. (The t test's limit, p = 0, would call two replicas proof.)
+    Where all differences are equal the t test has no variance. If they are 0, p is 1 and the
+    effect size 0. Otherwise the interval is that single point, the effect size infinite with its
+    sign, and p the exact sign-flip test's 2^(1-n), the least that n equal signs can give. (The t
+    test's limit, p = 0, would make two replicas a proof.)
 
     Args:
-        a: Values of the first setting, one per seed.
-        b: Values of the second setting, in the same order of seeds.
+        a: Values of the first configuration, one per seed.
+        b: Values of the second configuration, in the same order of seeds.
 
     Raises:
         ReportError: If lengths differ, there are fewer than 2 pairs or a value is not finite.
@@ -271,6 +258,24 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     return tuple(adjusted)
 
 
+_K = TypeVar("_K")
+
+
+def seed_difference(a: ReplicaValues, b: ReplicaValues) -> PairedDifference:
+    """Compute the paired difference a - b of two trials with the same seeds.
+
+    Raises:
+        ReportError: If the two trials were not trained with the same seeds.
+    """
+    return paired_difference(*align_by_seed(a, b))
+
+
+def correct_family(differences: Mapping[_K, PairedDifference]) -> dict[_K, CorrectedDifference]:
+    """Correct the differences of one family by Holm, under their keys."""
+    corrected = apply_holm(list(differences.values()))
+    return {key: one for key, one in zip(differences, corrected, strict=True) if one is not None}
+
+
 def apply_holm(
     differences: Sequence[PairedDifference | None],
 ) -> tuple[CorrectedDifference | None, ...]:
@@ -312,3 +317,30 @@ def _require_enough(values: Sequence[float]) -> None:
             f"an interval needs finite values, but the replicas gave {list(values)}; "
             f"look at the trial of the replica that is not finite."
         )
+
+
+def interval_cells(interval: Interval | None, prefix: str = "") -> Row:
+    """Return a mean with its ends as cells; n too where the names have no prefix."""
+    names = ("mean", "low", "high") if prefix else ("mean", "low", "high", "n")
+    return {f"{prefix}{k}": None if interval is None else getattr(interval, k) for k in names}
+
+
+def difference_cells(corrected: CorrectedDifference | None, control: str) -> Row:
+    """Return a paired difference to a control as cells; none without a difference."""
+    if corrected is None:
+        return {}
+    difference = corrected.difference
+    return {
+        f"minus_{control}": difference.interval.mean,
+        f"minus_{control}_low": difference.interval.low,
+        f"minus_{control}_high": difference.interval.high,
+        "p_value": difference.p_value,
+        "p_holm": corrected.p_holm,
+        "family": corrected.family,
+        "effect_size": difference.effect_size,
+    }
+
+
+def replica_cells(seeds: Sequence[int], values: Sequence[float]) -> Row:
+    """Return the value of every replica under its seed."""
+    return {f"seed_{seed}": value for seed, value in zip(seeds, values, strict=True)}

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from study.records.errors import ReportError
+from study.records.frames import Row, Tabular
 from study.records.trial_table import ArmRow, TrialRow, TrialTable
-from study.sensitivity.intervals import Interval, initial_values, last_values, t_interval
+from study.sensitivity.intervals import (
+    Interval,
+    initial_values,
+    interval_cells,
+    last_values,
+    t_interval,
+)
 from study.sensitivity.sweep_curves import DimensionCurve, sweep_curve
 from study.sensitivity.workloads import Workload, require_arm, require_chosen
 
 MEAN_LAYER = "mean"
-"""Name of the unweighted mean over the convolution layers, beside the layers' own."""
+"""Name of the unweighted mean over the convolution layers."""
 
 CHANCE_COSINE = 0.0
 """Expected signed cosine of two independent random filters."""
@@ -26,7 +34,7 @@ class LayerCosine:
     Attributes:
         layer: ``conv1``, …, or ``mean`` for the mean over layers.
         last: Signed mean over filter pairs at the last epoch.
-        initial: The same of the freshly initialized model, or None.
+        initial: The same of the initialized model, or None.
         pair_std: Standard deviation over the layer's filter pairs at the last epoch, averaged
             over replicas (the number in brackets in the paper), or None.
         relative: Mean |cosine| over its value for random filters (1 is chance), or None.
@@ -44,8 +52,6 @@ class ArmCosine:
     """The layers of one arm's chosen configuration.
 
     Attributes:
-        arm: Name of the arm.
-        method: Method of the arm.
         epoch: Epoch of the last evaluation.
         accuracy: Test accuracy, as in the paper's table, or None.
         layers: In the order of the network, ``mean`` last.
@@ -59,16 +65,12 @@ class ArmCosine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FilterCosineByLayer:
+class FilterCosineByLayer(Tabular):
     """Filter cosine per layer of the arms on one dataset and model.
 
     Attributes:
-        study: Name of the study.
-        dataset: Dataset, for people.
-        model: Model, for people.
-        chance: Signed cosine to expect of random filters.
-        arms: In the order of the study file.
-        notes: What is missing, in sentences.
+        chance: Expected signed cosine of random filters.
+        notes: Missing arms, in sentences.
     """
 
     study: str
@@ -78,9 +80,25 @@ class FilterCosineByLayer:
     arms: tuple[ArmCosine, ...]
     notes: tuple[str, ...]
 
+    def frame_rows(self) -> Iterator[Row]:
+        """Yield a row per arm and layer."""
+        for arm in self.arms:
+            for layer in arm.layers:
+                yield {
+                    "arm": arm.arm,
+                    "method": arm.method,
+                    "layer": layer.layer,
+                    "epoch": arm.epoch,
+                    **interval_cells(layer.last),
+                    "pair_std": layer.pair_std,
+                    **interval_cells(layer.initial, "initial_"),
+                    **interval_cells(layer.relative, "relative_"),
+                    "chance": self.chance,
+                }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FilterCosineCurves:
+class FilterCosineCurves(Tabular):
     """Filter cosine over one dimension: a curve per layer, ``mean`` last."""
 
     study: str
@@ -89,13 +107,14 @@ class FilterCosineCurves:
     chance: float
     curves: tuple[DimensionCurve, ...]
 
+    def frame_rows(self) -> Iterator[Row]:
+        """Yield the rows of the curves."""
+        for curve in self.curves:
+            yield from curve.frame_rows()
+
 
 def filter_cosine(table: TrialTable, workload: Workload) -> FilterCosineByLayer:
-    """Give the filter cosine per layer of every arm's chosen configuration.
-
-    Args:
-        table: Trials of the study.
-        setting: Dataset and model whose arms are shown together.
+    """Return the filter cosine per layer of every arm's chosen configuration.
 
     Raises:
         ReportError: If no arm has a completed final trial with 2 replicas and filter metrics.
@@ -124,10 +143,10 @@ def filter_cosine(table: TrialTable, workload: Workload) -> FilterCosineByLayer:
 def filter_cosine_over_dimension(
     table: TrialTable, arm: str, dimension: str
 ) -> FilterCosineCurves:
-    """Give the filter cosine of each layer over the swept values of a dimension.
+    """Return the filter cosine of each layer over the swept values of a dimension.
 
     Raises:
-        ReportError: As ``over_dimension``, or if the trials report no filter cosine.
+        ReportError: As :func:`sweep_curve`, or if the trials report no filter cosine.
     """
     chosen = require_chosen(table, require_arm(table, arm))
     return FilterCosineCurves(
@@ -143,7 +162,7 @@ def filter_cosine_over_dimension(
 
 
 def layers_of(row: TrialRow) -> tuple[str, ...]:
-    """Name the layers whose filter cosine a trial reports, by number, ``mean`` last."""
+    """Return the layers whose filter cosine a trial reports, by number, ``mean`` last."""
     keys = {key for report in row.reports for key in report.metrics if key.startswith(_SIGNED)}
     return tuple(sorted((key.removeprefix(_SIGNED) for key in keys), key=_layer_order))
 
@@ -204,7 +223,7 @@ class EpochPoint:
     """One evaluation.
 
     Attributes:
-        epoch: Epochs trained; 0 is the freshly initialized model.
+        epoch: Epochs trained; 0 is the initialized model.
         level: Mean over the replicas.
         change: Mean change since initialization, replica by replica; None without an epoch 0.
     """
@@ -231,8 +250,7 @@ class LayerOverEpochs:
         layer: ``conv1``, …, or ``mean``.
         kind: ``filter_cosine`` (signed), or ``filter_cosine_relative``: mean |cosine| over its
             value for random filters.
-        chance: Its value for random filters: 0 and 1.
-        curves: In the order of the arms.
+        chance: Value for random filters: 0 and 1.
     """
 
     layer: str
@@ -242,16 +260,13 @@ class LayerOverEpochs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CosineOverEpochs:
+class CosineOverEpochs(Tabular):
     """The filter cosine during the training of every arm's chosen configuration.
 
     Attributes:
-        study: Name of the study.
-        dataset: Dataset, for people.
-        model: Model, for people.
-        replicas: Numbers of replicas that occur, in order.
+        replicas: Numbers of replicas that occur, in increasing order.
         layers: The mean over layers (signed), the same relative to chance, then every layer.
-        notes: What is missing, in sentences.
+        notes: Missing arms, in sentences.
     """
 
     study: str
@@ -261,9 +276,25 @@ class CosineOverEpochs:
     layers: tuple[LayerOverEpochs, ...]
     notes: tuple[str, ...]
 
+    def frame_rows(self) -> Iterator[Row]:
+        """Yield a row per layer, arm and epoch."""
+        for layer in self.layers:
+            for curve in layer.curves:
+                for point in curve.points:
+                    yield {
+                        "arm": curve.arm,
+                        "method": curve.method,
+                        "layer": layer.layer,
+                        "kind": layer.kind,
+                        "chance": layer.chance,
+                        "epoch": point.epoch,
+                        **interval_cells(point.level),
+                        **interval_cells(point.change, "since_initialization_"),
+                    }
+
 
 def cosine_over_epochs(table: TrialTable, workload: Workload) -> CosineOverEpochs:
-    """Follow the filter cosine of every arm's chosen configuration over the epochs.
+    """Compute the filter cosine of every arm's chosen configuration over the epochs.
 
     Raises:
         ReportError: If no arm has a completed final trial with 2 replicas and filter metrics at

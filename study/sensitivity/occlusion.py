@@ -1,4 +1,4 @@
-"""How an arm's models bear hidden inputs: a test metric over the hidden share, with intervals."""
+"""Robustness to hidden inputs: a test metric over the hidden share of a sample."""
 
 from __future__ import annotations
 
@@ -9,23 +9,25 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from study.records.errors import ReportError
+from study.records.frames import Row, Tabular
 from study.records.trial_table import ArmRow, TrialRow, TrialTable
 from study.sensitivity.intervals import (
     CorrectedDifference,
     Interval,
-    PairedDifference,
     ReplicaValues,
-    align_by_seed,
-    apply_holm,
+    correct_family,
+    difference_cells,
+    interval_cells,
     last_values,
-    paired_difference,
+    replica_cells,
     require_replicas,
+    seed_difference,
     t_interval,
 )
 from study.sensitivity.workloads import Workload, control_of, require_chosen, workloads
 
 OCCLUSION_ORDERS = ("random", "most_relevant")
-"""In which order positions are hidden: at random, or the most relevant first."""
+"""Orders in which positions are hidden: at random, or the most relevant first."""
 
 _UNOCCLUDED = "occlusion/none"
 _KEY = re.compile(rf"occlusion/({'|'.join(OCCLUSION_ORDERS)})/(.+)")
@@ -36,9 +38,8 @@ class OcclusionPoint:
     """One hidden share.
 
     Attributes:
-        share: Share of a sample's positions that is hidden; 0 for the whole sample.
+        share: Hidden share of a sample's positions; 0 for the whole sample.
         replicas: The metric per replica, in the order of the curve's seeds.
-        interval: Mean over the replicas and its interval.
         to_base: Paired difference to Base (this minus Base), Holm-corrected over all arms and
             shares of one order; None for Base itself, and for the whole sample, whose
             difference is in the comparison.
@@ -58,7 +59,6 @@ class OcclusionArea:
 
     Attributes:
         replicas: Area per replica, in the order of the curve's seeds.
-        interval: Mean over the replicas and its interval.
         to_base: Paired difference to Base (this minus Base), Holm-corrected over the arms; None
             for Base itself, and where Base was tested with other shares.
     """
@@ -73,12 +73,9 @@ class OcclusionCurve:
     """The chosen configuration of one arm, with positions hidden in one order.
 
     Attributes:
-        arm: Name of the arm.
-        method: Method of the arm.
         order: ``random`` or ``most_relevant``.
         seeds: Replica seeds of every point.
         points: By increasing share, from 0.
-        area: What the curve comes to in one number.
     """
 
     arm: str
@@ -90,16 +87,13 @@ class OcclusionCurve:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Robustness:
+class Robustness(Tabular):
     """The arms on one dataset and model under occlusion.
 
     Attributes:
-        study: Name of the study.
-        dataset: Dataset, for people.
-        model: Model, for people.
-        metric: Key of the metric that is measured: accuracy, or AUC for multi-label data.
+        metric: Key of the measured metric: accuracy, or AUC for multi-label data.
         curves: By order, then in the order of the study file.
-        notes: What is missing, in sentences.
+        notes: Missing arms and comparisons, in sentences.
     """
 
     study: str
@@ -110,8 +104,30 @@ class Robustness:
     notes: tuple[str, ...]
 
     def curves_for(self, order: str) -> tuple[OcclusionCurve, ...]:
-        """Give the curves of one order."""
+        """Return the curves of one order."""
         return tuple(curve for curve in self.curves if curve.order == order)
+
+    def frame_rows(self) -> Iterator[Row]:
+        """Yield a row per order, arm and hidden share, and one for the area under each curve."""
+        for curve in self.curves:
+            found: list[tuple[float, OcclusionPoint | OcclusionArea]] = [
+                *((point.share, point) for point in curve.points),
+                (curve.points[-1].share, curve.area),
+            ]
+            for share, one in found:
+                yield {
+                    "arm": curve.arm,
+                    "method": curve.method,
+                    "dataset": self.dataset,
+                    "model": self.model,
+                    "metric": self.metric,
+                    "order": curve.order,
+                    "share": share,
+                    "is_area": one is curve.area,
+                    **interval_cells(one.interval),
+                    **difference_cells(one.to_base, "base"),
+                    **replica_cells(curve.seeds, one.replicas),
+                }
 
 
 # Arm to share to the metric; one order.
@@ -119,7 +135,7 @@ _Values: TypeAlias = dict[str, dict[float, ReplicaValues]]
 
 
 def occluded_workloads(table: TrialTable) -> tuple[Workload, ...]:
-    """Give the datasets and models on which some arm's chosen configuration was occluded."""
+    """Return the datasets and models with an arm whose chosen configuration was occluded."""
 
     def is_occluded(arm: ArmRow) -> bool:
         chosen = table.chosen(arm.name)
@@ -129,11 +145,7 @@ def occluded_workloads(table: TrialTable) -> tuple[Workload, ...]:
 
 
 def robustness(table: TrialTable, workload: Workload) -> Robustness:
-    """Give the test metric over the hidden share for every arm's chosen configuration.
-
-    Args:
-        table: Trials of the study.
-        setting: Dataset and model whose arms are shown together.
+    """Compute the test metric over the hidden share for every arm's chosen configuration.
 
     Raises:
         ReportError: If no arm has a completed final trial with 2 replicas and an occlusion
@@ -232,32 +244,30 @@ def _curves(
 
 def _differences(
     values: _Values, base: str | None
-) -> dict[tuple[str, float], CorrectedDifference | None]:
+) -> dict[tuple[str, float], CorrectedDifference]:
     reference = values.get(base, {}) if base is not None else {}
-    found = {
-        (name, share): _difference(mine, reference[share])
-        for name, by_share in values.items()
-        for share, mine in by_share.items()
-        if name != base and share > 0 and share in reference
-    }
-    return dict(zip(found, apply_holm(list(found.values())), strict=True))
+    return correct_family(
+        {
+            (name, share): seed_difference(mine, reference[share])
+            for name, by_share in values.items()
+            for share, mine in by_share.items()
+            if name != base and share > 0 and share in reference
+        }
+    )
 
 
 def _area_differences(
     areas: Mapping[str, ReplicaValues], values: _Values, base: str | None
-) -> dict[str, CorrectedDifference | None]:
+) -> dict[str, CorrectedDifference]:
     if base is None or base not in areas:
         return {}
-    found = {
-        name: _difference(area, areas[base])
-        for name, area in areas.items()
-        if name != base and values[name].keys() == values[base].keys()
-    }
-    return dict(zip(found, apply_holm(list(found.values())), strict=True))
-
-
-def _difference(mine: ReplicaValues, reference: ReplicaValues) -> PairedDifference:
-    return paired_difference(*align_by_seed(mine, reference))
+    return correct_family(
+        {
+            name: seed_difference(area, areas[base])
+            for name, area in areas.items()
+            if name != base and values[name].keys() == values[base].keys()
+        }
+    )
 
 
 def _area_under_curve(by_share: Mapping[float, ReplicaValues]) -> ReplicaValues:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from search_spaces import Dimension
 from study.records.errors import ReportError
+from study.records.frames import Row, Tabular
 from study.records.labels import Direction
 from study.records.trial_table import ParamValue, TrialRow, TrialState, TrialTable
 from study.sensitivity.workloads import require_arm
@@ -18,11 +19,9 @@ class HistoryPoint:
     """One trial of the search.
 
     Attributes:
-        number: Number of the trial.
-        state: What became of it.
-        value: Mean objective over the replicas at its last evaluation, or None.
-        deviation: Standard deviation of the objective over the replicas, or None.
-        best: Best value of the completed trials up to this one, or None before the first.
+        value: Mean objective over the replicas at the last evaluation.
+        deviation: Standard deviation of the objective over the replicas.
+        best: Best value of the completed trials up to this one.
     """
 
     number: int
@@ -33,17 +32,12 @@ class HistoryPoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SearchHistory:
+class SearchHistory(Tabular):
     """The search of one arm.
 
     Attributes:
-        study: Name of the study.
-        arm: Name of the arm.
-        method: Method of the arm.
-        objective: Key of the metric that is searched.
-        direction: Whether more of it is better.
-        sampler: Who proposed the trials.
-        replicas: Replicas per trial (the most of any).
+        objective: Key of the optimized metric.
+        replicas: Most replicas of any trial.
         points: By trial number.
         reasons: Trial number to reason, for failed trials.
     """
@@ -62,11 +56,24 @@ class SearchHistory:
         """Count the trials in a state."""
         return sum(point.state == state for point in self.points)
 
+    def frame_rows(self) -> Iterator[Row]:
+        """Yield a row per trial."""
+        for point in self.points:
+            yield {
+                "arm": self.arm,
+                "trial_number": point.number,
+                "state": point.state,
+                self.objective: point.value,
+                f"{self.objective}_std": point.deviation,
+                "best_so_far": point.best,
+                "reason": self.reasons.get(point.number),
+            }
+
 
 def search_history(table: TrialTable, arm: str) -> SearchHistory:
-    """Follow the search of one arm, trial by trial.
+    """Return the search of one arm, trial by trial.
 
-    Only completed trials, which had the full budget, count as the best so far.
+    Only completed trials, which had the full budget, can be the best so far.
 
     Raises:
         ReportError: If the arm has no search trials.
@@ -120,37 +127,25 @@ def _history_points(table: TrialTable, trials: tuple[TrialRow, ...]) -> tuple[Hi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchPoint:
-    """One trial.
-
-    Attributes:
-        number: Number of the trial.
-        state: What became of it.
-        params: Its point.
-        value: Mean objective at its last evaluation, or None.
-    """
+    """One trial with its mean objective at the last evaluation."""
 
     number: int
     state: TrialState
     params: Mapping[str, ParamValue]
-    value: float | None
+    value: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SearchPoints:
+class SearchPoints(Tabular):
     """The search of one arm as points of its space.
 
     Attributes:
-        study: Name of the study.
-        arm: Name of the arm.
-        method: Method of the arm.
-        objective: Key of the metric that is searched.
-        direction: Whether more of it is better.
-        sampler: Who proposed the trials.
-        replicas: Replicas per trial (the most of any).
+        objective: Key of the optimized metric.
+        replicas: Most replicas of any trial.
         dimensions: Name to axis.
         points: Trials that have a value, by number.
         best: Number of the completed trial with the best value.
-        without_value: How many trials have none (failed, or nothing reported yet).
+        n_without_value: Number of trials without a value (failed, or nothing reported yet).
     """
 
     study: str
@@ -165,9 +160,21 @@ class SearchPoints:
     best: int
     n_without_value: int
 
+    def frame_rows(self) -> Iterator[Row]:
+        """Yield a row per trial."""
+        for point in self.points:
+            yield {
+                "arm": self.arm,
+                "trial_number": point.number,
+                "state": point.state,
+                self.objective: point.value,
+                "is_best": point.number == self.best,
+                **{f"params/{name}": value for name, value in point.params.items()},
+            }
+
 
 def search_points(table: TrialTable, arm: str) -> SearchPoints:
-    """Give the points that the search of an arm has tried.
+    """Return the trials of an arm's search as points of its space.
 
     Raises:
         ReportError: If fewer than 2 of its trials completed.
@@ -179,11 +186,11 @@ def search_points(table: TrialTable, arm: str) -> SearchPoints:
         for t in trials
         if (value := _mean_objective(t, table.objective)) is not None
     )
-    completed = [p for p in points if p.state == "COMPLETE" and p.value is not None]
+    completed = [point for point in points if point.state == "COMPLETE"]
     if len(completed) < 2:
         raise ReportError(
-            f"arm '{arm}': where its search has been needs at least 2 completed search trials, "
-            f"but there are {len(completed)}; run 'challenger-study resume {table.study}'."
+            f"arm '{arm}': a figure of its search needs at least 2 completed search trials, but "
+            f"there are {len(completed)}; run 'challenger-study resume {table.study}'."
         )
     sign = 1 if table.direction == "maximize" else -1
     return SearchPoints(
@@ -196,7 +203,7 @@ def search_points(table: TrialTable, arm: str) -> SearchPoints:
         replicas=max(len(trial.seeds) for trial in trials),
         dimensions=row.dimensions,
         points=points,
-        best=max(completed, key=lambda p: sign * (p.value or 0.0)).number,
+        best=max(completed, key=lambda p: sign * p.value).number,
         n_without_value=len(trials) - len(points),
     )
 

@@ -15,17 +15,17 @@ from trainables.seeding import derive_seed
 _PERMUTATIONS = 9999
 
 
-def block_test(values: Float[np.ndarray, "setting block"], *purpose: str) -> float:
-    """Give the p value of the settings' means being as far apart as they are.
+def block_test(values: Float[np.ndarray, "level block"], *purpose: str) -> float:
+    """Compute the p value of the hypothesis that the means of all levels are equal.
 
-    Under the hypothesis that the setting does not matter, the values of one block (a seed, a
-    dataset) may change places. The statistic is the variance of the settings' means. All orders
-    are tried where there are at most 9,999, else as many at random. Neither normality nor equal
-    variances are assumed; on ranks it is Friedman's test without its approximation.
+    Under the hypothesis the values of one block (a seed, a dataset) are exchangeable. The
+    statistic is the variance of the levels' means. All orders are tried where there are at most
+    9,999, else as many at random. Neither normality nor equal variances are assumed; on ranks it
+    is Friedman's test without its approximation.
 
     Args:
-        values: A value per setting and block, at least two of each.
-        purpose: What it is for; the random orders follow from it.
+        values: A value per level and block, at least two of each.
+        purpose: Seeds the random orders.
 
     References:
         Edgington and Onghena, Randomization Tests, 2007, chapter 5 (repeated measures).
@@ -34,7 +34,7 @@ def block_test(values: Float[np.ndarray, "setting block"], *purpose: str) -> flo
         >>> block_test(np.array([[1.0, 1.0, 1.0], [2.0, 2.0, 2.0]]))
         0.25
     """
-    # Equal up to rounding is equal: a sum in another order is no effect.
+    # Differences of rounding are no effect.
     spread = float(values.std(axis=0).max())
     if spread <= 1e-12 * float(np.abs(values).max() or 1.0):
         return 1.0
@@ -52,23 +52,22 @@ def block_test(values: Float[np.ndarray, "setting block"], *purpose: str) -> flo
 
 
 def _variance_of_means(*values: Float[np.ndarray, ...], axis: int) -> Float[np.ndarray, ...]:
-    # Rounded, since orders that give the same means must count as equally far apart.
+    # Rounded, so that orders with equal means have equal statistics.
     spread: Float[np.ndarray, ...] = np.var([value.mean(axis=axis) for value in values], axis=0)
     return spread.round(15)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepEffect:
-    """What the values of a dimension do to a metric, beyond what the seeds do.
+    """The effect of a dimension's values on a metric, tested within seeds.
 
     Attributes:
-        p_value: Chance of means as far apart as these, were the values all alike.
         share: Share of the variance within a seed that the value explains (partial η²), from 0
             to 1.
-        by_chance: That share to expect where the value does not matter: 1/n.
+        expected_share: Its expectation where the value does not matter: 1/n.
         values: Number of values k.
         n: Number of seeds.
-        least_p: Smallest p value that so few values and seeds can give: (k!)^(1-n), since
+        min_p_value: Smallest p value that k values and n seeds can give: (k!)^(1-n), since
             renaming the values changes nothing.
     """
 
@@ -83,11 +82,8 @@ class SweepEffect:
 def sweep_effect(curve: DimensionCurve) -> SweepEffect:
     """Test whether a metric depends on the swept dimension, by permutation within seeds.
 
-    One test for the whole curve, so that the choice of its lowest and highest value needs no
-    correction.
-
-    Args:
-        curve: A curve whose points share their seeds.
+    It is one test for the whole curve, so that the choice of its lowest and highest value needs
+    no correction. The points must share their seeds.
     """
     values = np.array([point.replicas for point in curve.points])
     purpose = (curve.study, curve.arm, curve.dimension, curve.metric)

@@ -1,9 +1,9 @@
-"""What the networks of several arms look at in the same test images."""
+"""Attribution maps of several arms for the same test images, read from the trials' files."""
 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +11,12 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from study.records.errors import ReportError
+from study.records.frames import Row, Tabular
 from study.records.trial_table import ArmRow, TrialTable
 from study.sensitivity.workloads import require_arm, require_chosen
 
 FILE_NAME = "attribution_maps.npz"
-"""File in a trial's folder that holds the maps."""
+"""File of the maps in a trial's folder."""
 
 _ARRAYS = ("inputs", "relevance", "target", "predicted")
 
@@ -25,10 +26,8 @@ class ArmMaps:
     """The maps of one arm's chosen configuration.
 
     Attributes:
-        arm: Name of the arm.
-        method: Method of the arm.
         relevance: Signed relevance for the true class; positive is evidence for it.
-        predicted: Class that the network predicts.
+        predicted: Predicted class.
     """
 
     arm: str
@@ -38,15 +37,12 @@ class ArmMaps:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class AttributionMaps:
+class AttributionMaps(Tabular):
     """Maps of several arms for the same test images.
 
     Attributes:
-        study: Name of the study.
-        dataset: Dataset, for people.
         inputs: The images, normalized as in training.
         target: True class of each image.
-        arms: In the order asked for.
     """
 
     study: str
@@ -54,6 +50,22 @@ class AttributionMaps:
     inputs: Float[np.ndarray, "sample channel height width"]
     target: Int[np.ndarray, " sample"]
     arms: tuple[ArmMaps, ...]
+
+    def frame_rows(self) -> Iterator[Row]:
+        """Yield a row per image and pixel, with each arm's relevance summed over channels."""
+        inputs = self.inputs.mean(axis=1)
+        maps = {arm.arm: arm.relevance.sum(axis=1) for arm in self.arms}
+        for place in np.ndindex(*inputs.shape):
+            sample, row, column = place
+            yield {
+                "sample": sample,
+                "target": int(self.target[sample]),
+                "row": row,
+                "column": column,
+                "input": float(inputs[place]),
+                **{f"relevance/{arm}": float(values[place]) for arm, values in maps.items()},
+                **{f"predicted/{arm.arm}": int(arm.predicted[sample]) for arm in self.arms},
+            }
 
 
 _Arrays = dict[str, np.ndarray]
@@ -71,8 +83,8 @@ def read_attribution_maps(
         at_most: Number of images to keep, from the first.
 
     Raises:
-        ReportError: If an arm has no completed final trial, its file is missing or not of this
-            form, or the arms were shown different images.
+        ReportError: If an arm has no completed final trial, its file is missing or malformed, or
+            the arms have different images.
     """
     rows = [require_arm(table, name) for name in arms]
     read = [(row, *_read(table, folder, row)) for row in rows]

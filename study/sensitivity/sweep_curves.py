@@ -1,23 +1,25 @@
-"""A metric over the swept values of one dimension, of one arm and of several."""
+"""A metric over the swept values of one dimension, for one arm and for several."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from study.records.errors import ReportError
+from study.records.frames import Row, Tabular
 from study.records.labels import Direction, metric_label
 from study.records.trial_table import ArmRow, ParamValue, TrialRow, TrialTable
 from study.sensitivity.intervals import (
     CorrectedDifference,
     Interval,
-    PairedDifference,
     ReplicaValues,
-    align_by_seed,
     align_to_seeds,
-    apply_holm,
+    correct_family,
+    difference_cells,
+    interval_cells,
     last_values,
-    paired_difference,
+    replica_cells,
+    seed_difference,
     t_interval,
 )
 from study.sensitivity.workloads import (
@@ -34,9 +36,7 @@ class CurvePoint:
     """One value of the dimension.
 
     Attributes:
-        value: The value.
         replicas: The metric per replica, in the order of the curve's seeds.
-        interval: Mean over the replicas and its interval.
         to_base: Paired difference to Base (this minus Base), Holm-corrected over the curve's
             values, or None without Base.
     """
@@ -49,7 +49,7 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlResult:
-    """The same metric for a control's chosen configuration."""
+    """The same metric of a control's chosen configuration."""
 
     arm: str
     method: str
@@ -57,22 +57,16 @@ class ControlResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DimensionCurve:
+class DimensionCurve(Tabular):
     """A metric over one dimension of one arm, from final trials on fresh seeds.
 
     Attributes:
-        study: Name of the study.
-        arm: Name of the arm.
-        method: Method of the arm.
-        dimension: Name of the dimension.
-        metric: Key of the metric.
-        direction: Whether more of the metric is better.
         chosen: The value that the search chose.
         fixed: The other params, at the chosen configuration.
         seeds: Replica seeds of every point.
         points: By increasing value (in the file's order where values are not numbers).
         controls: Base and Random, as far as the study has completed them.
-        notes: What is missing, in sentences.
+        notes: Missing values and controls, in sentences.
     """
 
     study: str
@@ -93,18 +87,32 @@ class DimensionCurve:
         """Number of replicas of every point."""
         return len(self.seeds)
 
+    def frame_rows(self) -> Iterator[Row]:
+        """Yield a row per value of the dimension, and one per control."""
+        for point in self.points:
+            yield {
+                "arm": self.arm,
+                "metric": self.metric,
+                "dimension": self.dimension,
+                "value": point.value,
+                "is_chosen": point.value == self.chosen,
+                **interval_cells(point.interval),
+                **difference_cells(point.to_base, "base"),
+                **replica_cells(self.seeds, point.replicas),
+            }
+        for control in self.controls:
+            yield {
+                "arm": control.arm,
+                "metric": self.metric,
+                **interval_cells(control.interval),
+            }
+
 
 def sweep_curve(table: TrialTable, arm: str, dimension: str, metric: str) -> DimensionCurve:
-    """Give a metric over the swept values of a dimension, against Base and Random.
+    """Compute a metric over the swept values of a dimension, against Base and Random.
 
     The chosen trial is one of the points. Values whose trial is missing or failed are left out
     and named in ``notes``. Two curves of one arm are two families of comparisons.
-
-    Args:
-        table: Trials of the study.
-        arm: Name of the arm that has the sweep.
-        dimension: Name of the swept dimension: ``top_k``.
-        metric: Key of the metric: ``test/accuracy``.
 
     Raises:
         ReportError: If the arm has no such sweep, fewer than 2 of its values or fewer than 2
@@ -122,7 +130,11 @@ def sweep_curve(table: TrialTable, arm: str, dimension: str, metric: str) -> Dim
         )
     controls, control_notes = _controls(table, row, metric)
     base = controls.get("base")
-    differences = apply_holm([_difference_to_base(values, base) for values in found.values()])
+    differences = (
+        {}
+        if base is None
+        else correct_family({value: seed_difference(one, base) for value, one in found.items()})
+    )
     return DimensionCurve(
         study=table.study,
         arm=arm,
@@ -140,9 +152,9 @@ def sweep_curve(table: TrialTable, arm: str, dimension: str, metric: str) -> Dim
                     chosen.seeds, values, owner=f"the chosen trial of arm '{arm}'"
                 ),
                 interval=t_interval(values.values),
-                to_base=difference,
+                to_base=differences.get(value),
             )
-            for (value, values), difference in zip(found.items(), differences, strict=True)
+            for value, values in found.items()
         ),
         controls=tuple(
             ControlResult(
@@ -157,9 +169,10 @@ def sweep_curve(table: TrialTable, arm: str, dimension: str, metric: str) -> Dim
 
 
 def swept_dimensions(table: TrialTable, arm: ArmRow) -> tuple[str, ...]:
-    """Name the dimensions that the study file sweeps or that final trials of the arm vary.
+    """Return the dimensions that the study file sweeps or that final trials of the arm vary.
 
-    Trials of an arm with transfer may also vary in one dimension by chance: no sweep was meant.
+    Of an arm with transfer only the study file counts: its trials may differ in one dimension
+    by chance.
     """
     if arm.transfer:
         return tuple(arm.sweeps)
@@ -173,7 +186,7 @@ def swept_dimensions(table: TrialTable, arm: ArmRow) -> tuple[str, ...]:
 
 
 def _varies_only(row: TrialRow, best: Mapping[str, ParamValue], dimension: str) -> bool:
-    """Tell whether a trial differs from the chosen configuration in exactly this dimension."""
+    """Return whether a trial differs from the chosen configuration in exactly this dimension."""
     differing = {name for name in best if row.params.get(name) != best[name]}
     return differing == {dimension} and set(row.params) == set(best)
 
@@ -247,22 +260,13 @@ def _control_name(table: TrialTable, arm: ArmRow, method: str) -> str:
     return method if control is None else control.name
 
 
-def _difference_to_base(
-    values: ReplicaValues, base: ReplicaValues | None
-) -> PairedDifference | None:
-    return None if base is None else paired_difference(*align_by_seed(values, base))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ArmCurves:
+class ArmCurves(Tabular):
     """The curves of several arms over one dimension.
 
     Attributes:
-        study: Name of the study.
-        dimension: Name of the dimension.
-        metrics: Keys of the metrics.
         curves: By metric, in the order of ``metrics``, one curve per arm that has it.
-        notes: What is missing, in sentences.
+        notes: Missing curves, in sentences.
     """
 
     study: str
@@ -271,9 +275,14 @@ class ArmCurves:
     curves: tuple[tuple[DimensionCurve, ...], ...]
     notes: tuple[str, ...]
 
+    def frame_rows(self) -> Iterator[Row]:
+        """Yield the rows of the curves."""
+        for curve in (curve for group in self.curves for curve in group):
+            yield from curve.frame_rows()
+
 
 def shared_sweeps(table: TrialTable) -> dict[str, tuple[str, ...]]:
-    """Give the dimensions that several arms sweep, with the names of these arms."""
+    """Return the dimensions that several arms sweep, with the names of the arms."""
     found: dict[str, list[str]] = {}
     for arm in table.arms:
         for dimension in swept_dimensions(table, arm):
@@ -282,12 +291,9 @@ def shared_sweeps(table: TrialTable) -> dict[str, tuple[str, ...]]:
 
 
 def arm_curves(table: TrialTable, dimension: str, metrics: tuple[str, ...]) -> ArmCurves:
-    """Give some metrics over a dimension for all arms that sweep it.
+    """Compute metrics over a dimension for all arms that sweep it.
 
-    Args:
-        table: Trials of the study.
-        dimension: Name of the dimension: ``top_k``.
-        metrics: Keys of the metrics; an arm that does not report one is left out of it.
+    An arm that does not report a metric is left out of its curves.
 
     Raises:
         ReportError: If fewer than 2 arms have a curve of any of the metrics.

@@ -1,10 +1,12 @@
-"""What a study has used of its machines, and what of that came to nothing."""
+"""CPU and GPU hours of a study by arm, phase and state of the trials."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 
 from study.records.errors import ReportError
+from study.records.frames import Row, Tabular
 from study.records.trial_table import PhaseName, TrialRow, TrialState, TrialTable
 
 _HOUR_S = 3600.0
@@ -15,12 +17,8 @@ class CostRow:
     """The trials of one arm, phase and state.
 
     Attributes:
-        arm: Name of the arm.
-        phase: ``search`` or ``final``.
-        state: State of the trials.
-        trials: Number of trials.
-        hours: Hours of training, one trial after the other.
-        cpu_hours: Hours of CPU time of the processes that trained.
+        hours: Hours of training, summed over trials.
+        cpu_hours: CPU time of the training processes.
         gpu_hours: Hours on a GPU times the trial's share of it.
     """
 
@@ -34,15 +32,14 @@ class CostRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
-    """What the reports of all trials say they used.
+class Cost(Tabular):
+    """The usage that the reports of all trials hold.
 
-    What a lost process did after its last report is in no report, and in no number here.
+    The work of a lost process after its last report is not counted.
 
     Attributes:
-        study: Name of the study.
-        rows: By arm, phase and state, in the order of the table; only what has trials.
-        unmeasured: Trials with reports that say nothing of what they used.
+        rows: By arm, phase and state, in the order of the table, without empty ones.
+        unmeasured: Number of trials whose reports hold no usage.
     """
 
     study: str
@@ -59,12 +56,16 @@ class Cost:
         """GPU hours of all trials."""
         return sum(row.gpu_hours for row in self.rows)
 
+    def frame_rows(self) -> Iterator[Row]:
+        """Yield a row per arm, phase and state."""
+        yield from map(asdict, self.rows)
+
 
 def cost(table: TrialTable) -> Cost:
-    """Add up what trials used, by arm, phase and state.
+    """Sum the usage of trials by arm, phase and state.
 
     Raises:
-        ReportError: If no trial says what it used.
+        ReportError: If no trial has reported its usage.
     """
     groups: dict[tuple[str, PhaseName, TrialState], list[TrialRow]] = {}
     for row in table.rows:
@@ -72,8 +73,8 @@ def cost(table: TrialTable) -> Cost:
     unmeasured = sum(bool(row.reports) and not row.used("trained_s") for row in table.rows)
     if not any(row.used("trained_s") for row in table.rows):
         raise ReportError(
-            f"study '{table.study}': the cost needs trials that say what they used, but none of "
-            f"{len(table.rows)} does; trials of the first versions did not."
+            f"study '{table.study}': the cost needs trials that report their usage, but none of "
+            f"{len(table.rows)} does yet."
         )
     return Cost(
         study=table.study,
@@ -93,5 +94,5 @@ def cost(table: TrialTable) -> Cost:
     )
 
 
-def _hours(rows: list[TrialRow], what: str) -> float:
-    return sum(row.used(what) for row in rows) / _HOUR_S
+def _hours(rows: list[TrialRow], name: str) -> float:
+    return sum(row.used(name) for row in rows) / _HOUR_S

@@ -1,4 +1,4 @@
-"""Which arms may be compared: those of one dataset and one model."""
+"""Workloads: the arms of one dataset and one model, which may be compared."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from study.records.errors import ReportError
 from study.records.trial_table import ArmRow, TrialRow, TrialTable
 
 CONTROLS = ("base", "random")
-"""Methods that others are measured against: plain training, and features chosen at random."""
+"""Control methods: plain training, and features chosen at random."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ def workloads(table: TrialTable) -> tuple[Workload, ...]:
 
 
 def control_of(table: TrialTable, arm: ArmRow, method: str) -> ArmRow | None:
-    """Give the first arm of that method on the arm's own dataset and model, or None."""
+    """Return the first arm of a method on the arm's own dataset and model."""
     return next(
         (
             other
@@ -47,10 +47,10 @@ def control_of(table: TrialTable, arm: ArmRow, method: str) -> ArmRow | None:
 
 
 def require_arm(table: TrialTable, name: str) -> ArmRow:
-    """Give the arm of that name.
+    """Return the arm of a name.
 
     Raises:
-        ReportError: If the study has no such arm, with the names it has.
+        ReportError: If the study has no such arm.
     """
     names = [arm.name for arm in table.arms]
     if name not in names:
@@ -61,7 +61,7 @@ def require_arm(table: TrialTable, name: str) -> ArmRow:
 
 
 def require_chosen(table: TrialTable, arm: ArmRow) -> TrialRow:
-    """Give the completed final trial of the arm's chosen configuration.
+    """Return the completed final trial of the arm's chosen configuration.
 
     Raises:
         ReportError: If the search has not chosen yet, or that trial has not completed.
@@ -85,7 +85,7 @@ def require_chosen(table: TrialTable, arm: ArmRow) -> TrialRow:
 
 
 def describe_state(row: TrialRow | None) -> str:
-    """Say what became of a trial, as the end of a sentence: ``failed (out of memory)``."""
+    """Describe the state of a trial as the end of a sentence: ``failed (out of memory)``."""
     if row is None:
         return "has not been started"
     if row.state == "FAIL":

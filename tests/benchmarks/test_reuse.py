@@ -48,7 +48,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
     count(base_models, "_train")
     count(Digits, "load")
-    count(digits, "_decode_into")
+    count(digits, "_decode")
     count(loop, "evaluate")
     return counts
 
@@ -70,7 +70,7 @@ def test_each_way_does_again_what_it_is_named_for_and_nothing_else(
         "as it is": {"evaluate": 2},
         "base_models": {"evaluate": 2, "_train": 2},
         "loaded_data": {"evaluate": 2, "load": 1},
-        "decoded_data": {"evaluate": 2, "load": 1, "_decode_into": 1},
+        "decoded_data": {"evaluate": 2, "load": 1, "_decode": 1},
         "evaluations": {"evaluate": 4},
     }
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -92,3 +94,10 @@ def trial(method: str = "base", **changes: object) -> TrialConfig:
         "seeds": (1, 2),
     }
     return TrialConfig(**{**settings, **changes})
+
+
+def message(error: type[Exception], call: Callable[[], object]) -> str:
+    """Return the message of the error that a call raises."""
+    with pytest.raises(error) as caught:
+        call()
+    return str(caught.value)

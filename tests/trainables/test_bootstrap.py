@@ -190,7 +190,7 @@ def test_where_none_does_it_says_so():
     with pytest.raises(ConfigError) as caught:
         bootstrap_interval(accuracy, *distinct(20), generator(), resampling)
     assert str(caught.value) == (
-        "no draw of 20 samples held every class of the split; some of them are too rare: set "
+        "no resample of 20 samples held every class of the split; some of them are too rare: set "
         "require_every_class to False."
     )
 
@@ -210,7 +210,7 @@ def test_a_metric_without_any_value_is_refused():
     with pytest.raises(ConfigError) as caught:
         bootstrap_interval(auc, torch.randn(6, 2), torch.zeros(6, dtype=torch.long), generator())
     assert str(caught.value) == (
-        "the metric has no finite value in any of 1000 draws of 6 samples; the split lacks a "
+        "the metric has no finite value in any of 1000 resamples of 6 samples; the split lacks a "
         "class, or the predictions are not finite."
     )
 

@@ -90,7 +90,7 @@ def test_an_unfinished_file_is_no_checkpoint(tmp_path, monkeypatch):
     def fail(_descriptor) -> NoReturn:
         raise OSError("disk full")
 
-    monkeypatch.setattr(checkpoint.os, "fsync", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(StorageError, match="disk full"):
         checkpoint.save(tmp_path, 2, payload(2))
     assert loaded_epoch(tmp_path) == 1

@@ -33,11 +33,11 @@ def settings(**changes: object):
         (settings(seeds=(1,)), "there is one replica"),
         (
             replace(settings(), model=Vgg11(width=1 / 32, dropout=0.5)),
-            "what is dropped is drawn from one generator for all replicas",
+            "dropout draws from one generator for all replicas",
         ),
         (
             replace(settings(), method=Challenger(attribution=Saliency())),
-            "attribution 'saliency' looks into the layers of one network",
+            "attribution 'saliency' needs the layers of a single network",
         ),
     ],
 )
@@ -64,7 +64,7 @@ def test_trying_leaves_the_replicas_as_they_are(folders):
         config, [r.data for r in replicas], [r.state for r in replicas], lambda: steps.append(1)
     )
     assert speedup > 0
-    # Eight rounds of three steps: two replicas by turns, and both at once.
+    # Eight rounds of three steps: two replicas sequentially, and both stacked.
     assert len(steps) == 8 * 3 * 3
     for replica, weights in zip(replicas, before, strict=True):
         assert replica.state.epoch == 0

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.seeding import derive_seed, stream
+from trainables.seeding import derive_seed, seeded_global_rng, stream
 
 PURPOSES = st.lists(st.one_of(st.integers(0, 1000), st.sampled_from("abc")), max_size=3)
 
@@ -80,3 +81,28 @@ def test_drawing_from_one_stream_does_not_move_another_or_the_global_one():
     torch.rand(100, generator=first)
     assert torch.equal(torch.rand(3, generator=second), torch.rand(3, generator=stream(0, "b")))
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def draw() -> tuple[float, float]:
+    return float(torch.rand(())), float(np.random.random())
+
+
+def test_draws_depend_on_the_seed_alone_and_leave_the_global_generators_alone():
+    states = torch.get_rng_state(), np.random.get_state()[1].copy()
+    found = []
+    for seed in (5, 5, 6):
+        with seeded_global_rng(seed, torch.device("cpu")):
+            found.append(draw())
+    assert found[0] == found[1]
+    assert found[0][0] != found[2][0]
+    assert found[0][1] != found[2][1]
+    assert torch.equal(torch.get_rng_state(), states[0])
+    assert (np.random.get_state()[1] == states[1]).all()
+
+
+def test_the_global_generators_get_their_state_back_after_an_error():
+    states = torch.get_rng_state(), np.random.get_state()[1].copy()
+    with pytest.raises(ZeroDivisionError), seeded_global_rng(0, torch.device("cpu")):
+        draw()[0] / 0
+    assert torch.equal(torch.get_rng_state(), states[0])
+    assert (np.random.get_state()[1] == states[1]).all()

@@ -191,7 +191,7 @@ def test_a_trial_that_does_not_fit_on_its_gpu_fails_with_its_parameters(context,
     def too_large(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nSee the docs.")
 
-    monkeypatch.setattr("trainables.replicas.start", too_large)
+    monkeypatch.setattr("trainables.trial.start_replicas", too_large)
     with pytest.raises(DeviceMemoryError) as caught:
         list(run_trial(trial(), replace(context, gpu_share=0.25)))
     assert str(caught.value) == (

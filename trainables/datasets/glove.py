@@ -22,7 +22,7 @@ DIMENSION = 100
 _TEXT = "glove.6B.100d.txt"
 _ZIP = "glove.6B.zip"
 _PACKED = "glove.6B.100d.top60k.f16.npz"
-# What a truncated or altered archive raises, and one that holds something else.
+# Raised for a truncated or altered archive, and for one of other content.
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError)
 _FOREIGN = (KeyError, ValueError)
 
@@ -36,7 +36,7 @@ class WordVectors:
 
 
 def find_glove(folders: DataFolders) -> Path:
-    """Give the file of the data root with the vectors: the most complete that is there.
+    """Return the most complete file of vectors in the data root.
 
     Raises:
         DataError: If there is none.
@@ -68,11 +68,7 @@ def check_glove(path: Path) -> None:
 
 
 def read_glove(path: Path, wanted: Collection[str] | None = None) -> WordVectors:
-    """Read the vectors of some words, or of all.
-
-    Args:
-        path: What :func:`find_glove` found.
-        wanted: Words to read, or None for all; words that the file does not have are left out.
+    """Read the vectors of the wanted words that the file has, or of all.
 
     Raises:
         DataError: If the file is truncated or no file of vectors.

@@ -59,7 +59,7 @@ class Mnist(ImageSettings):
 
     @property
     def info(self) -> DatasetInfo:
-        """What is known before reading."""
+        """Facts known before reading."""
         return mnist_info(self)
 
     def check(self, folders: DataFolders) -> None:

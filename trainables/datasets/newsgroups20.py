@@ -25,13 +25,13 @@ TRAIN, TEST = "20news-bydate-train", "20news-bydate-test"
 
 # scikit-learn's checksum of the archive.
 _ARCHIVE_SHA256 = "8f1b2514ca22a5ade8fbb9cfa5727df95fa587f4c87b786e15c759fa66d95610"
-# That of its documents, however they are packed (see _digest). They are those of scikit-learn's
-# documented examples: 11,314 with 22.055 MB and 130,107 words, and 7,532 with 13.801 MB.
+# That of its documents in any packing (see _digest), which are those of scikit-learn's documented
+# examples: 11,314 with 22.055 MB and 130,107 words, and 7,532 with 13.801 MB.
 _DOCUMENTS_SHA256 = "0c8abe6270e97e050bc76743c49c4d6d97afa7d229cd4f2f61eae917921b14e4"
 
 
 def find_source(home: Path) -> Path:
-    """Give the archive, or the folder into which it was unpacked.
+    """Return the archive, or the folder of its unpacked files.
 
     Raises:
         DataError: If the data root holds neither.
@@ -47,10 +47,9 @@ def find_source(home: Path) -> Path:
 
 
 def read_documents(source: Path) -> Mapping[str, bytes]:
-    """Read all documents by their path in the archive, such as ``…-train/sci.med/57110``.
+    """Read all documents by their path in the archive, in alphabetical order.
 
-    Returns:
-        Documents in alphabetical order of their paths.
+    A path is such as ``…-train/sci.med/57110``.
 
     Raises:
         DataError: If the archive is truncated, or the documents are not the published ones.
@@ -70,7 +69,7 @@ def read_documents(source: Path) -> Mapping[str, bytes]:
 def _from_folder(home: Path) -> Iterator[tuple[str, bytes]]:
     for part in (TRAIN, TEST):
         for path in (home / part).glob("*/*"):
-            # Documents are named by numbers; a desktop may have left other files among them.
+            # Documents are named by numbers; other files may lie among them.
             if path.name.isdigit():
                 yield path.relative_to(home).as_posix(), path.read_bytes()
 
@@ -111,12 +110,12 @@ class Newsgroups20(TextSettings):
 
     @property
     def info(self) -> DatasetInfo:
-        """What is known before reading."""
+        """Facts known before reading."""
         return DatasetInfo(n_classes=20, input_shape=(DIMENSION, self.length), domain="text")
 
     @property
     def label(self) -> str:
-        """Name the dataset as results must."""
+        """The dataset's name in results."""
         return self.name if self.headers == "keep" else f"{self.name} (headers stripped)"
 
     def check(self, folders: DataFolders) -> None:
@@ -133,7 +132,7 @@ class Newsgroups20(TextSettings):
     def load(self, folders: DataFolders, replica_seed: int) -> Splits:
         """Read and split."""
         source = find_source(dataset_folder(folders, self.name))
-        # Whatever packs the documents, they are the published ones.
+        # The documents are the published ones in any packing.
         pool, test = self.tokenized(folders, [self.headers], lambda: self._read(source))
         return self.split(pool, test, replica_seed)
 

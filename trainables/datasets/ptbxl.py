@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import os
 import shutil
 import warnings
 from dataclasses import dataclass, replace
@@ -37,6 +38,7 @@ from trainables.datasets.samples import RecordSamples
 from trainables.datasets.splits import DataFolders, DatasetInfo, Splits
 from trainables.datasets.subset import SplitIndices
 from trainables.errors import DataError
+from trainables.runtime.storage_errors import storage_errors
 from trainables.seeding import stream
 
 N_LEADS, LENGTH, RATE_HZ = 12, 1000, 100
@@ -47,8 +49,8 @@ class RecordArrays:
     """All records of one source.
 
     Attributes:
-        tables: What is known of each, in the order of ``signals``.
-        signals: Signals in ``unit``, mapped from the disk into memory.
+        tables: Metadata of the records, in the order of ``signals``.
+        signals: Memory-mapped signals in ``unit``.
         moments: Mean of each record over its leads and times, and mean of its squares.
         unit: Unit of the signals; mV as published.
     """
@@ -61,19 +63,17 @@ class RecordArrays:
 
 @functools.lru_cache(maxsize=2)
 def read_records(home: Path, cache: Path) -> RecordArrays:
-    """Read all records; whoever is the first decodes them into the cache, 3 ms per record.
-
-    Args:
-        home: The dataset's folder in the data root.
-        cache: Writable folder.
+    """Read all records; the first call decodes them into the cache, 3 ms per record.
 
     Raises:
         DataError: If a file is missing, truncated or altered.
+        StorageError: If the cache cannot be written to.
     """
     source = find_source(home)
     cached = cache / source_digest(source)
     if not cached.is_dir():
-        _write_cache(source, cached)
+        with storage_errors(cache):
+            _write_cache(source, cached)
     return RecordArrays(
         tables=read_tables(cached),
         signals=np.load(cached / "signals.npy", mmap_mode="r"),
@@ -91,10 +91,13 @@ def _write_cache(source: Path, cached: Path) -> None:
             unpack(source, folder, with_signals=True)
         decoded.mkdir()
         _decode(folder, decoded)
+        for file in decoded.iterdir():
+            with file.open("rb") as written:
+                os.fsync(written.fileno())
         try:
             decoded.rename(cached)
         except OSError:
-            if not cached.is_dir():  # else another process was faster, with the same content
+            if not cached.is_dir():  # else another process wrote the same content first
                 raise
 
 
@@ -121,7 +124,7 @@ def _read_record(
     folder: Path, row: RecordRow
 ) -> tuple[Float64[np.ndarray[Any, Any], "lead time"], list[str]]:
     with warnings.catch_warnings():
-        # While it is imported, wfdb 4.3 uses a keyword that pandas 3.1 deprecates.
+        # The import of wfdb 4.3 uses a keyword that pandas 3.1 deprecates.
         warnings.simplefilter("ignore", DeprecationWarning)
         import wfdb
     path = folder / row.path
@@ -129,7 +132,7 @@ def _read_record(
         record = wfdb.rdrecord(str(path))
     except FileNotFoundError as error:
         raise DataError(f"{error.filename} is missing, but {DATABASE} names it.") from error
-    # What wfdb raises for truncated or altered headers and signals.
+    # Raised by wfdb for truncated or altered headers and signals.
     except (ValueError, LookupError, TypeError) as error:
         raise DataError(f"{path} is damaged ({error}); replace it by a fresh copy.") from error
     signal = record.p_signal.T
@@ -194,7 +197,7 @@ class PtbXl:
 
     @property
     def info(self) -> DatasetInfo:
-        """What is known before reading."""
+        """Facts known before reading."""
         return DatasetInfo(
             n_classes=N_CLASSES[self.task],
             input_shape=(N_LEADS, self.window),
@@ -204,7 +207,7 @@ class PtbXl:
 
     @property
     def description(self) -> str:
-        """Name the dataset with its task and the size of its training set, for results."""
+        """The dataset with its task and the size of its training set, for results."""
         if self.train_size is None:
             return f"{self.name} ({self.task})"
         drawn = ", a subset per replica" if self.subset == "per_replica" else ""
@@ -239,10 +242,9 @@ class PtbXl:
         return Splits(train=train, val=val, test=test)
 
     def provenance(self, folders: DataFolders) -> str | None:
-        """Say what a result must say of the data at hand; None if they are as published.
+        """Return how the data differ from the published ones; None if they do not.
 
-        Returns:
-            Such as "subset of 1,819 of 21,799 records, processed (unit NU instead of mV)".
+        Such as "subset of 1,819 of 21,799 records, processed (unit NU instead of mV)".
         """
         records = self._records(folders)
         notes = []

@@ -1,4 +1,4 @@
-"""Files of PTB-XL: its two tables, the statements as classes, and the archives that hold them."""
+"""Files of PTB-XL: its two tables, the statements as classes, and its archives."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ class Statement:
 
 
 def class_of_code(statements: Collection[Statement], task: Task) -> dict[str, str]:
-    """Give the class of a task that each statement stands for; statements of none are left out.
+    """Return the class of each statement in a task; statements without one are left out.
 
     Raises:
-        DataError: If the classes are not as many as PTB-XL has.
+        DataError: If the number of classes is not PTB-XL's.
     """
     found = {s.code: name for s in statements if (name := _class(s, task))}
     n_classes = len(set(found.values()))
@@ -67,14 +67,14 @@ def class_of_code(statements: Collection[Statement], task: Task) -> dict[str, st
 def label_matrix(
     codes: Sequence[Collection[str]], statements: Collection[Statement], task: Task
 ) -> Float[Tensor, "record classes"]:
-    """Write 0 or 1 per record and class, the classes in the alphabetical order of their names.
+    """Return 0 or 1 per record and class, the classes in the alphabetical order of their names.
 
-    A statement counts whatever likelihood it was given, 0 included, as in the benchmark.
+    A statement counts with any likelihood, 0 included, as in the benchmark.
 
     Args:
         codes: Statements of each record.
-        statements: What they stand for.
-        task: Which classes are asked for.
+        statements: All statements.
+        task: Set of classes.
 
     References:
         Strodthoff et al., IEEE J-BHI 2021, arXiv:2004.13701, section II.
@@ -89,7 +89,7 @@ def label_matrix(
 
 
 def _class(statement: Statement, task: Task) -> str:
-    # Empty for a statement that the task does not know.
+    # Empty for a statement without a class in the task.
     if task == "all":
         return statement.code
     if task in ("form", "rhythm"):
@@ -114,9 +114,9 @@ class RecordRow:
     """One record, as ``ptbxl_database.csv`` describes it.
 
     Attributes:
-        codes: Its statements; what likelihood they were given is of no account.
+        codes: Its statements of any likelihood.
         fold: 1–10; 9 and 10 are the publisher's validation and test folds.
-        path: Place of its 100 Hz signals, without ending, below the table's folder.
+        path: Its 100 Hz signals below the table's folder, without file extension.
     """
 
     codes: frozenset[str]
@@ -136,7 +136,7 @@ def read_tables(folder: Path) -> Tables:
     """Read both tables.
 
     Raises:
-        DataError: If one is no such table.
+        DataError: If one is not such a table.
     """
     return Tables(
         records=_read(folder / DATABASE, _record),
@@ -155,7 +155,7 @@ def _record(row: Mapping[str, str]) -> RecordRow:
 
 
 def _statement(row: Mapping[str, str]) -> Statement:
-    # The statement's name stands in a column without one; flags are written 1.0 or left empty.
+    # The column of the statement's name has no name; flags are 1.0 or empty.
     return Statement(
         code=row[""],
         kinds=frozenset(kind for kind in _KINDS if row[kind] and float(row[kind]) == 1),
@@ -185,28 +185,28 @@ def _parsed(
             yield parse(row)
         except KeyError as error:
             raise _RowError(f"line 1: there is no column {error}") from error
-        # What float, int and literal_eval raise for a wrong or an absent value.
+        # Raised by float, int and literal_eval for a wrong or missing value.
         except (ValueError, TypeError, SyntaxError) as error:
             raise _RowError(f"line {reader.line_num}: {error}") from error
 
 
 class _RowError(Exception):
-    """A row cannot be read; says which."""
+    """An unreadable row, with its line."""
 
 
 SIGNALS = "records100"
 ARCHIVE = "ptb-xl-a-large-publicly-available-electrocardiography-dataset-1.0.3.zip"
 SUBSET = "ptb-xl-subset1819.tar.xz"
 _SUBSET_MD5 = "c1c10f2b5e81a6498aafd5065d171bf8"
-# What a truncated or altered zip file raises; the other archive has a known checksum.
+# Raised for a truncated or altered zip file; the other archive has a known checksum.
 _UNREADABLE = (zipfile.BadZipFile, zlib.error)
 
 
 def find_source(home: Path) -> Path:
-    """Find PTB-XL in its folder of the data root: that folder itself, or an archive in it.
+    """Return PTB-XL's folder in the data root, or the archive in it.
 
     Raises:
-        DataError: If there is none, or only a part.
+        DataError: If neither is there, or a part is missing.
     """
     if (home / DATABASE).is_file():
         for part in (STATEMENTS, SIGNALS):
@@ -226,10 +226,7 @@ def find_source(home: Path) -> Path:
 
 
 def check_source(source: Path) -> Tables:
-    """Check that all files are there, and archives whole; leaves nothing behind.
-
-    Returns:
-        The tables, which are read on the way.
+    """Check that all files exist and archives are undamaged, and return the tables.
 
     Raises:
         DataError: If a file is missing, truncated or altered.
@@ -251,9 +248,9 @@ def check_source(source: Path) -> Tables:
 
 
 def source_digest(source: Path) -> str:
-    """Name a source by its content, as far as that is cheap: 16 hexadecimal digits.
+    """Return a digest of a folder's path and tables, or of an archive's checksums.
 
-    A folder goes by its place and its tables, an archive by its checksums.
+    It has 16 hexadecimal digits; the signals are not read.
     """
     if source.name == SUBSET:
         return _SUBSET_MD5[:16]
@@ -270,10 +267,10 @@ def source_digest(source: Path) -> str:
 
 
 def unpack(archive: Path, folder: Path, *, with_signals: bool) -> set[str]:
-    """Unpack the tables of an archive, and the 100 Hz signals if wanted.
+    """Unpack the tables of an archive, and the 100 Hz signals if requested.
 
     Returns:
-        All that the archive holds, as paths below its own topmost folder.
+        Paths of all its files below its topmost folder.
 
     Raises:
         DataError: If the archive is truncated or altered, or lacks a table.
@@ -311,7 +308,7 @@ def _tarred(archive: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
 
 
 def _strip_root(name: str) -> str:
-    # Archives hold one folder, which is named after the version.
+    # Archives hold one folder, named after the version.
     return PurePosixPath(*PurePosixPath(name).parts[1:]).as_posix()
 
 

@@ -58,8 +58,8 @@ class Newswire:
 def read_newswires(archive: Path) -> list[Newswire]:
     """Read all newswires in order of their number.
 
-    No checksum of the archive was published; what is checked is that every newswire is there
-    once and that the ModApte split has the sizes that its README states.
+    No checksum of the archive was published; instead every newswire must occur once, and the
+    ModApte split must have the sizes of its README.
 
     Raises:
         DataError: If the archive is missing, truncated or altered.
@@ -97,13 +97,13 @@ def parse_newswires(text: str) -> Iterator[Newswire]:
             number=int(attributes["NEWID"]),
             part=_part(attributes["LEWISSPLIT"], attributes["TOPICS"]),
             topics=tuple(_TOPIC.findall(topics[1])) if topics else (),
-            # Control characters are written as references, which mean nothing.
+            # Control characters are written as references without a meaning.
             text=html.unescape(_TAG.sub(" ", body[1])) if body else "",
         )
 
 
 def _part(lewis_split: str, indexed: str) -> Literal["train", "test", "unused"]:
-    # The attribute TOPICS says whether an indexer looked for topics, not whether there are any.
+    # The attribute TOPICS states whether the newswire was indexed, not whether it has topics.
     if indexed == "YES" and lewis_split == "TRAIN":
         return "train"
     return "test" if indexed == "YES" and lewis_split == "TEST" else "unused"
@@ -143,16 +143,15 @@ def check_keras(home: Path) -> None:
 def read_keras(home: Path) -> Corpus:
     """Read the newswires in the order and the split of Keras' ``load_data()``.
 
-    A number in the file is the one that the word index gives the word. What ``load_data()``
-    returns is higher by its ``index_from`` of 3, since it keeps 0, 1 and 2 for padding, start
-    and unknown words; who looks those up without subtracting 3 gets another word for each.
+    The numbers in the file are those of the word index. The numbers from ``load_data()`` are
+    higher by its ``index_from`` of 3, for padding, start and unknown words.
 
     Raises:
         DataError: If a file is missing, truncated or altered.
     """
     check_keras(home)
-    # The arrays are Python pickles, which may run anything when loaded: only a file with the
-    # published checksum is.
+    # The arrays are Python pickles, which can run code when loaded: only a file with the
+    # published checksum is loaded.
     with np.load(home / NEWSWIRES, allow_pickle=True) as arrays:
         newswires, topics = arrays["x"], arrays["y"]
     index = json.loads((home / WORD_INDEX).read_text("utf-8"))
@@ -172,7 +171,7 @@ def read_keras(home: Path) -> Corpus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleSizes:
-    """What a rule leaves of Reuters."""
+    """Numbers of topics and newswires of a rule."""
 
     n_classes: int
     n_train: int
@@ -217,7 +216,7 @@ class Reuters(TextSettings):
 
     @property
     def info(self) -> DatasetInfo:
-        """What is known before reading."""
+        """Facts known before reading."""
         n_classes = RULES[self.rule].n_classes
         return DatasetInfo(
             n_classes=n_classes, input_shape=(DIMENSION, self.length), domain="text"
@@ -225,7 +224,7 @@ class Reuters(TextSettings):
 
     @property
     def label(self) -> str:
-        """Name the dataset as results must: with its rule."""
+        """The dataset's name in results, with its rule."""
         return f"{self.name} ({self.rule})"
 
     def check(self, folders: DataFolders) -> None:
@@ -261,7 +260,7 @@ class Reuters(TextSettings):
 
 
 def modapte_single(newswires: Sequence[Newswire]) -> Corpus:
-    """Choose the newswires of the rule ``modapte_single``; see :class:`Reuters`."""
+    """Select the newswires of the rule ``modapte_single``; see :class:`Reuters`."""
     parts = [
         [one for one in newswires if one.part == part and len(one.topics) == 1]
         for part in ("train", "test")
@@ -288,8 +287,8 @@ def _check_sizes(rule: str, path: Path, corpus: Corpus) -> Corpus:
     )
     if found != RULES[rule]:
         raise DataError(
-            f"{path} gives {_format_sizes(found)} under rule {rule!r}, where {_format_sizes(RULES[rule])} belong; "
-            "replace it by a fresh copy."
+            f"{path} gives {_format_sizes(found)} under rule {rule!r}, where "
+            f"{_format_sizes(RULES[rule])} belong; replace it by a fresh copy."
         )
     return corpus
 

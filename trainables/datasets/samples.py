@@ -18,8 +18,8 @@ from trainables.batch import Batch, Labels
 class Samples(Protocol):
     """Samples of one split with their targets, on one device.
 
-    What is kept may be smaller than what a model sees: words rather than their vectors, whole
-    recordings rather than the windows cut out of them.
+    They may be stored more compactly than a model's inputs: words instead of their vectors,
+    whole recordings instead of windows.
     """
 
     @property
@@ -30,26 +30,21 @@ class Samples(Protocol):
         """Count the samples."""
 
     def take(self, indices: Int[Tensor, " chosen"]) -> Samples:
-        """Give the samples of some indices."""
+        """Return the samples of some indices."""
 
     def to(self, device: torch.device) -> Samples:
         """Move to a device."""
 
     def make_batch(self, indices: Int[Tensor, " chosen"], generator: torch.Generator) -> Batch:
-        """Make a batch for training.
-
-        Args:
-            indices: Samples of the batch, on the samples' device.
-            generator: Source of what differs from epoch to epoch, such as random crops.
-        """
+        """Return a training batch; ``generator`` draws random crops and the like."""
 
     def views(self, indices: Int[Tensor, " chosen"]) -> Float[Tensor, "view batch channel *grid"]:
-        """Give all that an evaluation looks at: a sample's score is its highest over the views."""
+        """Return all views of samples in an evaluation; a score is the highest over the views."""
 
     def valid_mask(
         self, indices: Int[Tensor, " chosen"]
     ) -> Bool[Tensor, "view batch first *rest"] | None:
-        """Tell which positions of the views hold anything, not padding; None if all do."""
+        """Return False at padding of the views; None if there is none."""
 
 
 _MAX_BYTE = 255.0
@@ -57,14 +52,10 @@ _MAX_BYTE = 255.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelScale:
-    """From bytes to what a model sees: ``(byte / 255 - mean) / deviation`` per channel.
+    """Scaling of bytes to a model's inputs: ``(byte / max_byte - mean) / std`` per channel.
 
-    The numbers are tensors, for a GPU divides by a plain number with another rounding.
-
-    Attributes:
-        white: The highest byte.
-        mean: Mean of the pixels in [0, 1]; None to leave them there.
-        deviation: Their standard deviation.
+    The numbers are tensors, since a GPU divides by a plain number with another rounding. ``mean``
+    and ``std`` are those of pixels in [0, 1]; None leaves them in that range.
     """
 
     max_byte: Float[Tensor, "1 1 1"]
@@ -102,13 +93,7 @@ class PixelScale:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelSamples:
-    """Images of bytes, one class each.
-
-    Attributes:
-        pixels: The images as they were read.
-        targets: Class index per image.
-        scale: How they become what a model sees.
-    """
+    """Images of bytes with one class each, and their scaling."""
 
     pixels: UInt8[Tensor, "sample channel height width"]
     targets: Int[Tensor, " sample"]
@@ -120,11 +105,11 @@ class PixelSamples:
 
     @property
     def inputs(self) -> Float[Tensor, "sample channel height width"]:
-        """All images as a model sees them; made anew at every call."""
+        """All scaled images, computed at every call."""
         return self.scale(self.pixels)
 
     def take(self, indices: Int[Tensor, " chosen"]) -> PixelSamples:
-        """Give the images of some indices."""
+        """Return the images of some indices."""
         return replace(self, pixels=self.pixels[indices], targets=self.targets[indices])
 
     def to(self, device: torch.device) -> PixelSamples:
@@ -136,26 +121,26 @@ class PixelSamples:
         )
 
     def make_batch(self, indices: Int[Tensor, " chosen"], generator: torch.Generator) -> Batch:
-        """Make a batch for training; nothing in it is drawn."""
+        """Return a training batch, without randomness."""
         del generator
         return Batch(inputs=self.scale(self.pixels[indices]), targets=self.targets[indices])
 
     def views(
         self, indices: Int[Tensor, " chosen"]
     ) -> Float[Tensor, "view batch channel height width"]:
-        """Give the images as they are: one view."""
+        """Return the scaled images as one view."""
         return self.scale(self.pixels[indices])[None]
 
     def valid_mask(self, indices: Int[Tensor, " chosen"]) -> None:
-        """Give None: there is no padding."""
+        """Return None: there is no padding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordSamples:
-    """Normalized multi-label records of one length, seen through windows.
+    """Normalized multi-label records of one length, cut into windows.
 
-    Training sees one window per record and epoch, wherever it falls; an evaluation sees the
-    windows at 0, ``stride``, 2·``stride``, … that lie within the record.
+    A training batch has one random window per record; an evaluation uses the windows at 0,
+    ``stride``, 2·``stride``, … that lie within the record.
 
     Attributes:
         signals: Whole records.
@@ -174,7 +159,7 @@ class RecordSamples:
         return len(self.targets)
 
     def take(self, indices: Int[Tensor, " chosen"]) -> RecordSamples:
-        """Give the records of some indices."""
+        """Return the records of some indices."""
         return replace(self, signals=self.signals[indices], targets=self.targets[indices])
 
     def to(self, device: torch.device) -> RecordSamples:
@@ -182,13 +167,8 @@ class RecordSamples:
         return replace(self, signals=self.signals.to(device), targets=self.targets.to(device))
 
     def make_batch(self, indices: Int[Tensor, " chosen"], generator: torch.Generator) -> Batch:
-        """Make a batch for training: of each record one window, every position as likely.
-
-        Args:
-            indices: Records of the batch, on the samples' device.
-            generator: Source of the positions, on the same device.
-        """
-        # A view in which every window of every record has an index; nothing is copied yet.
+        """Return a training batch of one window per record, at a uniformly drawn position."""
+        # A view of all windows of all records, without a copy.
         windows = self.signals.unfold(2, self.window, 1)
         starts = torch.randint(
             windows.shape[2], indices.shape, generator=generator, device=indices.device
@@ -196,25 +176,25 @@ class RecordSamples:
         return Batch(inputs=windows[indices, :, starts], targets=self.targets[indices])
 
     def views(self, indices: Int[Tensor, " chosen"]) -> Float[Tensor, "view batch lead window"]:
-        """Give every window of an evaluation, in the order of time."""
+        """Return every window of an evaluation, in order of time."""
         windows = self.signals[indices].unfold(2, self.window, self.stride)
         return windows.permute(2, 0, 1, 3)
 
     def valid_mask(self, indices: Int[Tensor, " chosen"]) -> None:
-        """Give None: there is no padding."""
+        """Return None: there is no padding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenSamples:
-    """Texts of one length in words; a model sees (batch, dimension, length).
+    """Texts of one length in words; a model's inputs are (batch, dimension, length).
 
-    Token 0 means "nothing that has a vector": padding behind a text, or a word of the vocabulary
-    whose vector is unknown. Such a position is zero in all dimensions, so that its ε-LRP
-    relevance is always 0, and no method may choose or change it. That is one rule for
-    Challenger and for Random: the control must not spend its features on nothing.
+    Token 0 has no vector: padding behind a text, or a word of the vocabulary whose vector is
+    unknown. Such a position is zero in all dimensions, so that its ε-LRP relevance is always 0,
+    and no method may choose or change it: Random, the control, must not spend its features on
+    positions that Challenger cannot choose.
 
-    The vectors are frozen. Only a batch is ever embedded: 18,846 texts of 1,000 words are 38 MB
-    as tokens, and 7.5 GB as vectors.
+    The vectors are frozen. Only batches are embedded: 18,846 texts of 1,000 words are 38 MB as
+    tokens, and 7.5 GB as vectors.
 
     Attributes:
         tokens: Row of ``vectors`` of each word, as int32 or smaller.
@@ -231,7 +211,7 @@ class TokenSamples:
         return len(self.targets)
 
     def take(self, indices: Int[Tensor, " chosen"]) -> TokenSamples:
-        """Give the samples of some indices; the vectors are shared."""
+        """Return the samples of some indices, sharing the vectors."""
         return replace(self, tokens=self.tokens[indices], targets=self.targets[indices])
 
     def to(self, device: torch.device) -> TokenSamples:
@@ -243,7 +223,7 @@ class TokenSamples:
         )
 
     def make_batch(self, indices: Int[Tensor, " chosen"], generator: torch.Generator) -> Batch:
-        """Make a batch for training; nothing in it is drawn."""
+        """Return a training batch, without randomness."""
         del generator
         tokens = self.tokens[indices]
         return Batch(
@@ -253,11 +233,11 @@ class TokenSamples:
     def views(
         self, indices: Int[Tensor, " chosen"]
     ) -> Float[Tensor, "view batch dimension length"]:
-        """Give the texts as vectors: one view."""
+        """Return the texts as vectors, in one view."""
         return self._embedded(self.tokens[indices])[None]
 
     def valid_mask(self, indices: Int[Tensor, " chosen"]) -> Bool[Tensor, "view batch length"]:
-        """Tell where there is a word that has a vector."""
+        """Return True where a word has a vector."""
         return (self.tokens[indices] != 0)[None]
 
     def _embedded(

@@ -1,7 +1,7 @@
-"""Where each dataset is published: addresses, checksums, and the place below the data root.
+"""Published files of each dataset: URLs, checksums, and paths below the data root.
 
-Addresses and checksums are those of the publisher, or of the library whose loader the field uses
-(torchvision, scikit-learn, Keras). A file without ``checksum`` has none that its publisher states.
+URLs and checksums are those of the publisher, or of the library whose loader the field uses
+(torchvision, scikit-learn, Keras). A file without ``checksum`` has no published one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _PTBXL = "ptb-xl-a-large-publicly-available-electrocardiography-dataset-1.0.3.zi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checksum:
-    """What a file's content must hash to, in lower-case hexadecimal digits."""
+    """Published checksum of a file, in lower-case hexadecimal digits."""
 
     algorithm: Literal["md5", "sha256"]
     digest: str
@@ -28,10 +28,10 @@ class SourceFile:
     """One published file.
 
     Attributes:
-        path: Place below the data root, with forward slashes.
-        urls: Addresses of the same file; the first that serves it is used.
-        size: Size in bytes, or None where it is not known for certain.
-        checksum: The published checksum, or None where none is published.
+        path: Path below the data root, with forward slashes.
+        urls: URLs of the same file; the first that serves it is used.
+        size: Size in bytes, or None if unknown.
+        checksum: Published checksum, if any.
     """
 
     path: str
@@ -45,8 +45,8 @@ class DatasetSource:
     """The published files of one dataset.
 
     Attributes:
-        files: Its own files; none if it comes with the installation.
-        needs: Names of further sources without which it cannot be used.
+        files: Its own files; none if it is installed with a package.
+        requires: Names of further sources that it needs.
     """
 
     files: tuple[SourceFile, ...] = ()
@@ -149,6 +149,6 @@ SOURCES: Mapping[str, DatasetSource] = MappingProxyType(
 
 
 def source_files(name: str) -> tuple[SourceFile, ...]:
-    """Give the files of a dataset, and of the sources without which it cannot be used."""
+    """Return the files of a dataset and of the sources that it requires."""
     source = SOURCES[name]
     return (*source.files, *(file for need in source.requires for file in source_files(need)))

@@ -1,4 +1,4 @@
-"""Datasets as the loop sees them: three disjoint splits of tensors, and how they are drawn."""
+"""Facts, folders and disjoint splits of datasets, and the drawing of splits."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from trainables.datasets.samples import Samples
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetInfo:
-    """What is known of a dataset before it is read.
+    """Facts of a dataset that are known before it is read.
 
     Attributes:
         n_classes: Number of classes C.
         input_shape: Shape of one sample: channels first, then the grid.
-        domain: Kind of data, by which defaults and figures are chosen.
-        background: Value of an empty input feature in units of the model's inputs, with which
-            a model pads.
+        domain: Kind of data, which selects defaults and figures.
+        background: Value of an empty input feature in units of the model's inputs, for padding.
         is_multi_label: Whether a sample may have several classes, or none.
     """
 
@@ -56,12 +55,7 @@ class Splits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataFolders:
-    """Where data is read from, and where what was made of it may be kept.
-
-    Attributes:
-        root: The data root, which may be read-only; None if the user has none.
-        cache: A writable folder for decoded copies.
-    """
+    """The data root, which may be read-only or None, and a writable folder for decoded copies."""
 
     root: Path | None
     cache: Path
@@ -72,11 +66,8 @@ def stratified_indices(
 ) -> Int[Tensor, " size"]:
     """Draw ``size`` indices at random with the classes in the proportions of ``targets``.
 
-    The largest remainders get what rounding leaves over, so that equal classes stay equal
-    whenever ``size`` is a multiple of their number.
-
-    Returns:
-        Distinct indices, in increasing order.
+    Quotas are rounded by largest remainders, so that equal classes stay equal whenever ``size``
+    is a multiple of their number. Indices are in increasing order.
     """
     counts = torch.bincount(targets)
     exact = counts.double() * (size / len(targets))

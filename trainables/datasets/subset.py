@@ -42,12 +42,12 @@ class SubsetSettings:
 
     @property
     def label(self) -> str:
-        """Name the dataset, with what decides what its samples are."""
+        """The dataset's name in results, with settings that change its samples."""
         return self.name
 
     @property
     def description(self) -> str:
-        """Name the dataset with the size of its training set, for results."""
+        """``label`` with the size of the training set."""
         if self.train_per_class is not None:
             size = f"{self.train_per_class} per class"
         elif self.train_size is not None:
@@ -58,7 +58,7 @@ class SubsetSettings:
         return f"{self.label} ({size}{drawn})"
 
     def provenance(self, folders: DataFolders) -> str | None:
-        """Say what a result must say of the data at hand: nothing, as only published data pass."""
+        """Return how the data differ from the published ones: None, since only those pass."""
         del folders
         return None
 
@@ -76,12 +76,15 @@ class SubsetSettings:
             require(value is None or value >= 1, field, "must be at least 1", value)
 
     def check_sizes(self, n_train: int, n_test: int, n_classes: int) -> None:
-        """Check the sizes against what a dataset has.
+        """Check the sizes of the splits.
 
         Args:
             n_train: Samples from which training and validation samples are drawn.
             n_test: Samples from which the test samples are drawn.
             n_classes: Number of classes.
+
+        Raises:
+            ConfigError: If a split is larger than the data.
         """
         rule = f"must leave training samples of the {n_train} there are"
         require(self.val_size < n_train, "val_size", rule, self.val_size)
@@ -117,7 +120,7 @@ class SubsetSettings:
         test: Int[Tensor, " held_out"],
         replica_seed: int,
     ) -> SplitIndices:
-        """Draw the splits as indices; arguments are the targets of those of :meth:`split`."""
+        """Draw the splits as indices, given the targets of :meth:`split`'s samples."""
         val = stratified_indices(pool, self.val_size, stream(self.subset_seed, "split", "val"))
         rest = complement(val, len(pool))
         train = rest[self._training_indices(pool[rest], replica_seed)]
@@ -153,7 +156,7 @@ class SplitIndices:
 
 
 def complement(indices: Tensor, size: int) -> Tensor:
-    """Give the indices below ``size`` that are not among some others, in increasing order."""
+    """Return the indices below ``size`` that are not in ``indices``, in increasing order."""
     is_left = torch.ones(size, dtype=torch.bool)
     is_left[indices] = False
     return is_left.nonzero().squeeze(1)

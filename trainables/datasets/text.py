@@ -22,7 +22,7 @@ from trainables.datasets.splits import DataFolders
 from trainables.datasets.subset import SubsetSettings
 from trainables.errors import DataError
 
-# Its default ``filters``; the apostrophe is no part of them, so that "don't" is one word.
+# Default ``filters`` of Keras' Tokenizer; without the apostrophe, so that "don't" is one word.
 _FILTERED = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
 _TO_SPACES = str.maketrans(_FILTERED, " " * len(_FILTERED))
 
@@ -30,8 +30,8 @@ _TO_SPACES = str.maketrans(_FILTERED, " " * len(_FILTERED))
 def split_words(text: str) -> list[str]:
     r"""Split a text into words: lower case, punctuation out, split at white space.
 
-    Equal to ``keras.preprocessing.text.text_to_word_sequence``, but that it splits at spaces
-    alone and leaves rare white space, such as a form feed, inside a word.
+    Equal to ``keras.preprocessing.text.text_to_word_sequence``, except that it also splits at
+    rare white space such as a form feed.
 
     Example:
         >>> split_words("From: me@here.org -- Don't\tpanic!")
@@ -42,12 +42,7 @@ def split_words(text: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """One document.
-
-    Attributes:
-        words: Its words, in order.
-        target: Its class index.
-    """
+    """Words of one document in order, and its class index."""
 
     words: Sequence[str]
     target: int
@@ -55,7 +50,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corpus:
-    """All words of all documents in one row; the training documents come first.
+    """All words of all documents as one array; the training documents come first.
 
     Attributes:
         words: The distinct words, in order of their first occurrence.
@@ -78,7 +73,7 @@ def tokenize_document(text: str, target: int) -> Document:
 
 
 def build_corpus(train: Iterable[Document], test: Iterable[Document]) -> Corpus:
-    """Make a corpus of its documents, each of which is looked at once and in order."""
+    """Build a corpus of documents, iterating once and in order."""
     index: defaultdict[str, int] = defaultdict()
     index.default_factory = index.__len__
     ids, lengths, targets = array("i"), array("q"), array("q")
@@ -110,16 +105,10 @@ _DROPPED = -1
 def frequent_words(
     corpus: Corpus, size: int, counted: VocabularySource
 ) -> Int64[np.ndarray, " chosen"]:
-    """Choose the most frequent words of a corpus.
+    """Return the indices of at most ``size`` words, the most frequent first.
 
-    Args:
-        corpus: Documents.
-        size: Number of words, or fewer if there are no more.
-        counted: Whether words count in the ``train`` documents alone or in ``all``.
-
-    Returns:
-        Indices into ``corpus.words``, the most frequent first, those of equal frequency in order
-        of their first occurrence.
+    Frequencies are counted in the ``train`` documents alone or in ``all``; ties are in order of
+    first occurrence.
     """
     end = corpus.lengths[: corpus.n_train].sum() if counted == "train" else len(corpus.ids)
     counts = np.bincount(corpus.ids[:end], minlength=len(corpus.words))
@@ -130,14 +119,17 @@ def frequent_words(
 def vector_rows(
     corpus: Corpus, chosen: Int64[np.ndarray, " chosen"], known: WordVectors
 ) -> tuple[Int64[np.ndarray, " word"], Float32[np.ndarray, "row dimension"]]:
-    """Give each word of a corpus the row of its vector.
+    """Assign each word of a corpus the row of its vector.
 
     Returns:
         Per word of the corpus its row, 0 for a chosen word without a vector, and -1 for a word
         that is not chosen; and the rows, of which row 0 is zero.
     """
-    place = {word: index for index, word in enumerate(known.words)}
-    found = [(word, place[corpus.words[word]]) for word in chosen if corpus.words[word] in place]
+    index_of = {word: index for index, word in enumerate(known.words)}
+    names = [corpus.words[word] for word in chosen]
+    found = [
+        (i, index_of[name]) for i, name in zip(chosen, names, strict=True) if name in index_of
+    ]
     rows = np.full(len(corpus.words), _DROPPED, dtype=np.int64)
     rows[chosen] = 0
     rows[[word for word, _ in found]] = np.arange(1, len(found) + 1)
@@ -149,16 +141,13 @@ def vector_rows(
 def pad_or_truncate(
     corpus: Corpus, rows: Int64[np.ndarray, " word"], length: int, truncate: TruncateSide
 ) -> Int[np.ndarray, "document length"]:
-    """Write documents as rows of equal length: dropped words out, too long ones cut, then 0.
+    """Return documents as token rows of equal length, int16 if that suffices, else int32.
 
     Args:
         corpus: Documents.
-        rows: Row per word of the corpus; words of row -1 are dropped before anything is cut.
-        length: Number of words that are kept.
-        truncate: Which part of a longer document is cut off.
-
-    Returns:
-        int16 if that suffices, else int32.
+        rows: Row per word of the corpus; words of row -1 are dropped before truncation.
+        length: Number of tokens; shorter documents are padded with 0 behind their end.
+        truncate: Part of a longer document that is cut off.
     """
     every = rows[corpus.ids]
     document = np.repeat(np.arange(len(corpus.lengths)), corpus.lengths)
@@ -175,7 +164,7 @@ def pad_or_truncate(
     return tokens
 
 
-# Goes up when the same settings and files come to mean other arrays.
+# To be incremented when the same settings and files give other arrays.
 _VERSION = 1
 
 
@@ -211,14 +200,12 @@ class TextSettings(SubsetSettings):
     def tokenized(
         self, folders: DataFolders, identity: object, read: Callable[[], Corpus]
     ) -> tuple[TokenSamples, TokenSamples]:
-        """Give the training and the test documents as tokens.
-
-        Parsing takes seconds, so the result is kept in the cache folder.
+        """Return the training and the test documents as tokens, cached since parsing is slow.
 
         Args:
-            folders: Where the vectors are, and where the result is kept.
-            identity: Plain data that says which corpus ``read`` gives.
-            read: Reads the corpus; not called if the result is there already.
+            folders: Data root with the vectors, and cache.
+            identity: Plain data that identifies the corpus of ``read``.
+            read: Reads the corpus; not called if the result is cached.
 
         Raises:
             DataError: If the vectors are missing or damaged, or belong to no word of the corpus.
@@ -250,7 +237,7 @@ class TextSettings(SubsetSettings):
 
 @functools.lru_cache(maxsize=2)
 def _samples(path: Path) -> tuple[TokenSamples, TokenSamples]:
-    # Kept for the replicas of a trial, which share the words and their vectors.
+    # Shared by the replicas of a trial.
     with np.load(path) as arrays:
         n_train = int(arrays["n_train"])
         tokens, targets, vectors = (

@@ -1,1 +1,1 @@
-"""How a trial runs: limits, resource usage, attempts and storage errors."""
+"""Run-time services of a trial: limits, resource usage, attempts and storage errors."""

@@ -1,7 +1,4 @@
-"""The attempts at a trial: one line each, which tell later how often it began and what was redone.
-
-They stand in ``attempts.jsonl`` in the trial's folder.
-"""
+"""Attempts at a trial, one line each in ``attempts.jsonl`` of its folder: starts and resumes."""
 
 from __future__ import annotations
 
@@ -19,13 +16,13 @@ FILE_NAME = "attempts.jsonl"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One time that a process took up a trial.
+    """One start or resume of a trial by a process.
 
     Attributes:
-        from_epoch: Epochs of the checkpoint that it went on from; 0 for none.
-        started_ms: When, in milliseconds since 1970.
-        host: Name of the machine.
-        process: Number of the process there.
+        from_epoch: Epochs of the checkpoint that was resumed; 0 for none.
+        started_ms: Milliseconds since 1970.
+        host: Host name.
+        pid: Process id on that host.
     """
 
     from_epoch: int
@@ -35,7 +32,7 @@ class Attempt:
 
 
 def append_attempt(folder: Path, from_epoch: int) -> None:
-    """Note that this process takes up the trial of a folder, now.
+    """Append this process's attempt at the trial of a folder.
 
     Raises:
         StorageError: If the folder is missing or cannot be written to.
@@ -50,10 +47,7 @@ def append_attempt(folder: Path, from_epoch: int) -> None:
 
 
 def read_attempts(folder: Path) -> tuple[Attempt, ...]:
-    """Read the attempts at the trial of a folder, the first one first; none if there is no file.
-
-    A last line that was not finished is left out.
-    """
+    """Read the attempts at the trial of a folder in order, without an unfinished last line."""
     path = folder / FILE_NAME
     if not path.exists():
         return ()

@@ -1,7 +1,6 @@
-"""Times of several ways to do the same, taken in turn: what a shared machine does hits them all.
+"""Interleaved timing of alternatives (A B A B …), so that a busy machine slows all of them.
 
-A ratio is taken within each round, A B A B, and its median is what counts: a machine that is
-slow for a while is slow for both. Nothing but ratios is ever claimed.
+Ratios are taken within each round and summarized by their median; only ratios are claimed.
 """
 
 from __future__ import annotations
@@ -16,14 +15,7 @@ MIN_ROUNDS: Final = 7
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quartiles:
-    """What was measured in several rounds.
-
-    Attributes:
-        median: The middle of the rounds.
-        low: First quartile.
-        high: Third quartile.
-        rounds: How many there were.
-    """
+    """Median, first and third quartile (``low``, ``high``) of several rounds."""
 
     median: float
     low: float
@@ -32,28 +24,28 @@ class Quartiles:
 
 
 def time_interleaved(
-    ways: Mapping[str, Callable[[], float]], rounds: int = MIN_ROUNDS
+    timers: Mapping[str, Callable[[], float]], rounds: int = MIN_ROUNDS
 ) -> dict[str, tuple[float, ...]]:
-    """Measure each way once per round, in the order given; one round before is not counted.
+    """Call each timer once per round, in the order given, after one uncounted round.
 
     Args:
-        ways: By name, what does the work once and gives what it took, in seconds.
-        rounds: How often each is measured.
+        timers: By name a function that does the work once and returns its seconds.
+        rounds: Number of counted rounds.
 
     Returns:
-        Seconds by way and round.
+        Seconds by name and round.
     """
-    for way in ways.values():
-        way()
-    measured: dict[str, list[float]] = {name: [] for name in ways}
+    for timer in timers.values():
+        timer()
+    measured: dict[str, list[float]] = {name: [] for name in timers}
     for _ in range(rounds):
-        for name, way in ways.items():
-            measured[name].append(way())
+        for name, timer in timers.items():
+            measured[name].append(timer())
     return {name: tuple(times) for name, times in measured.items()}
 
 
 def quartiles(values: tuple[float, ...]) -> Quartiles:
-    """Give median and quartiles of a measure per round.
+    """Return median and quartiles of a measure per round.
 
     Example:
         >>> quartiles((1.0, 2.0, 3.0))
@@ -66,11 +58,11 @@ def quartiles(values: tuple[float, ...]) -> Quartiles:
 
 
 def paired_ratio(times: tuple[float, ...], to: tuple[float, ...]) -> Quartiles:
-    """Give how many times as long one way took as another, round by round."""
+    """Return the ratio of two alternatives' times, round by round."""
     return quartiles(tuple(a / b for a, b in zip(times, to, strict=True)))
 
 
 def as_plain_data(spreads: Mapping[str, Quartiles]) -> dict[str, Any]:
-    """Give measures as plain data: each median under its name, and all quartiles together."""
+    """Return plain data: each median under its name, and all quartiles together."""
     medians = {name: found.median for name, found in spreads.items()}
     return {**medians, "quartiles": {name: [s.low, s.high] for name, s in spreads.items()}}

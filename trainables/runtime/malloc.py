@@ -1,8 +1,8 @@
-"""Memory that a training gives back and asks for again: kept, instead of new pages every step.
+"""Allocator settings of glibc that keep freed tensors in the process.
 
 A step allocates and frees the same large tensors as the step before. By default the C library
-returns them to the system, which then fills every page with zeros anew: of a plain step of
-``text_cnn`` at a batch size of 128, a third was spent on that.
+returns them to the system, which zeroes every page again: a third of a plain step of ``text_cnn``
+at a batch size of 128.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ _KEPT_BYTES: Final = 2**31 - 1
 
 
 def disable_malloc_trim() -> bool:
-    """Have the process keep what its tensors free, up to 2 GiB, for those that come next.
+    """Keep up to 2 GiB of freed memory in the process for its next allocations.
 
-    The process then never holds more memory than at its peak, but holds that until it ends.
-    Only the GNU C library is asked, since others have no such setting, and Linux alone.
+    The process never holds more memory than at its peak, but holds that until it ends.
 
     Returns:
-        Whether it will.
+        Whether it is set; other libraries than the GNU C library have no such setting.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

@@ -1,21 +1,21 @@
 """CPU, memory and GPU usage of a trial's process between two reports.
 
-Usage is no result: it differs from run to run, and nothing is compared or selected by it.
+Usage differs from run to run: it is no result, and nothing is compared or selected by it.
 """
 
 from __future__ import annotations
 
 import ctypes
-import os
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, TypeAlias
 
+import psutil
 import torch
 
-# Gives the load in percent, or None where the driver does not say it.
+# Returns the utilization in percent, or None where the driver does not report it.
 UtilizationReader: TypeAlias = Callable[[], float | None]
 
 _NVML_LIBRARY: Final = "libnvidia-ml.so.1"
@@ -28,18 +28,15 @@ class _NvmlUtilization(ctypes.Structure):
 
 
 def unknown_utilization() -> None:
-    """Say that no driver can be asked."""
+    """Return None: no driver reports it."""
     return
 
 
 def gpu_utilization_reader(device: torch.device) -> UtilizationReader:
-    """Give a function that says how busy a GPU is, all processes on it together.
+    """Return a function that reads the utilization of a GPU by all processes together.
 
-    Asking costs about 0.1 ms. On the CPU, without NVIDIA's driver (AMD's GPUs), and on a slice of
-    a GPU (MIG), whose load the driver does not count, the function gives None.
-
-    Args:
-        device: Where a trial computes.
+    A call costs about 0.1 ms. It returns None on the CPU, without NVIDIA's driver (AMD's GPUs),
+    and on a slice of a GPU (MIG), whose utilization the driver does not count.
     """
     if device.type != "cuda":
         return unknown_utilization
@@ -53,26 +50,25 @@ def gpu_utilization_reader(device: torch.device) -> UtilizationReader:
     if nvml.nvmlInit_v2() or nvml.nvmlDeviceGetHandleByUUID(uuid, ctypes.byref(handle)):
         return unknown_utilization
 
-    def load() -> float | None:
+    def read() -> float | None:
         found = _NvmlUtilization()
         failed = nvml.nvmlDeviceGetUtilizationRates(handle, ctypes.byref(found))
         return None if failed else float(found.gpu)
 
-    return load
+    return read
 
 
 _SAMPLE_INTERVAL_S: Final = 1.0
 _MEGABYTE: Final = 1e6  # MLflow's
-_STATM: Final = Path("/proc/self/statm")
 
 
 @dataclass(slots=True, kw_only=True)
 class ResourceMonitor:
-    """Measures one process's work on a trial; mutable as time goes by.
+    """Clocks and samples of one process's work on a trial; mutable.
 
     Attributes:
-        device: Where it computes.
-        gpu_share: The share of a GPU that it was given, where it computes on one.
+        device: Device of the training.
+        gpu_share: Fraction of a GPU that the trial may use, if ``device`` is one.
     """
 
     device: torch.device
@@ -82,94 +78,84 @@ class ResourceMonitor:
     _since: tuple[float, float] | None = None
     _sampled_at: float = -_SAMPLE_INTERVAL_S
     _memory: list[int] = field(default_factory=list)
-    _loads: list[float] = field(default_factory=list)
-    _load: UtilizationReader = field(init=False)
+    _utilizations: list[float] = field(default_factory=list)
+    _read_utilization: UtilizationReader = field(init=False)
 
     def __post_init__(self) -> None:
-        """Find the GPU."""
-        self._load = gpu_utilization_reader(self.device)
+        """Open the GPU's driver."""
+        self._read_utilization = gpu_utilization_reader(self.device)
 
     def resume(self) -> None:
-        """Let the clocks run."""
+        """Start the clocks."""
         self._since = (time.monotonic(), time.process_time())
 
     def pause(self) -> None:
-        """Stop the clocks: somebody else is busy, in this very process perhaps."""
+        """Stop the clocks while other work runs, perhaps in this very process."""
         if self._since is not None:
             self._trained_s += time.monotonic() - self._since[0]
             self._cpu_s += time.process_time() - self._since[1]
             self._since = None
 
     def sample(self) -> None:
-        """Look at memory and GPU, once a second at most; costs a few microseconds otherwise."""
+        """Sample memory and GPU, at most once a second; otherwise costs a few microseconds."""
         now = time.monotonic()
         if now - self._sampled_at >= _SAMPLE_INTERVAL_S:
             self._sampled_at = now
             self._sample()
 
     def collect(self) -> dict[str, float]:
-        """Give what was used since the last time, while the clocks run.
+        """Return the usage since the last call and start the next interval.
 
         Returns:
-            ``trained_s``: seconds of training, waiting for the driver left out; ``cpu_s``: the
-            processor's seconds in all threads; ``cpu_utilization_percentage``: their ratio, per
-            CPU that the trial was given (a thread of torch each);
-            ``system_memory_usage_megabytes`` and ``…_percentage``: the most resident memory of
-            this process that was seen. On a GPU also ``gpu_s``: ``trained_s`` times the share of
-            it; ``gpu_0_memory_usage_megabytes`` and ``…_percentage``: the most memory that torch
-            held of it; ``gpu_0_utilization_percentage``: how busy it was on average, all
-            processes on it together, where the driver says it.
+            ``trained_s``: seconds of training, pauses excluded; ``cpu_s``: CPU seconds of all
+            threads; ``cpu_utilization_percentage``: their ratio, per CPU of the trial (one
+            thread of torch each); ``system_memory_usage_megabytes`` and ``…_percentage``: the
+            largest sampled resident memory of this process. On a GPU also ``gpu_s``:
+            ``trained_s`` times ``gpu_share``; ``gpu_0_memory_usage_megabytes`` and
+            ``…_percentage``: the most memory that torch reserved on it;
+            ``gpu_0_utilization_percentage``: mean utilization by all processes together, where
+            the driver reports it.
         """
         self._sample()
         self.pause()
         used = {"trained_s": self._trained_s, "cpu_s": self._cpu_s}
         if self._trained_s > 0:
-            given_s = self._trained_s * torch.get_num_threads()
-            used["cpu_utilization_percentage"] = 100 * self._cpu_s / given_s
-        used |= self._memory_used()
+            available_s = self._trained_s * torch.get_num_threads()
+            used["cpu_utilization_percentage"] = 100 * self._cpu_s / available_s
+        total = psutil.virtual_memory().total
+        used |= _memory_metrics("system", max(self._memory), total)
         if self.device.type == "cuda":
             used |= self._gpu_used()
         self._trained_s = self._cpu_s = 0.0
         self._memory.clear()
-        self._loads.clear()
+        self._utilizations.clear()
         self.resume()
         return used
 
     def _sample(self) -> None:
-        resident = resident_bytes()
-        if resident is not None:
-            self._memory.append(resident)
-        load = self._load()
-        if load is not None:
-            self._loads.append(load)
-
-    def _memory_used(self) -> dict[str, float]:
-        if not self._memory:
-            return {}
-        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        return _memory_metrics("system", max(self._memory), total)
+        self._memory.append(resident_bytes())
+        utilization = self._read_utilization()
+        if utilization is not None:
+            self._utilizations.append(utilization)
 
     def _gpu_used(self) -> dict[str, float]:
         held = torch.cuda.max_memory_reserved(self.device)
         torch.cuda.reset_peak_memory_stats(self.device)
         total = torch.cuda.get_device_properties(self.device).total_memory
         used = {"gpu_s": self._trained_s * self.gpu_share, **_memory_metrics("gpu_0", held, total)}
-        if self._loads:
-            used["gpu_0_utilization_percentage"] = sum(self._loads) / len(self._loads)
+        if self._utilizations:
+            used["gpu_0_utilization_percentage"] = statistics.fmean(self._utilizations)
         return used
 
 
-def resident_bytes() -> int | None:
-    """Give this process's memory that is not swapped out; None where the system has no /proc."""
-    try:
-        pages = _STATM.read_text(encoding="ascii").split()[1]
-    except OSError:
-        return None
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+def resident_bytes() -> int:
+    """Return this process's resident memory."""
+    resident: int = psutil.Process().memory_info().rss
+    return resident
 
 
 def _memory_metrics(of: str, used: int, total: int) -> dict[str, float]:
-    """Say a use of memory in MLflow's names of system metrics."""
+    """Return a memory usage under MLflow's names of system metrics."""
     return {
         f"{of}_memory_usage_megabytes": used / _MEGABYTE,
         f"{of}_memory_usage_percentage": 100 * used / total,

@@ -1,4 +1,4 @@
-"""Data that a process's trials share: those of a phase have the same datasets and seeds."""
+"""Splits that successive trials of one process share: a phase has one dataset and its seeds."""
 
 from __future__ import annotations
 
@@ -24,19 +24,10 @@ _cache: dict[_SplitsKey, Splits] = {}
 def load_cached_splits(
     dataset: DatasetConfig, folders: DataFolders, seeds: Sequence[int], device: torch.device
 ) -> tuple[Splits, ...]:
-    """Load a dataset for some seeds, or give what the trial before had of them.
+    """Return the splits of a dataset for each seed, cached from the trial before where equal.
 
-    Replicas that train on the same samples get the same tensors: nobody may write to them. What
-    this trial does not need is let go, so that a process never holds more than one trial does.
-
-    Args:
-        dataset: The dataset.
-        folders: Where it is read from.
-        seeds: The replicas' seeds.
-        device: Where it shall lie.
-
-    Returns:
-        Splits by seed.
+    Replicas that train on the same samples share their tensors, which are read-only. Splits that
+    this trial does not need are freed, so that a process holds those of one trial at most.
 
     Raises:
         DataError: If a file is missing, truncated or altered.

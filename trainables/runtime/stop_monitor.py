@@ -1,4 +1,4 @@
-"""Looks, while a trial trains, whether it is to stop or has trained longer than it may."""
+"""Stop requests and time limits, checked while a trial trains."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from typing import Final, TypeAlias
 
 from trainables.errors import StoppedError, TimeLimitError
 
-# Called at every step of a loop; raises to end it.
+# Called at every training step; raises to end the training.
 StepCallback: TypeAlias = Callable[[], None]
 
-# Looking at a file costs a microsecond on a local disk and a millisecond over a network.
+# A look-up of a file takes a microsecond on a local disk and a millisecond over a network.
 _POLL_INTERVAL_S: Final = 0.25
 
 
 def no_step_callback() -> None:
-    """Let everything run to its end."""
+    """Never end the training."""
 
 
 @dataclass(slots=True, kw_only=True)
 class StopMonitor:
-    """One attempt at a trial as its clock and the driver see it; mutable as time goes by.
+    """Training clock and stop request of one attempt at a trial; mutable.
 
     Attributes:
-        stop_file: Asks for a stop by being there; None if nobody may ask.
-        timeout_s: Longest training time over all attempts, in seconds; None for no limit.
-        spent_s: What earlier attempts have trained.
-        can_go_back: Whether a stop in the middle of an epoch loses no more than that epoch.
+        stop_file: File whose existence requests a stop; None for no such file.
+        timeout_s: Longest training time over all attempts; None for no limit.
+        previous_s: Training time of earlier attempts and before the last pause.
+        can_roll_back: Whether a stop in the middle of an epoch loses that epoch alone.
     """
 
     stop_file: Path | None
@@ -43,21 +43,21 @@ class StopMonitor:
 
     @property
     def trained_s(self) -> float:
-        """Training time so far, earlier attempts included, and time of waiting left out."""
+        """Training time so far, earlier attempts included, pauses excluded."""
         return self.previous_s + (0.0 if self._since is None else time.monotonic() - self._since)
 
     def resume(self) -> None:
-        """Let the clock run."""
+        """Start the clock."""
         self._since = time.monotonic()
 
     def pause(self) -> None:
-        """Stop the clock: somebody else is busy with what was reported."""
+        """Stop the clock while a report is processed."""
         self.previous_s = self.trained_s
         self._since = None
 
     @property
     def is_stop_requested(self) -> bool:
-        """Whether the trial is to stop; looks a few times a second."""
+        """Whether a stop is requested; polls the file a few times a second."""
         now = time.monotonic()
         if (
             self.stop_file is not None
@@ -69,24 +69,24 @@ class StopMonitor:
         return self._was_requested
 
     def on_step(self) -> None:
-        """Look in the middle of an epoch.
+        """Check time limit and stop request in the middle of an epoch.
 
         Raises:
-            StoppedError: If a stop is asked for and the end of the epoch is not worth waiting for.
-            TimeLimitError: If the trial has trained longer than it may.
+            StoppedError: If a stop is requested and the epoch can be rolled back.
+            TimeLimitError: If the trial has trained longer than ``timeout_s``.
         """
         if self.timeout_s is not None and self.trained_s > self.timeout_s:
             raise TimeLimitError(f"it has trained for {self.trained_s:.0f} s")
         if self.can_roll_back and self.is_stop_requested:
-            raise StoppedError("the trial was asked to stop.")
+            raise StoppedError("a stop of the trial was requested.")
 
 
 def _file_exists(file: Path) -> bool:
     try:
-        # NFS remembers for up to half a minute that a file is missing, but asks its server when
+        # NFS caches for up to half a minute that a file is missing, but queries its server when
         # a folder is opened (nfs(5), close-to-open cache consistency).
         os.close(os.open(file.parent, os.O_RDONLY))
     except OSError:
-        # Storage that fails asks for nothing; the next checkpoint says what is wrong with it.
+        # Failing storage requests nothing; writing the next checkpoint raises the error.
         return False
     return file.exists()

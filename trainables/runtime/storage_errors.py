@@ -1,4 +1,4 @@
-"""Says what is wrong with a trial's folder when it cannot be written to."""
+"""Durable writes to a trial's folder, and the error of a folder that cannot be written to."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from trainables.errors import StorageError
 
 
 def append_line_durably(path: Path, line: str) -> None:
-    """Add a line to a file durably, in the place of a last one that was not finished.
+    """Append a line to a file and flush it to disk, in place of an unfinished last line.
 
     Raises:
-        StorageError: If the file cannot be written; its whole lines are as they were.
+        StorageError: If the file cannot be written; its complete lines are kept.
     """
     with storage_errors(path.parent), path.open("a+b") as file:
         file.seek(0)
@@ -26,22 +27,26 @@ def append_line_durably(path: Path, line: str) -> None:
 
 
 @contextmanager
-def unlinked_on_exit(partial: Path) -> Iterator[None]:
-    """Leave nothing of a file that could not be finished."""
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a partial file that is flushed to disk and renamed to ``path`` if nothing is raised."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        yield
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
 @contextmanager
 def storage_errors(folder: Path) -> Iterator[None]:
-    """Turn what the operating system says into one message.
+    """Convert an error of the operating system into one message.
 
     Raises:
-        StorageError: If the folder is full, read-only, not mounted here or gone. Whoever runs
-            trials makes their folders: one that is missing is not made anew, since that would
-            write below the point where the storage should be mounted.
+        StorageError: If the folder is full, read-only, not mounted or missing. A missing folder
+            is not created, since that would write below an unmounted mount point.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""The paragraphs of the written summary, in order: one file and one line of SECTIONS each."""
+"""The sections of the summary, in order: one function and one line of SECTIONS each."""
 
 from collections.abc import Callable
 from types import MappingProxyType

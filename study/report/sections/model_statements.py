@@ -1,18 +1,20 @@
-"""Statements on the trained models: diversity of filters, occlusion, and limits of the result."""
+"""Statements on the trained models: filters, occlusion, and limits of the result."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from study.records.errors import ReportError
+from study.records.labels import arm_label, metric_label, order_label
 from study.records.trial_table import TrialTable
 from study.report.formatting import (
     CONFIDENCE_PERCENT,
     format_count,
     format_difference,
+    format_estimate,
+    format_metric,
     format_significance,
     format_with_unit,
-    number,
 )
 from study.report.sections.result_statements import Section, main_metric
 from study.sensitivity import (
@@ -22,12 +24,9 @@ from study.sensitivity import (
     OcclusionCurve,
     Robustness,
     Workload,
-    arm_label,
     compare,
     cosine_and_accuracy,
-    metric_label,
     occluded_workloads,
-    order_label,
     robustness,
     workloads,
 )
@@ -44,16 +43,15 @@ def _filters_statements(table: TrialTable) -> Iterator[str]:
     try:
         comparison = compare(table, (_METRIC,))
     except ReportError as error:
-        yield f"Nothing can be said yet: {error}"
+        yield f"No result yet: {error}"
         return
     for row in comparison.rows:
         yield _filters_statement(row)
     for workload in workloads(table):
         yield from _correlation(table, workload)
     yield (
-        "The signed cosine between random filters is 0 on average; lower means more diverse "
-        "filters. A difference here goes along with a difference in accuracy, or not; neither "
-        "explains the other by itself."
+        "The signed cosine of random filters is 0 on average; lower means more diverse filters. "
+        "A difference in filter cosine does not by itself explain a difference in accuracy."
     )
 
 
@@ -61,17 +59,12 @@ def _filters_statement(row: ArmComparison) -> str:
     name, found = arm_label(row.arm, row.method), row.get(_METRIC)
     if found is None:
         return f"{name} on {row.dataset}: no filter cosine."
-    mean, low, high = (
-        number(x, _METRIC) for x in (found.interval.mean, found.interval.low, found.interval.high)
-    )
-    level = (
-        f"{name} on {row.dataset}: mean filter cosine {mean} "
-        f"({CONFIDENCE_PERCENT} interval {low} to {high}, {found.interval.n} replicas)"
-    )
+    estimate = format_estimate(found.interval, _METRIC)
+    level = f"{name} on {row.dataset}: mean filter cosine {estimate}"
     corrected = found.to_control
     if corrected is None:
         return f"{level}."
-    change = number(corrected.difference.interval.mean, _METRIC, is_signed=True)
+    change = format_metric(corrected.difference.interval.mean, _METRIC, is_signed=True)
     if not corrected.is_significant:
         verdict = "no difference to Base was shown"
     elif corrected.difference.interval.mean < 0:
@@ -82,21 +75,20 @@ def _filters_statement(row: ArmComparison) -> str:
 
 
 def _correlation(table: TrialTable, workload: Workload) -> Iterator[str]:
-    """Say whether final trials with more diverse filters reach more; nothing of too few."""
+    """State the correlation of filter cosine and the main metric over final trials."""
     metric = main_metric(table)
     try:
         found = cosine_and_accuracy(table, workload, "final", metric).overall
     except ReportError:
-        # A report without sweeps has too few final trials, which is nothing that is missing.
+        # A report without sweeps has too few final trials; nothing is missing.
         return
     if found is None:
         return
-    is_significant = found.low > 0 or found.high < 0
     is_better = (found.r < 0) == (metric_label(metric).direction == "maximize")
     verdict = (
-        f"trials with more diverse filters did {'better' if is_better else 'worse'}"
-        if is_significant
-        else "no relation was shown"
+        f"trials with more diverse filters are {'better' if is_better else 'worse'}"
+        if found.low > 0 or found.high < 0
+        else "no correlation was shown"
     )
     interval = f"{found.low:.2f} to {found.high:.2f}".replace("-", "−")
     r = f"{found.r:.2f}".replace("-", "−")
@@ -108,7 +100,7 @@ def _correlation(table: TrialTable, workload: Workload) -> Iterator[str]:
 
 
 def occlusion_section(table: TrialTable) -> Section:
-    """State the area under each arm's occlusion curves; nothing where no arm was occluded."""
+    """State the area under each arm's occlusion curves, if the study has any."""
     found = occluded_workloads(table)
     statements = tuple(
         text for workload in found for text in _occlusion_statements(table, workload)
@@ -119,10 +111,10 @@ def occlusion_section(table: TrialTable) -> Section:
 
 
 _CAUTION = (
-    "An area holds the level of the whole samples too, so a model that is better without "
-    "occlusion starts ahead. Hidden with the most relevant first, each model loses what it relies "
-    "on itself: a steep fall can mean that few positions decide, or that the attribution finds "
-    "them well."
+    "The area includes the level of the whole samples, so a model that is better without "
+    "occlusion has an advantage. With the most relevant positions hidden first, each model loses "
+    "the positions that it relies on: a steep decrease can mean that few positions are decisive, "
+    "or that the attribution finds them well."
 )
 
 
@@ -130,7 +122,7 @@ def _occlusion_statements(table: TrialTable, workload: Workload) -> Iterator[str
     try:
         record = robustness(table, workload)
     except ReportError as error:
-        yield f"Nothing can be said on {workload.dataset} yet: {error}"
+        yield f"No result on {workload.dataset} yet: {error}"
         return
     for order in OCCLUSION_ORDERS:
         for curve in record.curves_for(order):
@@ -139,14 +131,12 @@ def _occlusion_statements(table: TrialTable, workload: Workload) -> Iterator[str
 
 def _occlusion_statement(record: Robustness, curve: OcclusionCurve) -> str:
     metric, area, last = record.metric, curve.area, curve.points[-1]
-    low, high = (number(x, metric) for x in (area.interval.low, area.interval.high))
+    first, end = (format_with_unit(p.interval.mean, metric) for p in (curve.points[0], last))
     level = (
         f"{arm_label(curve.arm, curve.method)} on {record.dataset}, hidden "
-        f"{order_label(curve.order)}: the mean {metric_label(metric).name} goes from "
-        f"{format_with_unit(curve.points[0].interval.mean, metric)} to {format_with_unit(last.interval.mean, metric)} "
-        f"with {last.share * 100:.3g}% hidden; over all shares it is "
-        f"{format_with_unit(area.interval.mean, metric)} ({CONFIDENCE_PERCENT} interval {low} to {high}, "
-        f"{area.interval.n} replicas)"
+        f"{order_label(curve.order)}: the mean {metric_label(metric).name} changes from {first} "
+        f"to {end} with {last.share * 100:.3g}% hidden; over all shares it is "
+        f"{format_estimate(area.interval, metric)}"
     )
     corrected = area.to_base
     if corrected is None:
@@ -167,28 +157,31 @@ _ADVISED_REPLICAS = 5
 
 def limits_section(table: TrialTable) -> Section:
     """State scale, replicas, unequal budgets and failed trials."""
-    return Section(title="What limits this result", statements=tuple(_limits_statements(table)))
+    return Section(title="Limitations", statements=tuple(_limits_statements(table)))
 
 
 def _limits_statements(table: TrialTable) -> Iterator[str]:
     yield (
-        f"The {CONFIDENCE_PERCENT} intervals cover what changes with the replica seed (initialization, "
-        f"order of samples, challenges). They do not cover another dataset or model, nor another "
-        f"search."
+        f"The {CONFIDENCE_PERCENT} intervals cover the variation between replica seeds "
+        f"(initialization, order of samples, challenges). They do not cover other datasets, "
+        f"models or searches."
     )
     yield from _replica_statements(table)
     for workload in workloads(table):
         yield from _budget_statements(table, workload)
         epochs = sorted({arm.epochs for arm in workload.arms})
         yield (
-            f"Scale: {workload.dataset}, {workload.model}, {' or '.join(map(str, epochs))} epochs, "
-            f"{workload.arms[0].n_features} input features, {workload.arms[0].n_classes} classes."
+            f"Scale: {workload.dataset}, {workload.model}, {' or '.join(map(str, epochs))} "
+            "epochs, "
+            f"{workload.arms[0].n_features} input features, {workload.arms[0].n_classes} "
+            f"classes."
         )
     failed = sum(row.state == "FAIL" for row in table.rows)
     if failed:
         yield (
-            f"{failed} of {format_count(len(table.rows), 'trial')} failed and are left out of every "
-            f"mean; if they failed because of their parameters, the rest looks better than it is."
+            f"{failed} of {format_count(len(table.rows), 'trial')} failed and are excluded from "
+            f"every mean; if they failed because of their parameters, the means are biased "
+            f"towards better values."
         )
 
 
@@ -196,8 +189,8 @@ def _replica_statements(table: TrialTable) -> Iterator[str]:
     counts = [len(row.seeds) for row in table.rows if row.phase == "final"]
     if counts and min(counts) < _ADVISED_REPLICAS:
         yield (
-            f"Final trials have as few as {format_count(min(counts), 'replica')}: intervals are wide, "
-            f"and small effects cannot be shown; {_ADVISED_REPLICAS} or more are advised."
+            f"Final trials have as few as {format_count(min(counts), 'replica')}: intervals are "
+            f"wide, and small effects cannot be shown; {_ADVISED_REPLICAS} or more are advised."
         )
 
 

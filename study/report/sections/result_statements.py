@@ -6,15 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from study.records.errors import ReportError
+from study.records.labels import arm_label, metric_label
 from study.records.trial_table import TrialTable
 from study.report.formatting import (
-    CONFIDENCE_PERCENT,
     format_difference,
+    format_estimate,
+    format_p_value,
     format_significance,
-    format_with_unit,
     join_words,
-    number,
-    p_value,
 )
 from study.sensitivity import (
     CONFIDENCE,
@@ -29,10 +28,8 @@ from study.sensitivity import (
     TransferRow,
     TransferTarget,
     TransferValue,
-    arm_label,
     average_ranks,
     compare,
-    metric_label,
     transfer,
     transfer_methods,
     workloads,
@@ -41,12 +38,7 @@ from study.sensitivity import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A heading and statements made from numbers.
-
-    Attributes:
-        title: Heading.
-        statements: Each one or a few sentences.
-    """
+    """A heading with statements, each one or a few sentences."""
 
     title: str
     statements: tuple[str, ...]
@@ -57,11 +49,11 @@ _OTHER_METRICS = ("test/auc", "test/nll", "test/brier_mean", "test/ece10")
 
 def outcome_section(table: TrialTable) -> Section:
     """State each arm's test result and its differences to Base and Random, controls last."""
-    return Section(title="In short", statements=tuple(_outcome_statements(table)))
+    return Section(title="Result", statements=tuple(_outcome_statements(table)))
 
 
 def main_metric(table: TrialTable) -> str:
-    """Give the test metric that the search's objective stands for; test accuracy otherwise."""
+    """Return the test metric of the search's objective; test accuracy if it has none."""
     metric = f"test/{table.objective.partition('/')[2]}"
     return metric if metric in TEST_METRICS else "test/accuracy"
 
@@ -73,7 +65,7 @@ def _outcome_statements(table: TrialTable) -> Iterator[str]:
         to_base = compare(table, metrics)
         to_random = compare(table, metrics, against="random")
     except ReportError as error:
-        yield f"No test result can be given yet: {error}"
+        yield f"No test result yet: {error}"
         return
     for row in sorted(to_base.rows, key=lambda row: row.method in CONTROLS):
         found = row.get(metric)
@@ -91,11 +83,9 @@ def _outcome_statements(table: TrialTable) -> Iterator[str]:
 
 
 def _outcome_level(row: ArmComparison, found: Measurement) -> str:
-    low, high = (number(x, found.metric) for x in (found.interval.low, found.interval.high))
     return (
         f"{_arm_name(row)} on {row.dataset} reached a {metric_label(found.metric).name} of "
-        f"{format_with_unit(found.interval.mean, found.metric)} ({CONFIDENCE_PERCENT} interval {low} to {high}, "
-        f"{found.interval.n} replicas)."
+        f"{format_estimate(found.interval, found.metric)}."
     )
 
 
@@ -108,20 +98,16 @@ def _difference_sentences(
         return
     control = comparison.against.capitalize()
     interval = corrected.difference.interval
-    how_sure = format_significance(corrected, metric)
+    significance = format_significance(corrected, metric)
     if corrected.is_significant:
-        word = "better" if _is_better(interval.mean, metric) else "worse"
+        verdict = "better" if _is_better(interval.mean, metric) else "worse"
         side = "above" if interval.mean > 0 else "below"
-        yield (
-            f"It is {format_difference(abs(interval.mean), metric)} {side} {control} ({how_sure}): "
-            f"{word} than {control}."
-        )
+        difference = format_difference(abs(interval.mean), metric)
+        yield f"It is {difference} {side} {control} ({significance}): {verdict} than {control}."
         return
     reason = "" if not interval.excludes(0.0) else " after correction for several comparisons"
-    yield (
-        f"Against {control} no difference was shown{reason}: "
-        f"{format_difference(interval.mean, metric, is_signed=True)} ({how_sure})."
-    )
+    difference = format_difference(interval.mean, metric, is_signed=True)
+    yield f"No difference to {control} was shown{reason}: {difference} ({significance})."
 
 
 def _other_metrics(row: ArmComparison, metrics: Sequence[str]) -> Iterator[str]:
@@ -149,9 +135,9 @@ def _arm_name(row: ArmComparison) -> str:
 
 
 def ranks_section(table: TrialTable) -> Section:
-    """State the mean ranks; nothing where the study has only one dataset."""
+    """State the mean ranks of a study with several datasets."""
     statements = tuple(_ranks_statements(table)) if len(workloads(table)) > 1 else ()
-    return Section(title="Over the datasets", statements=statements)
+    return Section(title="Ranks over the datasets", statements=statements)
 
 
 def _ranks_statements(table: TrialTable) -> Iterator[str]:
@@ -168,23 +154,25 @@ def _ranks_statements(table: TrialTable) -> Iterator[str]:
 
 
 def _ranks_conclusion(record: AverageRanks) -> str:
-    sure = f"{p_value(record.p_value)}, Friedman's test by permutation"
+    test = f"{format_p_value(record.p_value)}, Friedman's test by permutation"
     if record.p_value >= 1 - CONFIDENCE:
-        return f"No difference between the methods was shown ({sure})."
+        return f"No difference between the methods was shown ({test})."
     groups = [
         join_words([arm_label(method, method) for method in group])
         for group in record.insignificant_groups
     ]
-    insignificant_groups = f" Not shown to differ: {'; '.join(groups)}." if groups else ""
+    rest = f" No difference was shown within: {'; '.join(groups)}." if groups else ""
     return (
-        f"The methods differ ({sure}); two of them where their mean ranks are at least "
-        f"{record.critical_difference:.2f} apart (Nemenyi, 5%).{insignificant_groups}"
+        f"The methods differ ({test}); two methods differ where their mean ranks are at least "
+        f"{record.critical_difference:.2f} apart (Nemenyi, 5%).{rest}"
     )
 
 
 def transfer_section(table: TrialTable) -> Section:
-    """State for each target its own choice and each setting from elsewhere, in one sentence."""
-    return Section(title="Settings found elsewhere", statements=tuple(_transfer_statements(table)))
+    """State for each target its own choice and the configurations from other datasets."""
+    return Section(
+        title="Configurations from other datasets", statements=tuple(_transfer_statements(table))
+    )
 
 
 def _transfer_statements(table: TrialTable) -> Iterator[str]:
@@ -192,7 +180,7 @@ def _transfer_statements(table: TrialTable) -> Iterator[str]:
         try:
             record = transfer(table, method)
         except ReportError as error:
-            yield f"{arm_label(method, method)}: nothing can be said yet; {error}"
+            yield f"{arm_label(method, method)}: no result yet; {error}"
             continue
         metric = main_metric(table)
         for target in record.targets:
@@ -212,44 +200,36 @@ def _target_statement(record: Transfer, target: TransferTarget, metric: str) -> 
 
 def _own_clause(record: Transfer, target: TransferTarget, value: TransferValue | None) -> str:
     row = target.rows[0]
-    whose = "its own choice"
+    owner = "its own choice"
     if row.source != target.arm:
-        whose = f"the choice of {_source_name(record, row.source)}, its own search,"
+        owner = f"the choice of {_source_name(record, row.source)}, its own search,"
     if value is None:
-        return f"{whose} has {row.note.rstrip('.')}"
-    return (
-        f"{whose} reached a {metric_label(value.metric).name} of {_transfer_level(value)}, "
-        f"{value.interval.n} replicas)"
-    )
+        return f"{owner} has {row.note.rstrip('.')}"
+    estimate = format_estimate(value.interval, value.metric)
+    return f"{owner} reached a {metric_label(value.metric).name} of {estimate}"
 
 
 def _transferred_clause(record: Transfer, row: TransferRow, value: TransferValue | None) -> str:
-    whose = f"that of {_source_name(record, row.source)}"
+    owner = f"that of {_source_name(record, row.source)}"
     if row.note:
         verb = "has" if value is None and not row.is_infeasible else "is"
-        return f"{whose} {verb} {row.note.rstrip('.')}"
+        return f"{owner} {verb} {row.note.rstrip('.')}"
     assert value is not None
-    return f"{whose} {_transfer_level(value)}){_difference_clause(value)}"
-
-
-def _transfer_level(value: TransferValue) -> str:
-    low, high = (number(x, value.metric) for x in (value.interval.low, value.interval.high))
-    return f"{format_with_unit(value.interval.mean, value.metric)} ({CONFIDENCE_PERCENT} interval {low} to {high}"
+    return f"{owner} {format_estimate(value.interval, value.metric)}{_difference_clause(value)}"
 
 
 def _difference_clause(value: TransferValue) -> str:
     corrected = value.to_own
     if corrected is None:
         return ""
-    mean, how_sure = (
-        corrected.difference.interval.mean,
-        format_significance(corrected, value.metric),
-    )
+    mean = corrected.difference.interval.mean
+    significance = format_significance(corrected, value.metric)
     if not corrected.is_significant:
-        shown = format_difference(mean, value.metric, is_signed=True)
-        return f", no difference to the own choice shown: {shown} ({how_sure})"
+        difference = format_difference(mean, value.metric, is_signed=True)
+        return f", no difference to the own choice shown: {difference} ({significance})"
     side = "above" if mean > 0 else "below"
-    return f", {format_difference(abs(mean), value.metric)} {side} the own choice ({how_sure})"
+    difference = format_difference(abs(mean), value.metric)
+    return f", {difference} {side} the own choice ({significance})"
 
 
 def _source_name(record: Transfer, name: str) -> str:

@@ -7,30 +7,29 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from study.records.errors import ReportError
+from study.records.labels import arm_label, dimension_symbol, metric_label
 from study.records.trial_table import ArmRow, TrialTable
 from study.report.formatting import (
     CONFIDENCE_PERCENT,
     STATE_NAMES,
     format_count,
     format_difference,
+    format_p_value,
     format_params,
+    format_percent,
     format_value,
     format_with_unit,
     join_words,
-    p_value,
 )
-from study.report.importance_panels import format_percent, global_metrics
+from study.report.importance_panels import global_metrics
 from study.report.sections.result_statements import Section, main_metric
-from study.report.summary_tables import hours
+from study.report.summary_tables import format_hours
 from study.sensitivity import (
     CONFIDENCE,
     DimensionCurve,
     SweepEffect,
-    arm_label,
     cost,
-    dimension_symbol,
     holm,
-    metric_label,
     sweep_curve,
     sweep_effect,
     swept_dimensions,
@@ -47,7 +46,7 @@ from study.sensitivity.importance import (
 
 
 def dimensions_section(table: TrialTable) -> Section:
-    """State for each sweep its range, and whether the dimension has an effect at all."""
+    """State for each sweep its range, and whether the dimension has an effect."""
     metric, swept = main_metric(table), _swept_arms(table)
     found = [_curve_or_reason(table, arm, dimension, metric) for arm, dimension in swept]
     effects = [sweep_effect(curve) for curve in found if isinstance(curve, DimensionCurve)]
@@ -59,7 +58,7 @@ def dimensions_section(table: TrialTable) -> Section:
         for one in found
     )
     none = ("No dimension was swept: add 'sensitivity' to an arm of the study file.",)
-    return Section(title="What the dimensions do", statements=statements or none)
+    return Section(title="Sensitivity to the dimensions", statements=statements or none)
 
 
 def _swept_arms(table: TrialTable) -> list[tuple[ArmRow, str]]:
@@ -69,11 +68,11 @@ def _swept_arms(table: TrialTable) -> list[tuple[ArmRow, str]]:
 def _curve_or_reason(
     table: TrialTable, arm: ArmRow, dimension: str, metric: str
 ) -> DimensionCurve | str:
-    """Give a curve, or say why there is none."""
+    """Return a curve, or the reason why there is none."""
     try:
         return sweep_curve(table, arm.name, dimension, metric)
     except ReportError as error:
-        return f"{arm_label(arm.name, arm.method)}, {dimension}: nothing can be said; {error}"
+        return f"{arm_label(arm.name, arm.method)}, {dimension}: no result; {error}"
 
 
 def _curve_sentences(
@@ -82,40 +81,45 @@ def _curve_sentences(
     symbol, metric = dimension_symbol(curve.dimension), curve.metric
     lowest = min(curve.points, key=lambda point: point.interval.mean)
     highest = max(curve.points, key=lambda point: point.interval.mean)
-    span = highest.interval.mean - lowest.interval.mean
+    low, high = (
+        f"{format_with_unit(point.interval.mean, metric)} ({symbol} = {format_value(point.value)})"
+        for point in (lowest, highest)
+    )
+    span = format_difference(highest.interval.mean - lowest.interval.mean, metric)
     widths = [point.interval.width for point in curve.points]
+    mean_width, max_width = (
+        format_difference(width, metric) for width in (statistics.fmean(widths), max(widths))
+    )
     yield (
         f"Over {len(curve.points)} values of {symbol} ({format_value(curve.points[0].value)} to "
         f"{format_value(curve.points[-1].value)}) the mean {metric_label(metric).name} of "
-        f"{arm_label(curve.arm, curve.method)} goes from {format_with_unit(lowest.interval.mean, metric)} "
-        f"({symbol} = {format_value(lowest.value)}) to {format_with_unit(highest.interval.mean, metric)} "
-        f"({symbol} = {format_value(highest.value)}), a range of {format_difference(span, metric)}; the {CONFIDENCE_PERCENT} "
-        f"interval of a single value is {format_difference(statistics.fmean(widths), metric)} wide on average "
-        f"and {format_difference(max(widths), metric)} at most (n = {curve.n})."
+        f"{arm_label(curve.arm, curve.method)} ranges from {low} to {high}, by {span}; the "
+        f"{CONFIDENCE_PERCENT} interval of a single value is {mean_width} wide on average and "
+        f"{max_width} at most (n = {curve.n})."
     )
     yield _effect_sentence(symbol, effect, p, family)
     yield from _base_sentence(curve)
     yield (
-        f"The search chose {symbol} = {format_value(curve.chosen)}; taking the best value of this "
-        f"curve instead would select on the test set."
+        f"The search chose {symbol} = {format_value(curve.chosen)}; choosing the best value of "
+        f"this curve instead would select on the test set."
     )
 
 
 def _effect_sentence(symbol: str, effect: SweepEffect, p: float, family: int) -> str:
     verdict = (
-        f"{symbol} matters here" if p < 1 - CONFIDENCE else f"No effect of {symbol} was shown"
+        f"{symbol} has an effect" if p < 1 - CONFIDENCE else f"No effect of {symbol} was shown"
     )
     correction = f", Holm-corrected over {family} sweeps" if family > 1 else ""
-    told = (
+    sentence = (
         f"{verdict}: its value explains {effect.share:.0%} of the variance within a seed, where "
-        f"chance alone gives {effect.expected_share:.0%} ({p_value(p)} by permutation within "
-        f"seeds{correction})."
+        f"{effect.expected_share:.0%} is expected by chance ({format_p_value(p)} by permutation "
+        f"within seeds{correction})."
     )
     if effect.min_p_value < 1 - CONFIDENCE:
-        return told
+        return sentence
     return (
-        f"{told} Of {effect.values} values and {effect.n} replicas p cannot be below "
-        f"{effect.min_p_value:.2g}: nothing could have been shown; more replicas are needed."
+        f"{sentence} With {effect.values} values and {effect.n} replicas p is at least "
+        f"{effect.min_p_value:.2g}, so that no effect can be shown; more replicas are needed."
     )
 
 
@@ -138,10 +142,10 @@ _UNBIASED_HINT = "'sampler: random' or 'design: sobol' (or saltelli)"
 
 
 def importance_section(table: TrialTable) -> Section:
-    """State per design and metric which dimensions explain more than chance would.
+    """State per design and metric the dimensions with an effect above chance.
 
-    Trials that a sampler proposed by their results are the basis of no statement, however
-    insistently the figures were asked for.
+    Trials of a sampler that uses results support no statement, even where biased figures are
+    shown.
     """
     designs = [arm for arm in table.arms if is_design(arm)]
     statements = tuple(
@@ -149,41 +153,42 @@ def importance_section(table: TrialTable) -> Section:
         for arm in designs
         for metric in global_metrics(table, arm)
     )
-    return Section(title="What matters", statements=statements or tuple(_no_claim(table)))
+    return Section(title="Importance", statements=statements or tuple(_no_claim(table)))
 
 
 def _no_claim(table: TrialTable) -> Iterator[str]:
     samplers = dict.fromkeys(arm.sampler for arm in table.arms if arm.dimensions)
     if samplers:
         yield (
-            f"No claim is made about which dimensions matter over their whole space: "
-            f"{join_words(list(samplers))} proposed the trials by their results. To make one, search "
-            f"an arm with {_UNBIASED_HINT} and 'scheduler: none'."
+            f"No claim is made about importance over the whole space: "
+            f"{join_words(list(samplers))} chose the trials by earlier results. For such a "
+            "claim, search an arm with "
+            f"{_UNBIASED_HINT} and 'scheduler: none'."
         )
 
 
 def _importance_statement(table: TrialTable, arm: ArmRow, metric: str) -> str:
     name = f"{arm_label(arm.name, arm.method)}, {metric_label(metric).name}"
     try:
-        basis = search_data(table, arm.name, metric)
+        data = search_data(table, arm.name, metric)
     except ReportError as error:
         return f"{name}: no claim is made; {error}"
-    return " ".join((f"{name} ({_data_clause(basis)}):", *_findings(basis)))
+    return " ".join((f"{name} ({_data_clause(data)}):", *_findings(data)))
 
 
-def _data_clause(basis: SearchData) -> str:
+def _data_clause(data: SearchData) -> str:
     noise = (
         ""
-        if basis.noise is None
-        else f", of whose variance {min(1.0, basis.noise):.0%} is replica noise"
+        if data.noise is None
+        else f", of whose variance {min(1.0, data.noise):.0%} is replica noise"
     )
-    return f"{format_count(basis.n, 'trial')} by {basis.sampler}{noise}"
+    return f"{format_count(data.n, 'trial')} by {data.sampler}{noise}"
 
 
-def _findings(basis: SearchData) -> Iterator[str]:
-    for name in (name for name in estimators_for(basis.sampler) if name in _STATED_ESTIMATORS):
+def _findings(data: SearchData) -> Iterator[str]:
+    for name in (name for name in estimators_for(data.sampler) if name in _STATED_ESTIMATORS):
         try:
-            yield _finding(importance(basis, name))
+            yield _finding(importance(data, name))
         except ReportError as error:
             yield f"No claim is made here: {error}"
 
@@ -191,19 +196,17 @@ def _findings(basis: SearchData) -> Iterator[str]:
 def _finding(record: Importance) -> str:
     title, factor = record.estimator.title, record.estimator.factor
     if record.level is None:
-        return f"{_explained(record, record.shares)} ({title}); chance has no level here."
+        return f"{_explained(record, record.shares)} ({title}); there is no chance level."
     level = f"level {format_percent(record.level, factor)}%"
     shown = [share for share in record.shares if share.is_significant]
     if not shown:
         return (
-            f"For no dimension an effect above chance was shown ({title}: {level}; the largest is "
-            f"{dimension_symbol(record.shares[0].dimension)} with {_format_share(record.shares[0])})."
+            f"No dimension has an effect above chance ({title}: {level}; the largest is "
+            f"{dimension_symbol(record.shares[0].dimension)}, "
+            f"{_format_share(record.shares[0])})."
         )
-    more = f"{_explained(record, shown)} ({title}), more than chance"
-    rest = "; for no other dimension an effect above chance was shown" * (
-        len(shown) < len(record.shares)
-    )
-    return f"{more} ({level}){rest}."
+    rest = "; no other dimension has an effect above chance" * (len(shown) < len(record.shares))
+    return f"{_explained(record, shown)} ({title}), above chance ({level}){rest}."
 
 
 def _explained(record: Importance, shares: Sequence[DimensionShare]) -> str:
@@ -221,12 +224,12 @@ def _format_share(share: DimensionShare) -> str:
 def search_section(table: TrialTable) -> Section:
     """State per arm its trials by state, its replicas and its chosen configuration."""
     aim = (
-        f"Trials were proposed by {_sampler_names(table)} and compared by {table.objective} "
-        f"({table.direction}) on validation data; test metrics come only from trials of the "
-        f"chosen configurations with fresh replica seeds."
+        f"Sampler: {_sampler_names(table)}; objective: {table.objective} ({table.direction}) on "
+        f"validation data. Test metrics come only from trials of the chosen configurations with "
+        f"fresh replica seeds."
     )
     return Section(
-        title="What was searched",
+        title="Search",
         statements=(
             aim,
             *(" ".join(_search_sentences(table, arm)) for arm in table.arms),
@@ -237,31 +240,30 @@ def search_section(table: TrialTable) -> Section:
 
 def _sampler_names(table: TrialTable) -> str:
     names = dict.fromkeys(arm.sampler for arm in table.arms if arm.dimensions)
-    return join_words([name.upper() if name == "tpe" else name for name in names] or ["nobody"])
+    return join_words([name.upper() if name == "tpe" else name for name in names] or ["none"])
 
 
 def _search_sentences(table: TrialTable, arm: ArmRow) -> Iterator[str]:
     name = f"{arm_label(arm.name, arm.method)} ({arm.dataset}; {arm.model}; {arm.epochs} epochs)"
     if not arm.dimensions:
-        yield f"{name} has nothing to search."
+        yield f"{name} has no dimensions."
     else:
         yield f"{name} searched {join_words([dimension_symbol(d) for d in arm.dimensions])}."
         yield _trials_sentence(table, arm)
         if arm.group is not None:
             count = sum(other.group == arm.group for other in table.arms)
             yield (
-                f"Its trials are compared by the mean gain over Base in {table.objective} on "
-                f"{count} datasets, on each of which every point is tried: the search of "
-                f"{arm_label(arm.group, arm.method)}."
+                f"Its search is shared by {count} datasets, on each of which every point is "
+                f"tried: the objective is the mean gain over Base in {table.objective} "
+                f"({arm_label(arm.group, arm.method)})."
             )
         chosen = "nothing yet" if arm.best_params is None else format_params(arm.best_params)
         yield f"Chosen: {chosen}."
     finals = table.select(arm.name, "final")
     replicas = sorted({len(row.seeds) for row in finals})
     if finals:
-        yield (
-            f"{format_count(len(finals), 'final trial')} of {' or '.join(map(str, replicas))} replicas."
-        )
+        counts = " or ".join(map(str, replicas))
+        yield f"{format_count(len(finals), 'final trial')} of {counts} replicas."
     else:
         yield "No final trial yet."
 
@@ -270,13 +272,14 @@ def _cost_sentences(table: TrialTable) -> Iterator[str]:
     try:
         record = cost(table)
     except ReportError:
-        # The exhibit of the cost says why it is missing.
+        # The panel of the cost has the reason.
         return
     lost = sum(row.cpu_hours for row in record.rows if row.state in {"PRUNED", "FAIL"})
-    gpu = f" and {hours(record.gpu_hours)} GPU hours" if record.gpu_hours else ""
+    gpu = f" and {format_hours(record.gpu_hours)} GPU hours" if record.gpu_hours else ""
     yield (
-        f"Training took {hours(record.cpu_hours)} CPU hours{gpu}; {hours(lost)} of the CPU hours "
-        f"went into trials that were stopped early or failed."
+        f"Training took {format_hours(record.cpu_hours)} CPU hours{gpu}; "
+        f"{format_hours(lost)} of the CPU hours were used by trials that were stopped early or "
+        f"failed."
     )
 
 
@@ -287,4 +290,7 @@ def _trials_sentence(table: TrialTable, arm: ArmRow) -> str:
     states = Counter(row.state for row in trials)
     parts = [f"{states[state]} {word}" for state, word in STATE_NAMES.items() if states[state]]
     replicas = max(len(row.seeds) for row in trials)
-    return f"{format_count(len(trials), 'trial')} of {format_count(replicas, 'replica')} each: {join_words(parts)}."
+    return (
+        f"{format_count(len(trials), 'trial')} of {format_count(replicas, 'replica')} each: "
+        f"{join_words(parts)}."
+    )

@@ -1,7 +1,7 @@
-"""Global sensitivity: what each dimension of a search explains, over its whole space.
+"""Global sensitivity: the importance of each dimension of a search over its whole space.
 
 One file per estimator and one line in ``IMPORTANCES``. Only
-:mod:`study.sensitivity.importance.optuna_importance` knows Optuna.
+:mod:`study.sensitivity.importance.optuna_importance` imports Optuna.
 """
 
 from study.sensitivity.importance.dependence import (
@@ -10,44 +10,29 @@ from study.sensitivity.importance.dependence import (
     partial_dependence,
 )
 from study.sensitivity.importance.estimators import IMPORTANCES, estimators_for, importance
-from study.sensitivity.importance.pair_interactions import (
-    Interactions,
-    PairShare,
-    interactions,
-    min_trials_for_pairs,
-)
+from study.sensitivity.importance.pair_interactions import Interactions, PairShare, interactions
 from study.sensitivity.importance.search_data import (
-    UNBIASED_SAMPLERS,
     SearchData,
     encode_value,
     is_design,
     search_data,
 )
-from study.sensitivity.importance.shares import (
-    DimensionShare,
-    EstimatedShares,
-    Importance,
-    ImportanceEstimator,
-)
+from study.sensitivity.importance.shares import DimensionShare, Importance
 
 __all__ = [
     "IMPORTANCES",
-    "UNBIASED_SAMPLERS",
-    "ImportanceEstimator",
-    "SearchData",
+    "DimensionShare",
     "Importance",
     "Interactions",
-    "EstimatedShares",
     "PairShare",
     "PartialCurve",
     "PartialDependence",
-    "DimensionShare",
+    "SearchData",
+    "encode_value",
     "estimators_for",
-    "search_data",
     "importance",
     "interactions",
     "is_design",
-    "min_trials_for_pairs",
     "partial_dependence",
-    "encode_value",
+    "search_data",
 ]

@@ -1,7 +1,8 @@
-"""How a metric goes with one dimension on average over all others, by a random forest."""
+"""Partial dependence of a metric on one dimension, by a random forest."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from search_spaces import CategoricalDimension, Dimension, IntDimension
-from study.records.errors import ReportError
+from study.records.frames import Row, Tabular
 from study.records.trial_table import ParamValue
 from study.sensitivity.importance.search_data import (
     SearchData,
@@ -18,6 +19,8 @@ from study.sensitivity.importance.search_data import (
     decode_value,
     encode_value,
     is_constant,
+    require_trials,
+    require_unconditional,
 )
 from study.sensitivity.importance.shares import bootstrap, estimator_seed, percentile_interval
 
@@ -25,116 +28,105 @@ if TYPE_CHECKING:
     from sklearn.ensemble import RandomForestRegressor
 
 TREES, TREES_PER_DRAW, DRAWS, POINTS = 64, 16, 100, 25
-# Leaves of three trials: a curve shows a trend, not single trials.
+# With leaves of three trials a curve shows a trend, not single trials.
 _MIN_SAMPLES_LEAF = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartialCurve:
-    """The metric over one dimension.
-
-    Attributes:
-        dimension: Name of the dimension.
-        axis: The axis.
-        places: Values along the axis, choices by their names.
-        means: The metric there, on average over the other dimensions.
-        lows: Lower ends of the band.
-        highs: Upper ends.
-    """
+    """The metric over one dimension: its mean over the other dimensions, and its band."""
 
     dimension: str
     axis: Dimension
-    places: tuple[ParamValue, ...]
+    values: tuple[ParamValue, ...]
     means: tuple[float, ...]
     lows: tuple[float, ...]
     highs: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PartialDependence:
+class PartialDependence(Tabular):
     """The partial dependence of a metric on every dimension of an arm.
 
     Attributes:
-        basis: The trials it stands on.
         curves: One per dimension that varies, in the arm's order.
-        interval: How the bands were made, for people.
+        interval: Method of the bands.
         notes: Reservations, in sentences.
     """
 
-    basis: SearchData
+    data: SearchData
     curves: tuple[PartialCurve, ...]
     interval: str
     notes: tuple[str, ...]
 
+    def frame_rows(self) -> Iterator[Row]:
+        """Yield a row per dimension and value."""
+        for curve in self.curves:
+            band = zip(curve.values, curve.means, curve.lows, curve.highs, strict=True)
+            for value, mean, low, high in band:
+                yield {
+                    **self.data.cells(),
+                    "dimension": curve.dimension,
+                    "value": value,
+                    "mean": mean,
+                    "low": low,
+                    "high": high,
+                    "interval": self.interval,
+                }
+
 
 @lru_cache(maxsize=16)
-def partial_dependence(basis: SearchData) -> PartialDependence:
-    """Follow a metric along each dimension, on average over where the others were tried.
+def partial_dependence(data: SearchData) -> PartialDependence:
+    """Compute the mean of a metric along each dimension over the tried values of the others.
 
-    Forest and averages are scikit-learn's. The band is a percentile bootstrap over trials (whole
-    blocks of Saltelli's design), point by point: it covers how the curve varies from one set of
-    trials to another, not that a forest flattens what lies at the ends of an axis.
+    Forest and averages are scikit-learn's. The band is a pointwise percentile bootstrap over
+    trials (whole blocks of Saltelli's design): it covers the variation between sets of trials,
+    not the forest's bias towards the mean at the ends of an axis.
 
     Raises:
         ReportError: If a dimension has no value in some trials, or there are too few trials.
     """
-    _require_forest_data(basis)
+    require_unconditional(data, "partial dependence")
+    require_trials(data, "partial dependence", max(30, 10 * len(data.axes)))
     grids = {
         place: _axis_grid(axis)
-        for place, (_, axis) in enumerate(basis.axes)
+        for place, (_, axis) in enumerate(data.axes)
         if not is_constant(axis)
     }
     means = _mean_curves(
-        basis.x,
+        data.x,
         grids,
-        _fit_smooth_forest(basis.x, basis.y, TREES, estimator_seed(basis, "dependence")),
+        _fit_smooth_forest(data.x, data.y, TREES, estimator_seed(data, "dependence")),
     )
     drawn = [
         _mean_curves(
-            basis.x[p], grids, _fit_smooth_forest(basis.x[p], basis.y[p], TREES_PER_DRAW, draw)
+            data.x[p], grids, _fit_smooth_forest(data.x[p], data.y[p], TREES_PER_DRAW, draw)
         )
-        for draw, p in enumerate(bootstrap(basis, DRAWS, "partial_dependence"), start=1)
+        for draw, p in enumerate(bootstrap(data, DRAWS, "partial_dependence"), start=1)
     ]
     curves = []
     for place, grid in grids.items():
-        name, axis = basis.axes[place]
+        name, axis = data.axes[place]
         lows, highs = percentile_interval(means[place], np.array([each[place] for each in drawn]))
         curves.append(
             PartialCurve(
                 dimension=name,
                 axis=axis,
-                places=tuple(decode_value(axis, number) for number in grid),
+                values=tuple(decode_value(axis, number) for number in grid),
                 means=tuple(means[place].tolist()),
                 lows=tuple(lows.tolist()),
                 highs=tuple(highs.tolist()),
             )
         )
     return PartialDependence(
-        basis=basis,
+        data=data,
         curves=tuple(curves),
         interval=f"percentile bootstrap over trials, {DRAWS} draws, {TREES_PER_DRAW} trees each",
         notes=(
-            *basis.notes,
+            *data.notes,
             f"A forest of {TREES} trees with leaves of {_MIN_SAMPLES_LEAF} trials or more.",
         ),
     )
-
-
-def _require_forest_data(basis: SearchData) -> None:
-    if basis.conditions:
-        name, condition = basis.conditions[0]
-        raise ReportError(
-            f"arm '{basis.arm}': partial dependence needs a value of every dimension in every "
-            f"trial, but {name} has one only where {condition.dimension} is {condition.value}; "
-            f"hold {condition.dimension} at one value in the study file."
-        )
-    needed = max(30, 10 * len(basis.axes))
-    if basis.n < needed:
-        raise ReportError(
-            f"arm '{basis.arm}': partial dependence on {len(basis.axes)} dimensions needs at "
-            f"least {needed} trials, but there are {basis.n}; raise 'search.trials' and resume "
-            f"the study."
-        )
 
 
 def _axis_grid(axis: Dimension) -> Float[np.ndarray, " point"]:
@@ -165,8 +157,8 @@ def _mean_curves(
 ) -> dict[int, Float[np.ndarray, " point"]]:
     from sklearn import inspection
 
-    # By recursion down the trees, 60 times as fast as predicting every trial at every point. It
-    # weighs branches by the trials that each tree was grown on.
+    # Recursion down the trees is 60 times as fast as predicting every trial at every point; it
+    # weighs branches by each tree's training trials.
     return {
         place: inspection.partial_dependence(
             forest, x, [place], custom_values={place: grid}, method="recursion"

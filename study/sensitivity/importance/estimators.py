@@ -1,4 +1,4 @@
-"""From a basis to the importances of one estimator, or the reason why there are none."""
+"""The table of importance estimators, and their checked application to search data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from study.records.errors import ReportError
 from study.sensitivity.importance.fanova import FANOVA
 from study.sensitivity.importance.given_data import GIVEN_DELTA, GIVEN_FIRST
 from study.sensitivity.importance.ped_anova import PED_ANOVA
-from study.sensitivity.importance.search_data import SearchData
+from study.sensitivity.importance.search_data import (
+    SearchData,
+    require_trials,
+    require_unconditional,
+)
 from study.sensitivity.importance.shares import Importance, ImportanceEstimator
 from study.sensitivity.importance.sobol_analysis import SOBOL_FIRST, SOBOL_TOTAL
 
@@ -28,41 +32,39 @@ IMPORTANCES: Mapping[str, ImportanceEstimator] = MappingProxyType(
 
 
 def estimators_for(sampler: str) -> tuple[str, ...]:
-    """Name the estimators that take trials of a sampler, in the order of IMPORTANCES."""
+    """Return the estimators for trials of a sampler, in the order of IMPORTANCES."""
     return tuple(
         name for name, each in IMPORTANCES.items() if not each.samplers or sampler in each.samplers
     )
 
 
 @lru_cache(maxsize=64)
-def importance(basis: SearchData, name: str) -> Importance:
-    """Measure how important each dimension is.
+def importance(data: SearchData, name: str) -> Importance:
+    """Estimate the importance of each dimension by an estimator of IMPORTANCES.
 
-    The same basis gives the same numbers: random draws follow from the names of arm, metric and
+    Equal data give equal numbers: random draws follow from the names of arm, metric and
     estimator.
 
-    Args:
-        basis: Trials of one arm.
-        name: Name of an estimator in IMPORTANCES.
-
     Raises:
-        ReportError: If there is no such estimator, or it does not take this design, this number
-            of trials or these dimensions.
+        ReportError: If there is no such estimator, or it does not support this design, this
+            number of trials or these dimensions.
     """
     estimator = _find_estimator(name)
-    _require_design(basis, estimator)
-    _require_dimensions(basis, estimator)
-    _require_trials(basis, estimator)
-    found = estimator.measure(basis)
+    _require_design(data, estimator)
+    if not estimator.supports_conditions:
+        require_unconditional(data, estimator.title)
+    needed, reason = estimator.min_trials(data), estimator.min_trials_reason
+    require_trials(data, estimator.title, needed, reason)
+    found = estimator.measure(data)
     return Importance(
-        basis=basis,
+        data=data,
         name=name,
         estimator=estimator,
         shares=tuple(sorted(found.shares, key=lambda share: -share.value)),
         level=found.level,
         interval=found.interval,
         chance=found.chance,
-        notes=(*basis.notes, *found.notes),
+        notes=(*data.notes, *found.notes),
     )
 
 
@@ -74,31 +76,11 @@ def _find_estimator(name: str) -> ImportanceEstimator:
     return IMPORTANCES[name]
 
 
-def _require_design(basis: SearchData, estimator: ImportanceEstimator) -> None:
-    if estimator.samplers and basis.sampler not in estimator.samplers:
-        known = ", ".join(estimators_for(basis.sampler))
+def _require_design(data: SearchData, estimator: ImportanceEstimator) -> None:
+    if estimator.samplers and data.sampler not in estimator.samplers:
+        known = ", ".join(estimators_for(data.sampler))
         raise ReportError(
-            f"arm '{basis.arm}': {estimator.title} takes trials of "
-            f"{' or '.join(estimator.samplers)}, but {basis.sampler} proposed these; "
-            f"take one of {known}."
-        )
-
-
-def _require_dimensions(basis: SearchData, estimator: ImportanceEstimator) -> None:
-    if basis.conditions and not estimator.supports_conditions:
-        name, condition = basis.conditions[0]
-        raise ReportError(
-            f"arm '{basis.arm}': {estimator.title} needs a value of every dimension in every "
-            f"trial, but {name} has one only where {condition.dimension} is {condition.value}; "
-            f"hold {condition.dimension} at one value in the study file, or read PED-ANOVA."
-        )
-
-
-def _require_trials(basis: SearchData, estimator: ImportanceEstimator) -> None:
-    needed = estimator.min_trials(basis)
-    if basis.n < needed:
-        raise ReportError(
-            f"arm '{basis.arm}': {estimator.title} of {len(basis.axes)} dimensions needs at least "
-            f"{needed} trials ({estimator.min_trials_reason}), but has {basis.n}; raise 'search.trials' and "
-            f"resume the study."
+            f"arm '{data.arm}': {estimator.title} needs trials of "
+            f"{' or '.join(estimator.samplers)}, but these are from {data.sampler}; "
+            f"use one of {known}."
         )

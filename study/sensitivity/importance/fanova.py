@@ -1,9 +1,8 @@
-"""fANOVA: each dimension's share of the variance of a random forest, for pairs too.
+"""fANOVA: the share of the variance of a random forest of each dimension and pair.
 
-Optuna's evaluator defines the numbers; these are the same ones (a test compares them).
-Its own arithmetic walks each tree in Python: 3 to 24 s for one forest of 128 trials, which
-intervals need hundreds of. Here a tree is a set of boxes, and a marginal's variance a sum over
-pairs of boxes: 40 ms with the fit.
+The numbers equal those of Optuna's evaluator (a test compares them), which walks each tree in
+Python: 3 to 24 s for one forest of 128 trials, and intervals need hundreds of forests. Here a
+tree is a set of boxes, and a marginal's variance a sum over pairs of boxes: 40 ms with the fit.
 """
 
 from __future__ import annotations
@@ -35,13 +34,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ForestColumns:
-    """Points as a forest sees them: a column per number, and one per choice (0 or 1).
+    """The input of a forest: a column per number, and one per choice (0 or 1).
 
     Attributes:
-        values: Trial by column.
         low: Lower end of each column.
-        high: Upper end.
-        groups: For each dimension the places of its columns.
+        high: Upper end of each column.
+        groups: The column indices of each dimension.
     """
 
     values: Float[np.ndarray, "trial column"]
@@ -53,7 +51,7 @@ class ForestColumns:
 def encode_columns(
     axes: Sequence[Dimension], x: Float[np.ndarray, "trial dimension"]
 ) -> ForestColumns:
-    """Write points in columns, choices as one column each, as Optuna does."""
+    """Encode points as columns, with one column per choice, as Optuna does."""
     values: list[np.ndarray] = []
     ends: list[tuple[float, float]] = []
     groups = []
@@ -65,7 +63,7 @@ def encode_columns(
         else:
             values.append(x[:, place])
             low, high = axis_bounds(axis)
-            # Any length will do for an axis of one value, at which no tree splits.
+            # No tree splits an axis of one value, so that its length does not matter.
             ends.append((low, low + 1.0) if is_constant(axis) else (low, high))
         groups.append(tuple(range(start, len(values))))
     low, high = np.array(ends).T
@@ -78,7 +76,7 @@ def fit_forest(
     trees: int,
     seed: int,
 ) -> RandomForestRegressor:
-    """Fit the forest of Optuna's fANOVA: trees to the last trial, each on its own bootstrap."""
+    """Fit the forest of Optuna's fANOVA: unpruned trees, each on its own bootstrap."""
     from sklearn.ensemble import RandomForestRegressor
 
     forest = RandomForestRegressor(n_estimators=trees, max_depth=64, random_state=seed)
@@ -88,15 +86,15 @@ def fit_forest(
 def variance_shares(
     forest: RandomForestRegressor, columns: ForestColumns
 ) -> Float[np.ndarray, "dimension dimension"]:
-    """Give each dimension's share of the variance of a forest's trees, and each pair's.
+    """Compute the share of the variance of a forest's trees of each dimension and pair.
 
     The share of a dimension is the variance of a tree's mean over all others, over the tree's
     variance; of a pair, that of the mean over the rest, without the two dimensions' own. Each is
     averaged over the trees that have any variance.
 
     Returns:
-        Symmetric; dimensions' own shares on the diagonal, pairs' beside it. All zero for a
-        forest without variance.
+        Symmetric, with the dimensions' own shares on the diagonal and the pairs' off it. All zero
+        for a forest without variance.
 
     References:
         Hutter, Hoos and Leyton-Brown, ICML 2014.
@@ -119,7 +117,7 @@ def _tree_shares(tree: Any, columns: ForestColumns) -> Float[np.ndarray, "d d"] 
     mass = centered * volumes
     kernels = [_overlap_kernel(low, high, widths, columns, group) for group in columns.groups]
     products = np.outer(mass, mass)
-    # einsum would not use that the product of masses is the same in all of them.
+    # einsum would not reuse the product of masses, which is the same for all kernels.
     weighted = np.array([(products * kernel).ravel() for kernel in kernels])
     own = weighted.sum(axis=1)
     together = weighted @ np.array([kernel.ravel() for kernel in kernels]).T
@@ -136,7 +134,7 @@ def _overlap_kernel(
     columns: ForestColumns,
     group: tuple[int, ...],
 ) -> Float[np.ndarray, "leaf leaf"]:
-    """Give how much more two boxes share of a dimension than they would by chance."""
+    """Compute the overlap of each pair of boxes in a dimension, over its expectation."""
     kernel = np.ones((len(low), len(low)))
     for column in group:
         lows, highs, width = low[:, column], high[:, column], widths[:, column]
@@ -150,7 +148,7 @@ def _leaf_boxes(
     tree: Any,  # noqa: ANN401 (scikit-learn's compiled tree)
     columns: ForestColumns,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Give the boxes of a tree's leaves, and their values."""
+    """Return the lower and upper corners of a tree's leaves, and their values."""
     low = np.tile(columns.low, (tree.node_count, 1))
     high = np.tile(columns.high, (tree.node_count, 1))
     left, right = tree.children_left.tolist(), tree.children_right.tolist()
@@ -165,8 +163,8 @@ def _leaf_boxes(
     return low[is_leaf], high[is_leaf], tree.value[is_leaf, 0, 0]
 
 
-# Optuna's number for the shares; fewer for each draw, which makes intervals and level a little
-# wider than they must be.
+# Optuna's number of trees for the shares; fewer for each draw, which makes intervals and level
+# slightly wider than necessary.
 TREES, TREES_PER_DRAW = 64, 16
 # 7 s on a core for 128 trials and 5 dimensions, together with the shares of pairs.
 DRAWS, PERMUTATIONS = 100, 99
@@ -174,7 +172,7 @@ DRAWS, PERMUTATIONS = 100, 99
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ForestShares:
-    """Shares of dimensions (on the diagonal) and pairs, drawn again and under chance."""
+    """Shares of dimensions (on the diagonal) and pairs: estimated, resampled and permuted."""
 
     values: Float[np.ndarray, "dimension dimension"]
     resampled: Float[np.ndarray, "draw dimension dimension"]
@@ -182,63 +180,62 @@ class ForestShares:
 
     @property
     def interval(self) -> str:
-        """How intervals were made, for people."""
+        """Method of the intervals."""
         draws = f"{len(self.resampled)} draws, {TREES_PER_DRAW} trees each"
         return f"percentile bootstrap over trials, {draws}"
 
     @property
     def chance(self) -> str:
-        """How the level of chance was made, for people."""
+        """Method of the chance level."""
         return f"{len(self.permuted)} permutations of the values, {TREES_PER_DRAW} trees each"
 
 
 @lru_cache(maxsize=16)
-def forest_shares(basis: SearchData) -> ForestShares:
-    """Compute fANOVA's shares with their bootstrap and their permutations."""
-    columns = encode_columns([axis for _, axis in basis.axes], basis.x)
-    seed = estimator_seed(basis, "fanova")
+def forest_shares(data: SearchData) -> ForestShares:
+    """Compute fANOVA's shares with bootstrap and permutations."""
+    columns = encode_columns([axis for _, axis in data.axes], data.x)
+    seed = estimator_seed(data, "fanova")
 
     def shares(values: np.ndarray, y: np.ndarray, trees: int, draw: int) -> np.ndarray:
         return variance_shares(fit_forest(values, y, trees, seed + draw), columns)
 
     return ForestShares(
-        values=shares(columns.values, basis.y, TREES, 0),
+        values=shares(columns.values, data.y, TREES, 0),
         resampled=np.array(
             [
-                shares(columns.values[places], basis.y[places], TREES_PER_DRAW, draw)
-                for draw, places in enumerate(bootstrap(basis, DRAWS, "fanova"), start=1)
+                shares(columns.values[places], data.y[places], TREES_PER_DRAW, draw)
+                for draw, places in enumerate(bootstrap(data, DRAWS, "fanova"), start=1)
             ]
         ),
         permuted=np.array(
             [
                 shares(columns.values, y, TREES_PER_DRAW, draw)
-                for draw, y in enumerate(permutations(basis, PERMUTATIONS, "fanova"), start=1)
+                for draw, y in enumerate(permutations(data, PERMUTATIONS, "fanova"), start=1)
             ]
         ),
     )
 
 
-def fanova_importance(basis: SearchData) -> EstimatedShares:
-    """Measure each dimension's own share of the variance of a random forest's prediction.
+def fanova_importance(data: SearchData) -> EstimatedShares:
+    """Estimate each dimension's own share of the variance of a random forest's prediction.
 
-    The numbers are Optuna's (``FanovaImportanceEvaluator``), on the scale on which the design
-    spread its points: logarithmic axes in the logarithm, every integer with equal weight. The
-    forest smooths replica noise away in part, so that a share lies between that of the observed
-    variance and that of the noise-free one; and it finds a little everywhere.
+    The numbers are Optuna's (``FanovaImportanceEvaluator``), on the scale of the design:
+    logarithmic axes in the logarithm, every integer with equal weight. The forest removes part
+    of the replica noise, so that a share lies between that of the observed variance and that of
+    the noise-free one; no share is exactly 0.
 
     The interval is a percentile bootstrap over trials (whole blocks of Saltelli's design). It
-    covers how the shares vary from one set of trials to another, not the forest's own bias. The
-    level is the permutation test's over all dimensions together: values exchanged between
-    trials, as if nothing mattered at all. Beside a strong dimension it is stricter than it must
-    be: a weak one below it may still matter.
+    covers the variation between sets of trials, not the forest's bias. The level is that of a
+    permutation test over all dimensions together. With a strong dimension it is conservative: a
+    weak dimension below it may still matter.
     """
-    found = forest_shares(basis)
+    found = forest_shares(data)
     values = np.diagonal(found.values)
     resampled = np.diagonal(found.resampled, axis1=1, axis2=2)
-    largest = np.diagonal(found.permuted, axis1=1, axis2=2).max(axis=1)
+    max_shares = np.diagonal(found.permuted, axis1=1, axis2=2).max(axis=1)
     return EstimatedShares(
-        shares=to_shares(basis, values, percentile_interval(values, resampled), largest),
-        level=chance_level(largest),
+        shares=to_shares(data, values, percentile_interval(values, resampled), max_shares),
+        level=chance_level(max_shares),
         interval=found.interval,
         chance=found.chance,
         notes=(f"fANOVA: a forest of {TREES} trees; shares of the variance that it predicts.",),
@@ -252,7 +249,7 @@ FANOVA = ImportanceEstimator(
     axis="Share of the variance [%]",
     factor=100.0,
     samplers=(),
-    min_trials=lambda basis: max(30, 10 * len(basis.axes)),
+    min_trials=lambda data: max(30, 10 * len(data.axes)),
     min_trials_reason="10 for each dimension, and 30 for a forest at all",
     supports_conditions=False,
     measure=fanova_importance,

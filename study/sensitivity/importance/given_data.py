@@ -23,7 +23,7 @@ from study.sensitivity.intervals import CONFIDENCE
 
 
 def bin_edges(axis: Dimension, x: Float[np.ndarray, " trial"]) -> Float[np.ndarray, " edge"]:
-    """Give the ranks between which trials form one class.
+    """Return the ranks that separate the classes of trials.
 
     Classes of equal size along an axis, as many as SALib takes (Plischke et al., 2013); of
     choices, and of axes with fewer values than that, one class per value.
@@ -37,7 +37,7 @@ def bin_edges(axis: Dimension, x: Float[np.ndarray, " trial"]) -> Float[np.ndarr
 
 @contextmanager
 def numpy_seeded(seed: int) -> Iterator[None]:
-    """Seed NumPy's global generator, which SALib draws from, and give it back as it was."""
+    """Seed NumPy's global generator, which SALib uses, and restore its state."""
     state = np.random.get_state()
     np.random.seed(seed)
     try:
@@ -47,7 +47,7 @@ def numpy_seeded(seed: int) -> Iterator[None]:
 
 
 def _n_bins(trials: int) -> int:
-    # SALib computes it inside its analyze.
+    # As in SALib's analyze, which does not export it.
     exponent = 2.0 / (7.0 + np.tanh((1500.0 - trials) / 500.0))
     return int(np.round(min(int(np.ceil(trials**exponent)), 48)))
 
@@ -55,40 +55,40 @@ def _n_bins(trials: int) -> int:
 FIRST_ORDER_RESAMPLES, FIRST_ORDER_PERMUTATIONS = 200, 999
 
 
-def given_first_order(basis: SearchData) -> EstimatedShares:
+def given_first_order(data: SearchData) -> EstimatedShares:
     """Estimate Var(E[y | x]) / Var(y) by the means of classes of trials along each axis.
 
     Estimator and bootstrap are SALib's (``sobol_first``, ``sobol_first_conf``), the interval is
-    its normal one. SALib's ``analyze`` computes the index itself from one resample of the
-    trials, which only adds noise; here it is from the trials as they are. A dimension without
-    any effect has about (classes - 1) / trials; the permutation test's level tells how much that
-    is. The effect within a class is not seen, so that a strong wave along an axis is understated.
+    its normal one. SALib's ``analyze`` computes the index from one resample of the trials, which
+    only adds noise; here it is computed from the trials themselves. The index of a dimension
+    without effect is about (classes - 1) / trials; the permutation test's level shows it. Effects
+    within a class are not measured, so that a strong oscillation along an axis is understated.
 
     References:
         Plischke, Borgonovo and Smith, EJOR 226, 2013.
     """
     from SALib.analyze import delta
 
-    columns = basis.x.T
-    edges = [bin_edges(axis, x) for (_, axis), x in zip(basis.axes, columns, strict=True)]
-    is_varied = np.array([not is_constant(axis) for _, axis in basis.axes])
+    columns = data.x.T
+    edges = [bin_edges(axis, x) for (_, axis), x in zip(data.axes, columns, strict=True)]
+    is_varied = np.array([not is_constant(axis) for _, axis in data.axes])
 
     def shares(y: np.ndarray) -> np.ndarray:
         found = [delta.sobol_first(y, x, m) for x, m in zip(columns, edges, strict=True)]
         return np.where(is_varied, found, 0.0)
 
-    with numpy_seeded(estimator_seed(basis, "given_first")):
+    with numpy_seeded(estimator_seed(data, "given_first")):
         reach = [
-            delta.sobol_first_conf(basis.y, x, m, FIRST_ORDER_RESAMPLES, CONFIDENCE, basis.n)
+            delta.sobol_first_conf(data.y, x, m, FIRST_ORDER_RESAMPLES, CONFIDENCE, data.n)
             for x, m in zip(columns, edges, strict=True)
         ]
-    values, half = shares(basis.y), np.where(is_varied, reach, 0.0)
-    largest = np.array(
-        [shares(y).max() for y in permutations(basis, FIRST_ORDER_PERMUTATIONS, "given_first")]
+    values, half = shares(data.y), np.where(is_varied, reach, 0.0)
+    max_shares = np.array(
+        [shares(y).max() for y in permutations(data, FIRST_ORDER_PERMUTATIONS, "given_first")]
     )
     return EstimatedShares(
-        shares=to_shares(basis, values, (values - half, values + half), largest),
-        level=chance_level(largest),
+        shares=to_shares(data, values, (values - half, values + half), max_shares),
+        level=chance_level(max_shares),
         interval=f"SALib's, normal, from {FIRST_ORDER_RESAMPLES} bootstrap draws of trials",
         chance=f"{FIRST_ORDER_PERMUTATIONS} permutations of the values",
     )
@@ -101,7 +101,7 @@ GIVEN_FIRST = ImportanceEstimator(
     axis="Share of the variance [%]",
     factor=100.0,
     samplers=("random", "sobol", "tpe"),
-    min_trials=lambda basis: max(50, 10 * len(basis.axes)),
+    min_trials=lambda data: max(50, 10 * len(data.axes)),
     min_trials_reason="10 for each dimension, and 50 for classes of more than 10",
     supports_conditions=False,
     measure=given_first_order,
@@ -111,41 +111,41 @@ GIVEN_FIRST = ImportanceEstimator(
 DELTA_RESAMPLES, DELTA_PERMUTATIONS = 100, 99
 
 
-def borgonovo_delta(basis: SearchData) -> EstimatedShares:
+def borgonovo_delta(data: SearchData) -> EstimatedShares:
     """Estimate δ: half the area between the metric's density and its density given a dimension.
 
-    0 is independence, 1 certainty; unlike a share of variance it sees a change of shape too, and
+    0 is independence, 1 certainty; unlike a share of variance it includes a change of shape, and
     δ of several dimensions do not add up. Estimator and bootstrap are SALib's (``calc_delta``,
-    ``bias_reduced_delta``). The value is the estimate from the trials as they are, which is never
-    0: SALib 1.6 draws even that from a resample, so that its reduction of the bias by the
-    resamples' mean reduces none. How much of δ is bias, the permutation test's level tells.
+    ``bias_reduced_delta``). The value is the estimate from the trials themselves, which is never
+    0: SALib 1.6 computes it from a resample, so that its reduction of the bias by the resamples'
+    mean has no effect. The permutation test's level shows how much of δ is bias.
 
     References:
         Borgonovo, RESS 92(6), 2007; Plischke, Borgonovo and Smith, EJOR 226, 2013, eq. 26.
     """
-    # Densities of a hundred trials are small: threads wait for each other, 20 times as long.
+    # Densities of a hundred trials are small: with threads it takes 20 times as long.
     with threadpool_limits(limits=1, user_api="blas"):
-        return _borgonovo_delta(basis)
+        return _borgonovo_delta(data)
 
 
-def _borgonovo_delta(basis: SearchData) -> EstimatedShares:
-    values = _delta_indices(basis, basis.y)
-    half = _delta_half_widths(basis)
-    largest = np.array(
+def _borgonovo_delta(data: SearchData) -> EstimatedShares:
+    values = _delta_indices(data, data.y)
+    half = _delta_half_widths(data)
+    max_shares = np.array(
         [
-            _delta_indices(basis, y).max()
-            for y in permutations(basis, DELTA_PERMUTATIONS, "given_delta")
+            _delta_indices(data, y).max()
+            for y in permutations(data, DELTA_PERMUTATIONS, "given_delta")
         ]
     )
     return EstimatedShares(
-        shares=to_shares(basis, values, (values - half, values + half), largest),
-        level=chance_level(largest),
+        shares=to_shares(data, values, (values - half, values + half), max_shares),
+        level=chance_level(max_shares),
         interval=f"SALib's, normal, from {DELTA_RESAMPLES} bootstrap draws of trials",
         chance=f"{DELTA_PERMUTATIONS} permutations of the values",
     )
 
 
-def _delta_indices(basis: SearchData, y: np.ndarray) -> np.ndarray:
+def _delta_indices(data: SearchData, y: np.ndarray) -> np.ndarray:
     from SALib.analyze import delta
 
     return np.array(
@@ -153,21 +153,21 @@ def _delta_indices(basis: SearchData, y: np.ndarray) -> np.ndarray:
             0.0
             if is_constant(axis)
             else delta.calc_delta(y, _density_grid(y), x, bin_edges(axis, x))
-            for (_, axis), x in zip(basis.axes, basis.x.T, strict=True)
+            for (_, axis), x in zip(data.axes, data.x.T, strict=True)
         ]
     )
 
 
-def _delta_half_widths(basis: SearchData) -> np.ndarray:
+def _delta_half_widths(data: SearchData) -> np.ndarray:
     from SALib.analyze import delta
 
-    y, half = basis.y, np.zeros(len(basis.axes))
-    with numpy_seeded(estimator_seed(basis, "given_delta")):
-        for place, (name, axis) in enumerate(basis.axes):
-            x = basis.x[:, place]
+    y, half = data.y, np.zeros(len(data.axes))
+    with numpy_seeded(estimator_seed(data, "given_delta")):
+        for place, (name, axis) in enumerate(data.axes):
+            x = data.x[:, place]
             if not is_constant(axis):
                 edges = bin_edges(axis, x)
-                # Only 'balanced' uses the edges of bins, and the least size of one.
+                # The last two arguments are used by 'balanced' only.
                 _, half[place], _ = delta.bias_reduced_delta(
                     y,
                     _density_grid(y),
@@ -195,7 +195,7 @@ GIVEN_DELTA = ImportanceEstimator(
     axis="δ",
     factor=1.0,
     samplers=("random", "sobol", "tpe"),
-    min_trials=lambda basis: max(50, 10 * len(basis.axes)),
+    min_trials=lambda data: max(50, 10 * len(data.axes)),
     min_trials_reason="10 for each dimension, and 50 for densities within classes",
     supports_conditions=False,
     measure=borgonovo_delta,

@@ -1,4 +1,4 @@
-"""A search's trials as an Optuna study in memory: the one analysis that speaks Optuna."""
+"""Search data as an in-memory Optuna study: the only analysis that imports Optuna."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from study.sensitivity.importance.search_data import SearchData, decode_value
 logging.getLogger("optuna").setLevel(logging.WARNING)
 
 
-def trial_params(basis: SearchData) -> tuple[Mapping[str, ParamValue], ...]:
-    """Give the params of each trial, without dimensions that have no value in it."""
+def trial_params(data: SearchData) -> tuple[Mapping[str, ParamValue], ...]:
+    """Return the params of each trial, without inactive dimensions."""
     return tuple(
         {
             name: decode_value(axis, number)
-            for (name, axis), number in zip(basis.axes, point, strict=True)
+            for (name, axis), number in zip(data.axes, point, strict=True)
             if not math.isnan(number)
         }
-        for point in basis.points
+        for point in data.points
     )
 
 
 def build_study(
-    basis: SearchData, trials: Sequence[Mapping[str, ParamValue]], y: Float[ndarray, " trial"]
+    data: SearchData, trials: Sequence[Mapping[str, ParamValue]], y: Float[ndarray, " trial"]
 ) -> optuna.Study:
-    """Make a study in memory of the basis's axes and direction that holds trials and values."""
-    distributions = {name: to_distribution(axis) for name, axis in basis.axes}
-    is_maximized = basis.direction == "maximize"
+    """Build an in-memory study of the data's dimensions and direction with trials and values."""
+    distributions = {name: to_distribution(axis) for name, axis in data.axes}
+    is_maximized = data.direction == "maximize"
     study = optuna.create_study(direction="maximize" if is_maximized else "minimize")
     study.add_trials(
         [
@@ -51,8 +51,8 @@ def build_study(
 
 
 def ped_anova_variances(study: optuna.Study, best_share: float) -> dict[str, float]:
-    """Evaluate PED-ANOVA: variance over each dimension of the chance to be among the best.
+    """Compute PED-ANOVA: variance over each dimension of the probability to be among the best.
 
-    Without a target the evaluator follows the study's direction; a target it would minimize.
+    No target is passed: the evaluator would minimize it instead of using the study's direction.
     """
     return PedAnovaImportanceEvaluator(target_quantile=best_share).evaluate(study)

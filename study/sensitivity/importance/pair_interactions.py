@@ -1,4 +1,4 @@
-"""What pairs of dimensions explain beyond what each of the two does alone."""
+"""Interactions: the variance that pairs of dimensions explain beyond each of the two alone."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ from itertools import combinations
 import numpy as np
 
 from study.records.errors import ReportError
+from study.records.frames import Row, Tabular
 from study.sensitivity.importance.fanova import TREES, forest_shares
-from study.sensitivity.importance.search_data import SearchData
+from study.sensitivity.importance.search_data import (
+    SearchData,
+    require_trials,
+    require_unconditional,
+)
 from study.sensitivity.importance.shares import (
     chance_level,
     percentile_interval,
@@ -31,12 +36,9 @@ class PairShare:
     """The interaction of two dimensions.
 
     Attributes:
-        first: Name of one dimension.
-        second: Name of the other.
         value: Share of the variance that the two explain together beyond each alone.
-        low: Lower end of its interval.
-        high: Upper end.
-        p_value: How often chance alone makes any pair at least as important, or None.
+        p_value: Probability that chance alone makes any pair at least as important; None without
+            a chance level.
     """
 
     first: str
@@ -48,27 +50,26 @@ class PairShare:
 
     @property
     def is_significant(self) -> bool:
-        """Whether it is more than chance; without a level, whether its interval lies above 0."""
+        """Whether the share is above chance; without a level, whether its interval is above 0."""
         if self.p_value is None:
             return self.low > 0
         return self.p_value <= 1 - CONFIDENCE + 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Interactions:
+class Interactions(Tabular):
     """The interactions of all pairs of an arm's dimensions.
 
     Attributes:
-        basis: The trials they stand on.
-        estimator: For people: ``Sobol, second order``.
+        estimator: Title of the estimator: ``Sobol, second order``.
         pairs: The strongest first.
-        level: Level of chance over all pairs, or None.
-        interval: How the intervals were made, for people.
-        chance: How the level was made, for people; empty without one.
+        level: Chance level over all pairs, or None.
+        interval: Method of the intervals.
+        chance: Method of the level; empty without one.
         notes: Reservations, in sentences.
     """
 
-    basis: SearchData
+    data: SearchData
     estimator: str
     pairs: tuple[PairShare, ...]
     level: float | None
@@ -76,110 +77,109 @@ class Interactions:
     chance: str
     notes: tuple[str, ...]
 
+    def frame_rows(self) -> Iterator[Row]:
+        """Yield a row per pair."""
+        for pair in self.pairs:
+            yield {
+                **self.data.cells(),
+                "estimator": self.estimator,
+                "first": pair.first,
+                "second": pair.second,
+                "share": pair.value,
+                "low": pair.low,
+                "high": pair.high,
+                "p_value": pair.p_value,
+                "chance_level": self.level,
+                "interval": self.interval,
+                "chance": self.chance,
+            }
 
-def interactions(basis: SearchData) -> Interactions:
-    """Measure the interactions of all pairs.
 
-    By SALib's second-order indices where the design has the blocks for them; by fANOVA's forest
-    elsewhere, whose pairs also hold what the forest makes of noise, so that its level of chance
-    counts: values exchanged among trials, as if nothing mattered at all.
+def interactions(data: SearchData) -> Interactions:
+    """Estimate the interactions of all pairs.
+
+    SALib's second-order indices are used where the design has the blocks for them, else fANOVA's
+    forest. The forest's shares include some noise, so that they must be compared with the chance
+    level of the permutation test.
 
     Raises:
         ReportError: If the arm has a single dimension, one without a value in some trials, or
             too few trials.
     """
-    if len(basis.axes) < 2:
+    if len(data.axes) < 2:
         raise ReportError(
-            f"arm '{basis.arm}': interactions need 2 dimensions, but it searches only "
-            f"{basis.dimensions[0]}; search another one too."
+            f"arm '{data.arm}': interactions need 2 dimensions, but it searches only "
+            f"{data.dimensions[0]}; search another one too."
         )
-    return _sobol_interactions(basis) if basis.second_order else _forest_interactions(basis)
+    return _sobol_interactions(data) if data.second_order else _forest_interactions(data)
 
 
 def min_trials_for_pairs(dimensions: int) -> int:
-    """Give the trials that the shares of all pairs need by a forest: 10 for each pair."""
+    """Return the number of trials that a forest needs for all pairs: 10 for each pair."""
     return max(30, _TRIALS_PER_PAIR * dimensions * (dimensions - 1) // 2)
 
 
-def _sobol_interactions(basis: SearchData) -> Interactions:
-    needed = BLOCKS_SECOND * basis.block
-    if basis.n < needed:
-        raise ReportError(
-            f"arm '{basis.arm}': interactions by Sobol indices need at least {needed} trials "
-            f"({BLOCKS_SECOND} whole blocks), but there are {basis.n}; raise 'search.trials' and "
-            f"resume the study."
-        )
-    found = sobol_indices(basis)
-    places = list(combinations(range(len(basis.axes)), 2))
+def _sobol_interactions(data: SearchData) -> Interactions:
+    needed, reason = BLOCKS_SECOND * data.block, f"{BLOCKS_SECOND} whole blocks"
+    require_trials(data, "interaction analysis by Sobol indices", needed, reason)
+    found = sobol_indices(data)
+    places = list(combinations(range(len(data.axes)), 2))
     values = np.array([found["S2"][place] for place in places])
     half = np.array([found["S2_conf"][place] for place in places])
     return Interactions(
-        basis=basis,
+        data=data,
         estimator="Sobol, second order",
-        pairs=_sorted_pairs(basis, values, (values - half, values + half), None),
+        pairs=_sorted_pairs(data, values, (values - half, values + half), None),
         level=None,
         interval=INTERVAL_METHOD,
         chance="",
         notes=(
-            *basis.notes,
-            f"Intervals of {len(places)} pairs are not corrected for their number: one of "
-            f"twenty leaves out the truth.",
+            *data.notes,
+            f"Intervals of {len(places)} pairs are not corrected for their number: about one of "
+            f"twenty excludes the true value.",
         ),
     )
 
 
-def _forest_interactions(basis: SearchData) -> Interactions:
-    _require_forest(basis)
-    found = forest_shares(basis)
-    upper = np.triu_indices(len(basis.axes), 1)
+def _forest_interactions(data: SearchData) -> Interactions:
+    require_unconditional(data, "interaction analysis")
+    needed, reason = min_trials_for_pairs(len(data.axes)), f"{_TRIALS_PER_PAIR} for each pair"
+    require_trials(data, "interaction analysis", needed, reason)
+    found = forest_shares(data)
+    upper = np.triu_indices(len(data.axes), 1)
     values, resampled = found.values[upper], found.resampled[:, *upper]
-    largest = found.permuted[:, *upper].max(axis=1)
+    max_shares = found.permuted[:, *upper].max(axis=1)
     return Interactions(
-        basis=basis,
+        data=data,
         estimator="fANOVA, pairs",
-        pairs=_sorted_pairs(basis, values, percentile_interval(values, resampled), largest),
-        level=chance_level(largest),
+        pairs=_sorted_pairs(data, values, percentile_interval(values, resampled), max_shares),
+        level=chance_level(max_shares),
         interval=found.interval,
         chance=found.chance,
-        notes=(*basis.notes, f"fANOVA: a forest of {TREES} trees."),
+        notes=(*data.notes, f"fANOVA: a forest of {TREES} trees."),
     )
 
 
-def _require_forest(basis: SearchData) -> None:
-    if basis.conditions:
-        name, condition = basis.conditions[0]
-        raise ReportError(
-            f"arm '{basis.arm}': interactions need a value of every dimension in every trial, but "
-            f"{name} has one only where {condition.dimension} is {condition.value}; hold "
-            f"{condition.dimension} at one value in the study file."
-        )
-    needed = min_trials_for_pairs(len(basis.axes))
-    if basis.n < needed:
-        raise ReportError(
-            f"arm '{basis.arm}': interactions of {len(basis.axes)} dimensions need at least "
-            f"{needed} trials ({_TRIALS_PER_PAIR} for each pair), but there are {basis.n}; raise "
-            f"'search.trials' and resume the study."
-        )
-
-
 def _sorted_pairs(
-    basis: SearchData,
+    data: SearchData,
     values: np.ndarray,
     ends: tuple[np.ndarray, np.ndarray],
-    largest: np.ndarray | None,
+    max_shares: np.ndarray | None,
 ) -> tuple[PairShare, ...]:
-    found = _pairs(basis, values, ends, largest)
+    found = _pairs(data, values, ends, max_shares)
     return tuple(sorted(found, key=lambda pair: -pair.value))
 
 
 def _pairs(
-    basis: SearchData,
+    data: SearchData,
     values: np.ndarray,
     ends: tuple[np.ndarray, np.ndarray],
-    largest: np.ndarray | None,
+    max_shares: np.ndarray | None,
 ) -> Iterator[PairShare]:
-    p_values = [None] * len(values) if largest is None else permutation_p_values(values, largest)
-    names = combinations(basis.dimensions, 2)
+    p_values = (
+        [None] * len(values) if max_shares is None else permutation_p_values(values, max_shares)
+    )
+    names = combinations(data.dimensions, 2)
     for (first, second), value, low, high, p in zip(names, values, *ends, p_values, strict=True):
         yield PairShare(
             first=first,

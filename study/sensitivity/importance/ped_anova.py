@@ -1,4 +1,4 @@
-"""PED-ANOVA by Optuna: which dimensions matter to be among the best tenth of the trials."""
+"""PED-ANOVA by Optuna: the importance of a dimension for the best tenth of the trials."""
 
 from __future__ import annotations
 
@@ -25,72 +25,74 @@ TOP_QUANTILE = 0.1
 DRAWS, PERMUTATIONS = 100, 99
 
 
-def ped_anova_importance(basis: SearchData) -> EstimatedShares:
-    """Measure how much each dimension alone tells who is among the best tenth of the trials.
+def ped_anova_importance(data: SearchData) -> EstimatedShares:
+    """Estimate how well each dimension alone predicts membership of the best tenth of the trials.
 
-    Optuna's evaluator gives the variance, over a dimension, of the chance to be among the best
-    tenth. It is divided here by the variance of being among them at all, q·(1 - q), where q is
-    their share of the trials: 0 is a dimension that tells nothing, 1 one that tells all. Trials
-    as good as the last of the best tenth count among them, so that q may be above a tenth.
+    Optuna's evaluator returns the variance, over a dimension, of the probability to be among the
+    best tenth. It is divided here by the variance of that membership, q·(1 - q), where q is the
+    share of the best trials: a dimension with 0 predicts nothing, one with 1 everything. Trials
+    that tie with the last of the best tenth count among them, so that q may be above a tenth.
 
     The interval is a percentile bootstrap over trials (whole blocks of Saltelli's design): it
-    covers how the share varies from one set of trials to another, not the bias of the smoothed
-    densities behind it; drawing trials twice makes the best ones look more alike, so that it
-    reaches further up than down. The level is the permutation test's over all dimensions together.
+    covers the variation between sets of trials, not the bias of the smoothed densities. Repeated
+    trials make the best ones more similar, so that it reaches further up than down. The level is
+    that of the permutation test over all dimensions together.
 
     References:
         Watanabe, Bansal and Hutter, IJCAI 2023.
     """
     from study.sensitivity.importance.optuna_importance import trial_params
 
-    trials = trial_params(basis)
-    values = _shares(basis, trials, basis.y)
+    trials = trial_params(data)
+    values = _shares(data, trials, data.y)
     resampled = [
-        _shares(basis, [trials[place] for place in places], basis.y[places])
-        for places in bootstrap(basis, DRAWS, "ped_anova")
+        _shares(data, [trials[place] for place in places], data.y[places])
+        for places in bootstrap(data, DRAWS, "ped_anova")
     ]
-    permuted = [_shares(basis, trials, y) for y in permutations(basis, PERMUTATIONS, "ped_anova")]
-    largest = np.array(permuted).max(axis=1)
+    permuted = [_shares(data, trials, y) for y in permutations(data, PERMUTATIONS, "ped_anova")]
+    max_shares = np.array(permuted).max(axis=1)
     return EstimatedShares(
-        shares=to_shares(basis, values, percentile_interval(values, np.array(resampled)), largest),
-        level=chance_level(largest),
+        shares=to_shares(
+            data, values, percentile_interval(values, np.array(resampled)), max_shares
+        ),
+        level=chance_level(max_shares),
         interval=f"percentile bootstrap over trials, {DRAWS} draws",
         chance=f"{PERMUTATIONS} permutations of the values",
     )
 
 
-def top_fraction(basis: SearchData, y: Float[np.ndarray, " trial"]) -> float:
-    """Give the share q of trials that count among the best tenth, ties with its last included."""
-    loss = -y if basis.direction == "maximize" else y
+def top_fraction(data: SearchData, y: Float[np.ndarray, " trial"]) -> float:
+    """Return the share q of trials among the best tenth, including ties with its last."""
+    loss = -y if data.direction == "maximize" else y
     cutoff = np.sort(loss)[math.ceil(TOP_QUANTILE * len(loss)) - 1]
     return float((loss <= cutoff).mean())
 
 
 def _shares(
-    basis: SearchData,
+    data: SearchData,
     trials: Sequence[Mapping[str, ParamValue]],
     y: Float[np.ndarray, " trial"],
 ) -> Float[np.ndarray, " dimension"]:
     from study.sensitivity.importance.optuna_importance import build_study, ped_anova_variances
 
-    q = top_fraction(basis, y)
+    q = top_fraction(data, y)
     if q == 1.0:
-        return np.zeros(len(basis.axes))
-    found = ped_anova_variances(build_study(basis, trials, y), TOP_QUANTILE)
-    # Optuna leaves a dimension out that has a value in none of the trials drawn.
-    variances = np.array([found.get(name, 0.0) for name in basis.dimensions])
-    # Smoothed densities may give a little more than all there is.
+        return np.zeros(len(data.axes))
+    found = ped_anova_variances(build_study(data, trials, y), TOP_QUANTILE)
+    # Optuna omits a dimension that is inactive in all drawn trials.
+    variances = np.array([found.get(name, 0.0) for name in data.dimensions])
+    # Smoothed densities may give slightly more than 1.
     return np.minimum(variances / (q * (1 - q)), 1.0)
 
 
 PED_ANOVA = ImportanceEstimator(
     title="PED-ANOVA",
-    question="what matters to be among the best tenth",
-    share_of="of who is among the best tenth",
-    axis="Share of being among the best tenth [%]",
+    question="what predicts the best tenth of the trials",
+    share_of="of the membership of the best tenth",
+    axis="Share of membership of the best tenth [%]",
     factor=100.0,
     samplers=(),
-    min_trials=lambda basis: max(50, 10 * len(basis.axes)),
+    min_trials=lambda data: max(50, 10 * len(data.axes)),
     min_trials_reason="10 for each dimension, and 50 for 5 among the best tenth",
     supports_conditions=True,
     measure=ped_anova_importance,

@@ -1,4 +1,4 @@
-"""The completed search trials of one arm as arrays, on which importances are estimated."""
+"""The completed search trials of one arm as arrays, the input of the importance estimators."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from search_spaces import CategoricalDimension, Condition, Dimension, IntDimension, Saltelli
 from study.records.errors import ReportError
+from study.records.frames import Row
 from study.records.labels import Direction, metric_label
 from study.records.trial_table import ArmRow, ParamValue, TrialRow, TrialTable
 from study.sensitivity.intervals import ReplicaValues, last_values
@@ -20,10 +21,10 @@ from study.sensitivity.workloads import require_arm
 
 
 def encode_value(axis: Dimension, value: ParamValue) -> float:
-    """Give a value's place: itself, its logarithm, or its place among the choices.
+    """Encode a value as a number: itself, its logarithm, or its index among the choices.
 
     Example:
-        >>> to_number(CategoricalDimension(choices=("lrp", "gradient")), "gradient")
+        >>> encode_value(CategoricalDimension(choices=("lrp", "gradient")), "gradient")
         1.0
     """
     if isinstance(axis, CategoricalDimension):
@@ -32,23 +33,23 @@ def encode_value(axis: Dimension, value: ParamValue) -> float:
 
 
 def decode_value(axis: Dimension, number: float) -> ParamValue:
-    """Give the value at a place; integers are rounded to the nearest one of the axis."""
+    """Decode a number to a value; integers are rounded to the nearest one of the axis."""
     if isinstance(axis, CategoricalDimension):
         return axis.choices[round(number)]
     value = math.exp(number) if axis.log else number
-    # Exponential and logarithm may leave the axis by the last bit.
+    # Exponential and logarithm may exceed the axis by the last bit.
     value = min(max(value, axis.low), axis.high)
     return round(value) if isinstance(axis, IntDimension) else float(value)
 
 
 def axis_bounds(axis: Dimension) -> tuple[float, float]:
-    """Give the ends of an axis as numbers; integers reach half a step beyond their last one.
+    """Return the encoded ends of an axis; those of integers lie half a step further out.
 
-    Designs give every integer a part of the axis for itself, so that the outermost ones weigh as
-    much as the others.
+    Designs give every integer an interval of the axis, so that the outermost integers have the
+    same weight as the others.
 
     Example:
-        >>> extent(IntDimension(low=1, high=10))
+        >>> axis_bounds(IntDimension(low=1, high=10))
         (0.5, 10.5)
     """
     if isinstance(axis, CategoricalDimension):
@@ -59,22 +60,18 @@ def axis_bounds(axis: Dimension) -> tuple[float, float]:
 
 
 def is_constant(axis: Dimension) -> bool:
-    """Tell whether an axis holds one value alone."""
+    """Return whether an axis holds a single value."""
     if isinstance(axis, CategoricalDimension):
         return len(axis.choices) == 1
     return axis.low == axis.high
 
 
 def noise_variance(trials: Sequence[ReplicaValues]) -> float | None:
-    """Estimate the variance that the replicas' noise gives to a trial's mean.
+    """Estimate the variance of a trial's mean that comes from the noise of its replicas.
 
-    It is the mean over trials of the variance over the replicas, divided by their number R. A
-    seed that does well in every trial is no noise between trials: it moves them all. So where
-    all trials share their seeds, each seed's mean over the trials is taken away first; what is
-    left is then the noise alone, and without that it would be too large.
-
-    Args:
-        trials: One metric of each trial.
+    It is the mean over trials of the variance over the replicas, divided by their number R. The
+    effect of a seed that is the same in every trial is no noise between trials: where all trials
+    share their seeds, each seed's mean over the trials is subtracted first.
 
     Returns:
         In the unit of the metric squared, or None if a trial has a single replica.
@@ -90,35 +87,27 @@ def noise_variance(trials: Sequence[ReplicaValues]) -> float | None:
 
 
 UNBIASED_SAMPLERS = ("random", "sobol", "saltelli")
-"""Who chooses points without looking at results."""
+"""Samplers that choose points without using results."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchData:
-    """The completed search trials of one arm, ready for estimators.
+    """The completed search trials of one arm, as input of the estimators.
 
-    It can be hashed, so that what is computed from it once need not be again.
+    It is hashable, so that results can be cached by it.
 
     Attributes:
-        study: Name of the study.
-        arm: Name of the arm.
-        method: Method of the arm.
-        metric: Key of the metric.
-        direction: Whether more of the metric is better.
-        sampler: Who proposed the trials.
         axes: Name and axis of each dimension, in the arm's order.
-        conditions: Name of each dimension that has no value in some trials, and what opens it.
-        numbers: Numbers of the trials used.
-        points: A number per trial and dimension: the value on its axis, its logarithm on a
-            logarithmic axis, the place of a choice among the choices; NaN where it has none.
+        conditions: The dimensions that are inactive in some trials, with their conditions.
+        points: Encoded value (:func:`encode_value`) per trial and dimension; NaN where inactive.
         values: The metric per trial: mean over its replicas at its last evaluation.
-        replicas: Numbers of replicas that trials have, in increasing order.
-        noise: Variance that the noise of the replicas gives to a value, over the variance of the
-            values; it may exceed 1 by chance. None of trials with a single replica.
-        block: Trials per block of Saltelli's design; 1 for other trials, each of its own.
-        second_order: Whether the blocks hold what interactions of pairs are estimated from.
-        is_biased: Whether a sampler that looks at results proposed the trials.
-        notes: What was left out, and other reservations, in sentences.
+        replicas: Numbers of replicas of the trials, in increasing order.
+        noise: Variance of a value from replica noise, over the variance of the values; it may
+            exceed 1 by chance. None of trials with a single replica.
+        block: Trials per block of Saltelli's design; 1 for other designs.
+        second_order: Whether the design has blocks for the interactions of pairs.
+        is_biased: Whether the trials come from a sampler that uses results.
+        notes: Excluded trials and other reservations, in sentences.
     """
 
     study: str
@@ -129,7 +118,7 @@ class SearchData:
     sampler: str
     axes: tuple[tuple[str, Dimension], ...]
     conditions: tuple[tuple[str, Condition], ...]
-    numbers: tuple[int, ...]
+    trial_numbers: tuple[int, ...]
     points: tuple[tuple[float, ...], ...]
     values: tuple[float, ...]
     replicas: tuple[int, ...]
@@ -142,7 +131,7 @@ class SearchData:
     @property
     def n(self) -> int:
         """Number of trials."""
-        return len(self.numbers)
+        return len(self.trial_numbers)
 
     @property
     def dimensions(self) -> tuple[str, ...]:
@@ -159,25 +148,32 @@ class SearchData:
         """The values as an array."""
         return np.array(self.values)
 
+    def cells(self) -> Row:
+        """Return the cells that describe the data in a frame."""
+        return {
+            "arm": self.arm,
+            "metric": self.metric,
+            "sampler": self.sampler,
+            "n": self.n,
+            "replicas": " or ".join(map(str, self.replicas)),
+            "noise_share": self.noise,
+            "is_biased": self.is_biased,
+        }
+
 
 def search_data(
     table: TrialTable, arm: str, metric: str, *, allow_biased: bool = False
 ) -> SearchData:
-    """Take the search trials of an arm as the basis of a claim about its whole space.
+    """Collect the search trials of an arm for claims about its whole space.
 
-    Failed and unfinished trials are left out, of Saltelli's design with their whole block, and
-    the notes say so.
-
-    Args:
-        table: Trials of the study.
-        arm: Name of the arm.
-        metric: Key of a metric that search trials report: ``val/accuracy``.
-        insist: Accept trials of a sampler that looks at results, and mark the basis as biased.
+    Failed and unfinished trials are excluded, in Saltelli's design with their whole block, and
+    named in the notes. With ``allow_biased``, trials of a sampler that uses results are accepted
+    and marked as biased.
 
     Raises:
-        ReportError: If the arm searches nothing, a sampler that looks at results proposed its
-            trials, some of them were stopped early, fewer than 2 completed, one does not report
-            the metric, or all have the same value.
+        ReportError: If the arm searches nothing, its sampler uses results, some trials were
+            pruned, fewer than 2 completed, one does not report the metric, or all have the same
+            value.
     """
     row = require_arm(table, arm)
     _require_design(row, allow_biased=allow_biased)
@@ -194,7 +190,7 @@ def search_data(
         sampler=row.sampler,
         axes=tuple(row.dimensions.items()),
         conditions=tuple(row.conditions.items()),
-        numbers=tuple(trial.number for trial in trials),
+        trial_numbers=tuple(trial.number for trial in trials),
         points=tuple(_encoded_point(row, trial) for trial in trials),
         values=values,
         replicas=tuple(sorted({len(each.seeds) for each in found})),
@@ -206,8 +202,29 @@ def search_data(
     )
 
 
+def require_trials(data: SearchData, analysis: str, needed: int, reason: str = "") -> None:
+    """Raise ReportError if an analysis needs more trials."""
+    if data.n < needed:
+        raise ReportError(
+            f"arm '{data.arm}': {analysis} of {len(data.axes)} dimensions needs at least {needed} "
+            f"trials{reason and f' ({reason})'}, but has {data.n}; raise 'search.trials' and "
+            f"resume the study."
+        )
+
+
+def require_unconditional(data: SearchData, analysis: str) -> None:
+    """Raise ReportError if a dimension is inactive in some trials."""
+    if data.conditions:
+        name, condition = data.conditions[0]
+        raise ReportError(
+            f"arm '{data.arm}': {analysis} needs a value of every dimension in every trial, but "
+            f"{name} has one only where {condition.dimension} is {condition.value}; fix "
+            f"{condition.dimension} at one value in the study file, or see PED-ANOVA."
+        )
+
+
 def is_design(arm: ArmRow) -> bool:
-    """Tell whether an arm's search can be the basis of a global claim without insisting."""
+    """Return whether an arm's search supports claims about its whole space."""
     return bool(arm.dimensions) and arm.sampler in UNBIASED_SAMPLERS
 
 
@@ -215,15 +232,15 @@ def _require_design(arm: ArmRow, *, allow_biased: bool) -> None:
     if not arm.dimensions:
         raise ReportError(
             f"arm '{arm.name}' must search a dimension for a claim about its space, but its "
-            f"method has none or all are held; name another arm."
+            f"method has none or all are fixed; name another arm."
         )
     if arm.sampler not in UNBIASED_SAMPLERS and not allow_biased:
         raise ReportError(
             f"arm '{arm.name}': a claim about its whole space needs trials that were chosen "
-            f"without looking at results, but {arm.sampler} proposed them: they cluster around "
-            f"the best, so that shares of variance would describe {arm.sampler}'s own choices; "
-            f"search with 'sampler: random' or a 'design' (sobol, saltelli), or give --allow-biased to "
-            f"see them marked as biased."
+            f"without using results, but these are from {arm.sampler}: they cluster around the "
+            f"best, so that shares of variance would describe the choices of {arm.sampler}; "
+            f"search with 'sampler: random' or a 'design' (sobol, saltelli), or use "
+            f"--allow-biased to show them marked as biased."
         )
 
 
@@ -248,7 +265,7 @@ def _usable_trials(
 
 
 def _complete_blocks(arm: ArmRow, trials: Sequence[TrialRow]) -> tuple[TrialRow, ...]:
-    """Keep completed trials, of a design of blocks those of blocks that completed whole."""
+    """Return the completed trials, of a design of blocks those of complete blocks."""
     size, done = _block_size(arm), [trial for trial in trials if trial.state == "COMPLETE"]
     counts: dict[int, int] = {}
     for trial in done:
@@ -265,17 +282,17 @@ def _exclusion_notes(
     notes = []
     if failed:
         notes.append(
-            f"{failed} of {len(trials)} search trials failed and are left out: where they lie, "
-            f"nothing is known."
+            f"{failed} of {len(trials)} search trials failed and are excluded: the metric in "
+            f"their regions is unknown."
         )
     if running:
-        notes.append(f"{running} search trials are still running and are left out.")
+        notes.append(f"{running} search trials are still running and are excluded.")
     lost = len(trials) - len(kept)
     if size > 1 and lost:
         blocks = len({t.number // size for t in trials} - {t.number // size for t in kept})
         notes.append(
-            f"{blocks} of the design's blocks of {size} trials did not complete whole and are "
-            f"left out, {lost} trials in all."
+            f"{blocks} of the design's blocks of {size} trials are incomplete and excluded, "
+            f"{lost} trials in all."
         )
     return tuple(notes)
 
@@ -318,6 +335,6 @@ def _bias_notes(arm: ArmRow) -> tuple[str, ...]:
     if arm.sampler in UNBIASED_SAMPLERS:
         return ()
     return (
-        f"Biased: {arm.sampler} proposed the trials by their results, so that they cluster around "
+        f"Biased: {arm.sampler} chose the trials by earlier results, so that they cluster around "
         f"the best; the shares describe its choices as much as the space.",
     )

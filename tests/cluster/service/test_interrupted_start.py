@@ -49,7 +49,7 @@ def test_down_stops_the_processes_of_a_killed_up(
     mark = harness.service.instance_id
     assert harness.left(mark) != []
     ended = harness.run(harness.down()).stdout
-    assert ended.startswith("ended: ")
+    assert ended.startswith("stopped: ")
     assert "MLflow" in ended
     assert harness.left(mark) == []
     assert not harness.folder.record.exists()
@@ -70,7 +70,7 @@ def test_an_interrupted_up_stops_its_processes(
     assert said.endswith("interrupted.\n")
     assert harness.left(mark) == []
     assert not harness.folder.record.exists()
-    assert harness.run(harness.down()).stdout.startswith("nothing to end")
+    assert harness.run(harness.down()).stdout.startswith("nothing to stop")
 
 
 def test_two_concurrent_ups_give_one_service(harness: ServiceHarness) -> None:

@@ -251,7 +251,7 @@ def test_down_stops_all_processes_and_no_others_and_the_data_stays(
     )
     try:
         ended = harness.run(harness.down())
-        assert ended.stdout == "ended: running drivers, Ray, MLflow, PostgreSQL.\n"
+        assert ended.stdout == "stopped: running drivers, Ray, MLflow, PostgreSQL.\n"
         assert (harness.storage / "stopped").read_text() == "in order"
         assert not set(ours) & {each.pid for each in processes()}
         assert [line for line in harness.left(mark) if not line.startswith(f"{reader.pid} ")] == []
@@ -263,7 +263,7 @@ def test_down_stops_all_processes_and_no_others_and_the_data_stays(
     assert not harness.folder.ray.exists()
     assert harness.token.read_text() == token
     again = harness.run(harness.down())
-    assert again.stdout == f"nothing to end: no service runs for {harness.storage}.\n"
+    assert again.stdout == f"nothing to stop: no service runs for {harness.storage}.\n"
     with closing(sqlite3.connect(harness.storage / "mlflow.db")) as store:
         assert ("kept",) in store.execute("SELECT name FROM experiments").fetchall()
     # After a clean shutdown nothing is recovered.

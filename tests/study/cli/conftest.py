@@ -1,4 +1,4 @@
-"""Fixtures of the command line's tests: a bare environment, and a study begun by hand."""
+"""Fixtures of the command line's tests: a clean environment, and a created study."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def bare_environment(monkeypatch, tmp_path):
 
 @pytest.fixture
 def run_cli(capsys):
-    """Give a function that runs a command line in this process."""
+    """Return a function that runs a command line in this process."""
 
     def run_cli(*arguments: str) -> CliResult:
         capsys.readouterr()
@@ -59,7 +59,7 @@ def run_cli(capsys):
 
 @pytest.fixture
 def created_study(tmp_path) -> StudyFolder:
-    """Give the folder of a study that was begun and in which no trial was asked for yet."""
+    """Return the folder of a created study without trials."""
     folder = StorageRoot(root=tmp_path / "challenger-studies").study("mine")
     write_atomic(folder.spec, STUDY)
     manifest = Manifest(

@@ -1,4 +1,4 @@
-"""Commands that speak to a cluster from outside: what they refuse before they call anybody."""
+"""Commands that use a cluster by its address: arguments that are refused before any call."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_driver_s_own_machine_is_not_asked_through_a_dashboard(run_cli):
     assert "use 'submit'" in ended.err
 
 
-def test_ray_s_client_is_refused_with_what_to_use_instead(run_cli):
+def test_ray_s_client_is_refused_with_the_alternative(run_cli):
     ended = run_cli("run", "study.yaml", "--address", "ray://10.0.0.1:10001")
     assert ended.code == 2
     assert "ends with its connection" in ended.err
@@ -81,7 +81,7 @@ def parsed(*arguments: str) -> object:
     return command.main(list(arguments), standalone_mode=False)
 
 
-def test_a_job_keeps_its_study_where_it_was_told_and_nowhere_else(monkeypatch):
+def test_a_job_needs_an_explicit_storage(monkeypatch):
     with pytest.raises(click.UsageError, match="CHALLENGER_STORAGE"):
         parsed("--as-job")
     assert parsed("--as-job", "--storage", "/shared").is_job
@@ -90,7 +90,7 @@ def test_a_job_keeps_its_study_where_it_was_told_and_nowhere_else(monkeypatch):
     assert not parsed().is_job
 
 
-def test_an_address_says_where_the_driver_runs():
+def test_a_dashboard_s_address_is_remote():
     assert is_remote("http://10.0.0.1:8265")
     assert not is_remote("10.0.0.1:6379")
     assert not is_remote(None)
@@ -100,6 +100,6 @@ def test_an_address_says_where_the_driver_runs():
     ("state", "said", "code"),
     [("FAILED", None, 2), ("STOPPED", None, 130), ("FAILED", 1, 1), ("SUCCEEDED", 0, 0)],
 )
-def test_a_driver_s_exit_code_is_ours_and_2_if_it_never_started(state, said, code):
+def test_the_exit_code_is_the_driver_s_and_2_if_it_never_started(state, said, code):
     job = Job(name="a", state=state, metadata={}, start_time_ms=0, exit_code=said, message="")
     assert exit_code(job) == code

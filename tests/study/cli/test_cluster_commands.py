@@ -29,7 +29,7 @@ def test_the_command_offers_every_format():
 
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)
-def test_a_file_says_with_which_command_it_was_made(run_cli, launcher):
+def test_a_file_holds_the_command_that_wrote_it(run_cli, launcher):
     ended = run_cli("cluster", "render", launcher, "--set", "image=registry/own:1")
     if launcher == "slurm":
         assert ended.code == 2
@@ -154,18 +154,18 @@ def state_of(root: Path, *, is_well: bool) -> ServiceStatus:
     )
 
 
-def test_without_a_service_status_says_so(run_cli, tmp_path):
+def test_status_without_a_service_ends_with_2(run_cli, tmp_path):
     ended = run_cli("cluster", "status")
     assert (ended.code, ended.out) == (2, "")
     assert ended.err == (
-        f"no service runs for {tmp_path}/challenger-studies; 'cluster up' starts one.\n"
+        f"no service runs for {tmp_path}/challenger-studies; start one with 'cluster up'.\n"
     )
 
 
-def test_without_a_service_there_is_nothing_to_end(run_cli, tmp_path):
+def test_down_without_a_service_stops_nothing(run_cli, tmp_path):
     ended = run_cli("cluster", "down", "--storage", "lab")
     assert (ended.code, ended.err) == (0, "")
-    assert ended.out == f"nothing to end: no service runs for {tmp_path}/lab.\n"
+    assert ended.out == f"nothing to stop: no service runs for {tmp_path}/lab.\n"
     assert not (tmp_path / "lab").exists()
 
 
@@ -257,18 +257,18 @@ def test_commands_of_the_service_load_nothing_heavy(tmp_path):
     assert loaded_after(code, tmp_path) == set()
 
 
-def test_files_of_tls_come_together_and_the_key_is_private(call, tmp_path):
+def test_files_of_tls_come_together_and_the_key_is_private(run_cli, tmp_path):
     files = {name: tmp_path / name for name in ("cert", "key", "ca")}
     for file in files.values():
         file.write_text("x")
         file.chmod(0o644)
     options = [each for name, file in files.items() for each in (f"--tls-{name}", str(file))]
-    ended = call("cluster", "up", "--storage", "lab", *options[:4])
+    ended = run_cli("cluster", "up", "--storage", "lab", *options[:4])
     assert ended.code == 2
     assert ended.err == (
         "ClusterError: --tls-cert, --tls-key and --tls-ca must be given together.\n"
     )
-    ended = call("cluster", "up", "--storage", "lab", *options)
+    ended = run_cli("cluster", "up", "--storage", "lab", *options)
     assert ended.code == 2
     assert ended.err == (
         f"ClusterError: --tls-key must be for its owner alone; run 'chmod 600 {files['key']}'.\n"

@@ -1,4 +1,4 @@
-"""How a run ends on the terminal, and with which exit code."""
+"""Terminal output and exit code of a run."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_the_tracking_server_is_named_without_its_password(result):
     assert ended(result, with_password)[1][-1] == "mlflow: http://me:***@host:5000"
 
 
-def test_a_study_in_which_something_failed_ends_with_1_and_says_what(result):
+def test_a_study_with_a_failure_ends_with_1_and_the_problem(result):
     code, lines = ended(replace(result, problems=("x/search/2 failed: [red] is no markup",)))
     assert code == 1
     assert "problem: x/search/2 failed: [red] is no markup" in lines
@@ -65,20 +65,20 @@ def test_an_interrupted_study_ends_with_130_and_how_to_go_on(result):
     assert (code, lines) == (
         130,
         [
-            "interrupted; nothing is lost. Go on with: challenger-study resume tiny-mnist-top-k",
+            "interrupted; nothing is lost. Resume with: challenger-study resume tiny-mnist-top-k",
         ],
     )
 
 
-def test_what_mlflow_has_not_taken_is_said_without_failing_the_study(result):
+def test_unsent_records_are_named_without_failing_the_study(result):
     pending = PendingRecords(
         records=7, last_error="no route", rejected=2, last_rejection="name too long"
     )
     code, lines = ended(replace(result, pending=pending))
     assert code == 0
     assert lines[-4:-2] == [
-        "MLflow has not taken 7 records (no route); nothing is lost. When it answers, deliver "
-        "them with: challenger-study resume tiny-mnist-top-k",
+        "MLflow has not taken 7 records (no route); nothing is lost. Send them later with: "
+        "challenger-study resume tiny-mnist-top-k",
         "MLflow refused 2 records: name too long",
     ]
 
@@ -104,3 +104,13 @@ def test_a_table_that_is_too_wide_for_the_terminal_is_laid_on_its_side():
     on_its_side = printed(50)
     assert "┃ Arm ┃ Base ┃ Random ┃" in on_its_side
     assert "│ Accuracy │ 64.1 [62.2, 65.9] │ 59.2 │" in on_its_side
+
+
+def test_brackets_are_text_and_no_markup():
+    table = Table(
+        title="[red] title", columns=("Arm", "NLL [nats]"), rows=(("[bold]", "1"),), note="[%]"
+    )
+    console = Console(file=io.StringIO(), width=80)
+    print_table(table, console)
+    output = console.file.getvalue()
+    assert all(text in output for text in ("[red] title", "NLL [nats]", "[bold]", "[%]"))

@@ -28,7 +28,7 @@ PATIENCE_S = 300.0
 
 @pytest.fixture
 def server(monkeypatch):
-    """Publish two datasets, one of which needs the other, in the place of the real ones."""
+    """Publish two datasets, one of which requires the other, instead of the real ones."""
     with serving() as running:
         table = {"digits": DatasetSource()}
         for name, requires in (("words", ()), ("texts", ("words",))):
@@ -49,7 +49,7 @@ def test_fetched_files_are_in_the_data_root_and_are_found_there(run_cli, server,
         "texts/texts.gz: fetched, 300.1 kB; md5 as published.",
         f"words/words.gz: fetching from {server.url('words/words.gz')}.",
         "words/words.gz: fetched, 300.1 kB; md5 as published.",
-        f"texts: done; give --data-root {root} where they are used.",
+        f"texts: done; use them with --data-root {root}.",
     ]
     assert sorted(path for path in root.rglob("*") if path.is_file()) == [
         root / "texts" / "texts.gz",
@@ -58,7 +58,7 @@ def test_fetched_files_are_in_the_data_root_and_are_found_there(run_cli, server,
     ended = run_cli("data", "check", "texts", "--data-root", "data")
     assert (ended.code, ended.err) == (0, "")
     assert re.search(r"texts/texts\.gz +│ 300\.1 kB +│ ok: md5 as published", ended.out)
-    assert ended.out.splitlines()[-1] == "texts: can be used."
+    assert ended.out.splitlines()[-1] == "texts: usable."
 
 
 def test_a_second_fetch_asks_for_nothing(run_cli, server, monkeypatch, tmp_path):
@@ -76,14 +76,12 @@ def test_a_second_fetch_asks_for_nothing(run_cli, server, monkeypatch, tmp_path)
 def test_all_are_fetched_and_checked_at_once(run_cli, server):
     ended = run_cli("data", "fetch", "all", "--data-root", "data")
     assert ended.code == 0
-    assert ended.out.splitlines()[0] == (
-        "digits: comes with the installation; there is nothing to fetch."
-    )
+    assert ended.out.splitlines()[0] == ("digits: part of the installation; nothing to fetch.")
     assert [seen.path for seen in server.seen] == ["words/words.gz", "texts/texts.gz"]
     ended = run_cli("data", "check", "all", "--data-root", "data")
     assert (ended.code, ended.out.splitlines()[-3:]) == (
         0,
-        ["digits: can be used.", "words: can be used.", "texts: can be used."],
+        ["digits: usable.", "words: usable.", "texts: usable."],
     )
     assert ended.out.count("words/words.gz") == 1
 
@@ -94,9 +92,9 @@ def test_digits_need_neither_a_fetch_nor_a_data_root(run_cli, tmp_path):
     assert (ended.code, ended.err, ended.out) == (
         0,
         "",
-        "digits: comes with the installation; there is nothing to fetch.\n",
+        "digits: part of the installation; nothing to fetch.\n",
     )
-    assert (run_cli("data", "check", "digits").out) == "digits: can be used.\n"
+    assert (run_cli("data", "check", "digits").out) == "digits: usable.\n"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -166,7 +164,7 @@ def test_the_data_root_may_be_named_from_the_home(run_cli, server, monkeypatch, 
 
 
 @pytest.mark.usefixtures("server")
-def test_a_check_tells_a_program_what_it_tells_people(run_cli, tmp_path):
+def test_a_check_as_json_equals_the_table(run_cli, tmp_path):
     folder = tmp_path / "data" / "words"
     folder.mkdir(parents=True)
     (folder / "words.gz").write_bytes(OTHER)
@@ -198,15 +196,15 @@ def test_a_check_tells_a_program_what_it_tells_people(run_cli, tmp_path):
     assert ended.code == 2
     assert f"different: {detail}" in ended.out
     assert re.search(r"words/mine +│ +│ not from the source", ended.out)
-    assert ended.out.splitlines()[-1] == (f"words: cannot be used: {problem}")
+    assert ended.out.splitlines()[-1] == (f"words: not usable: {problem}")
 
 
-def test_a_check_of_what_is_not_there_says_so_and_makes_nothing(run_cli, tmp_path):
+def test_a_check_of_missing_files_creates_nothing(run_cli, tmp_path):
     ended = run_cli("data", "check", "mnist", "--data-root", "data")
     assert (ended.code, ended.err) == (2, "")
     assert len(re.findall(r"mnist/MNIST/raw/\S+\.gz +│ +│ missing", ended.out)) == 4
     last = ended.out.splitlines()[-1]
-    assert last.startswith(f"mnist: cannot be used: {tmp_path}/data/mnist/MNIST/raw/")
+    assert last.startswith(f"mnist: not usable: {tmp_path}/data/mnist/MNIST/raw/")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -47,13 +47,13 @@ def test_json_names_everything_there_is(run_cli):
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "studies"])
-def test_everything_that_can_be_chosen_says_what_it_is_in_one_line(run_cli, kind):
+def test_every_listed_name_has_a_summary_of_one_line(run_cli, kind):
     found = json.loads(run_cli("list", kind, "--json").out)
     assert sorted(found) == sorted(KNOWN[kind])
     assert all(len(summary.splitlines()) == 1 for summary in found.values())
 
 
-def test_spaces_are_listed_with_what_they_search(run_cli):
+def test_spaces_are_listed_with_their_dimensions(run_cli):
     lines = run_cli("list", "spaces").out.splitlines()
     assert "challenger           top_k, n_features, alpha, beta, split" in lines
     assert "random               n_features, alpha, beta, split" in lines

@@ -1,4 +1,4 @@
-"""Exit codes of the command line, and what a command imports."""
+"""Exit codes of the command line, and imports of its commands."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HEAVY = ("torch", "ray", "optuna", "mlflow", "matplotlib", "pandas")
 
 
 def loaded_after(code: str, folder) -> set[str]:
-    """Run some code in a fresh interpreter and name the heavy packages it has loaded."""
+    """Return the heavy packages that some code loads in a fresh interpreter."""
     script = f"import sys\n{code}\nprint(*(m for m in {HEAVY!r} if m in sys.modules))"
     ended = subprocess.run(
         [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=True
@@ -102,7 +102,7 @@ NAMED_COMMANDS = {
         (["sensitivity", "mine"], "Error: Missing option '--over'."),
         (
             ["sensitivity", "mine", "--over", "top_k", "--over", "alpha", "--values", "1,2"],
-            "Error: --values belongs to one dimension; give --over once with it.",
+            "Error: --values belongs to one dimension; use --over once with it.",
         ),
         (
             ["list", "everything"],
@@ -182,7 +182,7 @@ def test_an_unknown_study_ends_with_2_and_the_known_names(
 
 
 @pytest.mark.parametrize("arguments", NAMED_COMMANDS.values(), ids=NAMED_COMMANDS)
-def test_asking_after_a_study_makes_no_storage(arguments, run_cli, tmp_path):
+def test_an_unknown_study_creates_no_storage(arguments, run_cli, tmp_path):
     ended = run_cli(*arguments, "--storage", "elsewhere")
     assert (ended.code, ended.err) == (
         2,

@@ -22,7 +22,7 @@ QUICKSTART = Path(__file__).resolve().parents[3] / "docs" / "quickstart.md"
 
 
 def finish(coordinator: TrialCoordinator) -> None:
-    """Simulate what is left of a study, with a test metric where a real one has some."""
+    """Simulate the remaining trials of a study, final ones with a test metric."""
     while isinstance(step := coordinator.ask(), TrialAssignment):
         *most, last = simulated_reports(step.config)
         if step.config.is_final:
@@ -34,7 +34,7 @@ def finish(coordinator: TrialCoordinator) -> None:
 
 
 def finished(folder: StudyFolder) -> TrialTable:
-    """Finish a study that was begun, and give its table."""
+    """Finish a created study and return its table."""
     from study.results.build import build_trial_table
 
     place = StudyFixture(root=folder.path.parent, spec=load(folder.spec))
@@ -109,7 +109,7 @@ def test_a_file_that_exists_is_replaced_only_by_force(run_cli):
     ended = run_cli("export", "mine")
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.endswith(
-        "Error: mine-trials.csv must not exist, but does; replace it with --force, or give "
+        "Error: mine-trials.csv must not exist, but does; replace it with --force, or name "
         "another FILE with -o.\n"
     )
     assert Path("mine-trials.csv").read_text(encoding="utf-8") == "dear to somebody"
@@ -122,12 +122,12 @@ def test_a_file_that_exists_is_replaced_only_by_force(run_cli):
     [
         (
             ["-o", "-", "--format", "parquet"],
-            "'-' takes CSV alone, got --format parquet; give a FILE with -o.",
+            "'-' supports CSV only, got --format parquet; name a FILE with -o.",
         ),
         (
             ["-o", "mine.xlsx"],
-            "mine.xlsx must end in .csv or .parquet, or its format be named; give --format csv or "
-            "--format parquet.",
+            "mine.xlsx must end in .csv or .parquet; use --format csv or --format parquet for "
+            "other names.",
         ),
     ],
 )
@@ -148,7 +148,7 @@ def test_a_study_that_does_not_exist_is_named(run_cli, created_study):
 
 
 @pytest.mark.usefixtures("table")
-def test_a_place_that_cannot_be_written_to_is_named(run_cli):
+def test_an_unwritable_output_is_named(run_cli):
     Path("file").write_text("", encoding="utf-8")
     ended = run_cli("export", "mine", "-o", "file/mine.csv")
     assert (ended.code, ended.out) == (2, "")
@@ -227,7 +227,7 @@ def test_the_file_of_the_asked_format_is_named_and_figures_are_written(
 
 
 @pytest.mark.usefixtures("table", "without_sync")
-def test_the_markdown_links_to_the_figures_beside_it(run_cli, created_study):
+def test_the_markdown_links_to_the_figures_in_its_folder(run_cli, created_study):
     assert run_cli("report", "mine", "--format", "md").code == 0
     links = re.findall(r"\]\(([^)]+\.png)\)", (created_study.report / "report.md").read_text())
     assert links

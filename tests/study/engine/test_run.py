@@ -392,7 +392,7 @@ def test_an_mlflow_that_does_not_answer_does_not_affect_the_study(
     (line,) = [line for line in out.splitlines() if line.startswith("MLflow has not taken ")]
     count = int(line.split()[4])
     assert count > 0
-    assert "nothing is lost. When it answers, deliver them with: " in line
+    assert "nothing is lost. Send them later with: " in line
     assert "resume offline" in line
     assert out.splitlines()[-1] == "mlflow: http://127.0.0.1:1"
     before = metrics_of(StorageRoot(root=finished.storage).study("offline"))
@@ -421,7 +421,7 @@ def test_an_interrupted_study_shows_how_to_continue_and_continues(
         patch.setitem(EXECUTORS, "inline", interrupted)
         assert command("run", path, *arguments) == 130
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last.startswith("interrupted; nothing is lost. Go on with: ")
+    assert last.startswith("interrupted; nothing is lost. Resume with: ")
     assert last.endswith(f"challenger-study resume interrupted --storage {finished.storage}")
     assert command("resume", "interrupted", *arguments) == 0
     (number,) = {

@@ -33,7 +33,7 @@ def test_a_broken_mlflow_is_called_by_the_sync_process_alone_and_synced_later(
     assert str(server.port) not in called
     output = inline.log.read_text(encoding="utf-8")
     assert "MLflow has not taken " in output
-    assert "nothing is lost. When it answers, deliver them with: " in output
+    assert "nothing is lost. Send them later with: " in output
     pending = status(inline, capsys)
     assert pending["activity"] == "finished"
     assert pending["waiting_entries"] > 0

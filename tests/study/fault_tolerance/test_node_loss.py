@@ -76,7 +76,7 @@ def test_a_stop_does_not_wait_for_a_head_that_is_gone(
     process.send_signal(signal.SIGTERM)
     assert process.wait(TIMEOUT_S) == 130
     assert on_ray.last_line() == (
-        "interrupted; nothing is lost. Go on with: challenger-study resume tiny"
+        "interrupted; nothing is lost. Resume with: challenger-study resume tiny"
     )
     cluster.shutdown()
     cluster.start([1])

@@ -59,7 +59,7 @@ def test_an_interrupted_study_without_ray_shows_how_to_continue(
     process.send_signal(number)
     assert process.wait(TIMEOUT_S) == 130
     assert inline.last_line() == (
-        "interrupted; nothing is lost. Go on with: challenger-study resume tiny"
+        "interrupted; nothing is lost. Resume with: challenger-study resume tiny"
     )
     assert_only_whole_trials_ended(inline)
     assert inline.finish("resume", "tiny") == 0
@@ -88,7 +88,7 @@ def test_a_study_on_ray_survives_kill_ctrl_c_and_sigterm(
         process.send_signal(number)
         assert process.wait(TIMEOUT_S) == 130
         assert on_ray.last_line() == (
-            "interrupted; nothing is lost. Go on with: challenger-study resume tiny"
+            "interrupted; nothing is lost. Resume with: challenger-study resume tiny"
         )
         on_ray.wait_until(lambda: on_ray.pids() == [])
         assert_only_whole_trials_complete(on_ray)

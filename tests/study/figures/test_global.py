@@ -27,7 +27,7 @@ AXES = {
 
 
 @pytest.fixture(scope="module")
-def basis():
+def data():
     def surface(x: np.ndarray) -> np.ndarray:
         return 0.03 * x[:, 0] + 0.02 * x[:, 1] + 0.4
 
@@ -42,8 +42,8 @@ def few_draws(monkeypatch):
     forest_shares.cache_clear()
 
 
-def test_a_panel_per_estimator_has_a_row_per_dimension_with_interval_and_level(basis):
-    records = [importance(basis, name) for name in ("fanova", "given_first")]
+def test_a_panel_per_estimator_has_a_row_per_dimension_with_interval_and_level(data):
+    records = [importance(data, name) for name in ("fanova", "given_first")]
     chart = importance_figure.chart(records)
     panels = list(chart.panels())
     assert [panel.title for panel in panels] == ["fANOVA", "First order, from given data"]
@@ -66,8 +66,8 @@ def test_a_panel_per_estimator_has_a_row_per_dimension_with_interval_and_level(b
     assert chart.rows[0] == tuple(panels)
 
 
-def test_what_is_more_than_chance_is_filled_and_the_rest_hollow(basis):
-    record = importance(basis, "given_first")
+def test_what_is_more_than_chance_is_filled_and_the_rest_hollow(data):
+    record = importance(data, "given_first")
     (panel,) = importance_figure.chart([record]).panels()
     filled = {series.name: len(series.x) for series in panel.series if not series.is_hollow}
     hollow = {series.name: len(series.x) for series in panel.series if series.is_hollow}
@@ -76,8 +76,8 @@ def test_what_is_more_than_chance_is_filled_and_the_rest_hollow(basis):
     assert hollow == {"not shown to be more": 3 - shown}
 
 
-def test_the_caption_says_trials_replicas_metric_design_intervals_and_level(basis):
-    caption = importance_figure.chart([importance(basis, "fanova")]).caption
+def test_the_caption_says_trials_replicas_metric_design_intervals_and_level(data):
+    caption = importance_figure.chart([importance(data, "fanova")]).caption
     assert caption == (
         "Importance of each dimension for validation accuracy of Challenger: n = 64 search trials "
         "(sobol), each the mean of 3 replicas at its last evaluation. fANOVA: what explains the "
@@ -88,8 +88,8 @@ def test_the_caption_says_trials_replicas_metric_design_intervals_and_level(basi
     )
 
 
-def test_pairs_are_rows_with_the_strongest_on_top(basis):
-    record = interactions(basis)
+def test_pairs_are_rows_with_the_strongest_on_top(data):
+    record = interactions(data)
     (panel,) = interactions_figure.chart(record).panels()
     assert len(panel.y.ticks) == 3
     first = record.pairs[0]
@@ -103,8 +103,8 @@ def test_pairs_are_rows_with_the_strongest_on_top(basis):
     assert "Level of chance: 19 permutations" in caption
 
 
-def test_dependences_are_in_the_units_of_axis_and_metric(basis):
-    record = partial_dependence(basis)
+def test_dependences_are_in_the_units_of_axis_and_metric(data):
+    record = partial_dependence(data)
     k, n, choice = dependence_figure.chart(record).panels()
     assert k.series[0].x == tuple(float(v) for v in range(1, 11))
     assert k.series[0].y == pytest.approx([mean * 100 for mean in record.curves[0].means])
@@ -116,10 +116,10 @@ def test_dependences_are_in_the_units_of_axis_and_metric(basis):
     assert choice.series[0].mark == "points"
 
 
-def test_all_of_them_can_be_drawn(basis):
+def test_all_of_them_can_be_drawn(data):
     for chart in (
-        importance_figure.chart([importance(basis, "fanova"), importance(basis, "given_first")]),
-        interactions_figure.chart(interactions(basis)),
-        dependence_figure.chart(partial_dependence(basis)),
+        importance_figure.chart([importance(data, "fanova"), importance(data, "given_first")]),
+        interactions_figure.chart(interactions(data)),
+        dependence_figure.chart(partial_dependence(data)),
     ):
         assert static.draw(chart).get_axes()

@@ -1,4 +1,4 @@
-"""The report's part on global sensitivity: exhibits, rows, tables and plain words."""
+"""The report on global sensitivity: panels, rows, tables and statements."""
 
 import sys
 from dataclasses import replace
@@ -9,8 +9,8 @@ import pytest
 
 from search_spaces import Condition
 from study.report import summarize, write_report
+from study.report.formatting import format_percent
 from study.report.importance_panels import (
-    format_percent,
     global_metrics,
     importances,
     pair_interactions,
@@ -50,29 +50,29 @@ def design():
 
 
 def statements(table) -> tuple[str, ...]:
-    return next(s.statements for s in summarize(table).sections if s.title == "What matters")
+    return next(s.statements for s in summarize(table).sections if s.title == "Importance")
 
 
 def source(table, *, allow_biased: bool = False) -> ReportSource:
     return ReportSource(table=table, folder=Path(), allow_biased=allow_biased)
 
 
-def test_a_design_gets_exhibits_for_the_objective_and_the_filter_cosine(design):
+def test_a_design_gets_panels_for_the_objective_and_the_filter_cosine(design):
     made = list(importances(source(design)))
-    assert [exhibit.name for exhibit in made] == [
+    assert [panel.name for panel in made] == [
         "challenger-importance-val-accuracy",
         "challenger-importance-filter-cosine-mean",
     ]
     first = made[0]
     assert isinstance(first, ReportPanel)
-    assert first.title == "Challenger: what matters for validation accuracy"
+    assert first.title == "Challenger: importance for validation accuracy"
     assert first.arms == ("challenger",)
     assert len(list(first.chart.panels())) == 4
     assert first.notes == ()
 
 
 def test_its_rows_hold_every_share_with_interval_p_and_level(design):
-    rows = next(importances(source(design))).rows
+    rows = next(importances(source(design))).to_frame().to_dict("records")
     assert len(rows) == 4 * len(AXES)
     top = rows[0]
     assert (top["estimator"], top["dimension"], top["n"]) == ("fanova", "top_k", 100)
@@ -84,7 +84,7 @@ def test_its_rows_hold_every_share_with_interval_p_and_level(design):
 
 def test_its_table_ends_with_the_level_of_chance(design):
     (table,) = next(importances(source(design))).tables
-    assert [row[0] for row in table.rows] == ["K", "N", "α", "β", "split", "Level of chance"]
+    assert [row[0] for row in table.rows] == ["K", "N", "α", "β", "split", "Chance level"]
     assert table.columns[1] == "fANOVA: Share of the variance [%]"
     assert "p = 0.05" in table.rows[0][1]
     assert table.note.startswith("From n = 100 search trials (sobol). Share [95% interval]")
@@ -93,18 +93,18 @@ def test_its_table_ends_with_the_level_of_chance(design):
 def test_interactions_and_dependences_are_shown_too(design):
     pair, _ = pair_interactions(source(design))
     curve, _ = partial_dependences(source(design))
-    assert (pair.name, len(pair.rows)) == ("challenger-interactions-val-accuracy", 10)
-    assert pair.tables[0].rows[-1][0] == "Level of chance"
+    assert (pair.name, len(pair.to_frame())) == ("challenger-interactions-val-accuracy", 10)
+    assert pair.tables[0].rows[-1][0] == "Chance level"
     assert curve.name == "challenger-partial-dependence-val-accuracy"
-    assert {row["dimension"] for row in curve.rows} == set(AXES)
+    assert set(curve.to_frame()["dimension"]) == set(AXES)
 
 
-def test_trials_that_tpe_proposed_get_no_exhibit_unless_one_insists(design):
+def test_trials_that_tpe_proposed_get_no_panel_unless_biased_ones_are_allowed(design):
     tpe = with_arm(design, replace(design.arm("challenger"), sampler="tpe", design=None))
     assert list(importances(source(tpe))) == []
     first = next(importances(source(tpe, allow_biased=True)))
-    assert all(row["is_biased"] for row in first.rows)
-    assert first.notes[0].startswith("Biased: tpe proposed the trials by their results")
+    assert first.to_frame()["is_biased"].all()
+    assert first.notes[0].startswith("Biased: tpe chose the trials by earlier results")
     assert "Biased: tpe" in first.chart.caption
     assert "They are biased" in first.tables[0].note
 
@@ -124,7 +124,7 @@ def test_an_estimator_that_does_not_take_the_trials_is_named_in_the_notes(design
     conditions = {"alpha": Condition(dimension="top_k", value=3)}
     conditional = with_arm(design, replace(design.arm("challenger"), conditions=conditions))
     first = next(importances(source(conditional)))
-    assert [row["estimator"] for row in first.rows] == ["ped_anova"] * 5
+    assert list(first.to_frame()["estimator"]) == ["ped_anova"] * 5
     assert len(first.notes) == 3
     assert "fANOVA needs a value of every dimension in every trial" in first.notes[0]
 
@@ -145,42 +145,40 @@ def test_the_filter_cosine_is_asked_about_only_where_trials_report_it(design):
     assert global_metrics(replace(design, rows=rows), arm) == ("val/accuracy",)
 
 
-def test_the_summary_says_what_explains_more_than_chance_and_what_was_not_shown(design):
+def test_the_summary_has_the_dimensions_above_chance(design):
     first, cosine = statements(design)
     assert first.startswith("Challenger, validation accuracy (100 trials by sobol, of whose var")
     (row,) = (
         row
-        for row in next(importances(source(design))).rows
+        for row in next(importances(source(design))).to_frame().to_dict("records")
         if (row["estimator"], row["dimension"]) == ("fanova", "top_k")
     )
     value, low, high, level = (
         format_percent(row[k]) for k in ("share", "low", "high", "chance_level")
     )
     assert (
-        f"K explains {value}% [{low}, {high}] of the variance (fANOVA), more than chance (level "
-        f"{level}%); for no other dimension an effect above chance was shown."
+        f"K explains {value}% [{low}, {high}] of the variance (fANOVA), above chance (level "
+        f"{level}%); no other dimension has an effect above chance."
     ) in first
     assert "(PED-ANOVA" in first
-    assert "(First order, from given data), more than chance" in first
+    assert "(First order, from given data), above chance" in first
     assert cosine.startswith("Challenger, filter cosine, mean over layers (100 trials by sobol")
 
 
-def test_the_summary_says_that_nothing_was_shown_where_all_is_noise():
+def test_the_summary_has_no_effect_where_all_is_noise():
     noise = design_table(lambda x: np.full(len(x), 0.5), trials=60, design=SOBOL, noise=0.05)
-    assert (
-        "For no dimension an effect above chance was shown (fANOVA: level" in statements(noise)[0]
-    )
+    assert "No dimension has an effect above chance (fANOVA: level" in statements(noise)[0]
 
 
-def test_where_no_arm_is_a_design_the_summary_makes_no_claim_and_says_how_to_get_one():
+def test_without_a_design_the_summary_makes_no_claim():
     assert statements(make_trial_table()) == (
-        "No claim is made about which dimensions matter over their whole space: tpe proposed the "
-        "trials by their results. To make one, search an arm with 'sampler: random' or 'design: "
-        "sobol' (or saltelli) and 'scheduler: none'.",
+        "No claim is made about importance over the whole space: tpe chose the trials by earlier "
+        "results. For such a claim, search an arm with 'sampler: random' or 'design: sobol' (or "
+        "saltelli) and 'scheduler: none'.",
     )
 
 
-def test_a_design_that_cannot_be_used_is_said_to_be_so(design):
+def test_an_unusable_design_has_its_reason(design):
     rows = (replace(design.rows[0], state="PRUNED"), *design.rows[1:])
     first, _ = statements(replace(design, rows=rows))
     assert first.startswith("Challenger, validation accuracy: no claim is made; arm 'challenger'")
@@ -194,10 +192,10 @@ def test_shares_are_written_in_whole_per_cent(value, factor, text):
     assert format_percent(value, factor) == text
 
 
-def test_whoever_insists_is_told_what_still_stands_in_the_way(tmp_path):
+def test_biased_panels_that_cannot_be_made_are_named_as_missing(tmp_path):
     table = make_trial_table(TableShape(replicas=2, layers=1, sweep=(), search_trials=8))
     quiet = write_report(table, tmp_path, tmp_path / "quiet")
-    insisted = write_report(table, tmp_path, tmp_path / "insisted", allow_biased=True)
-    more = set(insisted.missing) - set(quiet.missing)
+    biased = write_report(table, tmp_path, tmp_path / "biased", allow_biased=True)
+    more = set(biased.missing) - set(quiet.missing)
     assert len(more) == 2  # once for each of two arms
     assert all("1 of 8 search trials were stopped early" in sentence for sentence in more)

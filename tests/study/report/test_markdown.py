@@ -11,11 +11,11 @@ import pytest
 from study.report import ReportFiles, summarize, to_markdown, write_report
 from study.report.formatting import (
     format_difference,
+    format_metric,
+    format_p_value,
     format_params,
     format_with_unit,
     join_words,
-    number,
-    p_value,
 )
 from study.report.markdown import (
     escape_markdown,
@@ -38,16 +38,16 @@ def statements(table, title: str) -> tuple[str, ...]:
     return next(s.statements for s in summarize(table).sections if s.title == title)
 
 
-def test_a_better_arm_is_said_to_be_better_with_difference_interval_and_p():
+def test_a_better_arm_is_stated_as_better_with_difference_interval_and_p():
     first, base, _ = statements(
-        constant_table({**CONTROLS, "challenger": {5: (0.70, 0.73, 0.70)}}), "In short"
+        constant_table({**CONTROLS, "challenger": {5: (0.70, 0.73, 0.70)}}), "Result"
     )
     assert first == (
         "Challenger on mnist (3 per class) reached a test accuracy of 71.0% (95% interval 66.7 "
         "to 75.3, 3 replicas). It is 30.0 percentage points above Base (95% interval +27.5 to "
         "+32.5; p < 0.001, Holm-corrected over 2 comparisons): better than Base. It is 20.0 "
-        "percentage points above Random (95% interval +17.5 to +22.5; p < 0.001, the only "
-        "comparison of its family): better than Random."
+        "percentage points above Random (95% interval +17.5 to +22.5; p < 0.001): better "
+        "than Random."
     )
     assert base == (
         "Base on mnist (3 per class) reached a test accuracy of 41.0% (95% interval 38.5 to "
@@ -58,14 +58,14 @@ def test_a_better_arm_is_said_to_be_better_with_difference_interval_and_p():
 def test_an_interval_that_holds_0_shows_no_difference():
     table = constant_table({"base": CONTROLS["base"], "challenger": {5: (0.41, 0.40, 0.45)}})
     assert (
-        "Against Base no difference was shown: +1.0 percentage points (95% interval"
-        in (statements(table, "In short")[0])
+        "No difference to Base was shown: +1.0 percentage points (95% interval"
+        in (statements(table, "Result")[0])
     )
 
 
-def test_a_worse_arm_is_said_to_be_worse():
+def test_a_worse_arm_is_stated_as_worse():
     table = constant_table({"base": CONTROLS["base"], "challenger": {5: (0.30, 0.33, 0.31)}})
-    first = statements(table, "In short")[0]
+    first = statements(table, "Result")[0]
     assert "9.7 percentage points below Base" in first
     assert "worse than Base." in first
 
@@ -74,11 +74,11 @@ def test_an_effect_that_does_not_survive_the_correction_is_not_claimed():
     base, gain = (0.40, 0.42, 0.41, 0.43), (0.01, 0.05, 0.02, 0.035)
     ours = tuple(a + b for a, b in zip(base, gain, strict=True))
     random = tuple(a + b for a, b in zip(base, gain[::-1], strict=True))
-    alone = statements(constant_table({"base": {0: base}, "challenger": {5: ours}}), "In short")[0]
+    alone = statements(constant_table({"base": {0: base}, "challenger": {5: ours}}), "Result")[0]
     both = constant_table({"base": {0: base}, "random": {0: random}, "challenger": {5: ours}})
-    crowded = statements(both, "In short")[0]
+    crowded = statements(both, "Result")[0]
     assert ": better than Base" in alone
-    assert "no difference was shown after correction for several comparisons" in crowded
+    assert "to Base was shown after correction for several comparisons" in crowded
 
 
 STRONG = {1: (0.1, 0.11, 0.12, 0.1), 2: (0.7, 0.71, 0.69, 0.7), 3: (0.4, 0.41, 0.42, 0.4)}
@@ -90,23 +90,26 @@ WEAK = {1: (0.4, 0.6, 0.5, 0.3), 2: (0.45, 0.6, 0.48, 0.3), 3: (0.42, 0.58, 0.52
     [
         (
             STRONG,
-            "K matters here: its value explains 100% of the variance within a seed, where chance "
-            "alone gives 25% (p = 0.005 by permutation within seeds).",
+            "K has an effect: its value explains 100% of the variance within a seed, where 25% is "
+            "expected by chance (p = 0.005 by permutation within seeds).",
         ),
         (WEAK, "No effect of K was shown: its value explains 6% of the variance"),
     ],
 )
 def test_the_effect_of_k_is_judged_by_a_test_within_seeds(curve, verdict):
-    (said,) = statements(constant_table({"challenger": curve}), "What the dimensions do")
-    assert verdict in said
-    assert "nothing could have been shown" not in said
-
-
-def test_a_sweep_that_could_show_nothing_says_so():
-    (said,) = statements(
-        constant_table({"challenger": {1: (0.1, 0.11), 2: (0.7, 0.71)}}), "What the dimensions do"
+    (statement,) = statements(
+        constant_table({"challenger": curve}), "Sensitivity to the dimensions"
     )
-    assert "Of 2 values and 2 replicas p cannot be below 0.5: nothing could have been" in said
+    assert verdict in statement
+    assert "no effect can be shown" not in statement
+
+
+def test_a_sweep_with_too_few_replicas_for_an_effect_is_noted():
+    (statement,) = statements(
+        constant_table({"challenger": {1: (0.1, 0.11), 2: (0.7, 0.71)}}),
+        "Sensitivity to the dimensions",
+    )
+    assert "With 2 values and 2 replicas p is at least 0.5, so that no effect can be" in statement
 
 
 def test_the_effects_of_several_sweeps_are_corrected_together():
@@ -116,23 +119,26 @@ def test_the_effects_of_several_sweeps_are_corrected_together():
     table = replace(
         table, arms=(arm, twin), rows=(*rows, *(replace(row, arm="twin") for row in rows))
     )
-    for said in statements(table, "What the dimensions do"):
-        assert "(p = 0.009 by permutation within seeds, Holm-corrected over 2 sweeps)" in said
+    for statement in statements(table, "Sensitivity to the dimensions"):
+        assert "(p = 0.009 by permutation within seeds, Holm-corrected over 2 sweeps)" in statement
 
 
 def test_the_values_of_k_are_counted_against_base():
     table = constant_table(
         {"base": CONTROLS["base"], "challenger": {1: (0.70, 0.73, 0.70), 2: (0.41, 0.40, 0.43)}}
     )
-    (said,) = statements(table, "What the dimensions do")
-    assert "1 of 2 values are better than Base, 0 worse, and for 1 no difference was shown" in said
-    assert "would select on the test set" in said
+    (statement,) = statements(table, "Sensitivity to the dimensions")
+    assert (
+        "1 of 2 values are better than Base, 0 worse, and for 1 no difference was shown"
+        in statement
+    )
+    assert "would select on the test set" in statement
 
 
-def test_what_was_searched_names_sampler_trials_replicas_and_the_choice():
-    said = statements(make_trial_table(), "What was searched")
-    assert said[0].startswith("Trials were proposed by TPE and compared by")
-    assert said[3] == (
+def test_the_search_section_has_sampler_trials_replicas_and_the_choice():
+    found = statements(make_trial_table(), "Search")
+    assert found[0].startswith("Sampler: TPE; objective: val/accuracy (maximize)")
+    assert found[3] == (
         "Challenger (mnist (3 per class); vgg11, width 0.25; 100 epochs) searched K, N, α, β and "
         "split. 24 trials of 3 replicas each: 18 completed, 5 stopped early and 1 failed. "
         "Chosen: K = 5, N = 0.12, α = 0.8, β = 1.1, split = 0.5. 10 final trials of 5 replicas."
@@ -140,8 +146,8 @@ def test_what_was_searched_names_sampler_trials_replicas_and_the_choice():
 
 
 def test_filters_are_compared_with_base():
-    said = statements(make_trial_table(), "Diversity of filters")
-    assert "more diverse filters than Base: −" in said[2]
+    found = statements(make_trial_table(), "Diversity of filters")
+    assert "more diverse filters than Base: −" in found[2]
 
 
 def test_limits_name_few_replicas_failures_and_unequal_budgets():
@@ -149,23 +155,23 @@ def test_limits_name_few_replicas_failures_and_unequal_budgets():
     rows = tuple(
         row for row in table.rows if (row.arm, row.phase) != ("random", "search") or row.number < 9
     )
-    said = "\n".join(statements(replace(table, rows=rows), "What limits this result"))
-    assert "Final trials have as few as 3 replicas" in said
-    assert "unequal search budgets in trials (random 9, challenger 24)" in said
-    assert "2 of 45 trials failed and are left out of every mean" in said
-    assert "mnist (3 per class), vgg11, width 0.25, 100 epochs, 784 input features" in said
+    found = "\n".join(statements(replace(table, rows=rows), "Limitations"))
+    assert "Final trials have as few as 3 replicas" in found
+    assert "unequal search budgets in trials (random 9, challenger 24)" in found
+    assert "2 of 45 trials failed and are excluded from every mean" in found
+    assert "mnist (3 per class), vgg11, width 0.25, 100 epochs, 784 input features" in found
 
 
-def test_the_markdown_begins_with_what_is_missing():
+def test_the_markdown_begins_with_the_missing_parts():
     text = to_markdown(summarize(make_trial_table(), ["No maps."]))
-    assert text.startswith("# tiny-mnist-top-k\n\n## Missing\n\n- No maps.\n\n## In short\n")
+    assert text.startswith("# tiny-mnist-top-k\n\n## Missing\n\n- No maps.\n\n## Result\n")
 
 
 def test_numbers_are_written_with_units_and_signs():
-    assert number(-0.0312, "test/accuracy", is_signed=True) == "−3.1"
+    assert format_metric(-0.0312, "test/accuracy", is_signed=True) == "−3.1"
     assert format_with_unit(3.13, "test/nll") == "3.130 nats"
     assert format_difference(0.02, "test/auc", is_signed=True) == "+2.0 percentage points"
-    assert [p_value(p) for p in (0.0002, 0.012, 0.0996, 1.0)] == [
+    assert [format_p_value(p) for p in (0.0002, 0.012, 0.0996, 1.0)] == [
         "p < 0.001",
         "p = 0.012",
         "p = 0.10",
@@ -176,17 +182,15 @@ def test_numbers_are_written_with_units_and_signs():
     assert [join_words(["a"]), join_words(["a", "b", "c"])] == ["a", "a, b and c"]
 
 
-def test_what_training_took_is_said_with_what_came_to_nothing():
+def test_the_search_section_has_the_cost_and_its_share_of_lost_trials():
     table = make_trial_table()
-    said = statements(
-        with_resource_usage(table, trained_s=900.0, cpu_s=1800.0), "What was searched"
-    )[-1]
+    found = statements(with_resource_usage(table, trained_s=900.0, cpu_s=1800.0), "Search")[-1]
     # 46 search trials with a report, 10 of them stopped early, and 12 final ones with two.
-    assert said == (
-        "Training took 35.00 CPU hours; 5.00 of the CPU hours went into trials that were stopped "
-        "early or failed."
+    assert found == (
+        "Training took 35.00 CPU hours; 5.00 of the CPU hours were used by trials that were "
+        "stopped early or failed."
     )
-    assert not any("CPU" in one for one in statements(table, "What was searched"))
+    assert not any("CPU" in one for one in statements(table, "Search"))
 
 
 TABLE = make_trial_table(TableShape(replicas=3, layers=1, sweep=(1, 5), search_trials=4))
@@ -199,20 +203,20 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> ReportFiles:
     return write_report(TABLE, folder, folder / "report", page_format="md")
 
 
-def test_it_lies_beside_the_page_and_is_what_was_asked_for(files: ReportFiles):
+def test_the_markdown_is_in_the_folder_of_the_page(files: ReportFiles):
     assert files.page.name == "report.md"
     assert files.html.name == "report.html"
     assert files.page.parent == files.html.parent
     assert files.html.exists()
 
 
-def test_without_being_asked_for_it_is_not_written(tmp_path: Path):
+def test_the_markdown_is_written_on_request_only(tmp_path: Path):
     files = write_report(constant_table({"base": {0: (0.4, 0.5)}}), tmp_path, tmp_path / "out")
     assert files.page == files.html
     assert not list((tmp_path / "out").glob("report.md"))
 
 
-def test_every_figure_is_a_link_to_its_file_beside_the_text(files: ReportFiles):
+def test_every_figure_is_a_link_to_its_file(files: ReportFiles):
     links = re.findall(r"!\[.*?\]\(([^)]*)\)", files.page.read_text())
     drawn = {path.name for paths in files.figures.values() for path in paths}
     assert set(links) == {name for name in drawn if name.endswith(".png")}
@@ -246,7 +250,7 @@ def test_a_table_has_title_rows_and_note():
     ]
 
 
-def test_what_markdown_would_read_is_shown_as_it_is():
+def test_markdown_characters_are_escaped():
     assert escape_markdown("a*b_c `d` <e> [f](g) #h \\i") == (
         r"a\*b\_c \`d\` \<e\> \[f\](g) \#h \\i"
     )
@@ -262,7 +266,7 @@ def test_failures_and_environment_are_named():
     assert "loss is not finite at epoch 4 for seed 1" in text.partition("## Failures")[2]
 
 
-def test_a_study_without_environment_says_so():
+def test_a_study_without_environment_is_not_recorded():
     table = replace(TABLE, environment={})
     assert report_markdown(table, summarize(table), []).endswith(
         "## Environment\n\nNot recorded.\n"

@@ -1,4 +1,4 @@
-"""The report as files: whole, self-contained, and open about what is missing."""
+"""The files of a report: complete, self-contained, with missing parts named."""
 
 import csv
 import io
@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from study.records.errors import StoreError
+from study.records.frames import to_csv
 from study.records.trial_table import TrialTable
 from study.report import ReportFiles, write_report
-from study.report.csv_rows import comparison_rows, curve_rows, rows_to_csv
 from study.report.tables import difference_table
 from study.sensitivity import compare, sweep_curve, workloads
 from study.storage.atomic_write import write_atomic
@@ -96,7 +96,7 @@ def test_a_complete_study_has_every_figure_and_table_and_misses_nothing(files: R
         assert all(path.stat().st_size > 0 for path in paths)
 
 
-def test_every_figure_has_its_numbers_beside_it(files: ReportFiles):
+def test_every_figure_has_its_numbers(files: ReportFiles):
     for arm, paths in files.figures.items():
         tables = {path.stem for path in files.tables[arm]}
         assert {path.stem for path in paths} <= tables
@@ -122,7 +122,7 @@ def test_the_page_follows_dark_mode_phones_and_print(files: ReportFiles):
 def test_the_paper_is_a_reference_with_its_scale_and_without_figures_3_and_4(files: ReportFiles):
     text = read(files.html).text
     assert "VGG11 of full width on MNIST with 3 samples per class" in text
-    assert "levels are not comparable" in text
+    assert "may be compared, not the levels" in text
 
 
 def test_another_dataset_shows_no_numbers_of_the_paper(tmp_path: Path):
@@ -166,7 +166,7 @@ def unfinished() -> TrialTable:
     )
 
 
-def test_an_unfinished_study_is_reported_with_what_is_missing(tmp_path: Path):
+def test_an_unfinished_study_is_reported_with_its_missing_parts(tmp_path: Path):
     files = write_report(unfinished(), tmp_path, tmp_path / "out")
     text = "\n".join(files.missing)
     assert files.missing[0] == (
@@ -185,7 +185,7 @@ def test_a_study_without_any_trial_still_has_a_page(tmp_path: Path):
     arms = tuple(replace(arm, best_params=None) for arm in TABLE.arms)
     table = replace(TABLE, arms=arms, rows=(), environment={})
     files = write_report(table, tmp_path, tmp_path / "out")
-    assert "No test result can be given yet" in read(files.html).text
+    assert "No test result yet" in read(files.html).text
     assert files.figures == {"base": (), "random": (), "challenger": ()}
 
 
@@ -237,7 +237,7 @@ def test_an_output_folder_that_is_a_file_is_refused(tmp_path: Path):
 
 def test_csv_holds_every_digit_of_a_curve_and_its_controls():
     curve = sweep_curve(TABLE, "challenger", "top_k", "test/accuracy")
-    rows = list(csv.DictReader(io.StringIO(rows_to_csv(curve_rows([curve])))))
+    rows = list(csv.DictReader(io.StringIO(to_csv(curve.to_frame()))))
     assert [row["value"] for row in rows] == ["1", "2", "3", "5", "", ""]
     assert [row["arm"] for row in rows[4:]] == ["base", "random"]
     for row, point in zip(rows, curve.points, strict=False):
@@ -248,9 +248,9 @@ def test_csv_holds_every_digit_of_a_curve_and_its_controls():
 
 
 def test_csv_of_a_comparison_has_one_row_per_control_arm_and_metric():
-    rows = comparison_rows([compare(TABLE), compare(TABLE, against="random")])
-    assert len(rows) == 2 * 3 * 8
-    assert rows[-1]["params/top_k"] == 5
+    frame = compare(TABLE).to_frame()
+    assert len(frame) == 3 * 8
+    assert frame["params/top_k"].iloc[-1] == 5
 
 
 def test_the_trial_table_is_read_without_heavy_libraries():

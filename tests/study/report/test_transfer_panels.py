@@ -1,4 +1,4 @@
-"""What a report shows and says of settings found elsewhere."""
+"""Table, panel and statements of configurations from other datasets."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import io
 from dataclasses import replace
 from pathlib import Path
 
+from study.records.frames import to_csv
 from study.report import summarize, write_report
-from study.report.csv_rows import rows_to_csv, transfer_rows
 from study.report.panel import MissingPanel, ReportSource
 from study.report.panels import transfers
 from study.report.summary_tables import transfer_table
@@ -17,17 +17,19 @@ from tests.support.transfer_tables import CHOICES, INFEASIBLE_REASON, transfer_t
 from tests.support.trial_tables import make_trial_table, with_arm, with_row
 
 TABLE = transfer_table_of()
-TITLE = "Settings found elsewhere"
+TITLE = "Configurations from other datasets"
 
 
 def statements(table, title: str = TITLE) -> tuple[str, ...]:
     return next(s.statements for s in summarize(table).sections if s.title == title)
 
 
-def test_the_table_has_a_row_per_setting_with_numbers_or_the_reason_for_their_absence():
+def test_the_table_has_a_row_per_configuration_with_numbers_or_a_reason():
     record = transfer(TABLE, "challenger")
     digits, words = (transfer_table(record, target) for target in record.targets[:2])
-    assert digits.title == "Settings tried on digits: digits (3 per class), vgg11, width 0.25"
+    assert (
+        digits.title == "Configurations tried on digits: digits (3 per class), vgg11, width 0.25"
+    )
     assert [len(r) for r in (*digits.rows, *words.rows)] == [len(digits.columns)] * 6
     assert digits.columns[:4] == (
         "Chosen by",
@@ -51,24 +53,22 @@ def test_the_table_has_a_row_per_setting_with_numbers_or_the_reason_for_their_ab
     assert digits.rows[2][-1] == "digits (3 per class) and reuters (keras)"
     assert words.rows[1] == (
         "digits",
-        f"not legal here: {INFEASIBLE_REASON[:-1]}",
+        f"outside this search space: {INFEASIBLE_REASON[:-1]}",
         *("–",) * 6,
         "K = 8, α = 0.5",
         "digits (3 per class)",
     )
 
 
-def test_a_coinciding_setting_shows_its_numbers_and_says_so():
+def test_an_equal_configuration_has_its_numbers_and_a_note():
     table = with_arm(TABLE, replace(TABLE.arm("words"), best_params=CHOICES["digits"]))
     record = transfer(table, "challenger")
     _, words, _ = transfer_table(record, record.targets[0]).rows
     assert words[1:4:2] == ("71.0 [68.1, 73.9]", "the same as the own choice")
 
 
-def test_the_csv_has_every_digit_and_a_row_for_what_has_no_result():
-    rows = list(
-        csv.DictReader(io.StringIO(rows_to_csv(transfer_rows(transfer(TABLE, "challenger")))))
-    )
+def test_the_csv_has_every_digit_and_a_row_for_a_missing_result():
+    rows = list(csv.DictReader(io.StringIO(to_csv(transfer(TABLE, "challenger").to_frame()))))
     record = transfer(TABLE, "challenger").targets[0].rows[1]
     found = next(r for r in rows if (r["arm"], r["source"]) == ("digits", "words"))
     value = record.get("test/accuracy")
@@ -83,7 +83,10 @@ def test_the_csv_has_every_digit_and_a_row_for_what_has_no_result():
     assert float(found["seed_100"]) == value.replicas[0]
     assert (found["source_kind"], found["params/top_k"]) == ("arm", "3")
     (illegal,) = [r for r in rows if (r["arm"], r["source"]) == ("words", "digits")]
-    assert (illegal["note"], illegal["mean"]) == (f"not legal here: {INFEASIBLE_REASON}", "")
+    assert (illegal["note"], illegal["mean"]) == (
+        f"outside this search space: {INFEASIBLE_REASON}",
+        "",
+    )
     assert len(rows) == 2 * 10 + 2
 
 
@@ -94,45 +97,46 @@ def test_a_report_has_the_figure_the_tables_and_the_numbers_under_each_target(tm
         assert "challenger-transfer.csv" in {path.name for path in files.tables[arm]}
     assert "challenger-transfer.svg" not in {path.name for path in files.figures["base-digits"]}
     page = files.html.read_text(encoding="utf-8")
-    assert "Challenger: settings found elsewhere" in page
-    assert "Settings tried on both-words" in page
-    assert not any("not legal" in sentence for sentence in files.missing)
+    assert "Challenger: configurations from other datasets" in page
+    assert "Configurations tried on both-words" in page
+    assert not any("outside this" in sentence for sentence in files.missing)
 
 
-def test_a_failed_trial_is_among_what_is_missing_and_no_result_at_all_is_said(tmp_path: Path):
+def test_a_failed_trial_and_a_study_without_results_are_named_as_missing(tmp_path: Path):
     trial = TABLE.select("digits", "final")[1]
     table = with_row(TABLE, replace(trial, state="FAIL", reason="diverged"))
     files = write_report(table, tmp_path, tmp_path / "out")
     assert (
-        "Arm 'digits': The setting of 'words' has no result: its trial failed (diverged)."
+        "Arm 'digits': The configuration of 'words' has no result: its trial failed (diverged)."
         in files.missing
     )
     empty = replace(TABLE, rows=())
     (missing,) = transfers(ReportSource(table=empty, folder=tmp_path))
     assert isinstance(missing, MissingPanel)
-    assert missing.reason.startswith("study 'tiny-mnist-top-k': settings of challenger on other")
-    assert statements(empty) == (f"Challenger: nothing can be said yet; {missing.reason}",)
+    assert missing.reason.startswith("study 'tiny-mnist-top-k': configurations of challenger on")
+    assert statements(empty) == (f"Challenger: no result yet; {missing.reason}",)
 
 
-def test_a_study_without_transfer_says_and_shows_nothing_of_it(tmp_path: Path):
+def test_a_study_without_transfer_has_neither_section_nor_panel(tmp_path: Path):
     table = make_trial_table()
     assert TITLE not in {section.title for section in summarize(table).sections}
     assert list(transfers(ReportSource(table=table, folder=tmp_path))) == []
 
 
-def test_one_sentence_per_target_says_how_each_setting_does():
+def test_each_target_has_one_sentence_on_all_configurations():
     digits, words, both, _ = statements(TABLE)
     assert digits == (
         "digits on digits (3 per class): its own choice reached a test accuracy of 71.0% (95% "
-        "interval 68.1 to 73.9, 4 replicas); that of words 61.5% (95% interval 57.7 to 65.3), 9.5 "
-        "percentage points below the own choice (95% interval −10.4 to −8.6; p < 0.001, "
-        "Holm-corrected over 2 comparisons); that of both 71.0% (95% interval 66.9 to 75.1), no "
-        "difference to the own choice shown: +0.0 percentage points (95% interval −2.3 to +2.3; "
+        "interval 68.1 to 73.9, 4 replicas); that of words 61.5% (95% interval 57.7 to 65.3, 4 "
+        "replicas), 9.5 percentage points below the own choice (95% interval −10.4 to −8.6; p < "
+        "0.001, Holm-corrected over 2 comparisons); that of both 71.0% (95% interval 66.9 to "
+        "75.1, 4 replicas), no difference to the own choice shown: +0.0 percentage points (95% "
+        "interval −2.3 to +2.3; "
         "p = 1.00, Holm-corrected over 2 comparisons)."
     )
     assert (
-        f"; that of digits is not legal here: {INFEASIBLE_REASON[:-1]}; that of both 43.5%"
-        in words
+        f"; that of digits is outside this search space: {INFEASIBLE_REASON[:-1]}; that of both "
+        "43.5%" in words
     )
     assert both.startswith(
         "both-digits on digits (3 per class): the choice of both, its own search, reached a test "
@@ -140,17 +144,17 @@ def test_one_sentence_per_target_says_how_each_setting_does():
     )
 
 
-def test_a_setting_without_a_result_or_like_the_own_choice_is_said_in_the_sentence():
+def test_the_sentence_has_missing_results_and_equal_configurations():
     trial = TABLE.select("digits", "final")[1]
     table = with_row(TABLE, replace(trial, state="FAIL", reason="diverged"))
-    said = statements(table)[0]
-    assert "; that of words has no result: its trial failed (diverged); that of both " in said
+    text = statements(table)[0]
+    assert "; that of words has no result: its trial failed (diverged); that of both " in text
     chosen = TABLE.chosen("digits")
     assert chosen is not None
     table = with_row(TABLE, replace(chosen, state="FAIL", reason="diverged"))
-    said = statements(table)[0]
-    assert "its own choice has no result: arm 'digits' must have trained" in said
-    assert "; that of words 61.5% (95% interval 57.7 to 65.3); that of both " in said
+    text = statements(table)[0]
+    assert "its own choice has no result: arm 'digits' must have trained" in text
+    assert "; that of words 61.5% (95% interval 57.7 to 65.3, 4 replicas); that of both " in text
     table = with_arm(TABLE, replace(TABLE.arm("words"), best_params=CHOICES["digits"]))
     assert "; that of words is the same as the own choice; that of both " in statements(table)[0]
 
@@ -160,10 +164,10 @@ def test_the_sentence_is_about_the_metric_that_the_study_is_about():
     assert "a test accuracy of" in statements(replace(TABLE, objective="val/nll"))[0]
 
 
-def test_a_member_s_search_is_said_to_be_that_of_its_group():
-    said = statements(TABLE, "What was searched")
+def test_the_search_of_a_group_is_described_once_per_member():
+    text = statements(TABLE, "Search")
     assert (
-        "Its trials are compared by the mean gain over Base in val/accuracy on 2 datasets, on "
-        "each of which every point is tried: the search of both. Chosen: K = 2, α = 1." in said[5]
+        "Its search is shared by 2 datasets, on each of which every point is tried: the objective "
+        "is the mean gain over Base in val/accuracy (both). Chosen: K = 2, α = 1." in text[5]
     )
-    assert not any("mean gain" in text for text in said[:5])
+    assert not any("mean gain" in text for text in text[:5])

@@ -1,4 +1,4 @@
-"""The paper's numbers beside ours, on a made-up table."""
+"""The paper's numbers with ours, on a synthetic table."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from study.reproduction import PaperRow, reproduce, reproduction_csv, reproduction_tables
-from study.reproduction.paper_comparison import PaperReference
+from study.reproduction.paper_comparison import (
+    PaperReference,
+    reproduce,
+    reproduction_tables,
+)
+from study.reproduction.paper_preset import PaperRow
 from study.sensitivity import compare, t_interval
 from tests.support.trial_tables import TableShape, make_trial_table
 
@@ -33,20 +37,20 @@ def row(arm: str = "challenger", metric: str = "test/accuracy", **changes: objec
 def test_ours_is_the_mean_of_the_chosen_configuration_with_its_interval():
     record = reproduce(TABLE, printed(row()))
     values = TABLE.chosen("challenger").last("test/accuracy")
-    assert record.rows[0].interval == t_interval(values)
-    assert record.rows[0].paper.value == 71.06
+    assert record.values[0].interval == t_interval(values)
+    assert record.values[0].paper.value == 71.06
 
 
 def test_an_arm_or_metric_without_a_result_is_an_empty_cell():
     record = reproduce(TABLE, printed(row(metric="test/unheard")))
-    assert record.rows[0].interval is None
+    assert record.values[0].interval is None
     (cells,) = reproduction_tables(record)[0].rows
     assert cells[3:5] == ("–", "–")
-    (line,) = reproduction_csv(record)
-    assert "ours" not in line
+    (line,) = record.frame_rows()
+    assert line["ours"] is None
 
 
-def test_the_table_shows_paper_ours_n_and_what_differs():
+def test_the_table_has_paper_ours_n_and_deviations():
     tables = reproduction_tables(reproduce(TABLE, printed(row(note="not comparable"))))
     numbers, deviations, control_tests = tables
     (cells,) = numbers.rows
@@ -67,7 +71,7 @@ def test_a_number_at_full_scale_differs_in_nothing():
 def test_without_printed_numbers_there_is_no_table_of_them():
     tables = reproduction_tables(reproduce(TABLE, printed()))
     assert [table.title for table in tables] == [
-        "What differs from the setting that stands for the paper's",
+        "Deviations from the paper's settings",
         "Challenger against its controls",
     ]
 
@@ -85,8 +89,8 @@ def test_the_verdict_is_that_of_the_corrected_comparison(against):
     assert verdict.outcome == expected
 
 
-def test_the_csv_holds_every_digit_and_what_it_was_run_with():
-    (line,) = reproduction_csv(reproduce(TABLE, printed(row())))
+def test_the_rows_hold_every_digit_and_the_environment():
+    (line,) = reproduce(TABLE, printed(row())).frame_rows()
     values = TABLE.chosen("challenger").last("test/accuracy")
     assert line["ours"] == t_interval(values).mean
     assert (line["paper"], line["factor"], line["n"]) == (71.06, 100.0, 6)

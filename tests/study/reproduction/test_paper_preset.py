@@ -15,7 +15,8 @@ from rich.console import Console
 from study.config import StudySpec, parse
 from study.config.run_options import RunOptions
 from study.records.errors import SpecError
-from study.reproduction import SCALES, Preset, at_scale, differences, load_preset, preset_names
+from study.reproduction import at_scale, load_preset, preset_names
+from study.reproduction.paper_preset import SCALES, Preset, differences
 from study.reproduction.reproduction_run import run_reproduction
 from study.sensitivity import metric_label
 from study.storage.layout import StorageRoot
@@ -101,7 +102,7 @@ def test_an_unknown_preset_is_refused_with_the_closest():
     with pytest.raises(SpecError) as caught:
         load_preset("tabel2")
     assert str(caught.value) == (
-        "there is nothing called 'tabel2' to reproduce; did you mean 'table2'?"
+        "there is no preset 'tabel2' to reproduce; did you mean 'table2'?"
     )
 
 
@@ -203,7 +204,7 @@ def test_sweeps_resources_and_arms_by_name():
     assert STUDY["resources"] == {"gpus": 0.5}
 
 
-def test_what_a_scale_may_not_name_and_a_scale_that_there_is_not():
+def test_unknown_keys_of_a_scale_and_unknown_scales_are_refused():
     with pytest.raises(SpecError) as caught:
         scaled(method={"alpha": 1})
     assert str(caught.value) == "t.yaml: scales.tiny.method is not a setting."
@@ -213,7 +214,7 @@ def test_what_a_scale_may_not_name_and_a_scale_that_there_is_not():
     assert str(caught.value) == "t has no scale 'smal'; did you mean 'small'?"
 
 
-def test_every_setting_that_differs_is_said_with_both_values():
+def test_every_deviation_has_both_values():
     arms = {"arms": [{"method": "base"}, {"method": "challenger"}]}
     full = {**STUDY, **arms}
     ours = {

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from study.records.trial_table import StoredReport, TrialTable
-from study.results.export import export_columns, to_csv, to_frame, to_parquet
+from study.records.frames import to_csv
+from study.results.export import export_columns, to_frame, to_parquet
 from tests.support.trial_tables import TableShape, make_trial_table, with_row
 
 SHAPE = TableShape(replicas=3, layers=2, sweep=(1, 5, 9), search_trials=4, epochs=20)

@@ -59,7 +59,7 @@ def test_methods_further_apart_than_the_critical_difference_are_in_no_common_gro
     assert found.p_value < 0.001
 
 
-def test_less_is_better_where_the_metric_says_so():
+def test_a_minimized_metric_is_ranked_in_its_direction():
     one = table_of(((0.3, 0.2, 0.1),) * 3, METHODS[:3])
     renamed = tuple(
         replace(

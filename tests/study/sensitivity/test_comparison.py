@@ -13,7 +13,6 @@ from study.sensitivity import (
     ArmSampleIntervals,
     MajorityClass,
     SampleInterval,
-    apply_holm,
     compare,
     majority_class,
     paired_difference,
@@ -21,6 +20,7 @@ from study.sensitivity import (
     t_interval,
     workloads,
 )
+from study.sensitivity.intervals import apply_holm
 from tests.support.trial_tables import (
     constant_table,
     make_trial_table,
@@ -171,10 +171,10 @@ def intervals_of(table: TrialTable) -> tuple[ArmSampleIntervals, ...]:
     return sample_intervals(table, workloads(table)[0])
 
 
-def test_only_arms_that_have_them_are_given_with_the_fewest_draws_and_most_classes_left_out():
+def test_only_arms_that_have_them_are_given_with_the_fewest_resamples_and_most_classes_left_out():
     (found,) = intervals_of(sampled())
     assert (found.arm, found.method, found.n) == ("challenger", "challenger", 2)
-    assert (found.draws, found.n_classes, found.classes_left_out) == (998, 10, 2)
+    assert (found.resamples, found.n_classes, found.classes_left_out) == (998, 10, 2)
 
 
 def test_points_and_ends_are_means_over_the_replicas():

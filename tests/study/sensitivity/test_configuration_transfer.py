@@ -1,4 +1,4 @@
-"""Settings found on one dataset, on the others, against values made by hand."""
+"""Configurations of one dataset on the others, against values computed by hand."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ def test_differences_are_paired_with_base_and_with_the_own_choice_and_corrected(
     assert rows[1].get("test/nll") is None
 
 
-def test_a_setting_that_is_illegal_on_the_target_keeps_its_row_and_says_why():
+def test_an_infeasible_configuration_keeps_its_row_with_the_reason():
     found = row(TABLE, "words", "digits")
     assert (found.values, found.is_infeasible) == ((), True)
-    assert found.note == f"not legal here: {INFEASIBLE_REASON}"
+    assert found.note == f"outside this search space: {INFEASIBLE_REASON}"
     # The families hold what was trained alone.
     assert row(TABLE, "words", "both").get("test/accuracy").to_base.family == 2
     assert row(TABLE, "words", "both").get("test/accuracy").to_own.family == 1
@@ -82,18 +82,18 @@ def test_a_setting_that_is_illegal_on_the_target_keeps_its_row_and_says_why():
         ({"state": "RUNNING"}, "no result: its trial is still running."),
     ],
 )
-def test_a_trial_without_a_result_keeps_its_row_and_says_why(changes, note):
+def test_a_trial_without_a_result_keeps_its_row_with_the_reason(changes, note):
     trial = TABLE.select("digits", "final")[1]
     table = with_row(TABLE, replace(trial, **changes))
     assert row(table, "digits", "words").note == note
     assert row(table, "digits", "words").values == ()
     assert not row(table, "digits", "words").is_infeasible
     assert transfer(table, "challenger").notes == (
-        f"Arm 'digits': The setting of 'words' has {note}",
+        f"Arm 'digits': The configuration of 'words' has {note}",
     )
 
 
-def test_a_trial_that_was_not_begun_and_a_search_that_goes_on_are_said():
+def test_a_missing_trial_and_an_unfinished_search_are_noted():
     table = without_rows(TABLE, ("digits", "final", 1))
     assert row(table, "digits", "words").note == "no result: its trial has not been started."
     table = with_arm(TABLE, replace(TABLE.arm("words"), best_params=None))
@@ -124,7 +124,7 @@ def test_a_setting_that_coincides_with_the_own_choice_is_the_same_trial_and_coun
     assert found.get("test/accuracy").to_base.family == 2
 
 
-def test_without_base_the_levels_stay_and_it_is_said():
+def test_without_base_the_levels_remain_with_a_note():
     table = replace(TABLE, arms=TABLE.arms[1:])
     assert target(table, "digits").base == {}
     assert row(table, "digits", "words").get("test/accuracy").to_base is None
@@ -168,8 +168,8 @@ def test_a_study_without_any_result_is_an_error():
     with pytest.raises(ReportError) as caught:
         transfer(replace(TABLE, rows=()), "challenger")
     assert str(caught.value) == (
-        "study 'tiny-mnist-top-k': settings of challenger on other datasets need a completed "
-        "final trial, but there is none; run 'challenger-study resume tiny-mnist-top-k'."
+        "study 'tiny-mnist-top-k': configurations of challenger on other datasets need a "
+        "completed final trial, but there is none; run 'challenger-study resume tiny-mnist-top-k'."
     )
 
 

@@ -48,7 +48,7 @@ def test_a_point_is_the_mean_over_the_replicas():
     assert found.arms[0].points[0].accuracy == statistics.fmean(row.last("test/accuracy") or ())
 
 
-def test_what_arms_differ_in_does_not_count_as_what_goes_on_within_them():
+def test_differences_between_arms_are_not_correlations_within_them():
     table = two_arms()
     found = cosine_and_accuracy(table, workloads(table)[0], "final", "test/accuracy")
     assert found.overall is not None

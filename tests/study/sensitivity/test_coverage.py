@@ -1,4 +1,4 @@
-"""Do intervals hold the truth, and tests their level, over hundreds of simulated studies?
+"""Coverage of intervals and level of tests over hundreds of simulated studies.
 
 Final trials as they come: accuracies of a few replicas on 500 test samples, with an effect of
 each seed that arms share, through the tables and functions that a report uses.
@@ -109,7 +109,7 @@ def test_without_effect_an_arm_seems_to_differ_in_5_of_100_studies(compared, pla
     assert binomial(wrong, 0.05, len(compared)) > 0.01
 
 
-def test_without_effect_any_arm_is_said_to_differ_in_5_of_100_studies_at_most(compared):
+def test_without_effect_at_most_5_percent_of_studies_find_a_difference(compared):
     wrong = sum(any(d.p_holm < 0.05 for d in differences(one)) for one in compared)
     said = sum(any(d.is_significant for d in differences(one)) for one in compared)
     assert binomial(wrong, 0.05, len(compared), "greater") > 0.01

@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from study.records.errors import ReportError
-from study.sensitivity import Interval, apply_holm, holm, paired_difference, t_interval
+from study.sensitivity import Interval, holm, paired_difference, t_interval
+from study.sensitivity.intervals import apply_holm
 
 VALUES = (0.61, 0.58, 0.66, 0.63, 0.6)
 OTHERS = (0.5, 0.49, 0.52, 0.55, 0.47)

@@ -11,13 +11,13 @@ from study.records.errors import ReportError
 from study.records.trial_table import TrialTable
 from study.sensitivity import (
     Robustness,
-    apply_holm,
     occluded_workloads,
     paired_difference,
     robustness,
     t_interval,
     workloads,
 )
+from study.sensitivity.intervals import apply_holm
 from tests.support.trial_tables import (
     DATASET,
     MODEL,
@@ -41,7 +41,7 @@ RANDOM = {
 
 
 def occluded_by(table: TrialTable, arm: str, curve: dict[float, tuple[float, ...]]) -> TrialTable:
-    """Give an arm a curve, and half of it with the most relevant first."""
+    """Return an arm a curve, and half of it with the most relevant first."""
     steeper = {share: tuple(v / 2 for v in values) for share, values in curve.items()}
     metrics = {"occlusion/none": WHOLE[arm]}
     metrics |= {f"occlusion/random/{share}": values for share, values in curve.items()}

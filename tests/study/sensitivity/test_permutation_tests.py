@@ -39,7 +39,7 @@ def test_values_that_are_all_alike_show_nothing():
     assert block_test(np.tile([0.1, 0.2, 0.3], (4, 1)) + 1e-17) == 1.0
 
 
-def test_what_the_blocks_differ_in_does_not_count():
+def test_differences_between_blocks_do_not_count():
     values = np.random.default_rng(3).normal(size=(3, 4))
     assert block_test(values + np.array([0.0, 10.0, -50.0, 3.0])) == block_test(values)
 
@@ -50,7 +50,7 @@ def test_on_ranks_it_is_friedmans_test():
     assert block_test(ranks) == pytest.approx(asymptotic, abs=0.05)
 
 
-def test_where_nothing_matters_it_errs_as_often_as_it_says():
+def test_the_error_rate_without_effects_is_the_nominal_one():
     rng = np.random.default_rng(4)
     blocks = rng.normal(size=5)
     found = [block_test(rng.normal(size=(4, 5)) + blocks, str(i)) for i in range(300)]

@@ -10,7 +10,6 @@ import pytest
 from study.records.errors import ReportError
 from study.records.trial_table import TrialTable
 from study.sensitivity import (
-    apply_holm,
     arm_curves,
     paired_difference,
     shared_sweeps,
@@ -18,6 +17,7 @@ from study.sensitivity import (
     swept_dimensions,
     t_interval,
 )
+from study.sensitivity.intervals import apply_holm
 from tests.support.trial_tables import (
     BEST,
     TableShape,
@@ -46,7 +46,7 @@ def test_points_are_by_value_with_their_replicas_intervals_and_corrected_differe
     assert curve.points[0].to_base.family == 3
 
 
-def test_a_curve_knows_its_controls_its_chosen_value_and_what_is_fixed():
+def test_a_curve_has_controls_chosen_value_and_fixed_params():
     curve = sweep_curve(make_trial_table(), "challenger", "top_k", "test/nll")
     assert [control.method for control in curve.controls] == ["base", "random"]
     assert curve.chosen == 5
@@ -131,7 +131,7 @@ def test_a_metric_that_is_missing_at_one_value_leaves_out_that_value():
     )
 
 
-def test_without_base_there_are_no_differences_and_a_note_says_so():
+def test_without_base_there_is_a_note_instead_of_differences():
     curve = sweep_curve(
         constant_table({"challenger": CURVE}), "challenger", "top_k", "test/accuracy"
     )
@@ -265,7 +265,7 @@ def test_each_arm_has_its_own_curve_of_each_metric():
         )
 
 
-def test_a_metric_that_no_arm_reports_is_left_out_and_said():
+def test_a_metric_that_no_arm_reports_is_noted():
     found = arm_curves(two_datasets(), "top_k", ("test/accuracy", "test/f1"))
     assert found.metrics == ("test/accuracy",)
     assert any("test/f1" in note for note in found.notes)

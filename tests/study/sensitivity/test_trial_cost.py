@@ -34,12 +34,12 @@ def test_the_whole_is_the_sum_of_its_parts():
     assert found.unmeasured == 0
 
 
-def test_trials_that_do_not_say_what_they_used_are_counted():
+def test_trials_without_usage_are_counted():
     table = measured()
     bare = replace(table.rows[0], reports=make_trial_table().rows[0].reports)
     assert cost(replace(table, rows=(bare, *table.rows[1:]))).unmeasured == 1
 
 
-def test_a_study_that_says_nothing_of_its_cost_has_none():
-    with pytest.raises(ReportError, match="needs trials that say what they used, but none of"):
+def test_a_study_without_usage_has_no_cost():
+    with pytest.raises(ReportError, match="needs trials that report their usage, but none of"):
         cost(make_trial_table())

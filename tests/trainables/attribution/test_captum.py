@@ -28,38 +28,12 @@ from trainables.attribution import (
     epsilon_lrp,
     input_x_gradient,
 )
-from trainables.attribution.captum import seeded_global_rng
 from trainables.attribution.gradients import eval_mode, input_gradient
 from trainables.datasets import Digits
 from trainables.errors import ConfigError
 from trainables.models import Vgg11
 
 TARGET = torch.tensor([0, 1, 2, 3, 4, 0])
-
-
-def draw() -> tuple[float, float]:
-    return float(torch.rand(())), float(np.random.random())
-
-
-def test_draws_depend_on_the_seed_alone_and_leave_the_global_generators_alone():
-    states = torch.get_rng_state(), np.random.get_state()[1].copy()
-    found = []
-    for seed in (5, 5, 6):
-        with seeded_global_rng(seed, torch.device("cpu")):
-            found.append(draw())
-    assert found[0] == found[1]
-    assert found[0][0] != found[2][0]
-    assert found[0][1] != found[2][1]
-    assert torch.equal(torch.get_rng_state(), states[0])
-    assert (np.random.get_state()[1] == states[1]).all()
-
-
-def test_the_global_generators_get_their_state_back_after_an_error():
-    states = torch.get_rng_state(), np.random.get_state()[1].copy()
-    with pytest.raises(ZeroDivisionError), seeded_global_rng(0, torch.device("cpu")):
-        draw()[0] / 0
-    assert torch.equal(torch.get_rng_state(), states[0])
-    assert (np.random.get_state()[1] == states[1]).all()
 
 
 @pytest.mark.parametrize("kind", [SmoothGrad, GradientShap])

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torchvision.datasets import CIFAR10
 
-from tests.trainables.builders import trial
+from tests.trainables.builders import message, trial
 from trainables.datasets import Cifar10, DataFolders, cifar10
 from trainables.datasets.cifar10 import read_images
 from trainables.errors import ConfigError, DataError
@@ -25,12 +25,6 @@ OFFICIAL_MD5 = "c58f30108f718f92721af3b95e74349a"
 BATCH_MD5 = "c99cafc152244af753f735de768cd75f"
 ONE = Cifar10(train_batches=1)
 PUT = f"put {OFFICIAL} with md5 {OFFICIAL_MD5} into "
-
-
-def message(error: type[Exception], call) -> str:
-    with pytest.raises(error) as caught:
-        call()
-    return str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from tests.trainables.datasets.small_texts import pack
 from trainables.datasets.data_files import archived_files, cache_path, ensure_cached
-from trainables.errors import DataError
+from trainables.errors import DataError, StorageError
 
 NOISE = random.Random(0).randbytes(5000)
 ENDED = "Compressed file ended before the end-of-stream marker was reached"
@@ -75,6 +75,33 @@ def test_arrays_are_made_once(tmp_path):
         assert arrays["a"].dtype == np.int16
     assert len(made) == 1
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _: b"",
+        lambda whole: whole[: len(whole) // 2],
+        lambda whole: whole.replace(b"\7\7\7", b"\7\6\7"),
+        lambda _: b"no archive",
+    ],
+    ids=["empty", "half", "bit", "text"],
+)
+def test_a_damaged_cache_is_made_again(damage, tmp_path):
+    path, arrays = tmp_path / "arrays.npz", {"a": np.full(20, 7, np.uint8)}
+    ensure_cached(path, lambda: arrays)
+    damaged = damage(path.read_bytes())
+    assert damaged != path.read_bytes()
+    path.write_bytes(damaged)
+    ensure_cached(path, lambda: arrays)
+    with np.load(path) as found:
+        assert (found["a"] == arrays["a"]).all()
+
+
+def test_a_full_disk_is_a_storage_error(disk):
+    disk.fill()
+    with pytest.raises(StorageError, match="No space left on device"):
+        ensure_cached(disk.path / "new" / "a.npz", lambda: {"a": np.zeros(100_000)})
 
 
 def test_nothing_is_kept_of_what_could_not_be_made(tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.trainables.builders import message
 from tests.trainables.datasets.small_texts import (
     PACKED,
     TEXT,
@@ -47,12 +48,6 @@ PUT = {
 
 def folders(root: Path) -> DataFolders:
     return DataFolders(root=root, cache=root / "cache")
-
-
-def message(call) -> str:
-    with pytest.raises(DataError) as caught:
-        call()
-    return str(caught.value)
 
 
 def nearest(known: WordVectors, wanted: np.ndarray, besides: set[str]) -> str:
@@ -112,7 +107,7 @@ def test_the_most_complete_file_is_taken(root):
 
 
 def test_where_there_are_none_it_says_what_to_put_there(root):
-    assert message(lambda: find_glove(folders(root))) == (
+    assert message(DataError, lambda: find_glove(folders(root))) == (
         f"{root / 'glove'} holds no word vectors, which every text dataset needs; put "
         "glove.6B.100d.txt, glove.6B.zip or glove.6B.100d.top60k.f16.npz there, or name another "
         "data root with --data-root or CHALLENGER_DATA."
@@ -122,7 +117,7 @@ def test_where_there_are_none_it_says_what_to_put_there(root):
 def test_a_text_file_that_ends_early_fails_the_check(root):
     path = put_glove(root, WORDS)
     path.write_bytes(path.read_bytes()[:-300])
-    assert message(lambda: check_glove(path)) == (
+    assert message(DataError, lambda: check_glove(path)) == (
         f"{path} ends in the middle of a line; replace it by a fresh copy."
     )
 
@@ -132,7 +127,7 @@ def test_what_is_no_text_of_vectors_fails_the_check(root, content):
     path = root / "glove" / TEXT
     path.write_bytes(content)
     shown = content.decode()
-    assert message(lambda: check_glove(path)) == (
+    assert message(DataError, lambda: check_glove(path)) == (
         f"{path} is damaged: line 1 is no word with 100 numbers, but {shown!r}; replace it by a "
         "fresh copy."
     )
@@ -147,15 +142,15 @@ def test_a_damaged_line_is_named_when_it_is_read(root):
         f"{path} is damaged: line 3 is no word with 100 numbers, but {lines[2][:40]!r}; replace "
         "it by a fresh copy."
     )
-    assert message(lambda: read_glove(path)) == said
-    assert message(lambda: read_glove(path, {"of"})) == said
+    assert message(DataError, lambda: read_glove(path)) == said
+    assert message(DataError, lambda: read_glove(path, {"of"})) == said
     assert read_glove(path, {"the"}).words == ("the",)
 
 
 def test_a_word_that_is_no_utf8_is_a_damaged_file(root):
     path = put_glove(root, WORDS)
     path.write_bytes(path.read_bytes().replace("ü".encode(), b"\xfc"))
-    assert message(lambda: read_glove(path)) == (
+    assert message(DataError, lambda: read_glove(path)) == (
         f"{path} is damaged ('utf-8' codec can't decode byte 0xfc in position 1: invalid start "
         "byte); replace it by a fresh copy."
     )
@@ -164,11 +159,11 @@ def test_a_word_that_is_no_utf8_is_a_damaged_file(root):
 @pytest.mark.parametrize("read", [check_glove, read_glove])
 def test_a_zip_without_the_file_or_cut_short_is_refused(root, read):
     path = put_zip(root, member="glove.6B.300d.txt")
-    assert message(lambda: read(path)) == (
+    assert message(DataError, lambda: read(path)) == (
         f"{path} holds no glove.6B.100d.txt; replace it by a fresh copy."
     )
     path.write_bytes(path.read_bytes()[:-50])
-    assert message(lambda: read(path)) == (
+    assert message(DataError, lambda: read(path)) == (
         f"{path} is damaged (File is not a zip file); replace it by a fresh copy."
     )
 
@@ -182,7 +177,7 @@ def test_an_altered_zip_is_refused_when_it_is_read(root):
     index = content.rindex(b"PK\x01\x02")
     content[index + 16] ^= 1
     path.write_bytes(content)
-    assert message(lambda: read_glove(path)) == (
+    assert message(DataError, lambda: read_glove(path)) == (
         f"{path} is damaged (Bad CRC-32 for file 'glove.6B.100d.txt'); replace it by a fresh copy."
     )
 
@@ -192,19 +187,19 @@ def test_a_packed_copy_that_is_none_is_refused(root, read):
     path = put_packed_glove(root, WORDS)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    assert message(lambda: read(path)) == (
+    assert message(DataError, lambda: read(path)) == (
         f"{path} is damaged (File is not a zip file); replace it by a fresh copy."
     )
     path.write_bytes(b"")
-    assert message(lambda: read(path)) == (
+    assert message(DataError, lambda: read(path)) == (
         f"{path} is damaged (No data left in file); replace it by a fresh copy."
     )
     np.savez(path, words=np.frombuffer(b"the\nof", np.uint8))
-    assert message(lambda: read(path)) == (
+    assert message(DataError, lambda: read(path)) == (
         f"{path} is damaged ('vectors is not a file in the archive'); replace it by a fresh copy."
     )
     np.savez(path, words=np.frombuffer(b"the\nof", np.uint8), vectors=np.zeros((2, 50)))
-    assert message(lambda: read(path)) == (
+    assert message(DataError, lambda: read(path)) == (
         f"{path} has 2 words and vectors of shape (2, 50), where (2, 100) belongs; replace it by "
         "a fresh copy."
     )

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torchvision.datasets import MNIST
 
+from tests.trainables.builders import message
 from trainables.datasets import DataFolders, Mnist
 from trainables.datasets.data_files import check_file
 from trainables.datasets.mnist import read_digits
@@ -49,12 +50,6 @@ def copied(challenger_data, tmp_path) -> DataFolders:
 
 def labels_of(folders: DataFolders) -> Path:
     return folders.root / "mnist" / "MNIST" / "raw" / LABELS
-
-
-def message(error: type[Exception], call) -> str:
-    with pytest.raises(error) as caught:
-        call()
-    return str(caught.value)
 
 
 @pytest.mark.data

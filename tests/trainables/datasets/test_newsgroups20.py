@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.datasets import _twenty_newsgroups as sklearns
 
-from tests.trainables.builders import trial
+from tests.trainables.builders import message, trial
 from tests.trainables.datasets.small_texts import pack, put_glove, vectors_of
 from trainables.datasets import DataFolders, Newsgroups20, newsgroups20
 from trainables.datasets import newsgroups20 as newsgroups20_module
@@ -47,12 +47,6 @@ def digest(documents: dict[str, bytes]) -> str:
         f"{path} {len(documents[path])}\n".encode() + documents[path] for path in sorted(documents)
     )
     return hashlib.sha256(everything).hexdigest()
-
-
-def message(error: type[Exception], call) -> str:
-    with pytest.raises(error) as caught:
-        call()
-    return str(caught.value)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.trainables.builders import message
 from tests.trainables.datasets.small_ptbxl import Ecg, ecgs, write
 from trainables.datasets import DataFolders, PtbXl, RecordSamples
 from trainables.datasets.ptbxl_files import N_CLASSES, class_of_code, read_tables
@@ -34,12 +35,6 @@ def expected(folders: DataFolders, task: str, split: str) -> list[tuple[Ecg, set
     class_of = class_of_code(read_tables(folders.root / "ptbxl").statements, task)
     own = [(ecg, {class_of[c] for c in ecg.codes if c in class_of}) for ecg in ECGS]
     return [(ecg, names) for ecg, names in own if names and ecg.fold in FOLDS[split]]
-
-
-def message(error: type[Exception], call) -> str:
-    with pytest.raises(error) as caught:
-        call()
-    return str(caught.value)
 
 
 @pytest.mark.parametrize("task", N_CLASSES)

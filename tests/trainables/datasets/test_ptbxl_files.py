@@ -13,6 +13,7 @@ import pytest
 import torch
 from sklearn.preprocessing import MultiLabelBinarizer
 
+from tests.trainables.builders import message
 from tests.trainables.datasets.small_ptbxl import ZIP, Ecg, ecgs, pack, record_path, write
 from tests.trainables.datasets.small_ptbxl import write_record as overwrite
 from trainables.datasets import ptbxl
@@ -27,7 +28,7 @@ from trainables.datasets.ptbxl_files import (
     read_tables,
     source_digest,
 )
-from trainables.errors import DataError
+from trainables.errors import DataError, StorageError
 
 # Records of all 21,799 that have a label, and of folds 1–8, 9 and 10.
 LABELED = {
@@ -188,12 +189,6 @@ def archive(home, tmp_path):
     return path
 
 
-def message(call) -> str:
-    with pytest.raises(DataError) as caught:
-        call()
-    return str(caught.value)
-
-
 def listing(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
@@ -286,7 +281,7 @@ def test_a_cache_that_cannot_be_written_is_no_race(home, tmp_path, monkeypatch):
         decoded.rmdir()
 
     monkeypatch.setattr(ptbxl, "_decode", vanish)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(StorageError, match="No such file"):
         read_records(home, tmp_path / "cache")
 
 
@@ -298,7 +293,7 @@ def test_after_a_failure_nothing_is_left_that_could_be_taken_for_data(home, tmp_
 
 
 def test_without_any_of_the_three_forms_all_are_named(tmp_path):
-    assert message(lambda: find_source(tmp_path)) == (
+    assert message(DataError, lambda: find_source(tmp_path)) == (
         f"{tmp_path} holds no PTB-XL; put ptbxl_database.csv, scp_statements.csv and "
         f"records100/ of PTB-XL 1.0.3 there, or {ZIP}, or {SUBSET}, or name another data root "
         "with --data-root or CHALLENGER_DATA."
@@ -308,7 +303,7 @@ def test_without_any_of_the_three_forms_all_are_named(tmp_path):
 @pytest.mark.parametrize("part", [STATEMENTS, "records100"])
 def test_half_a_folder_is_told_what_it_lacks(part, home):
     (home / part).rename(home / "elsewhere")
-    assert message(lambda: find_source(home)) == (
+    assert message(DataError, lambda: find_source(home)) == (
         f"{home} holds ptbxl_database.csv but no {part}; put that of PTB-XL 1.0.3 beside it."
     )
 
@@ -317,10 +312,10 @@ def test_half_a_folder_is_told_what_it_lacks(part, home):
 def test_a_missing_record_is_named_before_and_while_it_is_read(ending, home, tmp_path):
     name = f"{record_path(7)}{ending}"
     (home / name).unlink()
-    assert message(lambda: check_source(home)) == (
+    assert message(DataError, lambda: check_source(home)) == (
         f"{home} lacks {name}, which its ptbxl_database.csv names; {COPY}"
     )
-    assert message(lambda: read_records(home, tmp_path / "cache")) == (
+    assert message(DataError, lambda: read_records(home, tmp_path / "cache")) == (
         f"{home / name} is missing, but ptbxl_database.csv names it."
     )
 
@@ -328,7 +323,7 @@ def test_a_missing_record_is_named_before_and_while_it_is_read(ending, home, tmp
 def test_an_archive_without_a_record_is_refused(home, archive):
     name = f"{record_path(3)}.dat"
     pack(home, archive, leave_out=name)
-    assert message(lambda: check_source(archive)) == (
+    assert message(DataError, lambda: check_source(archive)) == (
         f"{archive} lacks {name}, which its ptbxl_database.csv names; {COPY}"
     )
 
@@ -336,14 +331,16 @@ def test_an_archive_without_a_record_is_refused(home, archive):
 @pytest.mark.parametrize("table", [DATABASE, STATEMENTS])
 def test_an_archive_without_a_table_is_refused(table, home, archive):
     pack(home, archive, leave_out=table)
-    assert message(lambda: check_source(archive)) == f"{archive} holds no {table}; {COPY}"
+    assert (
+        message(DataError, lambda: check_source(archive)) == f"{archive} holds no {table}; {COPY}"
+    )
 
 
 def test_a_truncated_zip_file_is_refused(archive, tmp_path):
     archive.write_bytes(archive.read_bytes()[:-100])
     expected = f"{archive} is damaged (File is not a zip file); {COPY}"
-    assert message(lambda: check_source(archive)) == expected
-    assert message(lambda: read_records(archive.parent, tmp_path / "cache")) == expected
+    assert message(DataError, lambda: check_source(archive)) == expected
+    assert message(DataError, lambda: read_records(archive.parent, tmp_path / "cache")) == expected
 
 
 def test_an_altered_zip_file_is_refused_while_it_is_read(archive, tmp_path):
@@ -352,7 +349,7 @@ def test_an_altered_zip_file_is_refused_while_it_is_read(archive, tmp_path):
     content = bytearray(archive.read_bytes())
     content[member.header_offset + 2000] ^= 1
     archive.write_bytes(content)
-    found = message(lambda: read_records(archive.parent, tmp_path / "cache"))
+    found = message(DataError, lambda: read_records(archive.parent, tmp_path / "cache"))
     assert found.startswith(f"{archive} is damaged (")
     assert found.endswith(f"); {COPY}")
 
@@ -363,8 +360,8 @@ def test_an_altered_subset_is_refused(tmp_path):
         f"{tmp_path / SUBSET} is damaged: its md5 should be c1c10f2b5e81a6498aafd5065d171bf8, but "
         f"is 6c7ba9c5a141421e1c03cb9807c97c74 (14 bytes); {COPY}"
     )
-    assert message(lambda: check_source(tmp_path / SUBSET)) == expected
-    assert message(lambda: read_records(tmp_path, tmp_path / "cache")) == expected
+    assert message(DataError, lambda: check_source(tmp_path / SUBSET)) == expected
+    assert message(DataError, lambda: read_records(tmp_path, tmp_path / "cache")) == expected
 
 
 @pytest.mark.parametrize(
@@ -378,7 +375,7 @@ def test_an_altered_subset_is_refused(tmp_path):
 )
 def test_a_damaged_record_is_refused(ending, content, reason, home, tmp_path):
     (home / f"{record_path(7)}{ending}").write_bytes(content)
-    assert message(lambda: read_records(home, tmp_path / "cache")) == (
+    assert message(DataError, lambda: read_records(home, tmp_path / "cache")) == (
         f"{home / record_path(7)} is damaged ({reason}); {COPY}"
     )
 
@@ -395,7 +392,7 @@ def test_a_damaged_record_is_refused(ending, content, reason, home, tmp_path):
 def test_a_record_of_another_shape_or_with_gaps_is_refused(change, holds, home, tmp_path):
     digital = change(ecgs(12)[7].digital)
     overwrite(home / record_path(7), Ecg(codes=(), fold=1, digital=digital))
-    found = message(lambda: read_records(home, tmp_path / "cache"))
+    found = message(DataError, lambda: read_records(home, tmp_path / "cache"))
     assert found.startswith(
         f"{home / record_path(7)} must hold 12 × 1000 numbers at 100 Hz, but holds {holds}"
     )
@@ -405,7 +402,7 @@ def test_a_record_of_another_shape_or_with_gaps_is_refused(change, holds, home, 
 def test_a_record_at_another_rate_is_refused(home, tmp_path):
     header = home / f"{record_path(7)}.hea"
     header.write_text(header.read_text("utf-8").replace(" 12 100 1000", " 12 500 1000"), "utf-8")
-    assert message(lambda: read_records(home, tmp_path / "cache")) == (
+    assert message(DataError, lambda: read_records(home, tmp_path / "cache")) == (
         f"{home / record_path(7)} must hold 12 × 1000 numbers at 100 Hz, but holds 12 × 1000 at "
         f"500 Hz, 0 of which are missing; {COPY}"
     )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.trainables.builders import message
 from tests.trainables.datasets.small_texts import pack, put_glove, vectors_of
 from tests.trainables.datasets.test_reuters_keras import publish
 from trainables.datasets import DataFolders, Reuters
@@ -54,12 +55,6 @@ TABLE &#127; ONLY
 <TOPICS><D>earn</D></TOPICS>
 </REUTERS>
 """
-
-
-def sgm_message(call) -> str:
-    with pytest.raises(DataError) as caught:
-        call()
-    return str(caught.value)
 
 
 def refused(path, *sizes: int) -> str:
@@ -117,7 +112,7 @@ def test_the_collection_has_the_sizes_that_its_readme_states(challenger_data):
 
 def test_a_missing_archive_is_named(tmp_path):
     path = tmp_path / "reuters21578.tar.gz"
-    assert sgm_message(lambda: read_newswires(path)) == (
+    assert message(DataError, lambda: read_newswires(path)) == (
         f"{path} is missing; put reuters21578.tar.gz with the 22 sgm files there, or name another "
         "data root with --data-root or CHALLENGER_DATA."
     )
@@ -126,7 +121,7 @@ def test_a_missing_archive_is_named(tmp_path):
 def test_an_archive_that_lacks_newswires_is_refused(tmp_path):
     path = tmp_path / "reuters21578.tar.gz"
     pack(path, {"reut2-000.sgm": SGM.encode(), "README.txt": SGM.encode()})
-    assert sgm_message(lambda: read_newswires(path)) == refused(path, 5, 1, 1)
+    assert message(DataError, lambda: read_newswires(path)) == refused(path, 5, 1, 1)
 
 
 def test_a_newswire_that_comes_twice_is_refused(tmp_path):
@@ -138,7 +133,7 @@ def test_a_newswire_that_comes_twice_is_refused(tmp_path):
         for number, part in enumerate(parts, start=1)
     )
     pack(path, {"reut2-000.sgm": written.encode()})
-    assert sgm_message(lambda: read_newswires(path)) == refused(path, 21_578, 9603, 3299)
+    assert message(DataError, lambda: read_newswires(path)) == refused(path, 21_578, 9603, 3299)
 
 
 def test_newswires_are_in_order_of_their_number_whatever_the_order_of_the_files(tmp_path):
@@ -163,12 +158,6 @@ PUBLISHED |= {"money-fx": (206, 87), "interest": (190, 81), "ship": (108, 36), "
 
 def newswire(number: int, part: str, *topics: str) -> Newswire:
     return Newswire(number=number, part=part, topics=topics, text=f"Wire {number}, {topics}.")
-
-
-def message(error: type[Exception], call) -> str:
-    with pytest.raises(error) as caught:
-        call()
-    return str(caught.value)
 
 
 @pytest.fixture

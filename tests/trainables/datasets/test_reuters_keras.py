@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from tests.trainables.builders import message
 from trainables.datasets import DataFolders, Reuters, reuters
 from trainables.datasets.reuters import check_keras, read_keras
 from trainables.datasets.text import Corpus
@@ -71,12 +72,6 @@ def texts(corpus: Corpus) -> list[list[str]]:
     ]
 
 
-def message(call) -> str:
-    with pytest.raises(DataError) as caught:
-        call()
-    return str(caught.value)
-
-
 def test_words_topics_and_split_are_those_of_keras(home):
     (x_train, y_train), (x_test, y_test) = keras_load_data(home / "reuters.npz")
     word_of = {number: word for word, number in INDEX.items()}
@@ -110,12 +105,12 @@ def test_other_newswires_are_refused_before_they_are_unpickled(home, monkeypatch
     path = home / "reuters.npz"
     monkeypatch.setattr(reuters, "_NEWSWIRES_SHA256", SHA256)
     found = hashlib.sha256(path.read_bytes()).hexdigest()
-    assert message(lambda: use(home)) == (
+    assert message(DataError, lambda: use(home)) == (
         f"{path} is damaged: its sha256 should be {SHA256}, but is {found} "
         f"({path.stat().st_size} bytes); replace it by a fresh copy."
     )
     path.unlink()
-    assert message(lambda: use(home)) == (
+    assert message(DataError, lambda: use(home)) == (
         f"{path} is missing; put the file with sha256 {SHA256} there, choose rule "
         "'modapte_single', or name another data root with --data-root or CHALLENGER_DATA."
     )
@@ -126,12 +121,12 @@ def test_the_index_has_a_checksum_of_its_own(home, monkeypatch, use):
     path = home / "reuters_word_index.json"
     monkeypatch.setattr(reuters, "_WORD_INDEX_MD5", MD5)
     found = hashlib.md5(path.read_bytes()).hexdigest()
-    assert message(lambda: use(home)) == (
+    assert message(DataError, lambda: use(home)) == (
         f"{path} is damaged: its md5 should be {MD5}, but is {found} "
         f"({path.stat().st_size} bytes); replace it by a fresh copy."
     )
     path.unlink()
-    assert message(lambda: use(home)) == (
+    assert message(DataError, lambda: use(home)) == (
         f"{path} is missing; put the file with md5 {MD5} there, or name another data root with "
         "--data-root or CHALLENGER_DATA."
     )

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.trainables.builders import message
 from tests.trainables.datasets.small_texts import put_glove, put_packed_glove, vectors_of
 from trainables.datasets import DataFolders, TokenSamples
 from trainables.datasets.glove import WordVectors
@@ -195,12 +196,6 @@ def spelled(samples: TokenSamples) -> list[str]:
 
 def unread(_settings: Texts) -> Corpus:
     raise AssertionError("the corpus was read")
-
-
-def message(error: type[Exception], call) -> str:
-    with pytest.raises(error) as caught:
-        call()
-    return str(caught.value)
 
 
 def test_texts_become_vectors_cut_and_padded(folders):

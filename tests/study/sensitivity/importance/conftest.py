@@ -1,4 +1,4 @@
-"""What has been computed once is kept by basis; tests that change constants start afresh."""
+"""Caches are cleared for tests that change constants."""
 
 import pytest
 

@@ -35,10 +35,10 @@ def found():
 
 def test_curves_stand_in_the_units_of_their_axes(found):
     k, n, choice = found.curves
-    assert k.places == tuple(range(1, 11))
-    assert (n.places[0], n.places[-1]) == pytest.approx((0.01, 1.0))
-    assert n.places[12] == pytest.approx(0.1)
-    assert choice.places == ("lrp", "gradient", "random")
+    assert k.values == tuple(range(1, 11))
+    assert (n.values[0], n.values[-1]) == pytest.approx((0.01, 1.0))
+    assert n.values[12] == pytest.approx(0.1)
+    assert choice.values == ("lrp", "gradient", "random")
 
 
 def test_a_dimension_of_one_value_has_no_curve(found):
@@ -68,9 +68,5 @@ def test_bands_hold_their_curve_and_narrow_with_more_trials(found):
 
 
 def test_too_few_trials_are_refused():
-    with pytest.raises(ReportError) as caught:
+    with pytest.raises(ReportError, match="of 5 dimensions needs at least 50 trials, but has 49"):
         partial_dependence(search_data_of(design_table(additive, axes=UNIT, trials=49)))
-    assert str(caught.value) == (
-        "arm 'challenger': partial dependence on 5 dimensions needs at least 50 trials, but there "
-        "are 49; raise 'search.trials' and resume the study."
-    )

@@ -1,4 +1,4 @@
-"""Which estimators take which trials, and how they say that they do not."""
+"""Trials that the estimators accept, and the messages of the others."""
 
 from dataclasses import replace
 
@@ -34,12 +34,12 @@ def test_saltellis_blocks_have_sobol_indices_and_all_else_indices_from_given_dat
 @pytest.mark.parametrize("name", IMPORTANCES)
 def test_too_few_trials_are_refused_with_the_number_that_is_needed(name):
     estimator = IMPORTANCES[name]
-    basis = search_data_of(design_table(additive, axes=UNIT, trials=20))
+    data = search_data_of(design_table(additive, axes=UNIT, trials=20))
     if estimator.samplers and "random" not in estimator.samplers:
-        basis = replace(basis, sampler="saltelli", block=7)
+        data = replace(data, sampler="saltelli", block=7)
     with pytest.raises(ReportError) as caught:
-        importance(basis, name)
-    assert f"needs at least {estimator.min_trials(basis)} trials" in str(caught.value)
+        importance(data, name)
+    assert f"needs at least {estimator.min_trials(data)} trials" in str(caught.value)
     assert "but has 20; raise 'search.trials' and resume the study." in str(caught.value)
 
 
@@ -47,17 +47,17 @@ def test_a_design_that_an_estimator_does_not_take_is_refused():
     with pytest.raises(ReportError) as caught:
         importance(search_data_of(design_table(additive, axes=UNIT, trials=20)), "sobol_first")
     assert str(caught.value) == (
-        "arm 'challenger': Sobol, first order takes trials of saltelli, but random proposed "
-        "these; take one of fanova, ped_anova, given_first, given_delta."
+        "arm 'challenger': Sobol, first order needs trials of saltelli, but these are from "
+        "random; use one of fanova, ped_anova, given_first, given_delta."
     )
 
 
 def test_an_unknown_estimator_is_refused_with_the_closest_name():
-    basis = search_data_of(design_table(additive, axes=UNIT, trials=20))
+    data = search_data_of(design_table(additive, axes=UNIT, trials=20))
     with pytest.raises(ReportError, match=r"'fanove' is not an estimator.*did you mean 'fanova'"):
-        importance(basis, "fanove")
+        importance(data, "fanove")
     with pytest.raises(ReportError, match="known: fanova, ped_anova, sobol_first"):
-        importance(basis, "xyz")
+        importance(data, "xyz")
 
 
 @pytest.mark.parametrize(
@@ -73,20 +73,20 @@ def test_conditional_dimensions_are_refused_where_the_estimator_cannot(name, con
         importance(conditional, name)
     assert str(caught.value) == (
         f"arm 'challenger': {IMPORTANCES[name].title} needs a value of every dimension in every "
-        f"trial, but a has one only where mix is on; hold mix at one value in the study file, or "
-        f"read PED-ANOVA."
+        f"trial, but a has one only where mix is on; fix mix at one value in the study file, or "
+        "see PED-ANOVA."
     )
 
 
 @pytest.mark.parametrize("analysis", [interactions, partial_dependence])
 def test_conditional_dimensions_are_refused_by_forests(analysis, conditional):
-    with pytest.raises(ReportError, match="but a has one only where mix is on; hold mix at one"):
+    with pytest.raises(ReportError, match="but a has one only where mix is on; fix mix at one"):
         analysis(conditional)
 
 
-def test_every_estimator_says_what_it_answers():
+def test_every_estimator_has_its_question():
     for estimator in IMPORTANCES.values():
         assert estimator.title
         assert estimator.question.startswith("what ")
     assert IMPORTANCES["fanova"].question == "what explains the variance"
-    assert IMPORTANCES["ped_anova"].question == "what matters to be among the best tenth"
+    assert IMPORTANCES["ped_anova"].question == "what predicts the best tenth of the trials"

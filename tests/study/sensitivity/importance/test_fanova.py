@@ -34,24 +34,24 @@ def mixed(x: np.ndarray) -> np.ndarray:
     return 0.2 * x[:, 2] + 0.3 * x[:, 1] + (x[:, 0] == 1) * x[:, 2] * 0.3
 
 
-def shares_of(basis, trees: int, seed: int) -> np.ndarray:
-    columns = encode_columns([axis for _, axis in basis.axes], basis.x)
-    return variance_shares(fit_forest(columns.values, basis.y, trees, seed), columns)
+def shares_of(data, trees: int, seed: int) -> np.ndarray:
+    columns = encode_columns([axis for _, axis in data.axes], data.x)
+    return variance_shares(fit_forest(columns.values, data.y, trees, seed), columns)
 
 
-def by_optuna(basis, trees: int, seed: int) -> tuple[dict[str, float], object]:
+def by_optuna(data, trees: int, seed: int) -> tuple[dict[str, float], object]:
     """Ask Optuna's evaluator, on the scale on which the design spread its points."""
     distributions = {
         name: CategoricalDistribution(axis.choices)
         if isinstance(axis, CategoricalDimension)
         else FloatDistribution(*axis_bounds(axis))
-        for name, axis in basis.axes
+        for name, axis in data.axes
     }
     study = optuna.create_study()
-    for point, value in zip(basis.x, basis.y, strict=True):
+    for point, value in zip(data.x, data.y, strict=True):
         params = {
             name: axis.choices[int(x)] if isinstance(axis, CategoricalDimension) else float(x)
-            for (name, axis), x in zip(basis.axes, point, strict=True)
+            for (name, axis), x in zip(data.axes, point, strict=True)
         }
         study.add_trial(
             optuna.trial.create_trial(
@@ -64,18 +64,18 @@ def by_optuna(basis, trees: int, seed: int) -> tuple[dict[str, float], object]:
 
 @pytest.mark.parametrize(("axes", "surface"), [(UNIT, additive), (MIXED, mixed)])
 def test_the_shares_are_those_of_optunas_evaluator(axes, surface):
-    basis = search_data_of(design_table(surface, axes=axes, trials=40, noise=0.05))
-    found = shares_of(basis, trees=4, seed=3)
-    expected, _ = by_optuna(basis, trees=4, seed=3)
-    assert dict(zip(basis.dimensions, np.diagonal(found), strict=True)) == pytest.approx(
+    data = search_data_of(design_table(surface, axes=axes, trials=40, noise=0.05))
+    found = shares_of(data, trees=4, seed=3)
+    expected, _ = by_optuna(data, trees=4, seed=3)
+    assert dict(zip(data.dimensions, np.diagonal(found), strict=True)) == pytest.approx(
         expected, abs=1e-9
     )
 
 
 def test_the_shares_of_pairs_are_what_optunas_trees_give():
-    basis = search_data_of(design_table(mixed, axes=MIXED, trials=30, noise=0.05))
-    found = shares_of(basis, trees=2, seed=1)
-    _, forest = by_optuna(basis, trees=2, seed=1)
+    data = search_data_of(design_table(mixed, axes=MIXED, trials=30, noise=0.05))
+    found = shares_of(data, trees=2, seed=1)
+    _, forest = by_optuna(data, trees=2, seed=1)
     groups = forest._column_to_encoded_columns
     for i, j in ((0, 1), (0, 2), (1, 2)):
         expected = [
@@ -91,13 +91,13 @@ def test_the_shares_of_pairs_are_what_optunas_trees_give():
 
 
 def test_an_additive_metric_gives_the_closed_form_within_8_points():
-    basis = search_data_of(design_table(additive, axes=UNIT, trials=512, design=SOBOL))
-    assert np.diagonal(shares_of(basis, 32, 1)) == pytest.approx(ADDITIVE, abs=0.08)
+    data = search_data_of(design_table(additive, axes=UNIT, trials=512, design=SOBOL))
+    assert np.diagonal(shares_of(data, 32, 1)) == pytest.approx(ADDITIVE, abs=0.08)
 
 
 def test_ishigamis_function_gives_the_closed_form_within_13_points():
-    basis = search_data_of(design_table(ishigami, axes=ISHIGAMI_AXES, trials=1024, design=SOBOL))
-    found = shares_of(basis, 16, 1)
+    data = search_data_of(design_table(ishigami, axes=ISHIGAMI_AXES, trials=1024, design=SOBOL))
+    found = shares_of(data, 16, 1)
     assert np.diagonal(found) == pytest.approx(ISHIGAMI_FIRST, abs=0.13)
     assert found[0, 2] == pytest.approx(0.2437, abs=0.10)
     assert found[0, 1] < 0.06
@@ -112,8 +112,8 @@ def test_a_forest_without_variance_has_no_shares():
 
 def test_a_dimension_of_one_value_has_no_share():
     axes = {**UNIT, "f": FloatDimension(low=0.5, high=0.5)}
-    basis = search_data_of(design_table(lambda x: x[:, 0], axes=axes, trials=60))
-    assert shares_of(basis, 4, 0)[5] == pytest.approx(np.zeros(6), abs=1e-12)
+    data = search_data_of(design_table(lambda x: x[:, 0], axes=axes, trials=60))
+    assert shares_of(data, 4, 0)[5] == pytest.approx(np.zeros(6), abs=1e-12)
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def few_draws(monkeypatch):
 
 
 @pytest.mark.usefixtures("few_draws")
-def test_what_matters_is_more_than_chance_and_the_rest_is_not():
+def test_dimensions_with_an_effect_are_above_chance_and_others_are_not():
     found = importance(
         search_data_of(design_table(additive, axes=UNIT, trials=128, noise=0.3)), "fanova"
     )
@@ -141,15 +141,15 @@ def test_what_matters_is_more_than_chance_and_the_rest_is_not():
 @pytest.mark.usefixtures("few_draws")
 @pytest.mark.parametrize("seed", [0, 1])
 def test_of_noise_alone_no_dimension_is_more_than_chance(seed):
-    basis = search_data_of(
+    data = search_data_of(
         design_table(constant_surface, axes=UNIT, trials=80, noise=0.3, seed=seed)
     )
-    found = importance(basis, "fanova")
+    found = importance(data, "fanova")
     assert not any(share.is_significant for share in found.shares)
     assert found.shares[0].value <= found.level
 
 
-def test_the_same_basis_gives_the_same_numbers(monkeypatch):
+def test_equal_data_give_equal_numbers(monkeypatch):
     monkeypatch.setattr(fanova, "DRAWS", 5)
     monkeypatch.setattr(fanova, "PERMUTATIONS", 19)
     table = design_table(additive, axes=UNIT, trials=60, noise=0.3)
@@ -159,7 +159,7 @@ def test_the_same_basis_gives_the_same_numbers(monkeypatch):
     assert importance(search_data_of(table), "fanova") == first
 
 
-def test_the_record_says_how_many_draws_and_trees_it_took(monkeypatch):
+def test_the_record_has_the_numbers_of_draws_and_trees(monkeypatch):
     monkeypatch.setattr(fanova, "DRAWS", 20)
     monkeypatch.setattr(fanova, "PERMUTATIONS", 19)
     found = importance(search_data_of(design_table(additive, axes=UNIT, trials=50)), "fanova")

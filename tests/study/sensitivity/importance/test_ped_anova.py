@@ -52,17 +52,17 @@ def optunas(table, direction: str, metric: str) -> dict[str, float]:
 )
 def test_the_shares_are_optunas_over_the_variance_of_being_among_the_best(metric, direction):
     table = design_table(surface, axes=AXES, trials=60, noise=0.1)
-    basis = search_data_of(table, metric)
-    q = top_fraction(basis, basis.y)
+    data = search_data_of(table, metric)
+    q = top_fraction(data, data.y)
     assert q == 0.1
-    found = importance(basis, "ped_anova")
+    found = importance(data, "ped_anova")
     expected = optunas(table, direction, metric)
     assert {s.dimension: s.value * q * (1 - q) for s in found.shares} == pytest.approx(
         expected, rel=1e-6
     )
 
 
-def test_the_best_are_the_highest_or_the_lowest_as_the_study_says():
+def test_the_best_follow_the_direction_of_the_study():
     table = design_table(lambda x: (x[:, 0] > 0.8) * 1.0 + 0.1 * x[:, 1], axes=UNIT, trials=100)
     up = importance(search_data_of(table), "ped_anova")
     down = importance(search_data_of(replace(table, direction="minimize")), "ped_anova")
@@ -73,15 +73,15 @@ def test_the_best_are_the_highest_or_the_lowest_as_the_study_says():
 
 
 def test_trials_as_good_as_the_last_of_the_best_count_among_them():
-    basis = search_data_of(design_table(lambda x: np.round(x[:, 0]), axes=UNIT, trials=50))
-    share = top_fraction(basis, basis.y)
-    assert share == pytest.approx(basis.y.mean())
+    data = search_data_of(design_table(lambda x: np.round(x[:, 0]), axes=UNIT, trials=50))
+    share = top_fraction(data, data.y)
+    assert share == pytest.approx(data.y.mean())
     assert share > 0.3
 
 
 def test_a_dimension_that_decides_all_explains_most_of_who_is_best():
-    basis = search_data_of(design_table(lambda x: x[:, 2], axes=UNIT, trials=200))
-    found = importance(basis, "ped_anova")
+    data = search_data_of(design_table(lambda x: x[:, 2], axes=UNIT, trials=200))
+    found = importance(data, "ped_anova")
     assert found.shares[0].dimension == "c"
     assert 0.6 < found.shares[0].value <= 1.0
     assert [share.dimension for share in found.shares if share.is_significant] == ["c"]
@@ -89,10 +89,10 @@ def test_a_dimension_that_decides_all_explains_most_of_who_is_best():
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_of_noise_alone_no_dimension_is_more_than_chance(seed):
-    basis = search_data_of(
+    data = search_data_of(
         design_table(constant_surface, axes=UNIT, trials=80, noise=0.3, seed=seed)
     )
-    found = importance(basis, "ped_anova")
+    found = importance(data, "ped_anova")
     assert not any(share.is_significant for share in found.shares)
     assert found.shares[0].value <= found.level
 
@@ -109,6 +109,6 @@ def test_dimensions_that_a_choice_opens_are_taken():
     arm = replace(
         table.arm("challenger"), conditions={"a": Condition(dimension="mix", value="on")}
     )
-    basis = search_data_of(with_arm(replace(table, rows=tuple(rows)), arm))
-    found = importance(basis, "ped_anova")
+    data = search_data_of(with_arm(replace(table, rows=tuple(rows)), arm))
+    found = importance(data, "ped_anova")
     assert {share.dimension for share in found.shares[:2]} == {"mix", "a"}

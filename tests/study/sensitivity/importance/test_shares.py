@@ -1,4 +1,4 @@
-"""Drawing trials again and exchanging their values."""
+"""Bootstrap of trials and permutation of values."""
 
 import numpy as np
 import pytest
@@ -15,8 +15,8 @@ from tests.support.search_designs import UNIT, additive, design_table, search_da
 
 
 def test_trials_are_drawn_with_replacement():
-    basis = search_data_of(design_table(additive, axes=UNIT, trials=50))
-    first, second = bootstrap(basis, 2, "test")
+    data = search_data_of(design_table(additive, axes=UNIT, trials=50))
+    first, second = bootstrap(data, 2, "test")
     assert len(first) == 50
     assert len(set(first)) < 50
     assert first.tolist() != second.tolist()
@@ -24,17 +24,17 @@ def test_trials_are_drawn_with_replacement():
 
 def test_blocks_are_drawn_whole():
     design, trials = search_designs.saltelli(8, 5)
-    basis = search_data_of(design_table(additive, axes=UNIT, design=design, trials=trials))
-    for places in bootstrap(basis, 3, "test"):
+    data = search_data_of(design_table(additive, axes=UNIT, design=design, trials=trials))
+    for places in bootstrap(data, 3, "test"):
         rows = places.reshape(8, 7)
         assert (rows % 7 == np.arange(7)).all()
         assert (rows // 7 == rows[:, :1] // 7).all()
 
 
 def test_permutations_hold_the_same_values_in_another_order():
-    basis = search_data_of(design_table(additive, axes=UNIT, trials=50))
-    first, second = permutations(basis, 2, "test")
-    assert sorted(first) == sorted(second) == sorted(basis.y)
+    data = search_data_of(design_table(additive, axes=UNIT, trials=50))
+    first, second = permutations(data, 2, "test")
+    assert sorted(first) == sorted(second) == sorted(data.y)
     assert first.tolist() != second.tolist()
 
 

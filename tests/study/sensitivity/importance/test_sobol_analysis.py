@@ -32,7 +32,7 @@ def blocks_of(surface, blocks: int, axes=UNIT, *, second_order=False, noise=0.0,
 
 
 def values(record) -> list[float]:
-    return [record.get(name).value for name in record.basis.dimensions]
+    return [record.get(name).value for name in record.data.dimensions]
 
 
 @pytest.fixture
@@ -45,42 +45,42 @@ def few_draws(monkeypatch):
 @pytest.mark.parametrize(("name", "index"), [("sobol_first", "S1"), ("sobol_total", "ST")])
 def test_indices_and_intervals_are_salibs(name, index, second_order):
     table = blocks_of(additive, 32, second_order=second_order, noise=0.3)
-    basis = search_data_of(table)
+    data = search_data_of(table)
     expected = sobol.analyze(
         {"num_vars": 5, "names": list(UNIT)},
         np.array([np.mean(row.last("val/accuracy")) for row in table.rows]),
         calc_second_order=second_order,
         num_resamples=sobol_analysis.RESAMPLES,
-        seed=estimator_seed(basis, "sobol"),
+        seed=estimator_seed(data, "sobol"),
     )
-    found = importance(basis, name)
+    found = importance(data, name)
     assert values(found) == pytest.approx(expected[index].tolist())
-    for share, half in zip(basis.dimensions, expected[f"{index}_conf"], strict=True):
+    for share, half in zip(data.dimensions, expected[f"{index}_conf"], strict=True):
         assert found.get(share).high - found.get(share).value == pytest.approx(half)
         assert found.get(share).value - found.get(share).low == pytest.approx(half)
 
 
 @pytest.mark.usefixtures("few_draws")
 def test_ishigamis_function_gives_the_closed_forms_within_2_points():
-    basis = search_data_of(blocks_of(ishigami, 1024, ISHIGAMI_AXES))
-    assert values(importance(basis, "sobol_first")) == pytest.approx(ISHIGAMI_FIRST, abs=0.02)
-    assert values(importance(basis, "sobol_total")) == pytest.approx(ISHIGAMI_TOTAL, abs=0.02)
+    data = search_data_of(blocks_of(ishigami, 1024, ISHIGAMI_AXES))
+    assert values(importance(data, "sobol_first")) == pytest.approx(ISHIGAMI_FIRST, abs=0.02)
+    assert values(importance(data, "sobol_total")) == pytest.approx(ISHIGAMI_TOTAL, abs=0.02)
 
 
 @pytest.mark.usefixtures("few_draws")
 def test_an_additive_metric_has_equal_indices_of_both_orders():
-    basis = search_data_of(blocks_of(additive, 256))
+    data = search_data_of(blocks_of(additive, 256))
     for name in ("sobol_first", "sobol_total"):
-        assert values(importance(basis, name)) == pytest.approx(ADDITIVE.tolist(), abs=0.03)
+        assert values(importance(data, name)) == pytest.approx(ADDITIVE.tolist(), abs=0.03)
 
 
 @pytest.mark.usefixtures("few_draws")
 def test_noise_makes_every_total_index_larger_by_its_share_and_the_level_knows():
     table = blocks_of(additive, 512, noise=1.0)
-    basis = search_data_of(table)
+    data = search_data_of(table)
     share = (1 / 3) / (1 / 3 + 14.25 / 12)
-    assert basis.noise == pytest.approx(share, rel=0.08)
-    found = importance(basis, "sobol_total")
+    assert data.noise == pytest.approx(share, rel=0.08)
+    found = importance(data, "sobol_total")
     inert = found.get("e")
     assert inert.value == pytest.approx(share, rel=0.15)
     # Its interval leaves out the true 0; the level does not call it an effect.
@@ -89,7 +89,7 @@ def test_noise_makes_every_total_index_larger_by_its_share_and_the_level_knows()
     assert not inert.is_significant
     assert [s.dimension for s in found.shares if s.is_significant] == ["a", "b", "c"]
     assert found.notes == (
-        f"Noise of the replicas is {basis.noise:.0%} of the variance of val/accuracy between "
+        f"Noise of the replicas is {data.noise:.0%} of the variance of val/accuracy between "
         f"trials; every total index is larger by about that much.",
     )
 
@@ -110,7 +110,7 @@ def test_without_a_second_replica_total_indices_have_no_level():
     assert found.level is None
     assert found.chance == ""
     assert not any(share.is_significant for share in found.shares)
-    assert found.notes[0].startswith("Total indices hold the noise of the replicas as well")
+    assert found.notes[0].startswith("Total indices include the noise of the replicas")
 
 
 @pytest.mark.usefixtures("few_draws")
@@ -136,7 +136,7 @@ def test_trials_that_are_not_saltellis_blocks_are_refused():
         importance(search_data_of(moved), "sobol_first")
     assert str(caught.value) == (
         "arm 'challenger': trial 2 of each block of 7 must be the first one with the b of the "
-        "last, but is not; these trials are not Saltelli's design: search anew with 'design: "
+        "last, but is not; these trials are not Saltelli's design: search again with 'design: "
         "saltelli'."
     )
 
