@@ -1,8 +1,8 @@
-"""Ray's token: where it is, making one, and refusing to listen without it.
+"""Ray's token, whose holders may run code on the cluster: found, created and required.
 
-Whoever holds the token may run code on the cluster. Ray looks for it in ``RAY_AUTH_TOKEN``, in the
-file of ``RAY_AUTH_TOKEN_PATH``, and in ``.ray/auth_token`` of the home folder, in this order; an
-empty variable counts as none, and a file's spaces at both ends do not belong to the token.
+Ray looks for it in ``RAY_AUTH_TOKEN``, in the file of ``RAY_AUTH_TOKEN_PATH``, and in
+``.ray/auth_token`` of the home folder, in this order; an empty variable counts as none, and spaces
+at both ends of a file do not belong to the token.
 """
 
 from __future__ import annotations
@@ -24,22 +24,17 @@ _PATH_VARIABLE: Final = "RAY_AUTH_TOKEN_PATH"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
-    """What everybody shows who may use the cluster.
-
-    Attributes:
-        text: The token itself.
-        file: Where it stands; None if it is in the environment alone.
-    """
+    """The token, and its file; None if it is in the environment alone."""
 
     text: str = field(repr=False)
     file: Path | None
 
     def headers(self) -> Mapping[str, str]:
-        """Give the headers of a request to Ray's dashboard or Jobs API."""
+        """Return the headers of a request to Ray's dashboard or Jobs API."""
         return {"Authorization": f"Bearer {self.text}"}
 
     def environment(self) -> Mapping[str, str]:
-        """Give the variables of a process of Ray's; they say where the token is, if it can be."""
+        """Return the variables of Ray's processes: the token's file if it has one, else itself."""
         where = (
             {_TOKEN_VARIABLE: self.text} if self.file is None else {_PATH_VARIABLE: str(self.file)}
         )
@@ -47,16 +42,16 @@ class Token:
 
 
 def token_file() -> Path:
-    """Give the file in which Ray looks for the token, unless that is in ``RAY_AUTH_TOKEN``."""
+    """Return the file in which Ray looks for the token, unless ``RAY_AUTH_TOKEN`` is set."""
     named = os.environ.get(_PATH_VARIABLE)
     return Path(named).absolute() if named else Path.home() / ".ray" / "auth_token"
 
 
 def find_token() -> Token | None:
-    """Look for the token where Ray does; None if there is none yet.
+    """Return the token as Ray finds it; None if there is none yet.
 
     Raises:
-        ClusterError: If the file that should hold it holds nothing, or cannot be read.
+        ClusterError: If its file is empty or cannot be read.
     """
     if text := os.environ.get(_TOKEN_VARIABLE):
         return Token(text=text, file=None)
@@ -67,19 +62,19 @@ def find_token() -> Token | None:
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise ClusterError(
-            f"{file} must hold Ray's token, but cannot be read ({_reason(error)}); mend it, or "
+            f"{file} must hold Ray's token, but cannot be read ({_reason(error)}); repair it, or "
             f"name another file by {_PATH_VARIABLE}."
         ) from None
     if not text:
         raise ClusterError(
-            f"{file} must hold Ray's token, but is empty; delete it to have one made, or name "
+            f"{file} must hold Ray's token, but is empty; delete it to create one, or name "
             f"another file by {_PATH_VARIABLE}."
         )
     return Token(text=text, file=file)
 
 
 def require_token() -> Token:
-    """Give the token that is there.
+    """Return the existing token.
 
     Raises:
         ClusterError: If there is none.
@@ -88,15 +83,15 @@ def require_token() -> Token:
     if (token := find_token()) is not None:
         return token
     raise ClusterError(
-        f"Ray's token must be in {token_file()}, but is not; copy that file from the machine of "
-        f"the cluster's head, or name where it is by {_PATH_VARIABLE}."
+        f"Ray's token must be in {token_file()}, but is not; copy that file from the cluster's "
+        f"head, or name its path by {_PATH_VARIABLE}."
     )
 
 
 def ensure_token() -> Token:
-    """Give the token that is there, or make one: random, and for its owner alone.
+    """Return the existing token, or create one: random, and readable by its owner alone.
 
-    Of several that make one at the same time all get the same.
+    Concurrent calls return the same token.
 
     Raises:
         ClusterError: If it can neither be read nor written, or others may read its file.
@@ -113,21 +108,17 @@ def ensure_token() -> Token:
 
 
 def require_token_mode() -> None:
-    """Make sure that nothing switches Ray's authentication off.
-
-    Raises:
-        ClusterError: If ``RAY_AUTH_MODE`` is set to something else than ``token``.
-    """
+    """Raise :class:`ClusterError` if ``RAY_AUTH_MODE`` switches Ray's authentication off."""
     mode = os.environ.get(_MODE_VARIABLE, "token")
     if mode.lower() != "token":
         raise ClusterError(
-            f"{_MODE_VARIABLE} must be 'token', so that not everybody may run code on the "
-            f"cluster, but is {mode!r}; leave it out."
+            f"{_MODE_VARIABLE} must be 'token', because every client could run code on the "
+            f"cluster otherwise, but is {mode!r}; leave it out."
         )
 
 
 def _create(file: Path) -> None:
-    """Put a whole new token in place at once, unless another process was quicker."""
+    """Write a new token atomically, unless another process was first."""
     temporary = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -143,7 +134,7 @@ def _create(file: Path) -> None:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise ClusterError(
-            f"{file} must be writable, for Ray's token is made there, but is not "
+            f"{file} must be writable to create Ray's token, but is not "
             f"({_reason(error)}); name another file by {_PATH_VARIABLE}."
         ) from None
 
@@ -154,8 +145,8 @@ def _require_private(token: Token) -> None:
     mode = token.file.stat().st_mode & 0o777
     if mode & 0o077:
         raise ClusterError(
-            f"{token.file} must be for its owner alone, because whoever reads Ray's token may run "
-            f"code on the cluster, but its mode is {mode:o}; run 'chmod 600 {token.file}'."
+            f"{token.file} must be readable by its owner alone, because Ray's token allows to "
+            f"run code on the cluster, but its mode is {mode:o}; run 'chmod 600 {token.file}'."
         )
 
 

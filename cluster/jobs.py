@@ -42,7 +42,6 @@ class Job:
     Attributes:
         name: Submission ID, unique on the cluster.
         state: ``PENDING``, ``RUNNING``, ``SUCCEEDED``, ``FAILED`` or ``STOPPED``.
-        metadata: Metadata of the submission.
         start_time_ms: Start, in ms since 1970, by the head's clock.
         exit_code: Exit code of the program, or None if it has not ended or Ray ended it.
         message: Ray's message about the state.

@@ -40,14 +40,7 @@ def free_port(server: str, address: str = "") -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Port:
-    """A port that a component will listen on.
-
-    Attributes:
-        address: Address; ``0.0.0.0`` for all.
-        number: Port number.
-        server: Name of the server.
-        remedy: How to choose another port.
-    """
+    """A port that a server will listen on, with the remedy if it is taken."""
 
     address: str
     number: int

@@ -20,7 +20,7 @@ MODULES: Final = tuple(
 # A docstring says what a caller gets, in the imperative of the standard library.
 _FIRST_WORDS: Final = frozenset({"Give", "Say", "Tell", "What", "Whether", "Who", "How", "Where"})
 _BRITISH: Final = re.compile(
-    r"optimis|initialis|normalis|standardis|maximis|minimis|serialis|summaris|colour|behaviour"
+    r"optimis(?!tic)|initialis(?!ation\"$)|normalis|standardis|maximis|minimis|serialis|summaris|colour|behaviour"
     r"|\bgrey|\bcentre|neighbour|cancell(?:ed|ing)|labell",
     re.IGNORECASE,
 )

@@ -34,14 +34,7 @@ _UNAVAILABLE_AFTER_S: Final = 15.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuotaRequest:
-    """The constant part of a driver's request.
-
-    Attributes:
-        study: Name of the study.
-        priority: Higher goes first.
-        demand: Resources of one trial, by Ray's names.
-        max_concurrent: Concurrent trials that the study file allows, or None for any number.
-    """
+    """The constant part of a driver's request, by the fields of :class:`Request`."""
 
     study: str
     priority: int
@@ -51,13 +44,7 @@ class QuotaRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """The momentary part of a driver's request.
-
-    Attributes:
-        running: Trials that were submitted and have not ended.
-        placed: Those of them that are placed on a node.
-        wanted: Those that were submitted, and all that could start now.
-    """
+    """The momentary part of a driver's request, by the fields of :class:`Request`."""
 
     running: int = 0
     placed: int = 0
@@ -223,8 +210,6 @@ class QueueRow:
     """A study in the queue.
 
     Attributes:
-        study: Its name.
-        priority: Higher goes first.
         since_s: Arrival, in seconds since 1970, by the head's clock.
         running: Trials that were submitted and have not ended, with the pending one.
         wanted: Trials that it would have on an unlimited cluster.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 from typing import Any
@@ -79,25 +78,12 @@ def setting_value(settings: LaunchSettings, key: str) -> Any:  # noqa: ANN401 (o
     return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SettingDescription:
-    """One setting as it is listed; the value is written as ``--set`` takes it."""
-
-    key: str
-    value: str
-    description: str
-
-
-def describe_settings(settings: LaunchSettings) -> list[SettingDescription]:
-    """Return every setting with its value and description."""
-    return [
-        SettingDescription(
-            key=key,
-            value=_format_value(setting_value(settings, key)),
-            description=" ".join((field.description or "").split()),
-        )
+def describe_settings(settings: LaunchSettings) -> dict[str, str]:
+    """Return every setting as ``key=value``, as ``--set`` takes it, with its description."""
+    return {
+        f"{key}={_format_value(setting_value(settings, key))}": field.description or ""
         for key, field in setting_fields().items()
-    ]
+    }
 
 
 def _format_value(value: object) -> str:

@@ -41,7 +41,6 @@ class ProcessSpec:
     """Arguments of a component's process.
 
     Attributes:
-        command: Program and arguments.
         environment: Its whole environment.
         folder: Its working directory.
         log: File that its output is appended to.

@@ -21,12 +21,7 @@ _OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpResponse:
-    """A server's response.
-
-    Attributes:
-        status: HTTP status; 0 if there was no response.
-        body: Body, or why there was no response.
-    """
+    """A server's response; status 0 and the reason as body if there was none."""
 
     status: int
     body: str

@@ -23,14 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComponentStatus:
-    """State of a component.
+    """State of a component: ``answers``, ``does not answer`` or ``ended``.
 
-    Attributes:
-        title: Its name.
-        state: ``answers``, ``does not answer`` or ``ended``.
-        since_s: Its start, or its last output if it has ended; in seconds since 1970.
-        endpoint: Its address.
-        reason: Why it does not answer, or None.
+    ``since_s`` is its start, or its last output if it has ended, in seconds since 1970.
     """
 
     title: str
@@ -45,8 +40,6 @@ class ServiceStatus:
     """State of a service.
 
     Attributes:
-        service: The service.
-        components: State of its components.
         nodes: Ray's nodes, the head first; empty if Ray does not answer.
         studies: Studies whose drivers run on it.
         queue: The studies' quotas, in the order of the queue; empty for a single study.

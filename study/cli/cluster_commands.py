@@ -306,8 +306,8 @@ def render_command(
 def _print_settings(pairs: tuple[str, ...]) -> int:
     from cluster.render import describe_settings, parse_overrides
 
-    for setting in describe_settings(parse_overrides(pairs)):
-        click.echo(f"{setting.key}={setting.value}".ljust(44) + f" {setting.description}")
+    for setting, description in describe_settings(parse_overrides(pairs)).items():
+        click.echo(f"{setting:<44} {' '.join(description.split())}")
     return 0
 
 

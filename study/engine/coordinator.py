@@ -31,8 +31,8 @@ from study.engine.planner import (
 )
 from study.engine.protocol import AskResult, Callback, Done, Stop, TrialAssignment, Wait
 from study.records.errors import BusyError, StoreError, StudyError
-from study.records.trial_table import StoredReport
-from study.results.state import PHASES, PhaseState, StudyState, finish_record
+from study.records.trial_table import PHASES, StoredReport
+from study.results.state import PhaseState, StudyState, finish_record
 from study.storage.database import permanent_error
 from study.storage.layout import StudyFolder, TrialKey
 from study.storage.report_log import TrialOutcome, append_report, read_outcome, write_outcome

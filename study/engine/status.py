@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from study.results.state import PHASES
+from study.records.trial_table import PHASES
 from study.storage.layout import Manifest, StudyFolder, read_manifest
 from study.storage.lease import is_running
 from study.storage.lease_table import lease_holder

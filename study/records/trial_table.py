@@ -11,6 +11,7 @@ from search_spaces import Condition, Design, Dimension
 
 ParamValue: TypeAlias = int | float | str | bool
 PhaseName: TypeAlias = Literal["search", "final"]
+PHASES: tuple[PhaseName, ...] = ("search", "final")
 TrialState: TypeAlias = Literal["RUNNING", "COMPLETE", "PRUNED", "FAIL"]
 
 

@@ -7,14 +7,12 @@ from dataclasses import dataclass, field, replace
 
 from search_spaces import ParamValue
 from study.config import Arm, StudySpec, baseline_of, replica_seeds
-from study.records.trial_table import PhaseName, StoredReport
+from study.records.trial_table import PHASES, PhaseName, StoredReport
 from study.results.multi_dataset import GroupSearch, MemberTrial
 from study.storage.layout import StudyFolder, TrialKey
 from study.storage.report_log import TrialOutcome, read_reports
 from study.storage.trial_store import TrialRecord, TrialStore
 from trainables.config import TrialConfig
-
-PHASES: tuple[PhaseName, ...] = ("search", "final")
 
 
 @dataclass(slots=True, kw_only=True)

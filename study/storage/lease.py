@@ -3,6 +3,10 @@
 Two locks, taken in this order. The file lock in the study's folder is exact among the processes
 of one machine, and ends with its process. The row in the Optuna database is seen by all machines
 that use it, whatever storage they have; its holder renews it, and one that does not is replaced.
+
+The file is locked by ``fcntl``, not ``filelock``: readers without the right to write check a lock,
+and where a file system has no locks, ``filelock`` changes to lock files that outlive a killed
+process.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Ray's token: found as Ray finds it, made once for its owner alone, and never shown."""
+"""Ray's token: found as Ray finds it, created once, private, and in no message."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from cluster.auth import ensure_token, find_token, require_token, token_file
+from cluster.auth import Token, ensure_token, find_token, require_token, token_file
 from cluster.errors import ClusterError
 
 
@@ -51,14 +52,14 @@ def test_an_existing_token_is_kept(home: Path, monkeypatch) -> None:
     assert not (home / ".ray").exists()
 
 
-def test_of_many_who_make_one_at_the_same_time_all_get_the_same() -> None:
+def test_concurrent_calls_create_one_token() -> None:
     with ThreadPoolExecutor(16) as pool:
         made = list(pool.map(lambda _: ensure_token().text, range(64)))
     assert len(set(made)) == 1
     assert [path.name for path in token_file().parent.iterdir()] == ["auth_token"]
 
 
-def test_a_token_shows_itself_in_no_message() -> None:
+def test_a_token_is_in_no_message() -> None:
     token = ensure_token()
     assert token.text not in repr(token)
     assert token.headers() == {"Authorization": f"Bearer {token.text}"}
@@ -68,7 +69,7 @@ def test_a_token_shows_itself_in_no_message() -> None:
     }
 
 
-def test_a_token_that_is_in_the_environment_alone_is_handed_on_there(monkeypatch) -> None:
+def test_a_token_of_the_environment_is_passed_by_the_environment(monkeypatch) -> None:
     monkeypatch.setenv("RAY_AUTH_TOKEN", "sesame")
     assert ensure_token().environment() == {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "sesame"}
     assert not token_file().exists()
@@ -88,7 +89,7 @@ for place in json.loads(sys.argv[1]):
 """
 
 
-def test_ray_finds_the_very_token_that_is_found_here(home: Path, monkeypatch) -> None:
+def test_ray_finds_the_same_token(home: Path, monkeypatch) -> None:
     (home / ".ray").mkdir()
     (home / ".ray" / "auth_token").write_text(" of-the-home\n")
     (home / "named").write_text("\tof-the-path ")
@@ -118,26 +119,28 @@ def test_ray_finds_the_very_token_that_is_found_here(home: Path, monkeypatch) ->
         assert f"Bearer {text}'" in line
 
 
-def test_authentication_cannot_be_switched_off(monkeypatch) -> None:
+def error_of(function: Callable[[], Token]) -> str:
+    with pytest.raises(ClusterError) as refused:
+        function()
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("function", [ensure_token, require_token])
+def test_authentication_cannot_be_switched_off(function, monkeypatch) -> None:
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    for ask in (ensure_token, require_token):
-        with pytest.raises(ClusterError) as refused:
-            ask()
-        assert str(refused.value) == (
-            "RAY_AUTH_MODE must be 'token', so that not everybody may run code on the cluster, "
-            "but is 'disabled'; leave it out."
-        )
+    assert error_of(function) == (
+        "RAY_AUTH_MODE must be 'token', because every client could run code on the cluster "
+        "otherwise, but is 'disabled'; leave it out."
+    )
     assert not token_file().exists()
     monkeypatch.setenv("RAY_AUTH_MODE", "TOKEN")
     ensure_token()
 
 
-def test_a_missing_token_is_told_with_where_it_comes_from(home: Path) -> None:
-    with pytest.raises(ClusterError) as refused:
-        require_token()
-    assert str(refused.value) == (
+def test_a_missing_token_is_an_error_with_its_source(home: Path) -> None:
+    assert error_of(require_token) == (
         f"Ray's token must be in {home}/.ray/auth_token, but is not; copy that file from the "
-        "machine of the cluster's head, or name where it is by RAY_AUTH_TOKEN_PATH."
+        "cluster's head, or name its path by RAY_AUTH_TOKEN_PATH."
     )
 
 
@@ -145,40 +148,26 @@ def test_a_token_that_others_may_read_is_refused(home: Path) -> None:
     file = ensure_token().file
     assert file is not None
     file.chmod(0o640)
-    with pytest.raises(ClusterError) as refused:
-        ensure_token()
-    assert str(refused.value) == (
-        f"{home}/.ray/auth_token must be for its owner alone, because whoever reads Ray's token "
-        f"may run code on the cluster, but its mode is 640; run 'chmod 600 {file}'."
+    assert error_of(ensure_token) == (
+        f"{home}/.ray/auth_token must be readable by its owner alone, because Ray's token allows "
+        f"to run code on the cluster, but its mode is 640; run 'chmod 600 {file}'."
     )
 
 
-def test_an_empty_token_is_refused(home: Path) -> None:
-    (home / ".ray").mkdir()
-    (home / ".ray" / "auth_token").write_text(" \n")
-    with pytest.raises(ClusterError) as refused:
-        ensure_token()
-    assert str(refused.value) == (
-        f"{home}/.ray/auth_token must hold Ray's token, but is empty; delete it to have one made, "
-        "or name another file by RAY_AUTH_TOKEN_PATH."
-    )
-
-
-def test_a_token_that_cannot_be_read_or_made_is_named(home: Path) -> None:
-    (home / ".ray").write_text("a file")
-    with pytest.raises(ClusterError) as refused:
-        ensure_token()
-    assert str(refused.value) == (
-        f"{home}/.ray/auth_token must hold Ray's token, but cannot be read (Not a directory); "
-        "mend it, or name another file by RAY_AUTH_TOKEN_PATH."
-    )
-
-
-def test_a_token_that_cannot_be_written_is_named(monkeypatch) -> None:
-    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "/proc/nowhere/token")
-    with pytest.raises(ClusterError) as refused:
-        ensure_token()
-    assert str(refused.value) == (
-        "/proc/nowhere/token must be writable, for Ray's token is made there, but is not "
-        "(No such file or directory); name another file by RAY_AUTH_TOKEN_PATH."
-    )
+def test_a_token_that_is_empty_unreadable_or_cannot_be_written_is_an_error(
+    home: Path, monkeypatch
+) -> None:
+    (home / "empty").write_text(" \n")
+    for path, problem in {
+        home / "empty": "hold Ray's token, but is empty; delete it to create one, or",
+        home
+        / "empty"
+        / "x": "hold Ray's token, but cannot be read (Not a directory); repair it, or",
+        Path(
+            "/proc/nowhere/token"
+        ): "be writable to create Ray's token, but is not (No such file or directory);",
+    }.items():
+        monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(path))
+        assert error_of(ensure_token) == (
+            f"{path} must {problem} name another file by RAY_AUTH_TOKEN_PATH."
+        )

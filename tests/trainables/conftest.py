@@ -27,7 +27,7 @@ def seeded_globally():
 
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory) -> DataFolders:
-    """Give folders without a data root and with a cache of this session."""
+    """Return folders without a data root and with a cache of this session."""
     return DataFolders(root=None, cache=tmp_path_factory.mktemp("cache"))
 
 

@@ -23,7 +23,7 @@ class TensorSamples:
         return len(self.targets)
 
     def take(self, indices: Int[Tensor, " chosen"]) -> TensorSamples:
-        """Give the samples of some indices."""
+        """Return the samples of some indices."""
         return TensorSamples(inputs=self.inputs[indices], targets=self.targets[indices])
 
     def to(self, device: torch.device) -> TensorSamples:
@@ -36,8 +36,8 @@ class TensorSamples:
         return Batch(inputs=self.inputs[indices], targets=self.targets[indices])
 
     def views(self, indices: Int[Tensor, " chosen"]) -> Float[Tensor, "view batch channel *grid"]:
-        """Give the samples as they are: one view."""
+        """Return the samples as they are: one view."""
         return self.inputs[indices][None]
 
     def valid_mask(self, indices: Int[Tensor, " chosen"]) -> None:
-        """Give None: there is no padding."""
+        """Return None: there is no padding."""

@@ -31,7 +31,7 @@ def several(count: int, classes: int, seed: int = 0) -> tuple[torch.Tensor, torc
 
 
 def distinct(classes: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Give one sample of each class."""
+    """Return one sample of each class."""
     return torch.randn(classes, classes), torch.arange(classes)
 
 

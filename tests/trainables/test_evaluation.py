@@ -61,7 +61,7 @@ class TwoViews(TensorSamples):
     """Samples of which a model sees one half at a time."""
 
     def views(self, indices) -> torch.Tensor:
-        """Give both halves."""
+        """Return both halves."""
         return torch.stack(self.inputs[indices].chunk(2, dim=2))
 
 

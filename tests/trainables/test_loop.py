@@ -389,7 +389,7 @@ def test_training_on_several_labels_learns_them(name, precision):
 
 @pytest.fixture(scope="module")
 def real(challenger_data, tmp_path_factory) -> DataFolders:
-    """Give the real data root with a cache of this module."""
+    """Return the real data root with a cache of this module."""
     return DataFolders(root=challenger_data, cache=tmp_path_factory.mktemp("ptbxl"))
 
 

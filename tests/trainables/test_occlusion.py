@@ -21,7 +21,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def answered(model: nn.Module, inputs: Tensor) -> TensorSamples:
-    """Give samples that a model classifies without an error."""
+    """Return samples that a model classifies without an error."""
     return TensorSamples(inputs=inputs, targets=model.eval()(inputs).argmax(1))
 
 

@@ -30,7 +30,7 @@ def context(tmp_path, folders) -> TrialContext:
 
 
 def context_below(context: TrialContext, name: str) -> TrialContext:
-    """Give a place with an empty folder below another's."""
+    """Return a place with an empty folder below another's."""
     folder = context.folder / name
     folder.mkdir()
     return replace(context, folder=folder)

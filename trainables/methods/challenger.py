@@ -11,7 +11,8 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from trainables.attribution import AttributionConfig, EpsilonLrp
-from trainables.batch import Batch
+from trainables.attribution.gradients import resolve_target
+from trainables.batch import Batch, true_class
 from trainables.checks import require
 from trainables.datasets import DatasetInfo
 from trainables.methods.challenge import (
@@ -48,7 +49,8 @@ class Challenger:
         a_fraction: Share of the challenged samples that get A; 0.5 in the paper.
         attribution: Attribution that ranks the features; ε-LRP in the paper.
         class_mode: ``topk`` draws the explained class from the K highest-ranked (algorithm 1),
-            ``target`` takes the label, ``topk_or_target`` one or the other by a coin flip.
+            ``target`` takes the label (of several the highest-ranked), ``topk_or_target`` one or
+            the other by a coin flip.
         k_draw: One rank k for the ``batch`` (algorithm 1), or one per ``sample``.
         clip: Bounds to which challenged samples are clipped, or None.
         mixup: MixUp of the whole batch once its samples are challenged, as in the paper's table 4
@@ -113,12 +115,13 @@ class Challenger:
 
     def _class_chooser(self, batch: Batch, rng: ReplicaRNG) -> Callable[[Tensor], Tensor]:
         def choose(logits: Tensor) -> Tensor:
+            target = resolve_target(true_class(batch.targets), logits)
             if self.class_mode == "target":
-                return batch.targets
+                return target
             ranked = logits.topk(self.top_k, dim=1).indices.gather(1, self._rank(batch, rng))
             if self.class_mode == "topk":
                 return ranked.squeeze(1)
-            return torch.where(rng.rand(len(batch)) < 0.5, ranked.squeeze(1), batch.targets)
+            return torch.where(rng.rand(len(batch)) < 0.5, ranked.squeeze(1), target)
 
         return choose
 

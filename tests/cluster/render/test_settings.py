@@ -146,7 +146,7 @@ def test_a_setting_may_be_set_once():
 
 
 def test_a_default_that_is_set_is_no_change():
-    pairs = [f"{each.key}={each.value}" for each in describe_settings(LaunchSettings())]
+    pairs = list(describe_settings(LaunchSettings()))
     assert parse_overrides(pairs) == LaunchSettings()
     for launcher in LAUNCHERS:
         assert render_launch_file(launcher, pairs) == default_text(launcher)
@@ -192,9 +192,9 @@ def test_an_unknown_format_is_answered_with_the_closest():
 
 def test_every_setting_is_described_and_written_as_it_can_be_set():
     listed = describe_settings(LaunchSettings())
-    assert [setting.key for setting in listed] == list(setting_fields())
-    for setting in listed:
-        assert setting.description.endswith("."), setting.key
+    assert [setting.partition("=")[0] for setting in listed] == list(setting_fields())
+    for setting, description in listed.items():
+        assert description.endswith("."), setting
 
 
 def test_machines_of_aws_need_a_file_system():

@@ -240,8 +240,8 @@ def test_nothing_starts_without_authentication(run_cli, monkeypatch, tmp_path, h
     ended = run_cli("cluster", "up", *host)
     assert (ended.code, ended.out) == (2, "")
     assert ended.err == (
-        "Error: RAY_AUTH_MODE must be 'token', so that not everybody may run code on the "
-        "cluster, but is 'disabled'; leave it out.\n"
+        "Error: RAY_AUTH_MODE must be 'token', because every client could run code on the "
+        "cluster otherwise, but is 'disabled'; leave it out.\n"
     )
     assert not (tmp_path / "challenger-studies" / "service").exists()
     assert not (tmp_path / ".ray").exists()

@@ -58,7 +58,7 @@ def ecgs(count: int = 40, seed: int = 0) -> list[Ecg]:
 
 
 def record_path(index: int) -> str:
-    """Give the place of a record's signals, without ending."""
+    """Return the place of a record's signals, without ending."""
     return f"records100/{index // 16:02}000/{index:05}_lr"
 
 

@@ -13,7 +13,7 @@ TEXT, ZIP, PACKED = "glove.6B.100d.txt", "glove.6B.zip", "glove.6B.100d.top60k.f
 
 
 def vectors_of(words: Sequence[str]) -> np.ndarray:
-    """Give each word 100 numbers that half precision and four decimals write exactly."""
+    """Return each word 100 numbers that half precision and four decimals write exactly."""
     place = np.arange(1, len(words) + 1)[:, None]
     return ((place * 7 + np.arange(100)) % 33 - 16) / 8 + 0.0625 * (place % 2)
 

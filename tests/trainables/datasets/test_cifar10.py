@@ -44,7 +44,7 @@ def test_results_name_the_batches_where_not_all_are_read(settings, text):
 
 @pytest.fixture(scope="module")
 def real(challenger_data, tmp_path_factory) -> DataFolders:
-    """Give the real data root with a cache of this module."""
+    """Return the real data root with a cache of this module."""
     return DataFolders(root=challenger_data, cache=tmp_path_factory.mktemp("cifar10"))
 
 
@@ -59,7 +59,7 @@ def loaded(real):
 
 @pytest.fixture(scope="module")
 def batches(real) -> Path:
-    """Give the folder into which the archive is unpacked."""
+    """Return the folder into which the archive is unpacked."""
     return cifar10.unpack_batches(real.root / "cifar10", 1, real.cache / "cifar10")
 
 
@@ -73,7 +73,7 @@ def home(tmp_path) -> Path:
 
 @pytest.fixture
 def folders(home, tmp_path) -> DataFolders:
-    """Give the data root of ``home``."""
+    """Return the data root of ``home``."""
     return DataFolders(root=home.parent, cache=tmp_path / "cache")
 
 

@@ -69,7 +69,7 @@ def unpack(folders: DataFolders) -> None:
 
 @pytest.fixture(scope="module")
 def real(challenger_data, tmp_path_factory) -> DataFolders:
-    """Give the real data root with a cache of this module."""
+    """Return the real data root with a cache of this module."""
     return DataFolders(root=challenger_data, cache=tmp_path_factory.mktemp("newsgroups20"))
 
 

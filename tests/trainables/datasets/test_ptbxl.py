@@ -18,7 +18,7 @@ FOLDS = {"train": range(1, 9), "val": (9,), "test": (10,)}
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory) -> DataFolders:
-    """Give a data root with forty made-up records."""
+    """Return a data root with forty made-up records."""
     root = tmp_path_factory.mktemp("root")
     write(root / "ptbxl", ECGS)
     return DataFolders(root=root, cache=tmp_path_factory.mktemp("cache"))
@@ -26,7 +26,7 @@ def folders(tmp_path_factory) -> DataFolders:
 
 @pytest.fixture(scope="module")
 def real(challenger_data, tmp_path_factory) -> DataFolders:
-    """Give the real data root with a cache of this module."""
+    """Return the real data root with a cache of this module."""
     return DataFolders(root=challenger_data, cache=tmp_path_factory.mktemp("ptbxl"))
 
 

@@ -170,7 +170,7 @@ def folders(tmp_path) -> DataFolders:
 
 @pytest.fixture(scope="module")
 def real(challenger_data, tmp_path_factory) -> DataFolders:
-    """Give the real data root with a cache of this module."""
+    """Return the real data root with a cache of this module."""
     return DataFolders(root=challenger_data, cache=tmp_path_factory.mktemp("reuters"))
 
 

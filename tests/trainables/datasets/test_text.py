@@ -174,7 +174,7 @@ class Texts(TextSettings):
         return self.tokenized(folders, ["five"], self.read)
 
     def read(self) -> Corpus:
-        """Give the corpus."""
+        """Return the corpus."""
         return build_corpus(
             [tokenize_document(text, target) for target, text in enumerate(TRAIN)],
             [tokenize_document(text, 0) for text in TEST],

@@ -9,7 +9,7 @@ from trainables.datasets.samples import TokenSamples
 
 @pytest.fixture
 def samples() -> TokenSamples:
-    """Give three texts of at most four words out of five; word 0 has no vector."""
+    """Return three texts of at most four words out of five; word 0 has no vector."""
     vectors = torch.randn(6, 3)
     vectors[0] = 0
     tokens = torch.tensor([[1, 0, 5, 0], [0, 0, 0, 0], [2, 3, 4, 5]], dtype=torch.int16)

@@ -284,3 +284,16 @@ def test_with_mixup_the_challenged_batch_is_mixed():
     assert torch.equal(mixed.targets, expected.targets)
     assert mixed.targets.is_floating_point()
     assert not torch.equal(mixed.inputs, challenged.inputs)
+
+
+@pytest.mark.parametrize("class_mode", ["topk", "target", "topk_or_target"])
+def test_of_several_labels_the_highest_ranked_is_the_target(class_mode):
+    model, (inputs, targets) = network(), batch()
+    labels = nn.functional.one_hot(targets, model(inputs).shape[1]).to(inputs.dtype)
+    ranked = model(inputs).argsort(1, descending=True)
+    several = labels.scatter(1, ranked[:, -1:], 1.0)
+    method = Challenger(top_k=1, n_features=5, class_mode=class_mode)
+    found = method.perturb(model, Batch(inputs=inputs, targets=several), seeded(0))
+    single = method.perturb(model, Batch(inputs=inputs, targets=targets), seeded(0))
+    assert torch.equal(found.inputs, single.inputs)
+    assert not torch.equal(found.inputs, inputs)

@@ -160,7 +160,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 @pytest.fixture
 def batch() -> Batch:
-    """Give eight texts of different lengths with gaps."""
+    """Return eight texts of different lengths with gaps."""
     tokens = torch.zeros(len(WORDS), LENGTH, dtype=torch.int16)
     for text, count in zip(tokens, WORDS, strict=True):
         text[:count] = torch.randint(1, 30, (count,), dtype=torch.int16)

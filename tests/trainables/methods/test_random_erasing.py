@@ -27,7 +27,7 @@ def perturbed(method: RandomErasing, inputs: torch.Tensor, seed: int = 0):
 
 
 def boxes(erased: torch.Tensor) -> list[tuple[int, int, int, int] | None]:
-    """Give top, left, height and width of each mask, and check that it is a full rectangle."""
+    """Return top, left, height and width of each mask, and check that it is a full rectangle."""
     found = []
     for mask in erased:
         rows, columns = mask.any(1).nonzero().flatten(), mask.any(0).nonzero().flatten()

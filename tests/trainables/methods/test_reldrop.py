@@ -30,7 +30,7 @@ ALWAYS = RelDrop(probability=1.0, fill=-7.0)
 
 
 def dropped(method: RelDrop, model: nn.Module, inputs, targets, seed: int = 0) -> torch.Tensor:
-    """Give the dropped positions, and check that all of their channels are."""
+    """Return the dropped positions, and check that all of their channels are."""
     found = method.perturb(model, Batch(inputs=inputs, targets=targets), seeded(seed))
     changed = found.inputs == method.fill
     assert torch.equal(found.inputs[~changed], inputs[~changed])

@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Give two clocks that go when they are told to, and a memory of that size."""
+    """Return two clocks that go when they are told to, and a memory of that size."""
     now = SimpleNamespace(wall=100.0, cpu=7.0, memory=3_000_000)
     monkeypatch.setattr(resource_monitor.time, "monotonic", lambda: now.wall)
     monkeypatch.setattr(resource_monitor.time, "process_time", lambda: now.cpu)

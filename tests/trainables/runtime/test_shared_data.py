@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Give the seeds that a dataset is really loaded for."""
+    """Return the seeds that a dataset is really loaded for."""
     seeds: list[int] = []
     load = Digits.load
 

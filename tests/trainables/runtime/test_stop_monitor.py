@@ -35,7 +35,7 @@ def context(tmp_path, folders, monkeypatch) -> TrialContext:
 
 
 def rare(method: str = "challenger"):
-    """Give a trial that writes no checkpoint of its own accord."""
+    """Return a trial that writes no checkpoint of its own accord."""
     config = trial(method)
     return replace(config, training=replace(config.training, checkpoint_every_s=1e6))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.quota.allocate import Workload, allocate
+from cluster.quota.allocate import Request, allocate
 from cluster.session import ray_session
 from study.config import Resources
 from study.engine.executors import run_on_ray
@@ -61,10 +61,10 @@ def test_as_many_trials_have_a_slot_at_a_time_as_the_queue_grants(
     from ray.tune import PlacementGroupFactory
 
     demand = ray_resources(resources)
-    workload = Workload(key="a", study="a", priority=0, arrived_s=0.0, demand=demand, wanted=99)
+    request = Request(key="a", study="a", priority=0, arrived_s=0.0, demand=demand, wanted=99)
     with ray_session(nodes):
         held = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        assert allocate(held, [workload])["a"].trials == slots
+        assert allocate(held, [request])["a"].trials == slots
         factory = PlacementGroupFactory([demand])
         groups = [factory.to_placement_group() for _ in range(slots + 1)]
         waiting = [group.ready() for group in groups]
