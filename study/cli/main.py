@@ -39,6 +39,7 @@ _COMMANDS = {
     "resume": "Go on with a study that was interrupted.",
     "run": "Run the study of a file, or go on with it.",
     "sensitivity": "Sweep dimensions around a study's chosen configuration.",
+    "schema": "Print the JSON Schema of a study file, for editors.",
     "show": "Show a study's arms, search spaces and chosen configurations.",
     "status": "Show how far a study is, its best trials and its failures.",
     "stop": "Stop a study on a cluster, so that it can go on later.",

@@ -40,6 +40,10 @@ def run_command(file: Path, **given: Any) -> int:  # noqa: ANN401 (click's param
 
 def run_text(text: str, where: str, **given: Any) -> int:  # noqa: ANN401
     """Run a study file's text and print how it ended."""
+    from study.config import parse
+
+    # A wrong file is refused before Ray, Optuna and MLflow are imported, which takes seconds.
+    parse(text, where)
     from study.engine.run import run_study
 
     settings = options(**given)

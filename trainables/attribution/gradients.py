@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+
+from trainables.attribution.attribution import Attribution
+from trainables.decoding import record
 
 # A class per sample, or a function from the logits (batch, n_classes) to a class per sample:
 # with the latter the forward pass that ranks the classes is also the one that is explained.
@@ -79,14 +81,11 @@ def saliency(
         return input_gradient(model, inputs, target).abs()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Saliency:
+@record
+class Saliency(Attribution):
     """Saliency as a setting."""
 
     name: ClassVar[str] = "saliency"
-
-    def check(self, model: nn.Module, inputs: Float[Tensor, "batch channel *grid"]) -> None:
-        """Accept every differentiable model."""
 
     def __call__(
         self, model: nn.Module, inputs: Float[Tensor, "batch channel *grid"], target: Target
@@ -119,14 +118,11 @@ def input_x_gradient(
     return inputs.detach() * gradient
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InputXGradient:
+@record
+class InputXGradient(Attribution):
     """Input × gradient as a setting."""
 
     name: ClassVar[str] = "input_x_gradient"
-
-    def check(self, model: nn.Module, inputs: Float[Tensor, "batch channel *grid"]) -> None:
-        """Accept every differentiable model."""
 
     def __call__(
         self, model: nn.Module, inputs: Float[Tensor, "batch channel *grid"], target: Target

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from jaxtyping import Int, UInt8
@@ -12,6 +11,8 @@ from trainables.datasets.data_files import dataset_folder
 from trainables.datasets.samples import PixelSamples, PixelScale
 from trainables.datasets.splits import DataFolders, DatasetInfo, Splits
 from trainables.datasets.subset import ImageSettings
+from trainables.decoding import record
+from trainables.fields import Size
 
 __all__ = ["mnist_info", "mnist_samples"]
 
@@ -21,9 +22,13 @@ _MEAN, _STD = 0.1307, 0.3081
 
 def mnist_info(settings: ImageSettings) -> DatasetInfo:
     """Describe 28 × 28 gray images of ten digits."""
-    background = -_MEAN / _STD if settings.normalization == "standardize" else 0.0
+    is_standard = settings.normalization == "standardize"
     return DatasetInfo(
-        n_classes=10, input_shape=(1, 28, 28), domain="image", background=background
+        n_classes=10,
+        input_shape=(1, 28, 28),
+        domain="image",
+        background=-_MEAN / _STD if is_standard else 0.0,
+        spread=1 / _STD if is_standard else 1.0,
     )
 
 
@@ -38,7 +43,7 @@ def mnist_samples(
     return PixelSamples(pixels=pixels[:, None], targets=targets, scale=scale)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Mnist(ImageSettings):
     """Full MNIST, or a subset of any size.
 
@@ -47,8 +52,8 @@ class Mnist(ImageSettings):
     """
 
     name: ClassVar[str] = "mnist"
-    val_size: int = 5000
-    test_size: int | None = None
+    val_size: Size = 5000
+    test_size: Size | None = None
 
     @property
     def info(self) -> DatasetInfo:

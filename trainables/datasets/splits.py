@@ -24,6 +24,8 @@ class DatasetInfo:
         domain: Kind of data, by which defaults and figures are chosen.
         background: Value of an empty input feature in units of the model's inputs, with which
             a model pads.
+        spread: The unit of the inputs' own scale in units of the model's inputs: one step from
+            black to white for images, a standard deviation for embeddings and signals.
         is_multi_label: Whether a sample may have several classes, or none.
     """
 
@@ -31,6 +33,7 @@ class DatasetInfo:
     input_shape: tuple[int, ...]
     domain: Literal["image", "text", "series"]
     background: float = 0.0
+    spread: float = 1.0
     is_multi_label: bool = False
 
     @property
