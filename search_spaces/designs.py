@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, TypeAlias, get_args
+
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
 
 from search_spaces.dimensions import (
     CategoricalDimension,
@@ -64,7 +66,7 @@ def _between(low: float, high: float, fraction: float, *, log: bool) -> float:
     return low + fraction * (high - low)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(strict=True))
 class Sobol:
     """Scrambled Sobol points.
 
@@ -116,7 +118,7 @@ def _sequence(n_dimensions: int, seed: int, exponent: int) -> Float[np.ndarray, 
     return points
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(strict=True))
 class Saltelli:
     """The design from which Sobol indices of first and total order are estimated.
 

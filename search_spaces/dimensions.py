@@ -71,7 +71,7 @@ class CategoricalDimension:
         if not self.choices:
             raise SpaceError("choices must hold at least one value, got none.")
         if len(set(self.choices)) != len(self.choices):
-            raise SpaceError(f"choices must differ from each other, got {list(self.choices)}.")
+            raise SpaceError(f"choices must differ from each other, got {list(self.choices)[:8]}.")
 
     def __contains__(self, value: object) -> bool:
         """Tell whether a value is one of the choices; true is not 1."""

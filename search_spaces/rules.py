@@ -1,11 +1,10 @@
-"""What a dimension of a named space allows, and what it is searched over by default."""
+"""What one parameter allows, and over what it is searched where a study file does not say."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 from search_spaces.dimensions import (
     CategoricalDimension,
@@ -19,145 +18,19 @@ from search_spaces.dimensions import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What an arm allows.
+    """What a dataset allows, and in which units.
 
     Attributes:
-        dataset: Name of its dataset, for messages.
+        dataset: Name of the dataset, for messages.
         n_classes: Number of classes C.
         n_features: Number of input features D.
-        attributions: Names of the attributions there are.
-        is_image: Whether its samples are images.
+        spread: The unit of the inputs' own scale, in units of the model's inputs.
     """
 
     dataset: str
     n_classes: int
     n_features: int
-    attributions: tuple[str, ...] = ("epsilon_lrp",)
-    is_image: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """Where the values of a dimension must lie.
-
-    Attributes:
-        low: Smallest legal value.
-        high: Largest legal value; infinite if there is none.
-        is_open_below: Whether ``low`` itself is illegal.
-        is_open_above: Whether ``high`` itself is illegal.
-        reason: What sets the upper end, for messages: ``the dataset has 10 classes``.
-    """
-
-    low: float
-    high: float = math.inf
-    is_open_below: bool = False
-    is_open_above: bool = False
-    reason: str = ""
-
-    def allow(self, value: float) -> bool:
-        """Tell whether a value is legal; infinity never is."""
-        if math.isinf(value):
-            return False
-        above = self.low < value if self.is_open_below else self.low <= value
-        below = value < self.high if self.is_open_above else value <= self.high
-        return above and below
-
-    def __str__(self) -> str:
-        """Write the interval as in mathematics."""
-        if self.high == math.inf:
-            return f"in {'(' if self.is_open_below else '['}{self.low:g}, ∞)"
-        left = "(" if self.is_open_below else "["
-        right = ")" if self.is_open_above else "]"
-        return f"in {left}{self.low:g}, {self.high:g}{right}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IntegerRule:
-    """A dimension of counts."""
-
-    bounds: Bounds
-    default: IntDimension
-
-    def dimension(self, given: Mapping[str, Any]) -> IntDimension:
-        """Make the dimension of given ``low``, ``high`` and ``log``; the rest is default."""
-        low = self.check(given.get("low", self.default.low), "low")
-        high = self.check(given.get("high", self.default.high), "high")
-        _check_order(given, low, high)
-        return IntDimension(low=low, high=high, log=given.get("log", self.default.log))
-
-    def check(self, value: object, what: str) -> int:
-        """Give a legal value; refuse any other."""
-        if type(value) is not int:
-            raise SpaceError(f"{what} must be an integer, got {value!r}.")
-        _check(self.bounds, value, what)
-        return value
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RealRule:
-    """A dimension of real numbers."""
-
-    bounds: Bounds
-    default: FloatDimension
-
-    def dimension(self, given: Mapping[str, Any]) -> FloatDimension:
-        """Make the dimension of given ``low``, ``high`` and ``log``; the rest is default."""
-        low = self.check(given.get("low", self.default.low), "low")
-        high = self.check(given.get("high", self.default.high), "high")
-        _check_order(given, low, high)
-        return FloatDimension(low=low, high=high, log=given.get("log", self.default.log))
-
-    def check(self, value: object, what: str) -> float:
-        """Give a legal value, an integer as a real number; refuse any other."""
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise SpaceError(f"{what} must be a number, got {value!r}.")
-        _check(self.bounds, float(value), what)
-        return float(value)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShareOrCountRule:
-    """A dimension that is a share if its values are real, and a count if they are integers."""
-
-    share: RealRule
-    count: IntegerRule
-
-    def dimension(self, given: Mapping[str, Any]) -> Dimension:
-        """Make a dimension of shares or of counts, by the kind of the given ends."""
-        ends = [given[end] for end in ("low", "high") if end in given]
-        if {type(end) for end in ends} == {int, float}:
-            raise SpaceError(
-                "low and high must be two shares such as 0.01 and 1.0, or two counts such as 1 "
-                f"and 20, got low {ends[0]!r} and high {ends[1]!r}."
-            )
-        rule = self.count if ends and type(ends[0]) is int else self.share
-        return rule.dimension(given)
-
-    def check(self, value: object, what: str) -> int | float:
-        """Give a legal value; refuse any other."""
-        rule = self.count if type(value) is int else self.share
-        return rule.check(value, what)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChoiceRule:
-    """A dimension that chooses among names."""
-
-    choices: tuple[ParamValue, ...]
-
-    def dimension(self, given: Mapping[str, Any]) -> CategoricalDimension:
-        """Make the dimension of all choices."""
-        for key in given:
-            raise SpaceError(f"{key} is not a setting of choices; write a list of some of them.")
-        return CategoricalDimension(choices=self.choices)
-
-    def check(self, value: object, what: str) -> ParamValue:
-        """Give a known choice; refuse any other."""
-        for choice in self.choices:
-            if (type(choice), choice) == (type(value), value):
-                return choice
-        known = ", ".join(map(str, self.choices))
-        raise SpaceError(f"{what} must be among {known}, got {value!r}.")
+    spread: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +46,56 @@ class Condition:
     value: ParamValue
 
 
-Rule: TypeAlias = IntegerRule | RealRule | ShareOrCountRule | ChoiceRule
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One parameter as a dimension.
+
+    Attributes:
+        check: Returns a legal value, an integer as a real number where those are meant. Takes the
+            value and what it is called, and raises a SpaceError about any other.
+        default: What it is searched over; None where a study file must give both ends.
+        counts: Likewise where the ends are integers, for a parameter that is a share or a count.
+        is_searched: Whether it is searched where a study file does not name it.
+        condition: Without what it has no effect, or None.
+    """
+
+    check: Callable[[object, str], ParamValue]
+    default: Dimension | None = None
+    counts: IntDimension | None = None
+    is_searched: bool = False
+    condition: Condition | None = None
+
+    def dimension(self, given: Mapping[str, Any]) -> Dimension:
+        """Make the dimension of given ``low``, ``high`` and ``log``; the rest is default."""
+        default = self._default(given)
+        if isinstance(default, CategoricalDimension):
+            for key in given:
+                raise SpaceError(
+                    f"{key} is not a setting of choices; write a list of some of them."
+                )
+            return default
+        ends: list[Any] = []
+        for end in ("low", "high"):
+            if end not in given and default is None:
+                raise SpaceError(f"{end} is missing; this parameter has no range of its own.")
+            ends.append(self.check(given[end] if end in given else getattr(default, end), end))
+        low, high = ends
+        _check_order(given, low, high)
+        log = given.get("log", default is not None and default.log)
+        if type(low) is int:
+            return IntDimension(low=low, high=high, log=log)
+        return FloatDimension(low=low, high=high, log=log)
+
+    def _default(self, given: Mapping[str, Any]) -> Dimension | None:
+        ends = [given[end] for end in ("low", "high") if end in given]
+        if self.counts is None or not ends:
+            return self.default
+        if {type(end) for end in ends} == {int, float}:
+            raise SpaceError(
+                "low and high must be two shares such as 0.01 and 1.0, or two counts such as 1 "
+                f"and 20, got low {ends[0]!r} and high {ends[1]!r}."
+            )
+        return self.counts if type(ends[0]) is int else self.default
 
 
 def _check_order(given: Mapping[str, Any], low: float, high: float) -> None:
@@ -184,13 +106,3 @@ def _check_order(given: Mapping[str, Any], low: float, high: float) -> None:
             f"low must not exceed high, got low {low} and high {high}, where {default} is the "
             f"default; give {default} as well."
         )
-
-
-def _check(bounds: Bounds, value: float, what: str) -> None:
-    if bounds.allow(value):
-        return
-    if value > bounds.high and bounds.reason:
-        raise SpaceError(
-            f"{what} is {value:g}, but {bounds.reason}; lower it to {bounds.high:g} or less."
-        )
-    raise SpaceError(f"{what} must lie {bounds}, got {value:g}.")

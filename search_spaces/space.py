@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+import reprlib
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ from search_spaces.dimensions import CategoricalDimension, Dimension, ParamValue
 from search_spaces.rules import Condition, Rule
 
 _KEYS = ("low", "high", "log")
+_MOST_CHOICES = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,19 +37,15 @@ class Space:
 
 
 def resolve(
-    rules: Mapping[str, Rule],
-    given: Mapping[str, Any],
-    searched: tuple[str, ...],
-    conditions: Mapping[str, Condition] | None = None,
+    rules: Mapping[str, Rule], given: Mapping[str, Any], held: Collection[str] = ()
 ) -> Space:
     """Make the space of one arm.
 
     Args:
-        rules: What the arm's method has: dimension to what it allows.
+        rules: Parameter to what it allows, in the order in which they are proposed.
         given: What the study file says of some of these dimensions: ``{low, high, log}``, a
             list of choices, or one value, at which the dimension is held.
-        searched: The dimensions that are searched even where the file does not mention them.
-        conditions: Which choices open which dimensions; of effect where the choice is searched.
+        held: Parameters that are set elsewhere, and therefore not searched by default.
 
     Raises:
         SpaceError: If a dimension is unknown, or what is given is of the wrong kind or out of
@@ -59,7 +57,7 @@ def resolve(
     dimensions: dict[str, Dimension] = {}
     fixed: dict[str, ParamValue] = {}
     for name, rule in rules.items():
-        if name not in given and name not in searched:
+        if name not in given and (name in held or not rule.is_searched):
             continue
         entry = given.get(name, {})
         try:
@@ -71,14 +69,13 @@ def resolve(
         except SpaceError as error:
             dot = "." if isinstance(entry, Mapping) else ": "
             raise SpaceError(f"{name}{dot}{error}") from None
+    conditions = {
+        name: condition
+        for name, condition in ((name, rules[name].condition) for name in dimensions)
+        if condition is not None and condition.dimension in dimensions
+    }
     return Space(
-        dimensions=_choices_first(dimensions, conditions or {}),
-        fixed=fixed,
-        conditions={
-            name: condition
-            for name, condition in (conditions or {}).items()
-            if name in dimensions and condition.dimension in dimensions
-        },
+        dimensions=_choices_first(dimensions, conditions), fixed=fixed, conditions=conditions
     )
 
 
@@ -119,21 +116,32 @@ def _check_keys(entry: Mapping[str, Any]) -> None:
         if key == "choices":
             raise SpaceError("choices is not a setting; give the list itself, such as [1, 2, 5].")
         if key not in _KEYS:
-            raise SpaceError(f"{key} is not a setting; {_suggestion(str(key), _KEYS)}")
+            raise SpaceError(f"{_key(key)} is not a setting; {_suggestion(str(key), _KEYS)}")
     log = entry.get("log", False)
     if type(log) is not bool:
-        raise SpaceError(f"log must be true or false, got {log!r}.")
+        raise SpaceError(f"log must be true or false, got {_shown(log)}.")
 
 
 def _choices(rule: Rule, entry: Sequence[object]) -> CategoricalDimension:
+    if len(entry) > _MOST_CHOICES:
+        raise SpaceError(f"choices must be at most {_MOST_CHOICES}, got {len(entry)}.")
     choices = tuple(rule.check(value, "each choice") for value in entry)
     if len({type(value) for value in choices}) > 1:
-        raise SpaceError(f"choices must be of one kind, got {list(entry)}.")
+        raise SpaceError(f"choices must be of one kind, got {_shown(list(entry))}.")
     return CategoricalDimension(choices=choices)
 
 
+def _key(key: object) -> str:
+    return ascii(str(key)[:80])[1:-1]
+
+
+def _shown(value: object) -> str:
+    text = reprlib.repr(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"
+
+
 def _suggestion(name: str, known: Mapping[str, Any] | tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
+    close = difflib.get_close_matches(name[:80], list(known), n=1)
     if close:
         return f"did you mean '{close[0]}'?"
     return f"known: {', '.join(known) or 'none'}."

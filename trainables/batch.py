@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.attribution.gradients import Target
+from trainables.attribution.attribution import Target
 
 # A class index per sample; or, where a sample may have several classes, 0 or 1 per class.
 Labels: TypeAlias = Int[Tensor, " batch"] | Float[Tensor, "batch classes"]

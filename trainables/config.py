@@ -5,22 +5,23 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, TypeAlias
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 import torch
+from pydantic import Field
 
-from trainables.checks import require
 from trainables.datasets import DatasetConfig
-from trainables.decoding import encode
+from trainables.decoding import encode, record, shown
 from trainables.errors import ConfigError
+from trainables.fields import Count, Fixed, OneOf, PositiveShare, Seed, Symbol
 from trainables.methods import Base, BaseFinetune, MethodConfig, Mixup
 from trainables.models import ModelConfig
 from trainables.optimizers import Adam, Constant, OptimizerConfig, ScheduleConfig
 from trainables.seeding import stream
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class EvaluationConfig:
     """Tests that a trained model undergoes once, after its last epoch.
 
@@ -33,28 +34,25 @@ class EvaluationConfig:
             intervals.
     """
 
-    occlusion: tuple[float, ...] = ()
-    bootstrap_resamples: int = 0
+    occlusion: Annotated[tuple[PositiveShare, ...], Field(max_length=100)] = ()
+    bootstrap_resamples: Annotated[int, Field(ge=0, le=1_000_000)] = 0
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
-        fractions = self.occlusion
-        in_range = all(0 < fraction <= 1 for fraction in fractions)
-        require(in_range, "occlusion", "must hold shares in (0, 1]", list(fractions))
-        increases = all(a < b for a, b in itertools.pairwise(fractions))
-        require(increases, "occlusion", "must increase from share to share", list(fractions))
-        n_resamples = self.bootstrap_resamples
-        require(n_resamples >= 0, "bootstrap_resamples", "must be 0 or more", n_resamples)
+        """Check that the shares increase."""
+        if not all(a < b for a, b in itertools.pairwise(self.occlusion)):
+            raise ConfigError(
+                f"occlusion must increase from share to share, got {shown(self.occlusion)}."
+            )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Scratch:
     """Begin with freshly initialized weights."""
 
     name: ClassVar[str] = "scratch"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class FromBase:
     """Begin with a trained Base model; nothing of it is frozen.
 
@@ -67,21 +65,18 @@ class FromBase:
     """
 
     name: ClassVar[str] = "base"
-    epochs: int | None = None
+    epochs: Count | None = None
     mixup: Mixup | None = None
 
-    def __post_init__(self) -> None:
-        """Check the range."""
-        require(
-            self.epochs is None or self.epochs >= 1, "epochs", "must be at least 1", self.epochs
-        )
 
-
-StartConfig: TypeAlias = Scratch | FromBase
+STARTS: dict[str, type[Scratch | FromBase]] = {kind.name: kind for kind in (Scratch, FromBase)}
+StartConfig: TypeAlias = Annotated[Scratch | FromBase, OneOf(STARTS)]
+# Trials of an arm are compared, and stopped, epoch by epoch.
+_BUDGET = Fixed("all trials of an arm have the same budget")
 Precision: TypeAlias = Literal["float32", "bfloat16"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class TrainingConfig:
     """How long and how a model is trained.
 
@@ -99,22 +94,14 @@ class TrainingConfig:
             after the last epoch, whose report ends the trial.
     """
 
-    epochs: int = 100
-    batch_size: int = 30
-    optimizer: OptimizerConfig = Adam()  # noqa: RUF009 (frozen)
-    schedule: ScheduleConfig = Constant()  # noqa: RUF009
-    start_from: StartConfig = Scratch()
+    epochs: Annotated[Count, _BUDGET] = 100
+    batch_size: Annotated[Count, Symbol("batch size", "Batch size")] = 30
+    optimizer: OptimizerConfig = Adam()
+    schedule: ScheduleConfig = Constant()
+    start_from: Annotated[StartConfig, _BUDGET] = Scratch()
     precision: Precision = "float32"
-    eval_every: int = 10
-    checkpoint_every_s: float = 60.0
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        require(self.epochs >= 1, "epochs", "must be at least 1", self.epochs)
-        require(self.batch_size >= 1, "batch_size", "must be at least 1", self.batch_size)
-        require(self.eval_every >= 1, "eval_every", "must be at least 1", self.eval_every)
-        every = self.checkpoint_every_s
-        require(every >= 0, "checkpoint_every_s", "must be 0 or more", every)
+    eval_every: Annotated[Count, _BUDGET] = 10
+    checkpoint_every_s: Annotated[float, Field(ge=0, le=1e9), _BUDGET] = 60.0
 
     @property
     def base(self) -> TrainingConfig | None:
@@ -125,7 +112,7 @@ class TrainingConfig:
         return replace(self, epochs=epochs, eval_every=epochs, start_from=Scratch())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class TrialConfig:
     """One point of a search space under given seeds.
 
@@ -144,15 +131,16 @@ class TrialConfig:
     model: ModelConfig
     method: MethodConfig
     training: TrainingConfig
-    seeds: tuple[int, ...]
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=1000)]
     is_final: bool = False
     evaluation: EvaluationConfig = EvaluationConfig()
 
     def __post_init__(self) -> None:
         """Check what the parts must hold together."""
-        require(len(self.seeds) >= 1, "seeds", "must name at least one replica", self.seeds)
-        unique = len(set(self.seeds)) == len(self.seeds)
-        require(unique, "seeds", "must differ from replica to replica", self.seeds)
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ConfigError(
+                f"seeds must differ from replica to replica, got {shown(self.seeds)}."
+            )
         self._check_start()
         try:
             self.method.check(self.dataset.info)
@@ -204,9 +192,5 @@ class TrialConfig:
 
     def hash(self) -> str:
         """Identify the configuration: 16 hexadecimal digits of its sorted JSON."""
-        data = encode(self)
-        if self.training.precision == "float32":
-            # As before there was another: what was begun then goes on.
-            del data["training"]["precision"]
-        text = json.dumps(data, sort_keys=True)
+        text = json.dumps(encode(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,31 +1,112 @@
-"""Strict decoding of plain data (YAML, JSON) into frozen dataclasses, and back.
+"""Records of settings: strict, frozen, built from plain data (YAML, JSON), and refused in words.
 
-The type annotations are the schema. Alternatives are unions of dataclasses, each with a class
-variable ``name``: ``{name: adam, lr: 0.001}``, or ``adam`` alone where the defaults suffice.
-Nothing is converted silently but an integer where a real number is asked for.
+A record is a pydantic dataclass. ``build`` and ``decode`` make one of plain data, ``encode`` turns
+it back, and one formatter writes every message: the dotted path, what must hold, what came.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
-import types
+import inspect
+import re
+import reprlib
 import typing
 from collections.abc import Mapping
-from functools import cache
-from typing import Any, ClassVar, Literal, Protocol, TypeVar, overload
+from functools import cache, partial
+from typing import Any, TypeVar, dataclass_transform, overload
+
+import pydantic.dataclasses
+from pydantic import ConfigDict, Field, GetCoreSchemaHandler, TypeAdapter, ValidationError
+from pydantic_core import ArgsKwargs, core_schema
 
 from trainables.errors import ConfigError
-from trainables.names import suggestion
+from trainables.names import printable, suggestion
 
 T = TypeVar("T")
 
+_LONGEST = 80
+_RULES = {
+    "bool_type": "must be true or false",
+    "dict_type": "must be a mapping",
+    "finite_number": "must be a finite number",
+    "float_type": "must be a number",
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "int_type": "must be an integer",
+    "less_than": "must be below {lt}",
+    "less_than_equal": "must be at most {le}",
+    "mapping_type": "must be a mapping",
+    "string_type": "must be a text",
+    "too_long": "must have fewer entries, {max_length} at most",
+    "too_short": "must have more entries, {min_length} at least",
+    "tuple_type": "must be a list",
+}
 
-class Named(Protocol):
-    """A dataclass that is one alternative of a union."""
 
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-    name: ClassVar[str]
+@dataclass_transform(
+    frozen_default=True, kw_only_default=True, field_specifiers=(dataclasses.field, Field)
+)
+def record(cls: type[T]) -> type[T]:
+    """Make a class a record: a frozen dataclass whose fields are checked as they are declared.
+
+    A class variable ``name`` tells it from its alternatives (see
+    :class:`~trainables.fields.OneOf`). What several fields must hold together is checked in
+    ``__post_init__``, which raises a ConfigError that begins with the name of a field.
+
+    Example:
+        >>> from trainables.optimizers import Sgd
+        >>> Sgd(momentum=0.5)
+        Sgd(lr=0.01, weight_decay=0.0, momentum=0.5)
+        >>> Sgd(momentum=1.0)
+        Traceback (most recent call last):
+        trainables.errors.ConfigError: momentum must be below 1, got 1.0.
+    """
+    made: Any = pydantic.dataclasses.dataclass(
+        frozen=True, slots=True, kw_only=True, config=_CONFIG
+    )(cls)
+    if not made.__pydantic_complete__:
+        pydantic.dataclasses.rebuild_dataclass(made, force=True)  # says which name is unknown
+
+    def __init__(self: object, **settings: object) -> None:  # noqa: N807 (put on the class)
+        try:
+            _fill(made, self, _frozen(settings))
+        except ValidationError as error:
+            raise ConfigError(explain(error)) from None
+
+    def core(_: type, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:  # noqa: ANN401
+        if source is not made:
+            return handler(source)
+        schemas = [lambda _, handler: handler(made.__pydantic_core_schema__)]
+        return core_schema.no_info_plain_validator_function(
+            partial(build, made), metadata={"pydantic_js_functions": schemas}
+        )
+
+    __init__.__signature__ = inspect.signature(made.__init__)  # type: ignore[attr-defined]
+    made.__init__ = __init__
+    made.__get_pydantic_core_schema__ = classmethod(core)
+    return made  # type: ignore[no-any-return]
+
+
+def build(kind: type[T], data: object) -> T:
+    """Build a record from plain data, or give it back if it is one already.
+
+    Raises:
+        ConfigError: If the data are no settings of it.
+        ValidationError: If one of the settings is wrong.
+    """
+    if isinstance(data, kind):
+        return data
+    name = getattr(kind, "name", None)
+    given = {"name": data} if isinstance(data, str) and isinstance(name, str) else data
+    if not isinstance(given, Mapping):
+        raise ConfigError(f" must be a mapping of settings, got {shown(data)}.")
+    if isinstance(name, str) and "name" in given:
+        if given["name"] != name:
+            raise ConfigError(f"name must be {name!r}, got {shown(given['name'])}.")
+        given = {key: value for key, value in given.items() if key != "name"}
+    made = object.__new__(kind)
+    _fill(kind, made, dict(given))
+    return made
 
 
 @overload
@@ -37,10 +118,10 @@ def decode(kind: Any, data: object, where: str = "") -> Any: ...  # noqa: ANN401
 
 
 def decode(kind: Any, data: object, where: str = "") -> Any:
-    """Build ``kind`` from plain data.
+    """Build a value from plain data.
 
     Args:
-        kind: A dataclass, or any annotation that a field of one may have.
+        kind: A record, or any annotation that a field of one may have.
         data: What a YAML or JSON parser gave.
         where: Dotted path of ``data``, for messages.
 
@@ -53,13 +134,20 @@ def decode(kind: Any, data: object, where: str = "") -> Any:
         >>> decode(Adam, {"lr": 1})
         Adam(lr=1.0, weight_decay=0.0)
     """
-    return _decode(kind, data, where)
+    try:
+        if is_record(kind):
+            return build(kind, _frozen(data))
+        return _adapter(kind).validate_python(_frozen(data))
+    except ValidationError as error:
+        raise ConfigError(explain(error, where)) from None
+    except ConfigError as error:
+        raise ConfigError(_join(where, str(error))) from None
 
 
 def encode(value: Any) -> Any:  # noqa: ANN401 (any field value)
-    """Turn a decoded value back into plain data, from which ``decode`` gives an equal one."""
+    """Turn a value back into plain data, from which ``decode`` gives an equal one."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        fields = {key: encode(getattr(value, key)) for key in field_names(type(value))}
         name = getattr(type(value), "name", None)
         return {"name": name, **fields} if isinstance(name, str) else fields
     if isinstance(value, Mapping):
@@ -69,124 +157,120 @@ def encode(value: Any) -> Any:  # noqa: ANN401 (any field value)
     return value
 
 
-def _decode(kind: Any, data: object, where: str) -> object:  # noqa: ANN401
-    origin = typing.get_origin(kind)
-    if kind is Any:
-        return data
-    if dataclasses.is_dataclass(kind):
-        return _decode_record(typing.cast("type", kind), data, where)
-    if origin in (typing.Union, types.UnionType):
-        return _decode_union(typing.get_args(kind), data, where)
-    if origin is Literal:
-        return _decode_literal(typing.get_args(kind), data, where)
-    if origin is tuple:
-        return _decode_tuple(typing.get_args(kind)[0], data, where)
-    if origin in (dict, Mapping):
-        return _decode_mapping(typing.get_args(kind)[1], data, where)
-    return _decode_scalar(kind, data, where)
+@cache
+def field_names(kind: Any) -> tuple[str, ...]:  # noqa: ANN401 (a dataclass)
+    """Return the names of a dataclass's fields, in their order."""
+    return tuple(field.name for field in dataclasses.fields(kind))
 
 
-def _decode_record(kind: type, data: object, where: str) -> object:
-    if isinstance(data, str) and isinstance(getattr(kind, "name", None), str):
-        data = {"name": data}
-    if not isinstance(data, Mapping):
-        raise ConfigError(f"{where or 'the file'} must be a mapping of settings, got {data!r}.")
-    fields = {f.name: f for f in dataclasses.fields(kind)}
-    given = dict(data) if "name" in fields else _without_name(kind, data, where)
-    for key in given:
-        if key not in fields:
-            path = _join(where, str(key))
-            raise ConfigError(f"{path} is not a setting; {suggestion(str(key), fields)}")
-    hints = _hints(kind)
-    values = {key: _decode(hints[key], item, _join(where, key)) for key, item in given.items()}
-    for key, field in fields.items():
-        if key not in values and _is_required(field):
-            raise ConfigError(f"{_join(where, key)} is missing; give it a value.")
+def is_record(kind: object) -> bool:
+    """Return whether something is a class of records."""
+    return isinstance(kind, type) and "__pydantic_validator__" in kind.__dict__
+
+
+def explain(error: ValidationError, where: str = "") -> str:
+    """Write the message of the first thing that is wrong; what is missing comes last.
+
+    Args:
+        error: What pydantic found.
+        where: Dotted path of what was validated.
+    """
+    found = error.errors(include_url=False)
+    one = next((each for each in found if each["type"] != "missing"), found[0])
+    context, path = one.get("ctx", {}), where
+    is_key = one["loc"][-1:] == ("[key]",)
+    for key in one["loc"][: -2 if is_key else None]:
+        path = f"{path}[{key}]" if isinstance(key, int) else _join(path, printable(key))
+    if isinstance(context.get("error"), ConfigError):
+        return _join(path, str(context["error"]))
+    if one["type"] == "missing":
+        return f"{path} is missing; give it a value."
+    path = f"a key of {path}" if is_key else path
+    value = shown(one["input"])
+    if one["type"] == "literal_error":
+        known = re.findall(r"'([^']*)'|(\d+)", str(context["expected"]))
+        hint = suggestion(str(one["input"]), (text or number for text, number in known))
+        return f"{path or 'the value'} is {value}, which is not known; {hint}"
+    bounds = {key: f"{v:g}" if isinstance(v, float) else v for key, v in context.items()}
+    rule = _RULES.get(one["type"], one["msg"]).format(**bounds)
+    return f"{path or 'the value'} {rule}, got {value}{_quoting(one)}."
+
+
+def shown(value: object) -> str:
+    """Write a value that a user gave: in at most 80 characters, control characters escaped."""
     try:
-        return kind(**values)
-    except ConfigError as error:
-        raise ConfigError(_join(where, str(error))) from None
+        text = _REPR.repr(value)
+    except ValueError:  # Python writes no integer of more than 4,300 digits
+        text = "an integer of thousands of digits"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def attributes(kind: type) -> dict[str, str]:
+    """Return what the docstrings of a record and its bases say of each attribute."""
+    found: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        section = inspect.cleandoc(base.__doc__ or "").partition("\nAttributes:\n")[2]
+        entries = re.findall(r"^ {4}(\w+): (.+(?:\n {8,}.+)*)", section.split("\n\n")[0], re.M)
+        found |= {name: " ".join(text.split()) for name, text in entries}
+    return found
+
+
+def _describe(schema: dict[str, Any], kind: Any) -> None:  # noqa: ANN401 (a record)
+    # The docstring is the one place that says what a setting means.
+    schema["description"] = inspect.cleandoc(kind.__doc__ or "").split("\n\n")[0]
+    said = attributes(kind)
+    for key, part in schema.get("properties", {}).items():
+        if "default" in part:
+            part["default"] = encode(kind.__dataclass_fields__[key].default)
+        if key in said:
+            part["description"] = said[key]
+    name = getattr(kind, "name", None)
+    if isinstance(name, str):
+        schema["properties"] = {"name": {"const": name}, **schema.get("properties", {})}
+
+
+_STRICT = ConfigDict(strict=True, allow_inf_nan=False)
+_CONFIG = ConfigDict(**_STRICT, extra="forbid", json_schema_extra=_describe)
+
+
+def _fill(kind: Any, made: object, settings: dict[Any, object]) -> None:  # noqa: ANN401
+    for key in settings:
+        if key not in field_names(kind):
+            hint = suggestion(str(key), field_names(kind))
+            raise ConfigError(f"{printable(str(key))} is not a setting; {hint}")
+    kind.__pydantic_validator__.validate_python(ArgsKwargs((), settings), self_instance=made)
+
+
+def _frozen(data: Any) -> Any:  # noqa: ANN401 (plain data)
+    if isinstance(data, Mapping):
+        return {key: _frozen(value) for key, value in data.items()}
+    return tuple(map(_frozen, data)) if isinstance(data, list | tuple) else data
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
-    """Evaluate the annotations of a record, once: a large study decodes one per trial."""
-    return typing.get_type_hints(kind)
+def _adapter(kind: Any) -> Any:  # noqa: ANN401 (an annotation)
+    bare = typing.get_args(kind)[0] if typing.get_origin(kind) is typing.Annotated else kind
+    return TypeAdapter(kind, config=None if is_record(bare) else _STRICT)
 
 
-def _without_name(kind: type, data: Mapping[str, object], where: str) -> dict[str, object]:
-    name = getattr(kind, "name", None)
-    if isinstance(name, str) and data.get("name", name) != name:
-        raise ConfigError(f"{_join(where, 'name')} must be {name!r}, got {data['name']!r}.")
-    return {key: item for key, item in data.items() if key != "name" or not isinstance(name, str)}
+def _quoting(error: Any) -> str:  # noqa: ANN401 (pydantic's)
+    is_bare = not isinstance(error["input"], Mapping | tuple | list | None)
+    return "; write it in quotes" if error["type"] == "string_type" and is_bare else ""
 
 
-def _decode_union(options: tuple[Any, ...], data: object, where: str) -> object:
-    if data is None and types.NoneType in options:
-        return None
-    options = tuple(option for option in options if option is not types.NoneType)
-    named: dict[str, type] = {
-        option.name: option  # type: ignore[misc,union-attr] # see Named
-        for option in options
-        if dataclasses.is_dataclass(option)
-    }
-    if named and isinstance(data, str | Mapping):
-        name = data if isinstance(data, str) else data.get("name")
-        if name not in named:
-            path = where if isinstance(data, str) or name is None else _join(where, "name")
-            reason = "needs a 'name'" if name is None else f"is {name!r}, which is not known"
-            raise ConfigError(f"{path} {reason}; {suggestion(str(name), named)}")
-        return _decode_record(named[name], data, where)
-    return _decode_first(options, data, where)
+def _join(where: str, rest: str) -> str:
+    if rest.startswith(" "):
+        return f"{where or 'the file'}{rest}"
+    return f"{where}.{rest}" if where else rest
 
 
-def _decode_first(options: tuple[Any, ...], data: object, where: str) -> object:
-    # int before float, so that a count stays a count where both are allowed.
-    failures = []
-    for option in sorted(options, key=lambda kind: kind is float):
-        try:
-            return _decode(option, data, where)
-        except ConfigError as error:
-            failures.append(str(error))
-    raise ConfigError(failures[-1])
+class _Repr(reprlib.Repr):
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxlong = self.maxother = _LONGEST
+
+    def repr_tuple(self, x: tuple[Any, ...], level: int) -> str:
+        return self.repr_list(list(x), level)
 
 
-def _decode_literal(options: tuple[Any, ...], data: object, where: str) -> object:
-    if data in options and type(data) in {type(option) for option in options}:
-        return data
-    hint = suggestion(str(data), map(str, options))
-    raise ConfigError(f"{where} is {data!r}, which is not known; {hint}")
-
-
-def _decode_tuple(item: Any, data: object, where: str) -> tuple[object, ...]:  # noqa: ANN401
-    if not isinstance(data, list | tuple):
-        raise ConfigError(f"{where} must be a list, got {data!r}.")
-    return tuple(_decode(item, value, f"{where}[{i}]") for i, value in enumerate(data))
-
-
-def _decode_mapping(item: Any, data: object, where: str) -> dict[str, object]:  # noqa: ANN401
-    if not isinstance(data, Mapping):
-        raise ConfigError(f"{where} must be a mapping, got {data!r}.")
-    return {str(key): _decode(item, value, _join(where, str(key))) for key, value in data.items()}
-
-
-_SCALARS = {bool: "true or false", int: "an integer", float: "a number", str: "a text"}
-
-
-def _decode_scalar(kind: type, data: object, where: str) -> object:
-    if kind is float and isinstance(data, int) and not isinstance(data, bool):
-        data = float(data)
-    if kind not in _SCALARS or type(data) is not kind:
-        raise ConfigError(f"{where} must be {_SCALARS.get(kind, kind)}, got {data!r}.")
-    if isinstance(data, float) and not math.isfinite(data):
-        raise ConfigError(f"{where} must be a finite number, got {data!r}.")
-    return data
-
-
-def _is_required(field: dataclasses.Field[Any]) -> bool:
-    missing = dataclasses.MISSING
-    return field.default is missing and field.default_factory is missing
-
-
-def _join(where: str, key: str) -> str:
-    return f"{where}.{key}" if where else key
+_REPR = _Repr()

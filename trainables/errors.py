@@ -16,8 +16,11 @@ class TrainableError(Exception):
     """Root of this package's errors."""
 
 
-class ConfigError(TrainableError):
-    """A setting is unknown, of the wrong kind or out of range."""
+class ConfigError(TrainableError, ValueError):
+    """A setting is unknown, of the wrong kind or out of range.
+
+    A ValueError, so that pydantic adds the path of what raised it.
+    """
 
 
 class DataError(TrainableError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Float, Int
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainables.batch import Labels, is_multi_label
+from trainables.fields import Direction
 
 Logits = Float[Tensor, "sample classes"]
 
@@ -124,24 +126,90 @@ def _squared_errors(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """How values of a metric are shown.
+
+    Attributes:
+        name: ``%``, ``nats`` or empty.
+        of_difference: Unit of a difference of two values: ``percentage points``.
+        factor: Shown number over stored number; 100 for per cent.
+        digits: Decimals shown.
+    """
+
+    name: str = ""
+    of_difference: str = ""
+    factor: float = 1.0
+    digits: int = 3
+
+
+PER_CENT = Unit(name="%", of_difference="percentage points", factor=100.0, digits=1)
+NATS = Unit(name="nats", of_difference="nats")
+PLAIN = Unit()
+COUNT = Unit(digits=0)
+# Means over a layer's pairs are small: three decimals would show most of them as 0.
+COSINE = Unit(digits=4)
+
+Compute: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """A metric that knows its direction.
+    """A metric: what it is called, in which unit and direction, and how it is computed.
+
+    Attributes:
+        label: For people, without the split: ``accuracy``.
+        unit: How its values are shown.
+        direction: Whether more is better.
+    """
+
+    label: str
+    unit: Unit = PLAIN
+    direction: Direction
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a larger value is better."""
+        return self.direction == "maximize"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score(Metric):
+    """A metric of predictions.
 
     Attributes:
         compute: Function of logits and targets.
-        higher_is_better: Whether a larger value is better.
     """
 
-    compute: Callable[[Tensor, Tensor], Tensor]
-    higher_is_better: bool
+    compute: Compute
 
 
-METRICS = {
-    "accuracy": Metric(compute=accuracy, higher_is_better=True),
-    "auc": Metric(compute=auc, higher_is_better=True),
-    "nll": Metric(compute=nll, higher_is_better=False),
-    "brier": Metric(compute=brier, higher_is_better=False),
-    "brier_mean": Metric(compute=brier_mean, higher_is_better=False),
-    "ece10": Metric(compute=ece, higher_is_better=False),
-    "ece15": Metric(compute=ece15, higher_is_better=False),
+METRICS: dict[str, Score] = {
+    "accuracy": Score(label="accuracy", unit=PER_CENT, direction="maximize", compute=accuracy),
+    "auc": Score(label="AUC", unit=PER_CENT, direction="maximize", compute=auc),
+    "nll": Score(label="NLL", unit=NATS, direction="minimize", compute=nll),
+    "brier": Score(label="Brier score (sum)", direction="minimize", compute=brier),
+    "brier_mean": Score(label="Brier score", direction="minimize", compute=brier_mean),
+    "ece10": Score(label="ECE (10 bins)", direction="minimize", compute=ece),
+    "ece15": Score(label="ECE (15 bins)", direction="minimize", compute=ece15),
 }
+"""What every evaluation computes, and a study may be compared by."""
+
+REPORTED: dict[str, Metric] = {
+    "loss": Metric(label="loss", unit=NATS, direction="minimize"),
+    "majority_accuracy": Metric(
+        label="accuracy of the majority class", unit=PER_CENT, direction="maximize"
+    ),
+    "auc_classes": Metric(label="classes behind the AUC", unit=COUNT, direction="maximize"),
+}
+"""What reports hold beside these."""
+
+FILTERS: dict[str, Metric] = {
+    key: Metric(label=label, unit=COSINE, direction="minimize")
+    for key, label in (
+        ("filter_cosine", "filter cosine"),
+        ("filter_cosine_pair_std", "deviation of the filter cosine over pairs"),
+        ("filter_cosine_absolute", "|filter cosine|"),
+        ("filter_cosine_relative", "|filter cosine| over its value for random filters"),
+    )
+}
+"""What is measured of each layer's filters; more diverse ones are better."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_LONGEST = 80
+
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Say what the user probably meant, as the end of an error message.
@@ -16,5 +18,18 @@ def suggestion(name: str, known: Iterable[str]) -> str:
         'known: alpha, top_k.'
     """
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1)
+    close = difflib.get_close_matches(name[:_LONGEST], names, n=1)
     return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(names) or 'none'}."
+
+
+def printable(text: str, longest: int = _LONGEST) -> str:
+    r"""Write a text in so many characters at most, its control characters escaped.
+
+    Example:
+        >>> printable("a\x1b[31m")
+        'a\\x1b[31m'
+    """
+    cut = text if len(text) <= longest else f"{text[: longest - 1]}…"
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut
+    )

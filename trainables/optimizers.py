@@ -3,62 +3,76 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import Annotated, ClassVar, TypeAlias
 
 import torch
+from pydantic import Field
 
-from trainables.checks import require
+from trainables.decoding import record
+from trainables.fields import InnerShare, OneOf, Symbol
+
+LearningRate: TypeAlias = Annotated[
+    float, Field(gt=0, le=1000), Symbol("learning rate", "Learning rate")
+]
+WeightDecay: TypeAlias = Annotated[
+    float, Field(ge=0, le=1000), Symbol("weight decay", "Weight decay")
+]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adam:
+@record
+class Optimizer(ABC):
+    """What all optimizers have.
+
+    Attributes:
+        lr: Learning rate, > 0.
+        weight_decay: Weight decay, ≥ 0.
+    """
+
+    name: ClassVar[str]
+    lr: LearningRate = 1e-3
+    weight_decay: WeightDecay = 0.0
+
+    @abstractmethod
+    def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        """Make the optimizer of some parameters."""
+
+
+@record
+class Adam(Optimizer):
     """Adam, as the paper trains (section 4); ``weight_decay`` is added to the gradient."""
 
     name: ClassVar[str] = "adam"
-    lr: float = 1e-3
-    weight_decay: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        _check(self.lr, self.weight_decay)
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """Make the optimizer of some parameters."""
         return torch.optim.Adam(parameters, lr=self.lr, weight_decay=self.weight_decay)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdamW:
+@record
+class AdamW(Optimizer):
     """Adam with decoupled weight decay (Loshchilov and Hutter, ICLR 2019)."""
 
     name: ClassVar[str] = "adamw"
-    lr: float = 1e-3
-    weight_decay: float = 1e-2
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        _check(self.lr, self.weight_decay)
+    weight_decay: WeightDecay = 1e-2
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """Make the optimizer of some parameters."""
         return torch.optim.AdamW(parameters, lr=self.lr, weight_decay=self.weight_decay)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sgd:
-    """Stochastic gradient descent with momentum."""
+@record
+class Sgd(Optimizer):
+    """Stochastic gradient descent with momentum.
+
+    Attributes:
+        momentum: In [0, 1).
+    """
 
     name: ClassVar[str] = "sgd"
-    lr: float = 1e-2
-    momentum: float = 0.9
-    weight_decay: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        _check(self.lr, self.weight_decay)
-        require(0 <= self.momentum < 1, "momentum", "must lie in [0, 1)", self.momentum)
+    lr: LearningRate = 1e-2
+    momentum: Annotated[float, Field(ge=0, lt=1), Symbol("momentum", "Momentum")] = 0.9
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """Make the optimizer of some parameters."""
@@ -67,23 +81,39 @@ class Sgd:
         )
 
 
-OptimizerConfig: TypeAlias = Adam | AdamW | Sgd
+OPTIMIZERS: dict[str, type[Optimizer]] = {kind.name: kind for kind in (Adam, AdamW, Sgd)}
+OptimizerConfig: TypeAlias = Annotated[Optimizer, OneOf(OPTIMIZERS)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Constant:
+class Schedule(ABC):
+    """What all schedules of the learning rate have."""
+
+    __slots__ = ()
+    name: ClassVar[str]
+
+    @abstractmethod
+    def factor(self, progress: float) -> float:
+        """Compute the learning rate as a multiple of the optimizer's.
+
+        Args:
+            progress: 0 at the first step of a training, 1 at the last.
+        """
+
+
+@record
+class Constant(Schedule):
     """The optimizer's learning rate from the first step to the last, as in the paper."""
 
     name: ClassVar[str] = "constant"
 
     def factor(self, progress: float) -> float:
-        """Give the learning rate as a multiple of the optimizer's."""
+        """Return 1."""
         del progress
         return 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OneCycle:
+@record
+class OneCycle(Schedule):
     """Up to the optimizer's learning rate and down again, both along half a cosine.
 
     The PTB-XL benchmark trains like this. The momentum stays as it is.
@@ -98,23 +128,12 @@ class OneCycle:
     """
 
     name: ClassVar[str] = "one_cycle"
-    warm_up: float = 0.3
-    start_divisor: float = 25.0
-    end_divisor: float = 1e4
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        require(0 < self.warm_up < 1, "warm_up", "must lie in (0, 1)", self.warm_up)
-        for field in ("start_divisor", "end_divisor"):
-            value = getattr(self, field)
-            require(value >= 1, field, "must be at least 1", value)
+    warm_up: InnerShare = 0.3
+    start_divisor: Annotated[float, Field(ge=1, le=1e9)] = 25.0
+    end_divisor: Annotated[float, Field(ge=1, le=1e9)] = 1e4
 
     def factor(self, progress: float) -> float:
-        """Give the learning rate as a multiple of the peak.
-
-        Args:
-            progress: 0 at the first step of a training, 1 at the last.
-        """
+        """Compute the learning rate as a multiple of the peak."""
         first = 1 / self.start_divisor
         if progress <= self.warm_up:
             return _half_cosine(first, 1.0, progress / self.warm_up)
@@ -122,7 +141,8 @@ class OneCycle:
         return _half_cosine(1.0, first / self.end_divisor, down)
 
 
-ScheduleConfig: TypeAlias = Constant | OneCycle
+SCHEDULES: dict[str, type[Schedule]] = {kind.name: kind for kind in (Constant, OneCycle)}
+ScheduleConfig: TypeAlias = Annotated[Schedule, OneOf(SCHEDULES)]
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
@@ -133,8 +153,3 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
 
 def _half_cosine(start: float, end: float, share: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
-
-
-def _check(lr: float, weight_decay: float) -> None:
-    require(lr > 0, "lr", "must be above 0", lr)
-    require(weight_decay >= 0, "weight_decay", "must be 0 or more", weight_decay)

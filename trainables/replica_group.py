@@ -217,7 +217,7 @@ class ReplicaGroup:
             state.step += sums.steps
             state.epoch += 1
         if isinstance(self.model, StackedModel):
-            _share_optimizer_state(self.model.weights, self.optimizer, self.states)
+            _show_optimizer(self.model.weights, self.optimizer, self.states)
 
 
 def single_group(data: Splits, state: ReplicaState) -> ReplicaGroup:
@@ -238,8 +238,8 @@ def stacked_group(
     """
     model = StackedModel([state.model for state in states])
     optimizer = config.training.optimizer.build(model.weights.values())
-    _stack_optimizer_state(model.weights, optimizer, states)
-    _share_optimizer_state(model.weights, optimizer, states)
+    _take_optimizer(model.weights, optimizer, states)
+    _show_optimizer(model.weights, optimizer, states)
     return ReplicaGroup(data=tuple(data), states=tuple(states), model=model, optimizer=optimizer)
 
 
@@ -248,7 +248,7 @@ def has_dropout(model: nn.Module) -> bool:
     return any(isinstance(layer, nn.Dropout) and layer.p > 0 for layer in model.modules())
 
 
-def _stack_optimizer_state(
+def _take_optimizer(
     weights: Mapping[str, nn.Parameter],
     optimizer: torch.optim.Optimizer,
     states: Sequence[ReplicaState],
@@ -264,7 +264,7 @@ def _stack_optimizer_state(
         }
 
 
-def _share_optimizer_state(
+def _show_optimizer(
     weights: Mapping[str, nn.Parameter],
     optimizer: torch.optim.Optimizer,
     states: Sequence[ReplicaState],

@@ -95,9 +95,11 @@ def _metrics(_: Path) -> dict[str, str]:
 
 
 def _spaces(_: Path) -> dict[str, str]:
-    from search_spaces import SPACES
+    from study.spec.parameters import searched
+    from trainables.methods import METHODS
 
-    return {name: ", ".join(space.searched) for name, space in sorted(SPACES.items())}
+    found = {name: searched(method) for name, method in sorted(METHODS.items())}
+    return {name: ", ".join(dimensions) for name, dimensions in found.items() if dimensions}
 
 
 def _presets(_: Path) -> dict[str, str]:

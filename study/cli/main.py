@@ -40,6 +40,7 @@ _COMMANDS = {
     "resume": "Resume the study NAME after an interruption.",
     "run": "Run or resume the study of a file.",
     "sensitivity": "Sweep dimensions around a study's chosen configuration.",
+    "schema": "Print the JSON Schema of a study file, for editors.",
     "show": "Show a study's arms, search spaces and chosen configurations.",
     "status": "Show a study's trials by state, its best values and its failures.",
     "stop": "Stop a study on a cluster; it can be resumed.",

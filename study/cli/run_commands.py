@@ -40,6 +40,10 @@ def run_command(file: Path, **params: Any) -> int:  # noqa: ANN401 (click's para
 
 def run_text(text: str, where: str, **params: Any) -> int:  # noqa: ANN401
     """Run the text of a study file and print the result."""
+    from study.config import parse
+
+    # A wrong file is refused before Ray, Optuna and MLflow are imported, which takes seconds.
+    parse(text, where)
     from study.engine.run import run_study
 
     settings = study_options(**params)

@@ -8,6 +8,7 @@ from study.config.schema import Replicas, Resources, Search, Sensitivity
 from study.config.study_spec import StudySpec, load, parse
 from study.config.sweeps import SweepRequest, add_sweeps, read_values, with_sweeps
 from study.config.yaml_reader import read_text, read_yaml
+from study.spec.schema import schema
 
 __all__ = [
     "Arm",
@@ -27,5 +28,6 @@ __all__ = [
     "read_values",
     "read_yaml",
     "replica_seeds",
+    "schema",
     "with_sweeps",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from search_spaces import (
     CategoricalDimension,
@@ -22,7 +22,7 @@ from search_spaces import (
     unique,
 )
 from study.config.schema import Replicas, Search, Sensitivity
-from trainables.attribution import ATTRIBUTIONS
+from study.spec.parameters import arm_rules, dataset_limits
 from trainables.config import EvaluationConfig, TrainingConfig, TrialConfig
 from trainables.datasets import DatasetConfig
 from trainables.decoding import decode, encode
@@ -30,6 +30,8 @@ from trainables.errors import ConfigError
 from trainables.methods import MethodConfig
 from trainables.models import ModelConfig
 from trainables.seeding import derive_seed
+
+T = TypeVar("T")
 
 _SWEEP_POINTS = 7
 _KINDS = {int: "integers", float: "real numbers", str: "texts", bool: "true and false"}
@@ -75,6 +77,11 @@ class Arm:
     def limits(self) -> Limits:
         """What the dataset allows."""
         return dataset_limits(self.dataset)
+
+    @property
+    def rules(self) -> Mapping[str, Rule]:
+        """What each of its parameters allows."""
+        return arm_rules(self.method, self.training, self.model, self.limits)
 
     @property
     def search_budget(self) -> int:
@@ -138,8 +145,7 @@ class Arm:
             SpaceError: If a value is illegal, or of another kind than the searched ones, with
                 which it could not share a curve.
         """
-        rules = method_rules(self.method, self.limits)
-        values = check_values(rules, sweep.over, sweep.values or ())
+        values = check_values(self.rules, sweep.over, sweep.values or ())
         axis = self.space.dimensions[sweep.over]
         kind = type(_first(axis))
         if any(type(value) is not kind for value in values):
@@ -157,13 +163,14 @@ class Arm:
         self, params: Mapping[str, ParamValue], seeds: tuple[int, ...], *, is_final: bool
     ) -> TrialConfig:
         """Make the configuration of one trial."""
-        settings: dict[str, Any] = {**encode(self.method), **self.space.fixed, **params}
-        method = decode(type(self.method), settings, "method")
+        given = {**self.space.fixed, **params}
+        own = {key: value for key, value in given.items() if "." not in key}
+        method = decode(type(self.method), {**encode(self.method), **own}, "method")
         return TrialConfig(
             dataset=self.dataset,
-            model=self.model,
+            model=_with(self.model, "model", given),
             method=method,
-            training=self.training,
+            training=_with(self.training, "training", given),
             seeds=seeds,
             is_final=is_final,
             evaluation=self.evaluation,
@@ -188,24 +195,19 @@ def replica_seeds(seed: int, phase: str, count: int) -> tuple[int, ...]:
     return tuple(derive_seed(seed, "replica", phase, i) for i in range(count))
 
 
-def dataset_limits(dataset: DatasetConfig) -> Limits:
-    """Say what a dataset allows."""
-    info = dataset.info
-    return Limits(
-        dataset=dataset.name,
-        n_classes=info.n_classes,
-        n_features=info.n_features,
-        attributions=tuple(sorted(ATTRIBUTIONS)),
-        is_image=info.domain == "image",
-    )
-
-
-def method_rules(method: MethodConfig, limits: Limits) -> Mapping[str, Rule]:
-    """Say what each dimension of a method allows; empty for a method without dimensions."""
-    from search_spaces import SPACES
-
-    named = SPACES.get(method.name)
-    return named.rules(limits) if named else {}
+def _with(part: T, where: str, given: Mapping[str, ParamValue]) -> T:
+    """Replace the settings of a record that are given by their paths."""
+    own = {key: value for key, value in given.items() if key.startswith(f"{where}.")}
+    if not own:
+        return part
+    data: dict[str, Any] = encode(part)
+    for path, value in own.items():
+        *outer, name = path.split(".")[1:]
+        inner = data
+        for key in outer:
+            inner = inner[key]
+        inner[name] = value
+    return decode(type(part), data, where)
 
 
 def _spaced(low: float, high: float, count: int, log: bool) -> list[float]:

@@ -2,41 +2,62 @@
 
 from __future__ import annotations
 
-import typing
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
-from search_spaces import SPACES, Limits, Rule, Space, SpaceError, check_design, resolve
-from study.config.arm import Arm, dataset_limits, method_rules
+from pydantic import Field
+
+from search_spaces import Limits, Rule, Space, SpaceError, check_design, resolve
+from study.config.arm import Arm
 from study.config.defaults import has_path, merge
 from study.config.groups import ArmEntry, expand, shared_limits, with_baselines
-from study.config.names import check_name
+from study.config.names import Name, check_name
 from study.config.schema import Replicas, Search, Sensitivity
+from study.spec.parameters import (
+    arm_rules,
+    dataset_limits,
+    dimension_names,
+    fixed_reason,
+)
 from trainables.config import EvaluationConfig, TrainingConfig
 from trainables.datasets import DatasetConfig
-from trainables.decoding import decode
+from trainables.decoding import decode, field_names, record, shown
 from trainables.errors import ConfigError
+from trainables.fields import hints
 from trainables.methods import METHODS, MethodConfig
 from trainables.models import ModelConfig
-from trainables.names import suggestion
+from trainables.names import printable, suggestion
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _ArmFile:
-    """What a file may say of an arm."""
+@record
+class ArmFile:
+    """What a file may say of an arm.
+
+    Attributes:
+        method: How batches are changed before a step; what it sets is not searched.
+        dataset: Data and splits.
+        model: Architecture.
+        name: Unique in the study; left out, what tells the arm from the others.
+        training: Budget and optimizer.
+        replicas: Seeds per configuration.
+        search: How the space is searched, and the space.
+        sensitivity: Sweeps around the chosen configuration.
+        transfer: Whether the settings that other arms of its method chose are tried on it.
+        evaluation: What final trials measure beside their metrics.
+    """
 
     method: MethodConfig
     dataset: DatasetConfig
     model: ModelConfig
-    name: str | None = None
-    training: TrainingConfig = TrainingConfig()  # noqa: RUF009 (frozen)
-    replicas: Replicas = Replicas()  # noqa: RUF009
-    search: Search = Search()  # noqa: RUF009
-    sensitivity: tuple[Sensitivity, ...] = ()
+    name: Name | None = None
+    training: TrainingConfig = TrainingConfig()
+    replicas: Replicas = Replicas()
+    search: Search = Search()
+    sensitivity: Annotated[tuple[Sensitivity, ...], Field(max_length=100)] = ()
     transfer: bool = False
-    evaluation: EvaluationConfig = EvaluationConfig()  # noqa: RUF009
+    evaluation: EvaluationConfig = EvaluationConfig()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,27 +71,18 @@ class _RawArm:
         own: What the file says under the arm itself.
         defaults: What the file says in ``defaults``.
         group: Name of the arm over several datasets that it is a member of, or None.
-        limits: What its dataset allows, or all datasets of its group.
+        rules: What each of its parameters allows on its dataset, or all datasets of its group.
+        held: Parameters that the arm itself sets, and which are therefore not searched.
     """
 
     where: str
     name: str
-    file: _ArmFile
+    file: ArmFile
     own: Mapping[str, Any]
     defaults: Mapping[str, Any]
     group: str | None
-    limits: Limits
-
-    @property
-    def rules(self) -> Mapping[str, Rule]:
-        """What each dimension of its method allows."""
-        return method_rules(self.file.method, self.limits)
-
-    @property
-    def fixed_dimensions(self) -> tuple[str, ...]:
-        """Dimensions that its ``method`` sets, and which are therefore not searched."""
-        method = self.own.get("method")
-        return tuple(d for d in self.rules if isinstance(method, Mapping) and d in method)
+    rules: Mapping[str, Rule]
+    fixed_dimensions: tuple[str, ...]
 
     def path(self, *keys: str) -> str:
         """Give the path at which a key stands: under the arm, or in the defaults."""
@@ -96,17 +108,16 @@ def decode_arms(
         ConfigError: If anything is wrong; the message starts with the dotted path.
     """
     _check_defaults(defaults)
-    if not arms:
-        raise ConfigError("arms must hold at least one arm, got none.")
     mappings = [_as_mapping(f"arms[{i}]", arm) for i, arm in enumerate(arms)]
     raw = _raw_arms(expand(mappings), defaults)
+    _check_paths(raw, defaults)
     resolved = with_baselines([_arm(one) for one in raw])
     pairs = zip(raw, resolved, strict=True)
     return resolved, tuple(note for one, arm in pairs for note in _notes(one, arm))
 
 
 def _raw_arms(arms: Sequence[ArmEntry], defaults: Mapping[str, Any]) -> list[_RawArm]:
-    files = [decode(_ArmFile, merge(defaults, arm.own), arm.where) for arm in arms]
+    files = [decode(ArmFile, merge(defaults, arm.own), arm.where) for arm in arms]
     own = [dataset_limits(file.dataset) for file in files]
 
     def limits(i: int) -> Limits:
@@ -115,18 +126,27 @@ def _raw_arms(arms: Sequence[ArmEntry], defaults: Mapping[str, Any]) -> list[_Ra
             return own[i]
         return shared_limits([own[j] for j, arm in enumerate(arms) if arm.group == group])
 
-    return [
-        _RawArm(
-            where=arm.where,
-            name=name,
-            file=file,
-            own=arm.own,
-            defaults=defaults,
-            group=arm.group,
-            limits=limits(i),
+    found = []
+    for i, (arm, name, file) in enumerate(zip(arms, _names(files), files, strict=True)):
+        rules = arm_rules(file.method, file.training, file.model, limits(i))
+        found.append(
+            _RawArm(
+                where=arm.where,
+                name=name,
+                file=file,
+                own=arm.own,
+                defaults=defaults,
+                group=arm.group,
+                rules=rules,
+                fixed_dimensions=tuple(name for name in rules if has_path(arm.own, _keys(name))),
+            )
         )
-        for i, (arm, name, file) in enumerate(zip(arms, _names(files), files, strict=True))
-    ]
+    return found
+
+
+def _keys(parameter: str) -> list[str]:
+    """Return where an arm sets a parameter of its own."""
+    return parameter.split(".") if "." in parameter else ["method", parameter]
 
 
 def _arm(raw: _RawArm) -> Arm:
@@ -157,26 +177,35 @@ def _arm(raw: _RawArm) -> Arm:
 
 
 def _space(raw: _RawArm) -> Space:
-    named = SPACES.get(raw.file.method.name)
-    searched = tuple(d for d in (named.searched if named else ()) if d not in raw.fixed_dimensions)
     given = {d: e for d, e in raw.file.search.space.items() if _is_searchable(raw, d)}
     try:
-        return resolve(raw.rules, given, searched, named.conditions if named else None)
+        return resolve(raw.rules, given, raw.fixed_dimensions)
     except SpaceError as error:
-        keys = str(error).split(" ")[0].rstrip(":").split(".")
-        raise ConfigError(f"{raw.path('search', 'space', *keys)}.search.space.{error}") from None
+        said = str(error)
+        name = next((name for name in given if said.startswith(name)), "")
+        end = said[len(name) :].lstrip(".").split(" ")[0]
+        path = raw.path("search", "space", name, end)
+        raise ConfigError(f"{path}.search.space.{said}") from None
 
 
 def _is_searchable(raw: _RawArm, name: str) -> bool:
     """Tell whether an entry of the space is for this arm; False skips what the defaults say."""
-    where = f"{raw.where}.search.space.{name}"
+    where = f"{raw.path('search', 'space', name)}.search.space.{printable(name)}"
     is_own = has_path(raw.own, ("search", "space", name))
+    reason = fixed_reason(raw.file.training, name)
+    if reason is not None:
+        raise ConfigError(f"{where} cannot be searched: {reason}; set it under 'training'.")
     if is_own and name in raw.fixed_dimensions:
-        raise ConfigError(f"{where} is given, and 'method' sets it too; remove one of them.")
+        setter = name.partition(".")[0] if "." in name else "method"
+        raise ConfigError(f"{where} is given, and '{setter}' sets it too; remove one of them.")
     if is_own and name not in raw.rules:
-        method = raw.file.method.name
-        hint = suggestion(name, raw.rules) if raw.rules else "it has none; remove it."
-        raise ConfigError(f"{where} is not a dimension of method {method}; {hint}")
+        known = [one for one in raw.rules if ("." in one) == ("." in name)]
+        hint = suggestion(name, known) if known else "it has none; remove it."
+        raise ConfigError(
+            f"{where} is not a dimension of method {raw.file.method.name}; {hint}"
+            if "." not in name
+            else f"{where} is no number or choice of this arm; {hint}"
+        )
     return name in raw.rules and name not in raw.fixed_dimensions
 
 
@@ -196,13 +225,13 @@ def _sweeps(raw: _RawArm, arm: Arm) -> tuple[Sensitivity, ...]:
             if sweep.over in raw.rules:
                 hint = "add it to 'search.space', or remove the sweep."
             rule = "must be a dimension that the arm searches"
-            raise ConfigError(f"{where}.over {rule}, got {sweep.over!r}; {hint}")
+            raise ConfigError(f"{where}.over {rule}, got {shown(sweep.over)}; {hint}")
     return tuple(kept)
 
 
 def _notes(raw: _RawArm, arm: Arm) -> list[str]:
     """Say what the defaults ask for in vain; nothing of a method that has no dimensions."""
-    if not raw.rules:
+    if all("." in name for name in raw.rules):
         return []
     swept = [sweep.over for sweep in raw.file.sensitivity]
     asked = dict.fromkeys([*raw.file.search.space, *swept])
@@ -254,31 +283,42 @@ def _check_design(raw: _RawArm, arm: Arm) -> None:
 
 
 def _check_defaults(defaults: Mapping[str, Any]) -> None:
-    hints = typing.get_type_hints(_ArmFile)
-    known = [key for key in hints if key not in ("name", "method")]
+    known = [key for key in field_names(ArmFile) if key not in ("name", "method")]
     for key, value in defaults.items():
         if key not in known:
-            raise ConfigError(f"defaults.{key} is not a setting; {suggestion(str(key), known)}")
-        decode(hints[key], value, f"defaults.{key}")
-    limits = Limits(dataset="any", n_classes=2, n_features=1)
-    dimensions = {name for space in SPACES.values() for name in space.rules(limits)}
-    _check_dimensions(defaults.get("search", {}).get("space", {}), dimensions)
-    for i, sweep in enumerate(defaults.get("sensitivity", ())):
-        if sweep["over"] not in dimensions:
+            hint = suggestion(str(key), known)
+            raise ConfigError(f"defaults.{printable(str(key))} is not a setting; {hint}")
+        decode(hints(ArmFile)[key], value, f"defaults.{key}")
+    dimensions = dimension_names()
+    for name in defaults.get("search", {}).get("space", {}):
+        # What stands by its path is looked up in each arm's own training and model.
+        if name not in dimensions and name.partition(".")[0] not in ("training", "model"):
             raise ConfigError(
-                f"defaults.sensitivity[{i}].over must be a dimension, got {sweep['over']!r}; "
-                f"{suggestion(sweep['over'], dimensions)}"
+                f"defaults.search.space.{printable(name)} is not a dimension; "
+                f"{suggestion(name, dimensions)}"
+            )
+    for i, sweep in enumerate(defaults.get("sensitivity", ())):
+        over = sweep["over"]
+        if over not in dimensions and over.partition(".")[0] not in ("training", "model"):
+            raise ConfigError(
+                f"defaults.sensitivity[{i}].over must be a dimension, got {shown(over)}; "
+                f"{suggestion(over, dimensions)}"
             )
 
 
-def _check_dimensions(space: Iterable[str], dimensions: set[str]) -> None:
-    for name in space:
-        if name not in dimensions:
-            hint = suggestion(str(name), dimensions)
-            raise ConfigError(f"defaults.search.space.{name} is not a dimension; {hint}")
+def _check_paths(raw: Sequence[_RawArm], defaults: Mapping[str, Any]) -> None:
+    # A parameter of some arms alone, such as the momentum of those that have one, is skipped.
+    known = {name for one in raw for name in one.rules if "." in name}
+    for name in defaults.get("search", {}).get("space", {}):
+        fixed = any(fixed_reason(one.file.training, name) for one in raw)
+        if "." in name and name not in known and not fixed:
+            raise ConfigError(
+                f"defaults.search.space.{printable(name)} is no number or choice of any arm; "
+                f"{suggestion(name, known)}"
+            )
 
 
-def _names(arms: Sequence[_ArmFile]) -> list[str]:
+def _names(arms: Sequence[ArmFile]) -> list[str]:
     """Name each arm by what tells it apart from the others, unless the file names it."""
     parts = [(arm.dataset.name, arm.model.name, arm.method.name) for arm in arms]
     varying = [i for i in range(3) if len({p[i] for p in parts}) > 1 or i == 2]
@@ -299,7 +339,7 @@ def _names(arms: Sequence[_ArmFile]) -> list[str]:
 
 def _as_mapping(where: str, arm: object) -> Mapping[str, Any]:
     if not isinstance(arm, Mapping):
-        raise ConfigError(f"{where} must be a mapping of settings, got {arm!r}.")
+        raise ConfigError(f"{where} must be a mapping of settings, got {shown(arm)}.")
     if "method" not in arm:
         raise ConfigError(f"{where}.method is missing; known: {', '.join(sorted(METHODS))}.")
     return arm

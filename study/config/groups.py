@@ -13,10 +13,13 @@ from typing import Any
 from search_spaces import Limits
 from study.config.arm import Arm
 from study.config.names import check_name
+from trainables.decoding import shown
 from trainables.errors import ConfigError
 from trainables.methods import Base
+from trainables.names import printable
 
 _MEMBER_KEYS = ("dataset", "model", "training", "name")
+_MOST = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +59,7 @@ def shared_limits(limits: Sequence[Limits]) -> Limits:
         dataset=" and ".join(dict.fromkeys(one.dataset for one in limits)),
         n_classes=min(one.n_classes for one in limits),
         n_features=min(one.n_features for one in limits),
-        attributions=limits[0].attributions,
-        is_image=all(one.is_image for one in limits),
+        spread=min(one.spread for one in limits),
     )
 
 
@@ -77,7 +79,14 @@ def with_baselines(arms: Sequence[Arm]) -> tuple[Arm, ...]:
                 f"an arm over several datasets is called {arm.group!r} like another arm; give it "
                 "a 'name'."
             )
-        needed.add(baseline_of(arm, arms).name)
+        base = baseline_of(arm, arms)
+        if base.space.dimensions:
+            searched = ", ".join(base.space.dimensions)
+            raise ConfigError(
+                f"arm {base.name!r} is the Base that {arm.group!r} is compared with on every "
+                f"dataset, and must not be searched itself; hold {searched} at one value."
+            )
+        needed.add(base.name)
     return tuple(replace(arm, is_baseline=arm.name in needed) for arm in arms)
 
 
@@ -101,13 +110,13 @@ def _members(where: str, own: Mapping[str, Any]) -> list[ArmEntry]:
     datasets = own["datasets"]
     if "dataset" in own:
         raise ConfigError(f"{where}.dataset is given, and 'datasets' too; remove one of them.")
-    if not isinstance(datasets, list | tuple) or len(datasets) < 2:
+    if not isinstance(datasets, list | tuple) or not 2 <= len(datasets) <= _MOST:
         raise ConfigError(
-            f"{where}.datasets must be a list of two or more datasets, got {datasets!r}; for one "
-            "write 'dataset'."
+            f"{where}.datasets must be a list of 2 to {_MOST} datasets, got {shown(datasets)}; "
+            "for one write 'dataset'."
         )
     shared = {key: value for key, value in own.items() if key not in ("datasets", "name")}
-    group = own.get("name", _method_name(own["method"]))
+    group = own.get("name", _name_of(own["method"]))
     check_name(f"{where}.name", group)
     return [
         ArmEntry(
@@ -125,15 +134,13 @@ def _member(where: str, shared: Mapping[str, Any], group: str, entry: object) ->
     for key in entry:
         if key not in _MEMBER_KEYS:
             raise ConfigError(
-                f"{where}.{key} is not a setting beside 'dataset'; known: "
+                f"{where}.{printable(str(key))} is not a setting beside 'dataset'; known: "
                 f"{', '.join(_MEMBER_KEYS)}."
             )
     dataset = entry["dataset"]
-    suffix = entry.get("name") or (
-        dataset.get("name") if isinstance(dataset, Mapping) else dataset
-    )
+    suffix = entry.get("name") or _name_of(dataset)
     return {**shared, **entry, "name": f"{group}-{suffix}"}
 
 
-def _method_name(method: object) -> str:
-    return str(method.get("name") if isinstance(method, Mapping) else method)
+def _name_of(part: object) -> object:
+    return part.get("name") if isinstance(part, Mapping) else part

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from dataclasses import field
+from typing import Annotated, Any, Final, Literal
 
-from search_spaces import Design
-from trainables.checks import require
+from pydantic import AfterValidator, Field
+
+from search_spaces import DESIGNS, Design
+from trainables.decoding import record, shown
 from trainables.errors import ConfigError
+from trainables.fields import Count, Direction, Kinds, NameOf, OneOf
+from trainables.metrics import METRICS
 from trainables.replica_mode import ReplicaMode
-
-Direction = Literal["maximize", "minimize"]
 
 _STEP: Final = 0.0001
 _RESERVED_RESOURCES: Final = {
@@ -24,29 +26,25 @@ _RESERVED_RESOURCES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Replicas:
     """How many seeds a configuration is trained with.
 
     Attributes:
         search: Replicas of a search trial, whose mean the sampler sees.
-        final: Replicas of the chosen configuration, the sweeps and the controls; fresh seeds.
+        final: Replicas of the chosen configuration, the sweeps and the controls, with fresh
+            seeds; at least 2, for an interval.
     """
 
-    search: int = 3
-    final: int = 10
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        require(self.search >= 1, "search", "must be at least 1", self.search)
-        require(self.final >= 2, "final", "must be at least 2, for an interval", self.final)
+    search: Annotated[int, Field(ge=1, le=1000)] = 3
+    final: Annotated[int, Field(ge=2, le=1000)] = 10
 
     def of(self, phase: Literal["search", "final"]) -> int:
-        """Give the number for a phase's trials."""
+        """Return the number for a phase's trials."""
         return self.final if phase == "final" else self.search
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Search:
     """How an arm's space is searched.
 
@@ -59,21 +57,19 @@ class Search:
         startup_trials: Trials that TPE draws at random before it models anything.
         scheduler: ``none``, or ``asha``, which stops trials that fall behind.
         space: Dimension to ``{low, high, log}``, to a list of choices, or to one value.
+            Dimensions are the method's settings by their names, and numbers and choices of
+            training and model by their paths: ``training.optimizer.lr``.
     """
 
     sampler: Literal["tpe", "random"] = "tpe"
-    design: Design | None = None
-    trials: int = 60
-    startup_trials: int = 10
+    design: Annotated[Design, OneOf(DESIGNS)] | None = None
+    trials: Count = 60
+    startup_trials: Count = 10
     scheduler: Literal["none", "asha"] = "none"
-    space: Mapping[str, Any] = field(default_factory=dict)
+    space: Annotated[Mapping[str, Any], Field(max_length=100)] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
-        require(self.trials >= 1, "trials", "must be at least 1", self.trials)
-        require(
-            self.startup_trials >= 1, "startup_trials", "must be at least 1", self.startup_trials
-        )
+        """Check that a design gets the full budget of every trial."""
         if self.design is not None and self.scheduler != "none":
             raise ConfigError(
                 f"scheduler must be 'none' with design {self.design.name!r}, got "
@@ -87,7 +83,7 @@ class Search:
         return self.sampler if self.design is None else self.design.name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Sensitivity:
     """A sweep of one dimension around the chosen configuration.
 
@@ -98,16 +94,25 @@ class Sensitivity:
     """
 
     over: str
-    values: tuple[int | float | str | bool, ...] | None = None
+    values: (
+        Annotated[
+            tuple[
+                Annotated[int | float | str | bool, Kinds("a number, a text, true or false")], ...
+            ],
+            Field(max_length=1000),
+        ]
+        | None
+    ) = None
 
     def __post_init__(self) -> None:
         """Check that there is something to sweep."""
-        if self.values is not None:
-            differ = len(set(self.values)) == len(self.values) >= 2
-            require(differ, "values", "must be two or more different values", list(self.values))
+        if self.values is not None and not len(set(self.values)) == len(self.values) >= 2:
+            raise ConfigError(
+                f"values must be two or more different values, got {shown(self.values)}."
+            )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Objective:
     """What trials are compared by.
 
@@ -116,11 +121,34 @@ class Objective:
         direction: Left out, it follows from the metric.
     """
 
-    metric: str = "val/accuracy"
+    metric: Annotated[str, NameOf(METRICS, prefix="val/")] = "val/accuracy"
     direction: Direction | None = None
 
+    def __post_init__(self) -> None:
+        """Check that the direction is the metric's."""
+        if self.direction not in (None, self.natural):
+            raise ConfigError(
+                f"direction is {self.direction!r}, but {self.metric} is to be {self.natural}d; "
+                "leave it out."
+            )
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+    @property
+    def natural(self) -> Direction:
+        """Direction of the metric."""
+        return METRICS[self.metric.removeprefix("val/")].direction
+
+
+def _share(gpus: float) -> float:
+    # n trials fill a GPU, up to the digits that people write: 0.333 is a third.
+    is_share = _STEP <= gpus <= 1 and -1e-6 < 1 / gpus - round(1 / gpus) < 0.02
+    if gpus and not is_share:
+        raise ConfigError(
+            f" must be 0, 1 or a fraction 1/n such as 0.5, 0.333 or 0.25, got {gpus}."
+        )
+    return gpus
+
+
+@record
 class Resources:
     """What one trial occupies.
 
@@ -142,45 +170,25 @@ class Resources:
             ``never``.
     """
 
-    cpus: int = 1
-    gpus: float = 0.0
-    memory_gib: float | None = None
-    custom: Mapping[str, float] = field(default_factory=dict)
-    priority: int = 0
-    max_concurrent: int | None = None
-    max_failures: int = 3
-    timeout_s: float | None = None
+    cpus: Annotated[int, Field(ge=1, le=1024)] = 1
+    gpus: Annotated[float, AfterValidator(_share)] = 0.0
+    memory_gib: Annotated[float, Field(gt=0, le=1e5)] | None = None
+    # Ray counts in steps, and takes less than one for an error.
+    custom: Annotated[
+        Mapping[str, Annotated[float, Field(ge=_STEP, le=1e6)]], Field(max_length=100)
+    ] = field(default_factory=dict)
+    priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 0
+    max_concurrent: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    max_failures: Annotated[int, Field(ge=0, le=1000)] = 3
+    timeout_s: Annotated[float, Field(gt=0, le=1e9)] | None = None
     replica_mode: ReplicaMode = "auto"
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
-        require(self.cpus >= 1, "cpus", "must be at least 1", self.cpus)
-        rule = "must be 0, 1 or a fraction 1/n such as 0.5, 0.333 or 0.25"
-        require(_is_gpu_fraction(self.gpus), "gpus", rule, self.gpus)
-        memory = self.memory_gib
-        require(memory is None or memory > 0, "memory_gib", "must be above 0", memory)
-        for name, amount in self.custom.items():
-            _check_custom(name, amount)
-        limit = self.max_concurrent
-        require(limit is None or limit >= 1, "max_concurrent", "must be at least 1", limit)
-        require(self.max_failures >= 0, "max_failures", "must be 0 or more", self.max_failures)
-        limit_s = self.timeout_s
-        require(limit_s is None or limit_s > 0, "timeout_s", "must be above 0", limit_s)
-
-
-def _check_custom(name: str, amount: float) -> None:
-    own = _RESERVED_RESOURCES.get(name.lower())
-    if own is not None:
-        raise ConfigError(
-            f"custom.{name} must be a resource of your own, but Ray counts {name} itself; "
-            f"{own} instead."
-        )
-    # Ray counts in these steps, and takes less than one for an error.
-    require(amount >= _STEP, f"custom.{name}", f"must be {_STEP:g} or more", amount)
-
-
-def _is_gpu_fraction(gpus: float) -> bool:
-    """Tell whether n trials fill a GPU, up to the digits that people write: 0.333 is a third."""
-    if not 0 < gpus <= 1:
-        return gpus == 0
-    return -1e-6 < 1 / gpus - round(1 / gpus) < 0.02
+        """Check that the custom resources are none that Ray counts itself."""
+        for name in self.custom:
+            own = _RESERVED_RESOURCES.get(name.lower())
+            if own is not None:
+                raise ConfigError(
+                    f"custom.{name} must be a resource of your own, but Ray counts {name} itself; "
+                    f"{own} instead."
+                )

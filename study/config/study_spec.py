@@ -5,19 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
 
 from study.config.arm import Arm
 from study.config.arm_decoder import decode_arms
 from study.config.names import check_name
-from study.config.schema import Direction, Objective, Resources
+from study.config.schema import Objective, Resources
 from study.config.yaml_reader import read_text, read_yaml
 from study.records.errors import SpecError
 from study.storage.layout import RESERVED_NAMES
-from trainables.decoding import decode
+from trainables.decoding import decode, record
 from trainables.errors import ConfigError
-from trainables.metrics import METRICS
+from trainables.fields import Direction, Seed
 from trainables.names import suggestion
+
+
+def _unreserved(name: str) -> str:
+    check_name("", name)
+    if name in RESERVED_NAMES:
+        raise ConfigError(
+            f" must not be {name!r}, which stands for something else in the storage folder; "
+            "choose another."
+        )
+    return name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,16 +90,25 @@ class StudySpec:
         return arm.final_budget + len(self.transfer_sources(arm))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _StudyFile:
-    """What a file may say at its top level."""
+@record
+class StudyFile:
+    """What a study file may say at its top level.
 
-    name: str
-    arms: tuple[Any, ...]
-    seed: int = 0
+    Attributes:
+        name: Name of the study and of its folder.
+        seed: Seed of sampler and replicas.
+        defaults: What holds for all arms; every key may be overridden in an arm.
+        arms: Each dataset × model × method that is trained.
+        objective: What trials are compared by.
+        resources: What one trial occupies.
+    """
+
+    name: Annotated[str, AfterValidator(_unreserved)]
+    arms: Annotated[tuple[Any, ...], Field(min_length=1, max_length=500)]
+    seed: Seed = 0
     defaults: Mapping[str, Any] | None = None
-    objective: Objective = Objective()  # noqa: RUF009
-    resources: Resources = Resources()  # noqa: RUF009
+    objective: Objective = Objective()
+    resources: Resources = Resources()
 
 
 def load(path: Path) -> StudySpec:
@@ -113,45 +134,14 @@ def parse(text: str, where: str) -> StudySpec:
 
 
 def _study(data: Mapping[str, Any]) -> StudySpec:
-    file = decode(_StudyFile, data)
-    _check_study_name(file.name)
+    file = decode(StudyFile, data)
     arms, notes = decode_arms(file.arms, file.defaults or {})
     return StudySpec(
         name=file.name,
         seed=file.seed,
         arms=arms,
-        metric=_metric(file.objective),
-        direction=_direction(file.objective),
+        metric=file.objective.metric,
+        direction=file.objective.natural,
         resources=file.resources,
         notes=notes,
     )
-
-
-def _check_study_name(name: str) -> None:
-    check_name("name", name)
-    if name in RESERVED_NAMES:
-        raise ConfigError(
-            f"name must not be {name!r}, which stands for something else in the storage folder; "
-            "choose another."
-        )
-
-
-def _metric(objective: Objective) -> str:
-    known = [f"val/{name}" for name in METRICS]
-    if objective.metric not in known:
-        hint = suggestion(objective.metric, known)
-        raise ConfigError(
-            f"objective.metric must be a validation metric, got {objective.metric!r}; {hint}"
-        )
-    return objective.metric
-
-
-def _direction(objective: Objective) -> Direction:
-    higher = METRICS[objective.metric.removeprefix("val/")].higher_is_better
-    natural: Direction = "maximize" if higher else "minimize"
-    if objective.direction not in (None, natural):
-        raise ConfigError(
-            f"objective.direction is {objective.direction!r}, but {objective.metric} is to be "
-            f"{natural}d; leave it out."
-        )
-    return natural

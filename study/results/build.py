@@ -67,7 +67,7 @@ def arm_row(arm: Arm, provenance: Provenance) -> ArmRow:
     return ArmRow(
         name=arm.name,
         dataset=with_provenance(arm.dataset.description, provenance.get(arm.dataset.name)),
-        model=f"{arm.model.name}, width {arm.model.width:g}",
+        model=arm.model.description,
         method=arm.method.name,
         n_classes=info.n_classes,
         n_features=info.n_features,
@@ -104,7 +104,9 @@ def flat_settings(arm: Arm) -> dict[str, str]:
     parts = {key: data[key] for key in ("dataset", "model", "training", "method", "evaluation")}
     varied = set(arm.space.dimensions)
     flat = dict(_flatten(parts))
-    return {k: v for k, v in flat.items() if k.removeprefix("method/") not in varied}
+    return {
+        k: v for k, v in flat.items() if k.removeprefix("method/").replace("/", ".") not in varied
+    }
 
 
 def _flatten(data: Mapping[str, object], path: str = "") -> Iterable[tuple[str, str]]:

@@ -32,7 +32,14 @@ class TrialKey:
 _MIN_FREE_BYTES = 64 << 20
 
 # Names in the storage root that no study may have.
-RESERVED_NAMES = frozenset({"cache", "mlflow-artifacts", "mlflow.db", "optuna.db", "service"})
+_DATABASES = ("mlflow.db", "optuna.db")
+RESERVED_NAMES = frozenset(
+    {
+        *("cache", "mlflow-artifacts", "service", *_DATABASES),
+        # SQLite's own files of a database.
+        *(f"{name}-{file}" for name in _DATABASES for file in ("journal", "shm", "wal")),
+    }
+)
 
 
 class _PathIn:

@@ -221,6 +221,4 @@ def test_the_trial_of_the_base_model_has_nothing_of_the_method():
     assert (base.training.epochs, base.is_final, base.base) == (3, False, None)
     as_long = replace(config, training=replace(config.training, start_from=FromBase()))
     assert as_long.base.training.epochs == config.training.epochs
-    with pytest.raises(ConfigError, match="epochs must be at least 1, got 0"):
-        FromBase(epochs=0)
     assert isinstance(finetuning().method, BaseFinetune)

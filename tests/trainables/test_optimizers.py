@@ -5,22 +5,7 @@ import math
 import pytest
 import torch
 
-from trainables.errors import ConfigError
-from trainables.optimizers import Adam, AdamW, Constant, OneCycle, Sgd, set_learning_rate
-
-
-@pytest.mark.parametrize("kind", [Adam, AdamW, Sgd])
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"lr": 0.0}, "lr must be above 0, got 0.0."),
-        ({"weight_decay": -1.0}, "weight_decay must be 0 or more, got -1.0."),
-    ],
-)
-def test_settings_out_of_range_are_refused(kind, settings, message):
-    with pytest.raises(ConfigError) as caught:
-        kind(**settings)
-    assert str(caught.value) == message
+from trainables.optimizers import Adam, AdamW, Constant, OneCycle, set_learning_rate
 
 
 def test_weight_decay_is_decoupled_for_adamw_alone():
@@ -68,21 +53,6 @@ def test_one_cycle_starts_low_peaks_and_ends_lower():
     assert schedule.factor(0.3) == 1.0
     assert schedule.factor(1.0) == pytest.approx(1 / 25 / 1e4)
     assert math.isclose(schedule.factor(0.65), (1 + 1 / 25 / 1e4) / 2)
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"warm_up": 0.0}, "warm_up must lie in (0, 1), got 0.0."),
-        ({"warm_up": 1.0}, "warm_up must lie in (0, 1), got 1.0."),
-        ({"start_divisor": 0.5}, "start_divisor must be at least 1, got 0.5."),
-        ({"end_divisor": 0.0}, "end_divisor must be at least 1, got 0.0."),
-    ],
-)
-def test_a_cycle_out_of_range_is_refused(settings, message):
-    with pytest.raises(ConfigError) as caught:
-        OneCycle(**settings)
-    assert str(caught.value) == message
 
 
 def test_the_learning_rate_of_every_group_is_set():

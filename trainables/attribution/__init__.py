@@ -1,10 +1,11 @@
 """Attributions: which input feature drove a class score.
 
-One file per attribution and one name in ``AttributionConfig``; the rest follows from it.
+One file per attribution and one name in ``ATTRIBUTIONS``; the rest follows from it.
 """
 
-from typing import TypeAlias, get_args
+from typing import Annotated, TypeAlias
 
+from trainables.attribution.attribution import Attribution
 from trainables.attribution.captum import (
     CaptumLrp,
     Deconvolution,
@@ -24,24 +25,28 @@ from trainables.attribution.captum import (
 )
 from trainables.attribution.epsilon_lrp import EpsilonLrp, epsilon_lrp
 from trainables.attribution.gradients import InputXGradient, Saliency, input_x_gradient, saliency
+from trainables.fields import OneOf
 
-AttributionConfig: TypeAlias = (
-    CaptumLrp
-    | Deconvolution
-    | DeepLift
-    | EpsilonLrp
-    | GradientShap
-    | GuidedBackprop
-    | InputXGradient
-    | IntegratedGradients
-    | Saliency
-    | SmoothGrad
-)
-
-ATTRIBUTIONS = {kind.name: kind for kind in get_args(AttributionConfig)}
+ATTRIBUTIONS: dict[str, type[Attribution]] = {
+    kind.name: kind
+    for kind in (
+        CaptumLrp,
+        Deconvolution,
+        DeepLift,
+        EpsilonLrp,
+        GradientShap,
+        GuidedBackprop,
+        InputXGradient,
+        IntegratedGradients,
+        Saliency,
+        SmoothGrad,
+    )
+}
+AttributionConfig: TypeAlias = Annotated[Attribution, OneOf(ATTRIBUTIONS)]
 
 __all__ = [
     "ATTRIBUTIONS",
+    "Attribution",
     "AttributionConfig",
     "CaptumLrp",
     "Deconvolution",

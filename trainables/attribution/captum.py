@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor, nn
 
-from trainables.attribution.gradients import Target, eval_mode, resolve_target
+from trainables.attribution.attribution import Attribution, Target
+from trainables.attribution.gradients import eval_mode, resolve_target
 from trainables.attribution.support import (
     RESHAPING,
     captum_call,
@@ -21,12 +22,13 @@ from trainables.attribution.support import (
     require_single_calls,
     trace_calls,
 )
-from trainables.checks import require
+from trainables.decoding import record
+from trainables.fields import Amount, Positive
 from trainables.seeding import seeded_global_rng
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoiseSettings:
+@record
+class NoiseSettings(Attribution):
     """How many noisy points are taken per sample.
 
     The noise depends on ``seed`` and on the place of a sample in the batch, not on the samples:
@@ -39,15 +41,9 @@ class NoiseSettings:
         seed: Seed of the noise, in [0, 2³²).
     """
 
-    n_samples: int = 10
-    noise: float = 0.3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        require(self.n_samples >= 1, "n_samples", "must be at least 1", self.n_samples)
-        require(self.noise >= 0, "noise", "must be 0 or more", self.noise)
-        require(0 <= self.seed < 2**32, "seed", "must lie in [0, 2**32)", self.seed)
+    n_samples: Annotated[int, Field(ge=1, le=10_000)] = 10
+    noise: Amount = 0.3
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
 
 # Captum's default rules hold for these, and for no one-dimensional convolution or batch norm.
@@ -98,8 +94,8 @@ def captum_lrp(
     return captum_call(build, model, inputs, target)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaptumLrp:
+@record
+class CaptumLrp(Attribution):
     """Captum's ε-LRP as a setting.
 
     Attributes:
@@ -107,11 +103,7 @@ class CaptumLrp:
     """
 
     name: ClassVar[str] = "captum_lrp"
-    epsilon: float = 1e-6
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        require(self.epsilon > 0, "epsilon", "must be above 0", self.epsilon)
+    epsilon: Positive = 1e-6
 
     def check(self, model: nn.Module, inputs: Float[Tensor, "batch channel *grid"]) -> None:
         """Refuse a model for whose layers Captum has no rule.
@@ -183,8 +175,8 @@ def deep_lift(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeepLift:
+@record
+class DeepLift(Attribution):
     """DeepLIFT as a setting."""
 
     name: ClassVar[str] = "deep_lift"
@@ -240,8 +232,8 @@ def deconvolution(
     return captum_call(lambda attr, model: attr.Deconvolution(model), model, inputs, target)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deconvolution:
+@record
+class Deconvolution(Attribution):
     """Deconvolution as a setting."""
 
     name: ClassVar[str] = "deconvolution"
@@ -292,8 +284,8 @@ def guided_backprop(
     return captum_call(lambda attr, model: attr.GuidedBackprop(model), model, inputs, target)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuidedBackprop:
+@record
+class GuidedBackprop(Attribution):
     """Guided back-propagation as a setting."""
 
     name: ClassVar[str] = "guided_backprop"
@@ -356,8 +348,8 @@ def integrated_gradients(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IntegratedGradients:
+@record
+class IntegratedGradients(Attribution):
     """Integrated gradients as a setting.
 
     Attributes:
@@ -366,14 +358,7 @@ class IntegratedGradients:
     """
 
     name: ClassVar[str] = "integrated_gradients"
-    n_steps: int = 16
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        require(self.n_steps >= 1, "n_steps", "must be at least 1", self.n_steps)
-
-    def check(self, model: nn.Module, inputs: Float[Tensor, "batch channel *grid"]) -> None:
-        """Accept every differentiable model."""
+    n_steps: Annotated[int, Field(ge=1, le=10_000)] = 16
 
     def __call__(
         self, model: nn.Module, inputs: Float[Tensor, "batch channel *grid"], target: Target
@@ -431,14 +416,11 @@ def gradient_shap(
     return total / noise.n_samples
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class GradientShap(NoiseSettings):
     """GradientSHAP as a setting; ``noise`` is that of the baselines."""
 
     name: ClassVar[str] = "gradient_shap"
-
-    def check(self, model: nn.Module, inputs: Float[Tensor, "batch channel *grid"]) -> None:
-        """Accept every differentiable model."""
 
     def __call__(
         self, model: nn.Module, inputs: Float[Tensor, "batch channel *grid"], target: Target
@@ -515,7 +497,7 @@ def smooth_grad(
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SmoothGrad(NoiseSettings):
     """SmoothGrad as a setting.
 
@@ -528,9 +510,6 @@ class SmoothGrad(NoiseSettings):
 
     name: ClassVar[str] = "smooth_grad"
     of: AveragedAttribution = "gradient"
-
-    def check(self, model: nn.Module, inputs: Float[Tensor, "batch channel *grid"]) -> None:
-        """Accept every differentiable model."""
 
     def __call__(
         self, model: nn.Module, inputs: Float[Tensor, "batch channel *grid"], target: Target

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from trainables.attribution.attribution import Attribution, Target
 from trainables.attribution.epsilon_rule import (
     EpsilonMode,
     EpsilonRule,
@@ -18,9 +18,10 @@ from trainables.attribution.epsilon_rule import (
     Stabilizer,
     stabilizer_for,
 )
-from trainables.attribution.gradients import Target, eval_mode, input_gradient
-from trainables.checks import require
+from trainables.attribution.gradients import eval_mode, input_gradient
+from trainables.decoding import record
 from trainables.errors import ConfigError
+from trainables.fields import Amount
 
 _LINEAR = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -76,20 +77,19 @@ def epsilon_lrp(
     return inputs.detach() * gradient
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EpsilonLrp:
-    """ε-LRP, the paper's attribution (section 3.2)."""
+@record
+class EpsilonLrp(Attribution):
+    """ε-LRP, the paper's attribution (section 3.2).
+
+    Attributes:
+        epsilon: Stabilizer ε ≥ 0.
+        epsilon_mode: Whether ε is in units of the pre-activations (``absolute``), or a share of
+            their root mean square over the sample (``relative``).
+    """
 
     name: ClassVar[str] = "epsilon_lrp"
-    epsilon: float = 1e-6
+    epsilon: Amount = 1e-6
     epsilon_mode: EpsilonMode = "absolute"
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        require(self.epsilon >= 0, "epsilon", "must be 0 or more", self.epsilon)
-
-    def check(self, model: nn.Module, inputs: Float[Tensor, "batch channel *grid"]) -> None:
-        """Accept every differentiable model."""
 
     def __call__(
         self, model: nn.Module, inputs: Float[Tensor, "batch channel *grid"], target: Target

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-# A class per sample, or a function from the logits (batch, n_classes) to a class per sample,
-# which needs no forward pass of its own.
-Target: TypeAlias = Tensor | Callable[[Tensor], Tensor]
+from trainables.attribution.attribution import Attribution, Target
+from trainables.decoding import record
 
 
 def resolve_target(
@@ -76,14 +74,11 @@ def saliency(
         return input_gradient(model, inputs, target).abs()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Saliency:
+@record
+class Saliency(Attribution):
     """Saliency as a setting."""
 
     name: ClassVar[str] = "saliency"
-
-    def check(self, model: nn.Module, inputs: Float[Tensor, "batch channel *grid"]) -> None:
-        """Accept every differentiable model."""
 
     def __call__(
         self, model: nn.Module, inputs: Float[Tensor, "batch channel *grid"], target: Target
@@ -116,14 +111,11 @@ def input_x_gradient(
     return inputs.detach() * gradient
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InputXGradient:
+@record
+class InputXGradient(Attribution):
     """Input × gradient as a setting."""
 
     name: ClassVar[str] = "input_x_gradient"
-
-    def check(self, model: nn.Module, inputs: Float[Tensor, "batch channel *grid"]) -> None:
-        """Accept every differentiable model."""
 
     def __call__(
         self, model: nn.Module, inputs: Float[Tensor, "batch channel *grid"], target: Target

@@ -21,7 +21,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from trainables.attribution.gradients import Target, resolve_target
+from trainables.attribution.attribution import Target
+from trainables.attribution.gradients import resolve_target
 from trainables.errors import ConfigError
 
 # Builds one of Captum's attributions from captum.attr and a model.

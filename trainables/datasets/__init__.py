@@ -1,13 +1,13 @@
 """Datasets: where samples come from and how they are split.
 
-A dataset is a frozen dataclass of its settings with ``info``, ``description``, ``check(folders)``,
-``provenance(folders)`` and ``load(folders, replica_seed)``. One file per dataset and one name in
-``DatasetConfig``.
+A dataset is a record of its settings with ``info``, ``check(folders)`` and ``load(folders,
+replica_seed)``. One file per dataset and one name in ``DATASETS``.
 """
 
-from typing import TypeAlias, get_args
+from typing import Annotated, TypeAlias
 
 from trainables.datasets.cifar10 import Cifar10
+from trainables.datasets.dataset import Dataset
 from trainables.datasets.digits import Digits
 from trainables.datasets.mnist import Mnist
 from trainables.datasets.newsgroups20 import Newsgroups20
@@ -15,15 +15,18 @@ from trainables.datasets.ptbxl import PtbXl
 from trainables.datasets.reuters import Reuters
 from trainables.datasets.samples import PixelSamples, RecordSamples, Samples, TokenSamples
 from trainables.datasets.splits import DataFolders, DatasetInfo, Splits
+from trainables.fields import OneOf
 
-DatasetConfig: TypeAlias = Cifar10 | Digits | Mnist | Newsgroups20 | PtbXl | Reuters
-
-DATASETS = {kind.name: kind for kind in get_args(DatasetConfig)}
+DATASETS: dict[str, type[Dataset]] = {
+    kind.name: kind for kind in (Cifar10, Digits, Mnist, Newsgroups20, PtbXl, Reuters)
+}
+DatasetConfig: TypeAlias = Annotated[Dataset, OneOf(DATASETS)]
 
 __all__ = [
     "DATASETS",
     "Cifar10",
     "DataFolders",
+    "Dataset",
     "DatasetConfig",
     "DatasetInfo",
     "Digits",

@@ -14,19 +14,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
 from jaxtyping import Int, UInt8
+from pydantic import Field
 from torch import Tensor
 
-from trainables.checks import require
 from trainables.datasets.data_files import check_file, dataset_folder
 from trainables.datasets.samples import PixelSamples, PixelScale
 from trainables.datasets.splits import DataFolders, DatasetInfo, Splits
 from trainables.datasets.subset import ImageSettings
+from trainables.decoding import record
 from trainables.errors import DataError
+from trainables.fields import Size
 from trainables.runtime.storage_errors import atomic_file, storage_errors
 
 # Mean and standard deviation of each channel over all pixels of the 50,000 training images, of
@@ -63,7 +65,7 @@ class ImageArrays:
     targets: Int[Tensor, " sample"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Cifar10(ImageSettings):
     """32 × 32 color images of ten classes, or a subset of any size.
 
@@ -78,15 +80,9 @@ class Cifar10(ImageSettings):
     """
 
     name: ClassVar[str] = "cifar10"
-    val_size: int = 5000
-    test_size: int | None = None
-    train_batches: int = 5
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        ImageSettings.__post_init__(self)
-        holds = 1 <= self.train_batches <= _BATCHES
-        require(holds, "train_batches", "must lie in [1, 5]", self.train_batches)
+    val_size: Size = 5000
+    test_size: Size | None = None
+    train_batches: Annotated[int, Field(ge=1, le=_BATCHES)] = _BATCHES
 
     @property
     def label(self) -> str:
@@ -102,7 +98,13 @@ class Cifar10(ImageSettings):
         The background is 0: the mean color if standardized, else black. No single number is
         black in all three channels, and no model pads images of this size.
         """
-        return DatasetInfo(n_classes=10, input_shape=(3, 32, 32), domain="image", background=0.0)
+        return DatasetInfo(
+            n_classes=10,
+            input_shape=(3, 32, 32),
+            domain="image",
+            background=0.0,
+            spread=self._gray_step,
+        )
 
     def check(self, folders: DataFolders) -> None:
         """Check the sizes and the checksums of the files.
@@ -126,6 +128,10 @@ class Cifar10(ImageSettings):
             val=self._samples(pool, chosen.val),
             test=self._samples(test, chosen.test),
         )
+
+    @property
+    def _gray_step(self) -> float:
+        return len(_STD) / sum(_STD) if self.normalization == "standardize" else 1.0
 
     def _samples(self, images: ImageArrays, indices: Int[Tensor, " chosen"]) -> PixelSamples:
         is_standard = self.normalization == "standardize"

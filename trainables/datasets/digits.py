@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,12 +16,14 @@ from trainables.datasets.data_files import ensure_cached
 from trainables.datasets.mnist import mnist_info, mnist_samples
 from trainables.datasets.splits import DataFolders, DatasetInfo, Splits, stratified_indices
 from trainables.datasets.subset import ImageSettings, complement
+from trainables.decoding import record
+from trainables.fields import Size
 from trainables.seeding import stream
 
 _N_SAMPLES = 5000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Digits(ImageSettings):
     """500 images of each digit, 28 × 28 gray pixels; needs no data root.
 
@@ -30,7 +31,7 @@ class Digits(ImageSettings):
     """
 
     name: ClassVar[str] = "digits"
-    train_per_class: int | None = 3
+    train_per_class: Size | None = 3
 
     @property
     def info(self) -> DatasetInfo:

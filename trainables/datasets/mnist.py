@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import gzip
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -18,6 +17,8 @@ from trainables.datasets.samples import PixelSamples, PixelScale
 from trainables.datasets.sources import SOURCES
 from trainables.datasets.splits import DataFolders, DatasetInfo, Splits
 from trainables.datasets.subset import ImageSettings
+from trainables.decoding import record
+from trainables.fields import Size
 
 # Mean and standard deviation of the 60,000 training images, of pixels in [0, 1].
 _MEAN, _STD = 0.1307, 0.3081
@@ -28,9 +29,13 @@ _MD5 = {Path(f.path).name: f.checksum.digest for f in SOURCES["mnist"].files if 
 
 def mnist_info(settings: ImageSettings) -> DatasetInfo:
     """Return the description of 28 × 28 gray images of ten digits."""
-    background = -_MEAN / _STD if settings.normalization == "standardize" else 0.0
+    is_standard = settings.normalization == "standardize"
     return DatasetInfo(
-        n_classes=10, input_shape=(1, 28, 28), domain="image", background=background
+        n_classes=10,
+        input_shape=(1, 28, 28),
+        domain="image",
+        background=-_MEAN / _STD if is_standard else 0.0,
+        spread=1 / _STD if is_standard else 1.0,
     )
 
 
@@ -45,7 +50,7 @@ def mnist_samples(
     return PixelSamples(pixels=pixels[:, None], targets=targets, scale=scale)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Mnist(ImageSettings):
     """Full MNIST, or a subset of any size.
 
@@ -54,8 +59,8 @@ class Mnist(ImageSettings):
     """
 
     name: ClassVar[str] = "mnist"
-    val_size: int = 5000
-    test_size: int | None = None
+    val_size: Size = 5000
+    test_size: Size | None = None
 
     @property
     def info(self) -> DatasetInfo:

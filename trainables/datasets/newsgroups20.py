@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -18,7 +17,9 @@ from trainables.datasets.text import (
     build_corpus,
     tokenize_document,
 )
+from trainables.decoding import record
 from trainables.errors import DataError
+from trainables.fields import Size
 
 _ARCHIVE = "20news-bydate.tar.gz"
 TRAIN, TEST = "20news-bydate-train", "20news-bydate-test"
@@ -88,7 +89,7 @@ def _digest(documents: Mapping[str, bytes]) -> str:
     return digest.hexdigest()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Newsgroups20(TextSettings):
     """Postings to twenty groups as GloVe vectors, or a subset of any size.
 
@@ -104,8 +105,8 @@ class Newsgroups20(TextSettings):
     """
 
     name: ClassVar[str] = "newsgroups20"
-    val_size: int = 2314
-    test_size: int | None = None
+    val_size: Size = 2314
+    test_size: Size | None = None
     headers: Literal["keep", "strip"] = "keep"
 
     @property

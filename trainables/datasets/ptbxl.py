@@ -11,15 +11,17 @@ import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Float64, Int
+from pydantic import Field
 from torch import Tensor
 
 from trainables.checks import require
 from trainables.datasets.data_files import dataset_folder
+from trainables.datasets.dataset import Dataset
 from trainables.datasets.ptbxl_files import (
     DATABASE,
     N_CLASSES,
@@ -37,7 +39,9 @@ from trainables.datasets.ptbxl_files import (
 from trainables.datasets.samples import RecordSamples
 from trainables.datasets.splits import DataFolders, DatasetInfo, Splits
 from trainables.datasets.subset import SplitIndices
+from trainables.decoding import record
 from trainables.errors import DataError
+from trainables.fields import Seed, Size
 from trainables.runtime.storage_errors import storage_errors
 from trainables.seeding import stream
 
@@ -150,8 +154,8 @@ _N_PUBLISHED = 21_799
 _VAL_FOLD, _TEST_FOLD = 9, 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PtbXl:
+@record
+class PtbXl(Dataset):
     """Electrocardiograms at 100 Hz, with the splits, labels and scaling of the benchmark.
 
     Folds 1–8 are for training, 9 for validation, 10 for the test; records without a label of the
@@ -181,19 +185,11 @@ class PtbXl:
 
     name: ClassVar[str] = "ptbxl"
     task: Task = "super-diag"
-    window: int = 250
-    stride: int = 125
-    train_size: int | None = None
-    subset_seed: int = 0
+    window: Annotated[int, Field(ge=1, le=LENGTH)] = 250
+    stride: Annotated[int, Field(ge=1, le=LENGTH)] = 125
+    train_size: Size | None = None
+    subset_seed: Seed = 0
     subset: Literal["fixed", "per_replica"] = "fixed"
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        holds = 1 <= self.window <= LENGTH
-        require(holds, "window", f"must lie in [1, {LENGTH}]", self.window)
-        require(self.stride >= 1, "stride", "must be at least 1", self.stride)
-        holds = self.train_size is None or self.train_size >= 1
-        require(holds, "train_size", "must be at least 1", self.train_size)
 
     @property
     def info(self) -> DatasetInfo:

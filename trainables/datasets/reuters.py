@@ -20,11 +20,14 @@ from trainables.datasets.splits import DataFolders, DatasetInfo, Splits
 from trainables.datasets.text import (
     Corpus,
     Document,
+    Length,
     TextSettings,
     build_corpus,
     tokenize_document,
 )
+from trainables.decoding import record
 from trainables.errors import DataError
+from trainables.fields import Size
 
 ARCHIVE = "reuters21578.tar.gz"
 # README.txt of the collection, sections I and VIII.B.
@@ -186,7 +189,7 @@ RULES: Mapping[str, RuleSizes] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Reuters(TextSettings):
     """Newswires of one topic each as GloVe vectors, or a subset of any size.
 
@@ -209,9 +212,9 @@ class Reuters(TextSettings):
     """
 
     name: ClassVar[str] = "reuters"
-    val_size: int = 1000
-    test_size: int | None = None
-    length: int = 400
+    val_size: Size = 1000
+    test_size: Size | None = None
+    length: Length = 400
     rule: Literal["modapte_single", "keras"] = "modapte_single"
 
     @property

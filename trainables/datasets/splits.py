@@ -23,6 +23,8 @@ class DatasetInfo:
         input_shape: Shape of one sample: channels first, then the grid.
         domain: Kind of data, which selects defaults and figures.
         background: Value of an empty input feature in units of the model's inputs, for padding.
+        spread: The unit of the inputs' own scale in units of the model's inputs: one step from
+            black to white for images, a standard deviation for embeddings and signals.
         is_multi_label: Whether a sample may have several classes, or none.
     """
 
@@ -30,6 +32,7 @@ class DatasetInfo:
     input_shape: tuple[int, ...]
     domain: Literal["image", "text", "series"]
     background: float = 0.0
+    spread: float = 1.0
     is_multi_label: bool = False
 
     @property

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from trainables.checks import require
+from trainables.datasets.dataset import Dataset
 from trainables.datasets.samples import Samples
-from trainables.datasets.splits import DataFolders, Splits, per_class_indices, stratified_indices
+from trainables.datasets.splits import Splits, per_class_indices, stratified_indices
+from trainables.decoding import record
+from trainables.fields import Seed, Size
 from trainables.seeding import stream
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubsetSettings:
+@record
+class SubsetSettings(Dataset):
     """Sizes of the splits of a single-label dataset.
 
     Validation and test samples depend on ``subset_seed`` alone. The training subset does too,
@@ -32,12 +35,11 @@ class SubsetSettings:
         subset: Whether the replicas share one training subset or draw their own.
     """
 
-    name: ClassVar[str]
-    train_per_class: int | None = None
-    train_size: int | None = None
-    val_size: int = 200
-    test_size: int | None = 500
-    subset_seed: int = 0
+    train_per_class: Size | None = None
+    train_size: Size | None = None
+    val_size: Size = 200
+    test_size: Size | None = 500
+    subset_seed: Seed = 0
     subset: Literal["fixed", "per_replica"] = "fixed"
 
     @property
@@ -57,23 +59,11 @@ class SubsetSettings:
         drawn = ", a subset per replica" if self.subset == "per_replica" else ""
         return f"{self.label} ({size}{drawn})"
 
-    def provenance(self, folders: DataFolders) -> str | None:
-        """Return how the data differ from the published ones: None, since only those pass."""
-        del folders
-        return None
-
     def __post_init__(self) -> None:
-        """Check the ranges."""
+        """Check that the training set is described in one way."""
         one_way = self.train_per_class is None or self.train_size is None
-        require(
-            one_way,
-            "train_size",
-            "must be left out beside train_per_class (set that to null)",
-            self.train_size,
-        )
-        for field in ("train_per_class", "train_size", "val_size", "test_size"):
-            value = getattr(self, field)
-            require(value is None or value >= 1, field, "must be at least 1", value)
+        rule = "must be left out beside train_per_class (set that to null)"
+        require(one_way, "train_size", rule, self.train_size)
 
     def check_sizes(self, n_train: int, n_test: int, n_classes: int) -> None:
         """Check the sizes of the splits.
@@ -162,7 +152,7 @@ def complement(indices: Tensor, size: int) -> Tensor:
     return is_left.nonzero().squeeze(1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ImageSettings(SubsetSettings):
     """Sizes, subset and scaling of an image dataset; the rest is in :class:`SubsetSettings`.
 

@@ -8,18 +8,19 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 import numpy as np
 import torch
 from jaxtyping import Float32, Int, Int32, Int64
+from pydantic import Field
 
-from trainables.checks import require
 from trainables.datasets.data_files import cache_path, ensure_cached
 from trainables.datasets.glove import WordVectors, find_glove, read_glove
 from trainables.datasets.samples import TokenSamples
 from trainables.datasets.splits import DataFolders
 from trainables.datasets.subset import SubsetSettings
+from trainables.decoding import record
 from trainables.errors import DataError
 
 # Default ``filters`` of Keras' Tokenizer; without the apostrophe, so that "don't" is one word.
@@ -167,8 +168,10 @@ def pad_or_truncate(
 # To be incremented when the same settings and files give other arrays.
 _VERSION = 1
 
+Length: TypeAlias = Annotated[int, Field(ge=1, le=100_000)]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@record
 class TextSettings(SubsetSettings):
     """Sizes, subset and words of a text dataset; the rest is in :class:`SubsetSettings`.
 
@@ -186,16 +189,10 @@ class TextSettings(SubsetSettings):
     """
 
     name: ClassVar[str]
-    length: int = 1000
-    vocabulary: int = 20_000
+    length: Length = 1000
+    vocabulary: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
     truncate: Literal["end", "start"] = "end"
     vocabulary_from: Literal["train", "all"] = "train"
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        SubsetSettings.__post_init__(self)
-        require(self.length >= 1, "length", "must be at least 1", self.length)
-        require(self.vocabulary >= 1, "vocabulary", "must be at least 1", self.vocabulary)
 
     def tokenized(
         self, folders: DataFolders, identity: object, read: Callable[[], Corpus]

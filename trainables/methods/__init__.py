@@ -1,16 +1,19 @@
 """Methods: how a batch is changed before the step is taken on it.
 
-A method is a frozen dataclass of its settings with ``check(info)`` and ``perturb(model, batch,
-draws)``. One file per method and one name in ``MethodConfig``; the rest follows.
+A method is a record of its settings with ``perturb(model, batch, draws)`` and, if it does not
+take every dataset, ``check(info)``. One file per method and one name in ``METHODS``; study files,
+search spaces, labels and the schema follow.
 """
 
-from typing import TypeAlias, get_args
+from typing import Annotated, TypeAlias
 
 from trainables.batch import Batch
+from trainables.fields import OneOf
 from trainables.methods.base import Base, BaseFinetune
 from trainables.methods.challenger import Challenger
 from trainables.methods.cutmix import Cutmix
 from trainables.methods.fgsm import Fgsm
+from trainables.methods.method import Method
 from trainables.methods.mixup import Mixup
 from trainables.methods.pgd import Pgd
 from trainables.methods.random import Random
@@ -18,21 +21,23 @@ from trainables.methods.random_erasing import RandomErasing
 from trainables.methods.reldrop import RelDrop
 from trainables.methods.saliency_guided import SaliencyGuided
 
-MethodConfig: TypeAlias = (
-    Base
-    | BaseFinetune
-    | Random
-    | Challenger
-    | Fgsm
-    | Pgd
-    | Mixup
-    | Cutmix
-    | RandomErasing
-    | RelDrop
-    | SaliencyGuided
-)
-
-METHODS = {kind.name: kind for kind in get_args(MethodConfig)}
+METHODS: dict[str, type[Method]] = {
+    kind.name: kind
+    for kind in (
+        Base,
+        BaseFinetune,
+        Random,
+        Challenger,
+        Fgsm,
+        Pgd,
+        Mixup,
+        Cutmix,
+        RandomErasing,
+        RelDrop,
+        SaliencyGuided,
+    )
+}
+MethodConfig: TypeAlias = Annotated[Method, OneOf(METHODS)]
 
 __all__ = [
     "METHODS",
@@ -42,6 +47,7 @@ __all__ = [
     "Challenger",
     "Cutmix",
     "Fgsm",
+    "Method",
     "MethodConfig",
     "Mixup",
     "Pgd",

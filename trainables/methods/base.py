@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import nn
 
 from trainables.batch import Batch
-from trainables.datasets import DatasetInfo
+from trainables.decoding import record
+from trainables.methods.method import Method
 from trainables.replica_rng import ReplicaRNG
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Base:
+@record
+class Base(Method):
     """Leave every batch as it is."""
 
     name: ClassVar[str] = "base"
-
-    def check(self, info: DatasetInfo) -> None:
-        """Accept every dataset."""
+    label: ClassVar[str] = "Base"
 
     def perturb(
         self,
@@ -31,8 +29,8 @@ class Base:
         return batch
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BaseFinetune:
+@record
+class BaseFinetune(Method):
     """Leave every batch as it is, and take as many extra steps as the methods beside it.
 
     What fine-tuning alone gains, which a method that starts from a trained Base model must
@@ -41,9 +39,7 @@ class BaseFinetune:
     """
 
     name: ClassVar[str] = "base_finetune"
-
-    def check(self, info: DatasetInfo) -> None:
-        """Accept every dataset."""
+    label: ClassVar[str] = "Base, fine-tuned"
 
     def perturb(
         self,

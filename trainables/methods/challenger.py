@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from jaxtyping import Int
@@ -13,25 +13,35 @@ from torch import Tensor, nn
 from trainables.attribution import AttributionConfig, EpsilonLrp
 from trainables.attribution.gradients import resolve_target
 from trainables.batch import Batch, true_class
-from trainables.checks import require
 from trainables.datasets import DatasetInfo
+from trainables.decoding import record
+from trainables.errors import ConfigError
+from trainables.fields import Count, Search, Symbol
 from trainables.methods.challenge import (
+    Alpha,
+    Beta,
     ChallengeStrength,
+    Clip,
+    FeatureCount,
+    LoweredShare,
+    Split,
     apply_challenge,
     check_feature_count,
-    check_selection,
-    check_strength,
     select_features,
     split_batch,
 )
+from trainables.methods.method import Method
 from trainables.methods.mixup import Mixup
 from trainables.replica_rng import ReplicaRNG
 
 ClassMode = Literal["topk", "target", "topk_or_target"]
 
+_RANKS = "Classes whose attribution may be drawn, K"
+_RANKING = "Attribution that ranks the features"
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Challenger:
+
+@record
+class Challenger(Method):
     """Algorithm 1 of the paper; each of its ambiguities is a setting with the default first.
 
     Only the samples that will be challenged are attributed, in eval mode, which is exact since
@@ -61,29 +71,25 @@ class Challenger:
     """
 
     name: ClassVar[str] = "challenger"
-    top_k: int = 5
-    n_features: int | float = 0.1
-    alpha: float = 0.5
-    beta: float = 0.5
-    split: float = 0.5
-    a_fraction: float = 0.5
-    attribution: AttributionConfig = EpsilonLrp()  # noqa: RUF009 (frozen)
+    label: ClassVar[str] = "Challenger"
+    top_k: Annotated[Count, Search(1, "n_classes"), Symbol("K", _RANKS)] = 5
+    n_features: FeatureCount = 0.1
+    alpha: Alpha = 0.5
+    beta: Beta = 0.5
+    split: Split = 0.5
+    a_fraction: LoweredShare = 0.5
+    attribution: Annotated[AttributionConfig, Symbol("attribution", _RANKING)] = EpsilonLrp()
     class_mode: ClassMode = "topk"
     k_draw: Literal["batch", "sample"] = "batch"
-    clip: tuple[float, ...] | None = None
+    clip: Clip | None = None
     mixup: Mixup | None = None
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        require(self.top_k >= 1, "top_k", "must be at least 1", self.top_k)
-        check_selection(self.n_features, self.split, self.a_fraction)
-        check_strength(self.alpha, self.beta, self.clip)
 
     def check(self, info: DatasetInfo) -> None:
         """Check the settings against a dataset."""
-        if self.class_mode != "target":
-            rule = f"must not exceed the {info.n_classes} classes"
-            require(self.top_k <= info.n_classes, "top_k", rule, self.top_k)
+        if self.class_mode != "target" and self.top_k > info.n_classes:
+            raise ConfigError(
+                f"top_k must not exceed the {info.n_classes} classes, got {self.top_k}."
+            )
         check_feature_count(self.n_features, info.n_features)
 
     def perturb(

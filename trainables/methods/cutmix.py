@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from trainables.batch import Batch
-from trainables.checks import require
 from trainables.datasets import DatasetInfo
-from trainables.methods.mixup import mix_labels, sample_symmetric_beta
+from trainables.decoding import record
+from trainables.fields import Search, Share
+from trainables.methods.method import Method
+from trainables.methods.mixup import PROBABILITY, Concentration, mix_labels, sample_symmetric_beta
 from trainables.methods.rectangles import (
     Rectangles,
     check_images,
@@ -24,8 +25,8 @@ from trainables.methods.rectangles import (
 from trainables.replica_rng import ReplicaRNG
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cutmix:
+@record
+class Cutmix(Method):
     """Paste one rectangle of another image into every image of a batch.
 
     The rectangle's share of the area is 1 - λ, λ ~ Beta(a, a), its center uniform, and what
@@ -46,14 +47,10 @@ class Cutmix:
     """
 
     name: ClassVar[str] = "cutmix"
-    concentration: float = 1.0
-    probability: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        require(self.concentration > 0, "concentration", "must be above 0", self.concentration)
-        in_range = 0 <= self.probability <= 1
-        require(in_range, "probability", "must lie in [0, 1]", self.probability)
+    label: ClassVar[str] = "CutMix"
+    concentration: Concentration = 1.0
+    # Yun et al. use 0.5 on CIFAR and 1 on ImageNet.
+    probability: Annotated[Share, Search(0.1, 1.0), PROBABILITY] = 1.0
 
     def check(self, info: DatasetInfo) -> None:
         """Refuse data that are no images."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import replace
+from typing import Annotated, ClassVar, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -11,10 +11,20 @@ from torch import Tensor, nn
 
 from trainables.attribution.gradients import eval_mode
 from trainables.batch import Batch, label_loss
-from trainables.checks import require
-from trainables.datasets import DatasetInfo
-from trainables.methods.challenge import check_clip, split_batch, split_batch_size
+from trainables.decoding import record
+from trainables.fields import Amount, PositiveShare, Search, Symbol
+from trainables.methods.challenge import Clip, split_batch, split_batch_size
+from trainables.methods.method import Method
 from trainables.replica_rng import ReplicaRNG
+
+# Madry et al. (arXiv:1706.06083) take 0.3 of MNIST's range and 8/255 of CIFAR-10's, which after
+# standardization are about 1.0 and 0.13.
+Budget: TypeAlias = Annotated[
+    Amount, Search(0.01, 1.0, log=True), Symbol("ε", "Radius of the attack, ε")
+]
+AttackedShare: TypeAlias = Annotated[
+    PositiveShare, Search(0.1, 0.9), Symbol("split", "Changed share of a batch")
+]
 
 
 def loss_gradient(model: nn.Module, batch: Batch) -> Float[Tensor, "batch channel *grid"]:
@@ -66,15 +76,8 @@ def replace_leading(
     return torch.cat([bounded, inputs[len(changed) :]])
 
 
-def check_attack(budget: float, split: float, clip: tuple[float, ...] | None) -> None:
-    """Check the settings that attacks share."""
-    require(budget >= 0, "budget", "must be 0 or more", budget)
-    require(0 < split <= 1, "split", "must lie in (0, 1]", split)
-    check_clip(clip)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fgsm:
+@record
+class Fgsm(Method):
     """Move a share of the samples by ε·sign(∇ₓ loss): x̃ = x + ε·sign(∇ₓ J(θ, x, y)).
 
     The attacked samples take the place of the clean ones, as Challenger's do and as in
@@ -94,16 +97,10 @@ class Fgsm:
     """
 
     name: ClassVar[str] = "fgsm"
-    budget: float = 0.1
-    split: float = 0.5
-    clip: tuple[float, ...] | None = None
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        check_attack(self.budget, self.split, self.clip)
-
-    def check(self, info: DatasetInfo) -> None:
-        """Accept every dataset."""
+    label: ClassVar[str] = "FGSM"
+    budget: Budget = 0.1
+    split: AttackedShare = 0.5
+    clip: Clip | None = None
 
     def perturb(
         self,

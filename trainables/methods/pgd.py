@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from trainables.batch import Batch
-from trainables.checks import require
-from trainables.datasets import DatasetInfo
-from trainables.methods.challenge import split_batch
-from trainables.methods.fgsm import check_attack, loss_gradient, mask_padding, replace_leading
+from trainables.decoding import record
+from trainables.fields import Positive, Search, Symbol
+from trainables.methods.challenge import Clip, split_batch
+from trainables.methods.fgsm import (
+    AttackedShare,
+    Budget,
+    loss_gradient,
+    mask_padding,
+    replace_leading,
+)
+from trainables.methods.method import Method
 from trainables.replica_rng import ReplicaRNG
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pgd:
+@record
+class Pgd(Method):
     """Climb the loss in several signed steps, projected onto the L∞ ball of radius ε.
 
     x̃ ← Π(x̃ + a·ε·sign(∇ J(θ, x̃, y))), from a point drawn uniformly in the ball. Which samples
@@ -38,21 +46,19 @@ class Pgd:
     """
 
     name: ClassVar[str] = "pgd"
-    budget: float = 0.1
-    steps: int = 7
-    step_size: float = 0.25
+    label: ClassVar[str] = "PGD"
+    budget: Budget = 0.1
+    steps: Annotated[
+        int, Field(ge=1, le=1000), Search(2, 10), Symbol("steps", "Steps of the attack")
+    ] = 7
+    step_size: Annotated[
+        Positive,
+        Search(0.1, 1.0, log=True),
+        Symbol("step", "Step of the attack as a share of ε"),
+    ] = 0.25
     start: Literal["random", "sample"] = "random"
-    split: float = 0.5
-    clip: tuple[float, ...] | None = None
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        check_attack(self.budget, self.split, self.clip)
-        require(self.steps >= 1, "steps", "must be at least 1", self.steps)
-        require(self.step_size > 0, "step_size", "must be above 0", self.step_size)
-
-    def check(self, info: DatasetInfo) -> None:
-        """Accept every dataset."""
+    split: AttackedShare = 0.5
+    clip: Clip | None = None
 
     def perturb(
         self,

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 from torch import nn
 
 from trainables.batch import Batch
 from trainables.datasets import DatasetInfo
+from trainables.decoding import record
 from trainables.methods.challenge import (
+    Alpha,
+    Beta,
     ChallengeStrength,
+    Clip,
+    FeatureCount,
+    LoweredShare,
+    Split,
     apply_challenge,
     check_feature_count,
-    check_selection,
-    check_strength,
     random_features,
     split_batch,
 )
+from trainables.methods.method import Method
 from trainables.replica_rng import ReplicaRNG
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Random:
+@record
+class Random(Method):
     """Challenge N features that are drawn at random (paper, section 4.1.2).
 
     Everything but the choice of features is as in :class:`Challenger`.
@@ -37,17 +43,13 @@ class Random:
     """
 
     name: ClassVar[str] = "random"
-    n_features: int | float = 0.1
-    alpha: float = 0.5
-    beta: float = 0.5
-    split: float = 0.5
-    a_fraction: float = 0.5
-    clip: tuple[float, ...] | None = None
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        check_selection(self.n_features, self.split, self.a_fraction)
-        check_strength(self.alpha, self.beta, self.clip)
+    label: ClassVar[str] = "Random"
+    n_features: FeatureCount = 0.1
+    alpha: Alpha = 0.5
+    beta: Beta = 0.5
+    split: Split = 0.5
+    a_fraction: LoweredShare = 0.5
+    clip: Clip | None = None
 
     def check(self, info: DatasetInfo) -> None:
         """Check the settings against a dataset."""

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import replace
+from typing import Annotated, ClassVar
 
 from jaxtyping import Bool
 from torch import Tensor, nn
 
 from trainables.batch import Batch
-from trainables.checks import require
 from trainables.datasets import DatasetInfo
+from trainables.decoding import record
+from trainables.fields import PositiveShare, Search, Share
+from trainables.methods.method import Method
+from trainables.methods.mixup import PROBABILITY
 from trainables.methods.rectangles import (
+    Fill,
+    LargestArea,
     Rectangles,
     RectangleSize,
     check_images,
-    check_rectangle_size,
     image_size,
     rand,
     randint_below,
@@ -27,8 +31,8 @@ from trainables.replica_rng import ReplicaRNG
 _ATTEMPTS = 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RandomErasing:
+@record
+class RandomErasing(Method):
     """Erase one rectangle per image: RelDrop's control for its choice of the place.
 
     The rule is that of ``torchvision.transforms.v2.RandomErasing``, but for each sample of a
@@ -50,17 +54,16 @@ class RandomErasing:
     """
 
     name: ClassVar[str] = "random_erasing"
-    probability: float = 0.5
-    min_area: float = 0.02
-    max_area: float = 0.4
-    ratio: float = 0.3
-    fill: float = 0.0
+    label: ClassVar[str] = "Random Erasing"
+    probability: Annotated[Share, Search(0.1, 1.0), PROBABILITY] = 0.5
+    min_area: PositiveShare = 0.02
+    max_area: LargestArea = 0.4
+    ratio: PositiveShare = 0.3
+    fill: Fill = 0.0
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
-        in_range = 0 <= self.probability <= 1
-        require(in_range, "probability", "must lie in [0, 1]", self.probability)
-        check_rectangle_size(self._size)
+        """Check the areas."""
+        _ = self._size
 
     def check(self, info: DatasetInfo) -> None:
         """Refuse data that are no images."""

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated, TypeAlias
 
 import torch
 from jaxtyping import Bool, Float, Int
+from pydantic import Field
 from torch import Tensor
 
-from trainables.checks import require
 from trainables.datasets import DatasetInfo
 from trainables.errors import ConfigError
+from trainables.fields import PositiveShare, Search, Symbol
 from trainables.replica_rng import ReplicaRNG
+
+LARGEST_AREA = Symbol("largest area", "Largest erased share of an image")
+# Zhong et al. (arXiv:1708.04896) choose 0.4, and 0.5 for the probability.
+LargestArea: TypeAlias = Annotated[PositiveShare, Search(0.1, 0.9), LARGEST_AREA]
+Fill: TypeAlias = Annotated[float, Field(ge=-1e6, le=1e6)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +45,14 @@ class RectangleSize:
     min_area: float
     max_area: float
     ratio: float
+
+    def __post_init__(self) -> None:
+        """Check that there is something between the smallest and the largest area."""
+        if self.min_area > self.max_area:
+            raise ConfigError(
+                f"max_area must be at least min_area, which is {self.min_area:g}, got "
+                f"{self.max_area:g}."
+            )
 
     def sample(
         self, count: tuple[int, ...], grid: tuple[int, int], rng: ReplicaRNG
@@ -84,14 +99,6 @@ def randint_below(bound: Int[Tensor, " count"], rng: ReplicaRNG) -> Int[Tensor, 
 def image_size(inputs: Float[Tensor, "batch channel height width"]) -> tuple[int, int]:
     """Give an image's height and width in pixels."""
     return inputs.shape[2], inputs.shape[3]
-
-
-def check_rectangle_size(size: RectangleSize) -> None:
-    """Check how large rectangles are drawn."""
-    require(0 < size.min_area <= 1, "min_area", "must lie in (0, 1]", size.min_area)
-    rule = f"must lie in [min_area, 1] = [{size.min_area:g}, 1]"
-    require(size.min_area <= size.max_area <= 1, "max_area", rule, size.max_area)
-    require(0 < size.ratio <= 1, "ratio", "must lie in (0, 1]", size.ratio)
 
 
 def check_images(info: DatasetInfo, field: str, value: str, instead: str) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -12,21 +12,26 @@ from torch import Tensor, nn
 
 from trainables.attribution import AttributionConfig, EpsilonLrp
 from trainables.batch import Batch, true_class
-from trainables.checks import require
 from trainables.datasets import DatasetInfo
+from trainables.decoding import record
+from trainables.errors import ConfigError
+from trainables.fields import Count, PositiveShare, Search, Share, Symbol
+from trainables.methods.method import Method
+from trainables.methods.mixup import PROBABILITY
 from trainables.methods.rectangles import (
+    LARGEST_AREA,
+    Fill,
     Rectangles,
     RectangleSize,
     check_images,
-    check_rectangle_size,
     rand,
     rectangle_mask,
 )
 from trainables.replica_rng import ReplicaRNG
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RelDrop:
+@record
+class RelDrop(Method):
     """Replace relevant positions by a constant; relevance is that of the true class.
 
     A position is a pixel, a token or a time step: relevances are summed over the channels
@@ -66,32 +71,45 @@ class RelDrop:
     """
 
     name: ClassVar[str] = "reldrop"
+    label: ClassVar[str] = "RelDrop"
     variant: Literal["pixel", "block"] = "pixel"
-    probability: float = 0.3
-    mix: float = 0.3
-    threshold: float = 0.5
-    candidates: int = 1
-    min_area: float = 0.02
-    max_area: float = 0.4
-    ratio: float = 0.3
-    fill: float = 0.0
-    attribution: AttributionConfig = EpsilonLrp()  # noqa: RUF009 (frozen)
+    probability: Annotated[Share, Search(0.1, 1.0), PROBABILITY] = 0.3
+    # Gururaj et al. give single values: α 0.3 (0.5 for point clouds), β = 0.5.
+    mix: Annotated[
+        Share,
+        Search(0.1, 1.0, when=("variant", "pixel")),
+        Symbol("chance", "Weight of chance beside relevance"),
+    ] = 0.3
+    threshold: Annotated[
+        Share,
+        Search(0.2, 0.8, when=("variant", "pixel")),
+        Symbol("threshold", "Score from which a position is dropped"),
+    ] = 0.5
+    # The published block variant takes the one most relevant pixel, its patch variant five.
+    candidates: Annotated[Count, Search(1, 10, by_default=False, when=("variant", "block"))] = 1
+    min_area: PositiveShare = 0.02
+    max_area: Annotated[
+        PositiveShare,
+        Search(0.1, 0.9, by_default=False, when=("variant", "block")),
+        LARGEST_AREA,
+    ] = 0.4
+    ratio: PositiveShare = 0.3
+    fill: Fill = 0.0
+    attribution: AttributionConfig = EpsilonLrp()
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
-        for field in ("probability", "mix", "threshold"):
-            value = getattr(self, field)
-            require(0 <= value <= 1, field, "must lie in [0, 1]", value)
-        require(self.candidates >= 1, "candidates", "must be at least 1", self.candidates)
-        check_rectangle_size(self._size)
+        """Check the areas."""
+        _ = self._size
 
     def check(self, info: DatasetInfo) -> None:
         """Check the settings against a dataset."""
         if self.variant == "block":
             check_images(info, "variant", self.variant, "pixel")
             pixels = math.prod(info.input_shape[1:])
-            rule = f"must not exceed the {pixels} pixels"
-            require(self.candidates <= pixels, "candidates", rule, self.candidates)
+            if self.candidates > pixels:
+                raise ConfigError(
+                    f"candidates must not exceed the {pixels} pixels, got {self.candidates}."
+                )
 
     def perturb(
         self,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -13,14 +13,15 @@ from torch.nn import functional
 
 from trainables.attribution.gradients import eval_mode, input_gradient
 from trainables.batch import Batch, is_multi_label, true_class
-from trainables.checks import require
-from trainables.datasets import DatasetInfo
+from trainables.decoding import record
+from trainables.fields import Amount, PositiveShare, Search, Symbol
 from trainables.methods.challenge import SelectedFeatures, top_features
+from trainables.methods.method import Method
 from trainables.replica_rng import ReplicaRNG
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SaliencyGuided:
+@record
+class SaliencyGuided(Method):
     """Add λ·KL(f(x) ‖ f(x̃)) to the loss, x̃ being x without its features of lowest gradient.
 
     The natural opposite of Challenger and RelDrop: what matters least is changed, and the
@@ -44,18 +45,15 @@ class SaliencyGuided:
     """
 
     name: ClassVar[str] = "saliency_guided"
-    masked_fraction: float = 0.5
-    weight: float = 1.0
+    label: ClassVar[str] = "Saliency Guided"
+    # Ismail et al. mask half of the features with λ = 1 in their published code.
+    masked_fraction: Annotated[
+        PositiveShare, Search(0.1, 0.9), Symbol("masked", "Masked share of the features")
+    ] = 0.5
+    weight: Annotated[
+        Amount, Search(0.1, 10.0, log=True), Symbol("λ", "Weight of the divergence, λ")
+    ] = 1.0
     order: Literal["signed", "absolute"] = "signed"
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        in_range = 0 < self.masked_fraction <= 1
-        require(in_range, "masked_fraction", "must lie in (0, 1]", self.masked_fraction)
-        require(self.weight >= 0, "weight", "must be 0 or more", self.weight)
-
-    def check(self, info: DatasetInfo) -> None:
-        """Accept every dataset."""
 
     def perturb(
         self,

@@ -1,17 +1,18 @@
 """Models: architectures as settings that build a network.
 
-A model is a frozen dataclass with ``build(info, generator)``. One file per family and one name
-per architecture in ``ModelConfig``.
+A model is a record with ``build(info, generator)``. One file per family and one name per
+architecture in ``MODELS``.
 """
 
-from typing import TypeAlias, get_args
+from typing import Annotated, TypeAlias
 
+from trainables.fields import OneOf
 from trainables.models.fcn_wang import FcnWang
+from trainables.models.model import Model, Network
 from trainables.models.text_cnn import TextCnn
 from trainables.models.vgg import Vgg11, Vgg16
 
-ModelConfig: TypeAlias = FcnWang | TextCnn | Vgg11 | Vgg16
+MODELS: dict[str, type[Model]] = {kind.name: kind for kind in (FcnWang, TextCnn, Vgg11, Vgg16)}
+ModelConfig: TypeAlias = Annotated[Model, OneOf(MODELS)]
 
-MODELS = {kind.name: kind for kind in get_args(ModelConfig)}
-
-__all__ = ["MODELS", "FcnWang", "ModelConfig", "TextCnn", "Vgg11", "Vgg16"]
+__all__ = ["MODELS", "FcnWang", "Model", "ModelConfig", "Network", "TextCnn", "Vgg11", "Vgg16"]

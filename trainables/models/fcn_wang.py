@@ -4,38 +4,32 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.checks import require
 from trainables.datasets import DatasetInfo
+from trainables.decoding import record
 from trainables.errors import ConfigError
-from trainables.models.initialization import (
-    Initialization,
-    check_width,
-    initialize,
-    scale_channels,
-)
+from trainables.fields import Symbol
+from trainables.models.initialization import initialize, scale_channels
+from trainables.models.model import Network
 
 _CHANNELS, _KERNELS, _HIDDEN = (128, 256, 128), (8, 5, 3), 128
 _MIN_LENGTH = 2  # a kernel of even length takes one position away
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FcnWang:
+@record
+class FcnWang(Network):
     """Three convolutions over time, then the highest and the mean of each channel, two layers.
 
     The paper's model for PTB-XL, as its benchmark builds it (``fcn_wang``).
 
     Attributes:
-        width: Factor on every number of channels and hidden units; 1 is the published network.
-        initialization: ``kaiming`` draws weights from the normal distribution of He et al.
-            (fan in) and sets biases to 0; ``default`` is what torch does.
         batch_norm: Whether there is a batch norm after every convolution and before both layers
             of the head; on in the benchmark.
         dropout: Drop probability before the last layer, 0.5 in the benchmark; half of it before
@@ -47,15 +41,8 @@ class FcnWang:
     """
 
     name: ClassVar[str] = "fcn_wang"
-    width: float = 1.0
-    initialization: Initialization = "kaiming"
     batch_norm: bool = True
-    dropout: float = 0.5
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        check_width(self.width)
-        require(0 <= self.dropout < 1, "dropout", "must lie in [0, 1)", self.dropout)
+    dropout: Annotated[float, Field(ge=0, lt=1), Symbol("dropout", "Drop probability")] = 0.5
 
     def build(self, info: DatasetInfo, generator: torch.Generator) -> Fcn:
         """Make a freshly initialized network.

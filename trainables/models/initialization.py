@@ -7,8 +7,6 @@ from typing import Literal, TypeAlias
 import torch
 from torch import nn
 
-from trainables.checks import require
-
 
 def scale_channels(channels: int, width: float) -> int:
     """Scale a number of channels or hidden units; at least one is left.
@@ -20,12 +18,7 @@ def scale_channels(channels: int, width: float) -> int:
     return max(1, round(channels * width))
 
 
-def check_width(width: float) -> None:
-    """Check the factor."""
-    require(width >= 1 / 64, "width", "must be at least 1/64", width)
-
-
-Initialization: TypeAlias = Literal["kaiming", "default"]
+Initialization: TypeAlias = Literal["kaiming", "torch"]
 
 _WEIGHT_LAYERS = (nn.Conv1d, nn.Conv2d, nn.Linear)
 _NORM_LAYERS = (nn.BatchNorm1d, nn.BatchNorm2d)
@@ -37,7 +30,7 @@ def initialize(model: nn.Module, scheme: Initialization, generator: torch.Genera
     Args:
         model: Network to initialize, on the CPU.
         how: ``kaiming`` draws weights from the normal distribution of He et al. (fan in) and
-            sets biases to 0; ``default`` is what torch does.
+            sets biases to 0; ``torch`` is what torch does.
         generator: Source of the weights.
     """
     # torch's own initializers know the global generator alone.

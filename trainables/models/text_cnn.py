@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from trainables.checks import require
 from trainables.datasets import DatasetInfo
+from trainables.decoding import record
 from trainables.errors import ConfigError
-from trainables.models.initialization import (
-    Initialization,
-    check_width,
-    initialize,
-    scale_channels,
-)
+from trainables.models.initialization import initialize, scale_channels
+from trainables.models.model import Network
 
 _CHANNELS, _KERNEL, _POOL = 128, 5, 5
 # Of this many words one is left for the third convolution.
 _MIN_LENGTH = 149
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextCnn:
+@record
+class TextCnn(Network):
     """Three convolutions over words and two linear layers: the paper's model for text.
 
     The paper names no more than these layers and GloVe; the rest is that of Keras' example
@@ -34,23 +29,11 @@ class TextCnn:
     of 5, a global maximum at the end, ReLU, no dropout. The vectors are no part of the network.
 
     Attributes:
-        width: Factor on every number of channels and hidden units; 1 is the published network.
-        initialization: ``kaiming`` draws weights from the normal distribution of He et al.
-            (fan in) and sets biases to 0; ``default`` is what torch does.
         batch_norm: Whether a batch norm follows every convolution; off in the example.
         dropout: Drop probability before the last layer; 0 in the example.
     """
 
     name: ClassVar[str] = "text_cnn"
-    width: float = 1.0
-    initialization: Initialization = "kaiming"
-    batch_norm: bool = False
-    dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        check_width(self.width)
-        require(0 <= self.dropout < 1, "dropout", "must lie in [0, 1)", self.dropout)
 
     def build(self, info: DatasetInfo, generator: torch.Generator) -> TextNetwork:
         """Make a freshly initialized network.

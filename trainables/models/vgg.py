@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
@@ -11,15 +10,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.checks import require
 from trainables.datasets import DatasetInfo
+from trainables.decoding import record
 from trainables.errors import ConfigError
-from trainables.models.initialization import (
-    Initialization,
-    check_width,
-    initialize,
-    scale_channels,
-)
+from trainables.models.initialization import initialize, scale_channels
+from trainables.models.model import Network
 
 # Channels of the convolutions, and M where a maximum halves the grid: columns A and D of table 1
 # of Simonyan and Zisserman (ICLR 2015). torchvision has them too, but takes seconds to import.
@@ -33,28 +28,16 @@ _LAYOUTS: Mapping[str, Sequence[int | Literal["M"]]] = {
 _GRID = 32  # five halvings leave one position
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VggSettings:
+@record
+class VggSettings(Network):
     """Settings of a VGG; ``layout`` names its column of the paper's table.
 
     Attributes:
-        width: Factor on every number of channels and hidden units; 1 is the published network.
-        initialization: ``kaiming`` draws weights from the normal distribution of He et al.
-            (fan in) and sets biases to 0; ``default`` is what torch does.
         batch_norm: Whether a batch norm follows every convolution; off in the paper.
         dropout: Drop probability in the head; 0 in the paper.
     """
 
     layout: ClassVar[str]
-    width: float = 1.0
-    initialization: Initialization = "kaiming"
-    batch_norm: bool = False
-    dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        check_width(self.width)
-        require(0 <= self.dropout < 1, "dropout", "must lie in [0, 1)", self.dropout)
 
     def build(self, info: DatasetInfo, generator: torch.Generator) -> Vgg:
         """Make a freshly initialized network.
@@ -78,7 +61,7 @@ class VggSettings:
         return model
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Vgg11(VggSettings):
     """Eight convolutions: the paper's model for MNIST."""
 
@@ -86,7 +69,7 @@ class Vgg11(VggSettings):
     layout: ClassVar[str] = "A"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Vgg16(VggSettings):
     """Thirteen convolutions: the paper's model for CIFAR-10."""
 

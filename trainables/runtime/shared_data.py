@@ -32,9 +32,13 @@ def load_cached_splits(
     Raises:
         DataError: If a file is missing, truncated or altered.
     """
-    has_own = dataset.subset == "per_replica"
     keys = [
-        _SplitsKey(dataset=dataset, folders=folders, seed=seed if has_own else None, device=device)
+        _SplitsKey(
+            dataset=dataset,
+            folders=folders,
+            seed=seed if dataset.is_per_replica else None,
+            device=device,
+        )
         for seed in seeds
     ]
     for key in _cache.keys() - set(keys):

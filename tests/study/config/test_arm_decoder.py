@@ -306,7 +306,7 @@ REFUSALS = {
     # What is missing, and what is of another kind.
     DEFAULTS + "arms: [{method: base}]": "name is missing; give it a value.",
     "name: t": "arms is missing; give it a value.",
-    "name: t\narms: []": "arms must hold at least one arm, got none.",
+    "name: t\narms: []": "arms must have more entries, 1 at least, got [].",
     "name: t\narms: {a: 1}": "arms must be a list, got {'a': 1}.",
     "name: t\narms: [{method: base}]": "arms[0].dataset is missing; give it a value.",
     "name: t\narms: [{method: base, dataset: digits}]": (
@@ -315,8 +315,8 @@ REFUSALS = {
     text("{model: vgg11}"): (f"arms[0].method is missing; known: {', '.join(sorted(METHODS))}."),
     text("{method: base}, base"): "arms[1] must be a mapping of settings, got 'base'.",
     text("{method: 3}"): "arms[0].method must be a mapping of settings, got 3.",
-    "name: 3\narms: []": "name must be a text, got 3.",
-    "name: t\ndefaults: [a]\narms: []": "defaults must be a mapping, got ['a'].",
+    "name: 3\narms: []": "name must be a text, got 3; write it in quotes.",
+    "name: t\ndefaults: [a]\narms: [{method: base}]": "defaults must be a mapping, got ['a'].",
     text("{method: base}", "seed: 1.5"): "seed must be an integer, got 1.5.",
     text("{method: base}", "seed: yes"): "seed must be an integer, got True.",
     arm("search:"): "arms[0].search must be a mapping of settings, got None.",
@@ -334,9 +334,7 @@ REFUSALS = {
         "arms[0].search.startup_trials must be at least 1, got 0."
     ),
     arm("replicas: {search: 0}"): "arms[0].replicas.search must be at least 1, got 0.",
-    arm("replicas: {final: 1}"): (
-        "arms[0].replicas.final must be at least 2, for an interval, got 1."
-    ),
+    arm("replicas: {final: 1}"): ("arms[0].replicas.final must be at least 2, got 1."),
     arm("training: {epochs: 0}"): "arms[0].training.epochs must be at least 1, got 0.",
     arm("dataset: {train_per_class: 3, train_size: 30}"): (
         "arms[0].dataset.train_size must be left out beside train_per_class (set that to null), "
@@ -368,22 +366,22 @@ REFUSALS = {
         "arms[1].search.space.top_k.high is 12, but digits has 10 classes; lower it to 10 or less."
     ),
     defaults("search: {space: {alpha: {high: 0.05}}}"): (
-        "defaults.search.space.alpha.low must not exceed high, got low 0.1 and high 0.05, where "
-        "low is the default; give low as well."
+        "defaults.search.space.alpha.low must not exceed high, got low 0.3246 and high 0.05, "
+        "where low is the default; give low as well."
     ),
     space("n_features: {low: 1, high: 785}"): (
         "arms[0].search.space.n_features.high is 785, but digits has 784 input features; lower it "
         "to 784 or less."
     ),
     space("n_features: {high: 1.5}"): (
-        "arms[0].search.space.n_features.high must lie in (0, 1], got 1.5."
+        "arms[0].search.space.n_features.high as a share must lie in (0, 1], got 1.5."
     ),
     space("alpha: {low: 2, high: 1}"): (
         "arms[0].search.space.alpha.low must not exceed high, got low 2.0 and high 1.0; swap them."
     ),
-    space("split: {low: 0}"): "arms[0].search.space.split.low must lie in (0, 1), got 0.",
-    space("split: {high: 1.0}"): "arms[0].search.space.split.high must lie in (0, 1), got 1.",
-    space("split: 1.0"): "arms[0].search.space.split: the value must lie in (0, 1), got 1.",
+    space("split: {low: 0}"): "arms[0].search.space.split.low must be above 0, got 0.",
+    space("split: {high: 1.0}"): "arms[0].search.space.split.high must be below 1, got 1.0.",
+    space("split: 1.0"): "arms[0].search.space.split: the value must be below 1, got 1.0.",
     defaults("search: {space: {tpo_k: {low: 1}}}"): (
         "defaults.search.space.tpo_k is not a dimension; did you mean 'top_k'?"
     ),
@@ -461,12 +459,10 @@ REFUSALS = {
     ),
     # Objective and resources.
     text("{method: base}", "objective: {metric: val/acuracy}"): (
-        "objective.metric must be a validation metric, got 'val/acuracy'; did you mean "
-        "'val/accuracy'?"
+        "objective.metric is 'val/acuracy', which is not known; did you mean 'val/accuracy'?"
     ),
     text("{method: base}", "objective: {metric: test/accuracy}"): (
-        "objective.metric must be a validation metric, got 'test/accuracy'; did you mean "
-        "'val/accuracy'?"
+        "objective.metric is 'test/accuracy', which is not known; did you mean 'val/accuracy'?"
     ),
     text("{method: base}", "objective: {metric: val/nll, direction: maximize}"): (
         "objective.direction is 'maximize', but val/nll is to be minimized; leave it out."
@@ -474,15 +470,15 @@ REFUSALS = {
     text("{method: base}", "objective: {direction: minimize}"): (
         "objective.direction is 'minimize', but val/accuracy is to be maximized; leave it out."
     ),
-    text("{method: base}", "objective: {direction: maximize}"): (
-        "objective.direction is 'maximize', which is not known; did you mean 'maximize'?"
+    text("{method: base}", "objective: {direction: maximise}"): (
+        "objective.direction is 'maximise', which is not known; did you mean 'maximize'?"
     ),
     text("{method: base}", "resources: {gpus: 0.3}"): (
         "resources.gpus must be 0, 1 or a fraction 1/n such as 0.5, 0.333 or 0.25, got 0.3."
     ),
     text("{method: base}", "resources: {cpus: 0}"): "resources.cpus must be at least 1, got 0.",
     text("{method: base}", "resources: {memory_gib: 0}"): (
-        "resources.memory_gib must be above 0, got 0.0."
+        "resources.memory_gib must be above 0, got 0."
     ),
     text("{method: base}", "resources: {custom: {rtx4090: many}}"): (
         "resources.custom.rtx4090 must be a number, got 'many'."

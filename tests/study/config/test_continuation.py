@@ -28,7 +28,7 @@ def refusal(begun: str, now: str, more: str = "", defaults: str = DEFAULTS) -> s
         (BEGUN, ""),
         ("# again\n" + BEGUN, ""),
         (BEGUN.replace("search: {", "search: {trials: 9, "), ""),
-        (BEGUN.replace("{high: 1.0}", "{low: 0.1, high: 1}"), ""),
+        (BEGUN.replace("{high: 1.0}", "{low: 0.3246, high: 1}"), ""),
         (BEGUN.replace("beta: 1", "top_k: {low: 1, high: 10}, beta: 1.0"), ""),
         (BEGUN.replace("challenger,", "challenger, sensitivity: [{over: top_k}],"), ""),
         (BEGUN.replace("base}", "base, replicas: {final: 12}}"), ""),
@@ -157,7 +157,7 @@ def test_a_sweep_may_go_away_and_a_note_too():
             BEGUN.replace("beta: 1", "beta: {}"),
             "",
             "with arms.challenger.search.space.beta = 1.0",
-            "says {'low': 0.1, 'high': 2.0, 'log': False}",
+            "says {'low': 0.3246, 'high': 6.491, 'log': False}",
         ),
         (
             BEGUN.replace("beta: 1", "beta: 1, a_fraction: {}"),

@@ -57,12 +57,12 @@ def test_the_shared_space_is_what_all_datasets_allow(monkeypatch):
         ),
         (
             "{method: challenger, datasets: [digits]}",
-            "arms[0].datasets must be a list of two or more datasets, got ['digits']; for one "
+            "arms[0].datasets must be a list of 2 to 100 datasets, got ['digits']; for one "
             "write 'dataset'.",
         ),
         (
             "{method: challenger, datasets: digits}",
-            "arms[0].datasets must be a list of two or more datasets, got 'digits'; for one "
+            "arms[0].datasets must be a list of 2 to 100 datasets, got 'digits'; for one "
             "write 'dataset'.",
         ),
         (

@@ -12,10 +12,6 @@ from trainables.errors import ConfigError
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: Replicas(search=0), "search must be at least 1, got 0."),
-        (lambda: Replicas(final=1), "final must be at least 2, for an interval, got 1."),
-        (lambda: Search(trials=0), "trials must be at least 1, got 0."),
-        (lambda: Search(startup_trials=0), "startup_trials must be at least 1, got 0."),
         (
             lambda: Search(design=Sobol(), scheduler="asha"),
             "scheduler must be 'none' with design 'sobol', got 'asha': a design needs the full "
@@ -29,12 +25,9 @@ from trainables.errors import ConfigError
             lambda: Sensitivity(over="x", values=(1, 1.0)),
             "values must be two or more different values, got [1, 1.0].",
         ),
-        (lambda: Resources(cpus=0), "cpus must be at least 1, got 0."),
-        (lambda: Resources(max_concurrent=0), "max_concurrent must be at least 1, got 0."),
-        (lambda: Resources(memory_gib=0.0), "memory_gib must be above 0, got 0.0."),
         (
             lambda: Resources(custom={"rtx4090": 0.0}),
-            "custom.rtx4090 must be 0.0001 or more, got 0.0.",
+            "custom.rtx4090 must be at least 0.0001, got 0.0.",
         ),
         (
             lambda: Resources(custom={"GPU": 1.0}),
@@ -46,7 +39,6 @@ from trainables.errors import ConfigError
             "custom.memory must be a resource of your own, but Ray counts memory itself; set "
             "resources.memory_gib instead.",
         ),
-        (lambda: Resources(max_failures=-1), "max_failures must be 0 or more, got -1."),
     ],
 )
 def test_settings_out_of_range_are_refused(build, message):

@@ -99,7 +99,7 @@ def test_integers_are_kept_as_real_numbers_where_those_are_searched(folder):
             "--values: top_k is 11, but digits has 10 classes; lower it to 10 or less.",
         ),
         (sweep_request("top_k", values=(1, 2.5)), "--values: top_k must be an integer, got 2.5."),
-        (sweep_request("split", values=(0.5, 1.0)), "--values: split must lie in (0, 1), got 1."),
+        (sweep_request("split", values=(0.5, 1.0)), "--values: split must be below 1, got 1.0."),
         (
             sweep_request("n_features", values=(10, 20)),
             "--values: n_features must be swept over real numbers, as it is searched, got "
@@ -136,7 +136,7 @@ def test_values_are_read_as_they_are_typed(typed, values):
         ("3", "--values must be two or more different values, got [3]."),
         ("", "--values must be two or more different values, got []."),
         ("1,1", "--values must be two or more different values, got [1, 1]."),
-        ("1,[2]", "--values[1] must be a number, got [2]."),
+        ("1,[2]", "--values[1] must be a number, a text, true or false, got [2]."),
         ("1,[", "--values must be a list such as 1,2,5, got '1,['."),
         ("1], x: [2", "--values must be a list such as 1,2,5, got '1], x: [2'."),
     ],

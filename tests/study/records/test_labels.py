@@ -2,8 +2,6 @@
 
 import pytest
 
-from search_spaces import SPACES
-from study.records import labels
 from study.sensitivity import (
     OCCLUSION_ORDERS,
     arm_label,
@@ -12,6 +10,7 @@ from study.sensitivity import (
     metric_label,
     order_label,
 )
+from study.spec.parameters import dimension_names, searched
 from trainables.methods import METHODS
 
 
@@ -72,7 +71,7 @@ def test_an_arm_named_after_its_method_has_its_label():
     assert arm_label("challenger-k5", "challenger") == "challenger-k5"
 
 
-def test_every_method_and_every_dimension_has_a_label():
-    assert [name for name in METHODS if name not in labels._METHODS] == []
-    searched = {name for space in SPACES.values() for name in space.searched}
-    assert sorted(searched - set(labels._DIMENSIONS)) == []
+def test_every_method_and_every_searched_dimension_has_a_label():
+    assert all(arm_label(name, name) == method.label for name, method in METHODS.items())
+    named = {name for name in dimension_names() if dimension_axis(name) != name}
+    assert {name for method in METHODS.values() for name in searched(method)} <= named

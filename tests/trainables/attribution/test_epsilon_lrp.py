@@ -38,7 +38,7 @@ def captum(model: nn.Module, inputs: torch.Tensor, target: torch.Tensor, epsilon
 
 
 def small_vgg() -> nn.Module:
-    return Vgg11(width=1 / 8, initialization="default").build(Digits().info, torch.Generator())
+    return Vgg11(width=1 / 8, initialization="torch").build(Digits().info, torch.Generator())
 
 
 def test_without_epsilon_it_is_exactly_input_times_gradient():
@@ -252,9 +252,6 @@ def test_the_hooks_are_gone_afterwards_also_when_the_model_raises():
 def test_a_negative_epsilon_is_refused():
     with pytest.raises(ConfigError) as caught:
         epsilon_lrp(conv_net(), conv_inputs(), TARGET, epsilon=-0.5)
-    assert str(caught.value) == "epsilon must be 0 or more, got -0.5."
-    with pytest.raises(ConfigError) as caught:
-        EpsilonLrp(epsilon=-0.5)
     assert str(caught.value) == "epsilon must be 0 or more, got -0.5."
 
 

@@ -327,19 +327,6 @@ def test_sizes_are_those_of_the_batches_that_are_read(folders):
     )
 
 
-@pytest.mark.parametrize("count", [0, 6])
-def test_there_are_five_batches(count):
-    assert message(ConfigError, lambda: Cifar10(train_batches=count)) == (
-        f"train_batches must lie in [1, 5], got {count}."
-    )
-
-
-def test_settings_of_all_images_are_checked_as_well():
-    assert (
-        message(ConfigError, lambda: Cifar10(val_size=0)) == "val_size must be at least 1, got 0."
-    )
-
-
 @pytest.mark.parametrize("content", [{"data": Path("x"), "labels": []}, getattr])
 def test_a_pickle_that_names_anything_but_arrays_is_refused_even_with_the_right_checksum(
     content, tmp_path, monkeypatch

@@ -141,19 +141,6 @@ def test_a_split_without_records_is_refused(split, tmp_path):
     assert message(DataError, lambda: PtbXl(task="rhythm").load(folders, 0)) == text
 
 
-@pytest.mark.parametrize(
-    ("settings", "text"),
-    [
-        ({"window": 0}, "window must lie in [1, 1000], got 0."),
-        ({"window": 1001}, "window must lie in [1, 1000], got 1001."),
-        ({"stride": 0}, "stride must be at least 1, got 0."),
-        ({"train_size": 0}, "train_size must be at least 1, got 0."),
-    ],
-)
-def test_what_cannot_be_is_refused(settings, text):
-    assert message(ConfigError, lambda: PtbXl(**settings)) == text
-
-
 def test_it_needs_a_data_root(tmp_path):
     folders = DataFolders(root=None, cache=tmp_path)
     for call in (lambda: PtbXl().check(folders), lambda: PtbXl().load(folders, 0)):

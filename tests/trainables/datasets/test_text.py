@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -13,12 +12,11 @@ from hypothesis import strategies as st
 
 from tests.trainables.builders import message
 from tests.trainables.datasets.small_texts import put_glove, put_packed_glove, vectors_of
-from trainables.datasets import DataFolders, TokenSamples
+from trainables.datasets import DataFolders, Newsgroups20, TokenSamples
 from trainables.datasets.glove import WordVectors
 from trainables.datasets.text import (
     Corpus,
     Document,
-    TextSettings,
     build_corpus,
     frequent_words,
     pad_or_truncate,
@@ -26,7 +24,8 @@ from trainables.datasets.text import (
     tokenize_document,
     vector_rows,
 )
-from trainables.errors import ConfigError, DataError
+from trainables.decoding import record
+from trainables.errors import DataError
 
 
 @pytest.mark.parametrize(
@@ -163,8 +162,8 @@ TRAIN = ["Oil price rises!", "oil, oil. The price", "gold"]
 TEST = ["gold falls; gold and gold and gold", "oil"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Texts(TextSettings):
+@record
+class Texts(Newsgroups20):
     """A corpus in memory."""
 
     name: ClassVar[str] = "texts"
@@ -276,15 +275,3 @@ def test_vectors_of_other_words_are_refused(folders):
         "English words."
     )
     assert not folders.cache.exists()
-
-
-@pytest.mark.parametrize(
-    ("build", "said"),
-    [
-        (lambda: Texts(length=0), "length must be at least 1, got 0."),
-        (lambda: Texts(vocabulary=0), "vocabulary must be at least 1, got 0."),
-        (lambda: Texts(val_size=0), "val_size must be at least 1, got 0."),
-    ],
-)
-def test_what_is_out_of_range_is_refused(build, said):
-    assert message(ConfigError, build) == said

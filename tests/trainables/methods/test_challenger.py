@@ -240,9 +240,6 @@ def test_clipping_bounds_challenged_samples():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: Challenger(top_k=0), "top_k must be at least 1, got 0."),
-        (lambda: Challenger(alpha=-1.0), "alpha must be 0 or more, got -1.0."),
-        (lambda: Challenger(split=1.0), "split must lie in (0, 1), got 1.0."),
         (
             lambda: Challenger(top_k=11).check(Digits().info),
             "top_k must not exceed the 10 classes, got 11.",

@@ -175,7 +175,7 @@ def batch() -> Batch:
 
 @pytest.fixture
 def model() -> nn.Module:
-    return TextCnn(width=1 / 8, initialization="default").build(INFO, generator())
+    return TextCnn(width=1 / 8, initialization="torch").build(INFO, generator())
 
 
 def changed(batch: Batch, result: Batch) -> Tensor:

@@ -181,10 +181,3 @@ def test_it_costs_no_pass(monkeypatch):
     passes = counted(model, monkeypatch)
     Mixup().perturb(model, Batch(inputs=inputs, targets=targets), seeded())
     assert (passes.forward, passes.backward) == ([], [])
-
-
-def test_a_concentration_of_zero_is_refused():
-    with pytest.raises(ConfigError) as caught:
-        Mixup(concentration=0.0)
-    assert str(caught.value) == "concentration must be above 0, got 0.0."
-    Mixup(concentration=1e-9).check(Digits().info)

@@ -13,7 +13,6 @@ from trainables.methods.rectangles import (
     Rectangles,
     RectangleSize,
     check_images,
-    check_rectangle_size,
     randint_below,
     rectangle_mask,
 )
@@ -68,32 +67,6 @@ def test_integers_below_a_bound_are_uniform_and_none_is_below_zero():
     assert len(counts) == 5
     assert ((counts - 1000).abs() < 142).all()
     assert randint_below(torch.tensor([1, 0, -3]), seeded()).tolist() == [0, 0, 0]
-
-
-def size(**changes: float) -> RectangleSize:
-    return replace(RectangleSize(min_area=0.02, max_area=0.4, ratio=0.3), **changes)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"min_area": 0.0}, "min_area must lie in (0, 1], got 0.0."),
-        ({"min_area": 1.5}, "min_area must lie in (0, 1], got 1.5."),
-        ({"max_area": 0.01}, "max_area must lie in [min_area, 1] = [0.02, 1], got 0.01."),
-        ({"max_area": 1.01}, "max_area must lie in [min_area, 1] = [0.02, 1], got 1.01."),
-        ({"ratio": 0.0}, "ratio must lie in (0, 1], got 0.0."),
-        ({"ratio": 2.0}, "ratio must lie in (0, 1], got 2.0."),
-    ],
-)
-def test_sizes_out_of_range_are_refused(changes, message):
-    with pytest.raises(ConfigError) as caught:
-        check_rectangle_size(size(**changes))
-    assert str(caught.value) == message
-
-
-def test_sizes_at_the_border_of_their_range_are_accepted():
-    check_rectangle_size(size(max_area=0.02, ratio=1.0))
-    check_rectangle_size(size(min_area=1.0, max_area=1.0))
 
 
 @pytest.mark.parametrize("domain", ["text", "series"])

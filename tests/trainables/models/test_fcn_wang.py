@@ -134,9 +134,6 @@ def test_relevance_is_conserved_without_biases_and_shifts():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: FcnWang(width=0.0), "width must be at least 1/64, got 0.0."),
-        (lambda: FcnWang(dropout=1.0), "dropout must lie in [0, 1), got 1.0."),
-        (lambda: FcnWang(dropout=-0.1), "dropout must lie in [0, 1), got -0.1."),
         (
             lambda: FcnWang().build(Digits().info, generator()),
             "fcn_wang takes series of at least 2 points in time, but the dataset gives samples "

@@ -34,14 +34,14 @@ def test_kaiming_weights_have_the_standard_deviation_of_he_and_no_bias(model):
 
 
 def test_default_weights_and_biases_stay_within_torchs_bound(model):
-    initialize(model, "default", generator())
+    initialize(model, "torch", generator())
     for layer in weighted(model):
         bound = layer.weight[0].numel() ** -0.5
         assert 0.9 * bound < layer.weight.abs().max() <= bound
         assert layer.bias is None or 0 < layer.bias.abs().max() <= bound
 
 
-@pytest.mark.parametrize("how", ["kaiming", "default"])
+@pytest.mark.parametrize("how", ["kaiming", "torch"])
 @pytest.mark.parametrize("norm", [nn.BatchNorm1d, nn.BatchNorm2d])
 def test_a_batch_norm_starts_neutral_whatever_it_has_seen(how, norm):
     layer = norm(3)
@@ -52,7 +52,7 @@ def test_a_batch_norm_starts_neutral_whatever_it_has_seen(how, norm):
     assert all(torch.equal(value, fresh[key]) for key, value in layer.state_dict().items())
 
 
-@pytest.mark.parametrize("how", ["kaiming", "default"])
+@pytest.mark.parametrize("how", ["kaiming", "torch"])
 def test_the_weights_follow_from_the_generator_alone(model, how):
     states = []
     for seed, own in [(1, 7), (2, 7), (2, 8)]:

@@ -107,7 +107,7 @@ def test_relevances_without_bias_add_up_to_the_logit_and_are_zero_at_padding():
 
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_padding_has_no_relevance_whatever_the_biases(batch_norm):
-    settings = TextCnn(width=1 / 4, batch_norm=batch_norm, initialization="default")
+    settings = TextCnn(width=1 / 4, batch_norm=batch_norm, initialization="torch")
     model = settings.build(info(), generator()).double()
     inputs = padded_texts(160, 90, 31, 0)
     relevance = epsilon_lrp(model, inputs, torch.tensor([0, 3, 6, 6]))
@@ -131,9 +131,6 @@ def test_equal_maxima_have_one_winner():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: TextCnn(width=0.0), "width must be at least 1/64, got 0.0."),
-        (lambda: TextCnn(dropout=1.0), "dropout must lie in [0, 1), got 1.0."),
-        (lambda: TextCnn(dropout=-0.1), "dropout must lie in [0, 1), got -0.1."),
         (
             lambda: TextCnn().build(
                 DatasetInfo(n_classes=2, input_shape=(12, 250), domain="series"), generator()

@@ -96,7 +96,7 @@ def test_kaiming_weights_have_the_standard_deviation_of_he_and_no_bias():
 
 
 def test_default_weights_are_torchs_uniform_ones():
-    model = Vgg11(width=1 / 4, initialization="default").build(INFO, generator())
+    model = Vgg11(width=1 / 4, initialization="torch").build(INFO, generator())
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             weight = layer.weight.detach()
@@ -115,9 +115,6 @@ def test_there_is_a_dropout_layer_only_where_something_is_dropped(dropout):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: Vgg11(width=0.0), "width must be at least 1/64, got 0.0."),
-        (lambda: Vgg11(dropout=1.0), "dropout must lie in [0, 1), got 1.0."),
-        (lambda: Vgg16(dropout=-0.1), "dropout must lie in [0, 1), got -0.1."),
         (
             lambda: Vgg11().build(
                 DatasetInfo(n_classes=2, input_shape=(3, 33, 32), domain="image", background=0.0),

@@ -1,0 +1,62 @@
+"""What models have in common, and the settings that our networks share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Annotated, ClassVar
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from trainables.datasets import DatasetInfo
+from trainables.decoding import record
+from trainables.fields import Symbol
+from trainables.models.initialization import Initialization
+
+
+@record
+class Model(ABC):
+    """A network as settings."""
+
+    name: ClassVar[str]
+
+    @property
+    def description(self) -> str:
+        """Name of the model with its size, for results."""
+        return self.name
+
+    @abstractmethod
+    def build(self, info: DatasetInfo, generator: torch.Generator) -> nn.Module:
+        """Make a freshly initialized network.
+
+        Args:
+            info: Shape of the inputs and number of classes.
+            generator: Source of the initial weights, on the CPU.
+
+        Raises:
+            ConfigError: If the network cannot take such samples.
+        """
+
+
+@record
+class Network(Model):
+    """Settings that our networks share.
+
+    Attributes:
+        width: Factor on every number of channels and hidden units; 1 is the published network.
+        initialization: ``kaiming`` draws weights from the normal distribution of He et al.
+            (fan in) and sets biases to 0; ``torch`` is what torch does.
+        batch_norm: Whether a batch norm follows every convolution.
+        dropout: Drop probability before the last layer.
+    """
+
+    width: Annotated[float, Field(ge=1 / 64, le=16), Symbol("width", "Width of the network")] = 1.0
+    initialization: Initialization = "kaiming"
+    batch_norm: bool = False
+    dropout: Annotated[float, Field(ge=0, lt=1), Symbol("dropout", "Drop probability")] = 0.0
+
+    @property
+    def description(self) -> str:
+        """Name of the model with its width, for results."""
+        return f"{self.name}, width {self.width:g}"
