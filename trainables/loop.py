@@ -61,8 +61,13 @@ def init_replica(
     )
 
 
-def train(config: TrialConfig, data: Splits, state: ReplicaState) -> Iterator[ReplicaReport]:
-    """Train to the last epoch and yield a report at every evaluation.
+def train_by_epoch(
+    config: TrialConfig,
+    data: Splits,
+    state: ReplicaState,
+    step_callback: StepCallback = no_step_callback,
+) -> Iterator[ReplicaReport | None]:
+    """Train to the last epoch and yield after every epoch a report, or None without evaluation.
 
     The first report of a fresh replica has epoch 0 and the filters' metrics alone.
 
@@ -70,22 +75,10 @@ def train(config: TrialConfig, data: Splits, state: ReplicaState) -> Iterator[Re
         config: Settings of the trial.
         data: Splits, on the device of the model.
         state: State to start from; changed in place.
+        step_callback: Called at every step; may raise to end the training.
 
     Raises:
         NonFiniteError: If a loss was NaN or infinite; names seed, epoch, step and parameters.
-    """
-    return (report for report in train_by_epoch(config, data, state) if report is not None)
-
-
-def train_by_epoch(
-    config: TrialConfig,
-    data: Splits,
-    state: ReplicaState,
-    step_callback: StepCallback = no_step_callback,
-) -> Iterator[ReplicaReport | None]:
-    """Train like :func:`train`, but yield after every epoch: None if it is not evaluated.
-
-    ``step_callback`` is called at every step and may raise to end the training.
     """
     if state.epoch == 0:
         yield initial_report(state)

@@ -63,7 +63,7 @@ def read_queue(address: str) -> tuple[QueueRow, ...]:
 
 def queue_table(rows: tuple[QueueRow, ...]) -> Table:
     """Build the table of the queue."""
-    table = Table("study", "priority", "runs", "may run", "wants", title="Queue of trials")
+    table = Table("study", "priority", "running", "granted", "wanted", title="Queue of trials")
     for row in rows:
         counts = (row.priority, row.running, row.granted, row.wanted)
         table.add_row(Text(row.study), *map(str, counts))

@@ -46,7 +46,7 @@ _COMMANDS = {
     "stop": "Stop a study on a cluster; it can be resumed.",
     "submit": "Run the study of a file on a Ray cluster.",
 }
-# Module to the commands that it holds, each as ``<name>_command``.
+# Module to its commands, each as ``<name>_command``.
 _MODULES: Final = {
     "cluster_commands": ("cluster",),
     "data_commands": ("data",),

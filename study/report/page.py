@@ -64,7 +64,7 @@ def page_script() -> PageScript:
 def figure_data(chart: Chart) -> str:
     """Write a chart as JSON for the page's script: the data, and a layout per width.
 
-    No character in it can end the element that it stands in.
+    No character in it can end its element.
     """
     wide, narrow = interactive.draw(chart), interactive.draw(chart, is_narrow=True)
     figure = {"data": wide["data"], "wide": wide["layout"], "narrow": narrow["layout"]}
@@ -140,7 +140,7 @@ def _panel_view(panel: ReportPanel, picture: RenderedFigure | None) -> _PanelVie
         title=panel.title,
         caption=panel.caption_text,
         picture="" if picture is None else picture.data_uri,
-        # Markup: no character of it can end the element that it stands in.
+        # Markup: no character of it can end its element.
         data=Markup("" if panel.chart is None else figure_data(panel.chart)),
         tables=panel.tables,
     )

@@ -50,7 +50,7 @@ def transfer_table(record: Transfer, target: TransferTarget) -> Table:
         rows=tuple(_transfer_row(record, row) for row in target.rows),
         note=f"Mean over n replicas on fresh seeds [{CONFIDENCE_PERCENT} Student's t interval of "
         "the mean]; differences over replicas with the same seed; p of the paired t test, "
-        "Holm-corrected over the configurations of a column. A configuration is the searched "
+        "Holm-corrected over the configurations for each metric. A configuration is the searched "
         "parameters; "
         "everything else, also what an arm holds fixed, is the target's own.",
     )

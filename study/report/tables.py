@@ -121,7 +121,7 @@ def difference_table(comparison: Comparison, workload: Workload) -> Table:
             *((difference_column(m), partial(_difference_cell, m)) for m in SHOWN_METRICS),
         ],
         f"Arm − {control} over replicas with the same seed [{CONFIDENCE_PERCENT} interval]; p of "
-        "the paired t test, Holm-corrected over the arms of a column. ↑ higher is better, ↓ "
+        "the paired t test, Holm-corrected over the arms for each metric. ↑ higher is better, ↓ "
         "lower is better.",
     )
 

@@ -16,7 +16,7 @@ from study.sensitivity.intervals import (
     t_interval,
 )
 from study.sensitivity.sweep_curves import DimensionCurve, sweep_curve
-from study.sensitivity.workloads import Workload, require_arm, require_chosen
+from study.sensitivity.workloads import Workload, read_arms, require_arm, require_chosen
 
 MEAN_LAYER = "mean"
 """Name of the unweighted mean over the convolution layers."""
@@ -119,12 +119,9 @@ def filter_cosine(table: TrialTable, workload: Workload) -> FilterCosineByLayer:
     Raises:
         ReportError: If no arm has a completed final trial with 2 replicas and filter metrics.
     """
-    arms, notes = [], []
-    for arm in workload.arms:
-        try:
-            arms.append(_arm_cosine(arm, require_chosen(table, arm)))
-        except ReportError as error:
-            notes.append(str(error))
+    arms, notes = read_arms(
+        workload.arms, lambda arm: _arm_cosine(arm, require_chosen(table, arm))
+    )
     if not arms:
         raise ReportError(
             f"study '{table.study}': filter cosine on {workload.dataset} needs an arm with a "
@@ -135,8 +132,8 @@ def filter_cosine(table: TrialTable, workload: Workload) -> FilterCosineByLayer:
         dataset=workload.dataset,
         model=workload.model,
         chance=CHANCE_COSINE,
-        arms=tuple(arms),
-        notes=tuple(notes),
+        arms=tuple(arms.values()),
+        notes=notes,
     )
 
 

@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 from study.records.errors import ReportError
@@ -24,7 +25,7 @@ from study.sensitivity.intervals import (
     seed_difference,
     t_interval,
 )
-from study.sensitivity.workloads import Workload, control_of, require_chosen, workloads
+from study.sensitivity.workloads import Workload, control_of, read_arms, require_chosen, workloads
 
 OCCLUSION_ORDERS = ("random", "most_relevant")
 """Orders in which positions are hidden: at random, or the most relevant first."""
@@ -151,7 +152,7 @@ def robustness(table: TrialTable, workload: Workload) -> Robustness:
         ReportError: If no arm has a completed final trial with 2 replicas and an occlusion
             test, or trials that should be pairs have different seeds.
     """
-    chosen, notes = _occluded_trials(table, workload)
+    chosen, notes = read_arms(workload.arms, partial(_occluded_trial, table))
     if not chosen:
         raise ReportError(
             f"study '{table.study}': robustness on {workload.dataset} needs an arm with a "
@@ -178,29 +179,15 @@ def robustness(table: TrialTable, workload: Workload) -> Robustness:
     )
 
 
-def _occluded_trials(
-    table: TrialTable, workload: Workload
-) -> tuple[dict[str, TrialRow], tuple[str, ...]]:
-    chosen: dict[str, TrialRow] = {}
-    notes = []
-    for arm in workload.arms:
-        try:
-            row = require_chosen(table, arm)
-            require_replicas(arm.name, row.seeds)
-            _require_occlusion(row)
-        except ReportError as error:
-            notes.append(str(error))
-        else:
-            chosen[arm.name] = row
-    return chosen, tuple(notes)
-
-
-def _require_occlusion(row: TrialRow) -> None:
+def _occluded_trial(table: TrialTable, arm: ArmRow) -> TrialRow:
+    row = require_chosen(table, arm)
+    require_replicas(arm.name, row.seeds)
     if not all(_shares(row, order) for order in OCCLUSION_ORDERS):
         raise ReportError(
             f"arm '{row.arm}' was not tested with hidden inputs; give it 'evaluation.occlusion' "
             "in a study of another name."
         )
+    return row
 
 
 def _shares(row: TrialRow, order: str) -> tuple[float, ...]:

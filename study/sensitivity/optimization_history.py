@@ -5,12 +5,13 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from search_spaces import Dimension
 from study.records.errors import ReportError
 from study.records.frames import Row, Tabular
 from study.records.labels import Direction
-from study.records.trial_table import ParamValue, TrialRow, TrialState, TrialTable
+from study.records.trial_table import ArmRow, ParamValue, TrialRow, TrialState, TrialTable
 from study.sensitivity.workloads import require_arm
 
 
@@ -32,14 +33,12 @@ class HistoryPoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SearchHistory(Tabular):
+class ArmSearch(Tabular):
     """The search of one arm.
 
     Attributes:
         objective: Key of the optimized metric.
         replicas: Most replicas of any trial.
-        points: By trial number.
-        reasons: Trial number to reason, for failed trials.
     """
 
     study: str
@@ -49,6 +48,17 @@ class SearchHistory(Tabular):
     direction: Direction
     sampler: str
     replicas: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchHistory(ArmSearch):
+    """The objective over the trials of a search.
+
+    Attributes:
+        points: By trial number.
+        reasons: Trial number to reason, for failed trials.
+    """
+
     points: tuple[HistoryPoint, ...]
     reasons: Mapping[int, str]
 
@@ -90,16 +100,22 @@ def search_history(table: TrialTable, arm: str) -> SearchHistory:
             )
         )
     return SearchHistory(
-        study=table.study,
-        arm=arm,
-        method=row.method,
-        objective=table.objective,
-        direction=table.direction,
-        sampler=row.sampler,
-        replicas=max(len(trial.seeds) for trial in trials),
+        **_search_facts(table, row, trials),
         points=_history_points(table, trials),
         reasons={t.number: t.reason or "no reason given" for t in trials if t.state == "FAIL"},
     )
+
+
+def _search_facts(table: TrialTable, arm: ArmRow, trials: tuple[TrialRow, ...]) -> dict[str, Any]:
+    return {
+        "study": table.study,
+        "arm": arm.name,
+        "method": arm.method,
+        "objective": table.objective,
+        "direction": table.direction,
+        "sampler": arm.sampler,
+        "replicas": max(len(trial.seeds) for trial in trials),
+    }
 
 
 def _history_points(table: TrialTable, trials: tuple[TrialRow, ...]) -> tuple[HistoryPoint, ...]:
@@ -136,25 +152,15 @@ class SearchPoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SearchPoints(Tabular):
-    """The search of one arm as points of its space.
+class SearchPoints(ArmSearch):
+    """The trials of a search as points of its space.
 
     Attributes:
-        objective: Key of the optimized metric.
-        replicas: Most replicas of any trial.
-        dimensions: Name to axis.
         points: Trials that have a value, by number.
         best: Number of the completed trial with the best value.
         n_without_value: Number of trials without a value (failed, or nothing reported yet).
     """
 
-    study: str
-    arm: str
-    method: str
-    objective: str
-    direction: Direction
-    sampler: str
-    replicas: int
     dimensions: Mapping[str, Dimension]
     points: tuple[SearchPoint, ...]
     best: int
@@ -194,13 +200,7 @@ def search_points(table: TrialTable, arm: str) -> SearchPoints:
         )
     sign = 1 if table.direction == "maximize" else -1
     return SearchPoints(
-        study=table.study,
-        arm=arm,
-        method=row.method,
-        objective=table.objective,
-        direction=table.direction,
-        sampler=row.sampler,
-        replicas=max(len(trial.seeds) for trial in trials),
+        **_search_facts(table, row, trials),
         dimensions=row.dimensions,
         points=points,
         best=max(completed, key=lambda p: sign * p.value).number,

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from study.records.errors import ReportError
 from study.records.trial_table import ArmRow, TrialRow, TrialTable
+
+_T = TypeVar("_T")
 
 CONTROLS = ("base", "random")
 """Control methods: plain training, and features chosen at random."""
@@ -93,3 +97,17 @@ def describe_state(row: TrialRow | None) -> str:
     return {"RUNNING": "is still running", "PRUNED": "was stopped early"}.get(
         row.state, "completed"
     )
+
+
+def read_arms(
+    arms: Iterable[ArmRow], read: Callable[[ArmRow], _T]
+) -> tuple[dict[str, _T], tuple[str, ...]]:
+    """Return the result of a function for each arm, and its errors as notes."""
+    found: dict[str, _T] = {}
+    notes = []
+    for arm in arms:
+        try:
+            found[arm.name] = read(arm)
+        except ReportError as error:
+            notes.append(str(error))
+    return found, tuple(notes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainables.runtime.interleaved_timing import (
+from tests.benchmarks.interleaved_timing import (
     MIN_ROUNDS,
     Quartiles,
     as_plain_data,

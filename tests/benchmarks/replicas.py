@@ -14,6 +14,13 @@ from pathlib import Path
 
 import torch
 
+from tests.benchmarks.interleaved_timing import (
+    MIN_ROUNDS,
+    Quartiles,
+    paired_ratio,
+    quartiles,
+    time_interleaved,
+)
 from tests.benchmarks.torch_benchmark import (
     MachineInfo,
     TorchBenchmark,
@@ -32,13 +39,6 @@ from trainables.optimizers import Adam
 from trainables.replica_group import single_group, stacked_group
 from trainables.replica_mode import TIMED_STEPS, stacking_obstacle, step_timer
 from trainables.replicas import Replica, start_replicas
-from trainables.runtime.interleaved_timing import (
-    MIN_ROUNDS,
-    Quartiles,
-    paired_ratio,
-    quartiles,
-    time_interleaved,
-)
 
 # The weights hardly move, so that the last round computes with the numbers of the first.
 _LEARNING_RATE = 1e-6

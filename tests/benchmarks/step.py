@@ -11,6 +11,12 @@ from typing import Literal, TypeAlias
 
 import torch
 
+from tests.benchmarks.interleaved_timing import (
+    MIN_ROUNDS,
+    Quartiles,
+    paired_ratio,
+    time_interleaved,
+)
 from tests.benchmarks.model_families import FAMILIES, Family, fixed_splits, noise_batch
 from tests.benchmarks.operation_count import count_operations, counted_ratio, passes_of
 from tests.benchmarks.torch_benchmark import (
@@ -31,12 +37,6 @@ from trainables.loop import init_replica, require_finite, run_epoch
 from trainables.methods import METHODS, Base, Challenger, MethodConfig
 from trainables.optimizers import Adam
 from trainables.replica_group import ReplicaState
-from trainables.runtime.interleaved_timing import (
-    MIN_ROUNDS,
-    Quartiles,
-    paired_ratio,
-    time_interleaved,
-)
 
 Clock: TypeAlias = Literal["cpu", "wall"]
 

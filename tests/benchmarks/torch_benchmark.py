@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
+from tests.benchmarks.interleaved_timing import MIN_ROUNDS
 from trainables.errors import ConfigError
-from trainables.runtime.interleaved_timing import MIN_ROUNDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ from cluster.ports import free_port
 from cluster.service.folder import ServiceFolder
 from cluster.service.mlflow_component import ADMIN_USER, new_guard
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.service]
 
 _API = "/api/2.0/mlflow"
 _SECRET = "Ray's token, of a file with mode 600"

@@ -6,7 +6,7 @@ Each is registered in ``CHECKS`` under the name of its row, with what must be fo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -93,7 +93,7 @@ def _asked(evidence: Evidence, phase: PhaseName) -> str:
     return _per_arm({arm.name: counts[f"{name}/{arm.name}/{phase}"] for arm in evidence.spec.arms})
 
 
-def _per_arm(counts: dict[str, int]) -> str:
+def _per_arm(counts: Mapping[str, int]) -> str:
     parts = " + ".join(f"{count} {arm}" for arm, count in counts.items() if count)
     return f"{sum(counts.values())} ({parts})"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from trainables.config import FromBase, Scratch, TrainingConfig, TrialConfig
-from trainables.datasets import Digits
+from trainables.datasets import Digits, Splits
+from trainables.loop import ReplicaReport, train_by_epoch
 from trainables.methods import METHODS
 from trainables.models import Vgg11
 from trainables.optimizers import Adam
+from trainables.replica_group import ReplicaState
 
 
 class ConvNet(nn.Module):
@@ -101,3 +103,8 @@ def message(error: type[Exception], call: Callable[[], object]) -> str:
     with pytest.raises(error) as caught:
         call()
     return str(caught.value)
+
+
+def train(config: TrialConfig, data: Splits, state: ReplicaState) -> Iterator[ReplicaReport]:
+    """Train to the last epoch and yield a report at every evaluation."""
+    return (report for report in train_by_epoch(config, data, state) if report is not None)

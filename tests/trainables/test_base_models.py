@@ -154,6 +154,7 @@ def _fetch(home: Path, cache: Path, done) -> None:
     done.set()
 
 
+@pytest.mark.service
 def test_others_wait_while_one_trains_it(tmp_path, data, folders):
     base_weights(finetuning().base, data, 1, tmp_path, CPU)
     (lock,) = tmp_path.glob("*/lock")

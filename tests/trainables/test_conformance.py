@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import torch
 
+from tests.trainables.builders import train
 from trainables.batch import is_multi_label
 from trainables.config import FromBase, Scratch, TrainingConfig, TrialConfig
 from trainables.datasets import DATASETS, DataFolders, Splits
 from trainables.errors import ConfigError
-from trainables.loop import ReplicaReport, init_replica, train
+from trainables.loop import ReplicaReport, init_replica
 from trainables.methods import METHODS
 from trainables.models import MODELS
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from tests.trainables.builders import trial
+from tests.trainables.builders import train, trial
 from tests.trainables.tensor_samples import TensorSamples
 from trainables.batch import Batch
 from trainables.config import FromBase, Scratch, TrainingConfig, TrialConfig
@@ -19,7 +19,7 @@ from trainables.datasets import DataFolders, PtbXl, RecordSamples, Splits
 from trainables.errors import ConfigError, NonFiniteError
 from trainables.evaluation import evaluate, filter_metrics
 from trainables.final_evaluation import evaluate_final
-from trainables.loop import init_replica, require_finite, run_epoch, train, train_by_epoch
+from trainables.loop import init_replica, require_finite, run_epoch, train_by_epoch
 from trainables.methods import METHODS, Base, MethodConfig, Mixup
 from trainables.models import FcnWang
 from trainables.optimizers import Sgd

@@ -24,7 +24,7 @@ from tests.cluster.service.harness import (
 )
 from tests.support.second_account import Targets, attempts, targets_of
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800), pytest.mark.extended]
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

@@ -403,6 +403,7 @@ def test_an_mlflow_that_does_not_answer_does_not_affect_the_study(
     assert names == [("offline",)]
 
 
+@pytest.mark.extended
 def test_an_interrupted_study_shows_how_to_continue_and_continues(
     finished: Finished,
     study_yaml,

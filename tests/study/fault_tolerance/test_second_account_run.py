@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.study.fault_tolerance.shell import PATIENCE_S, Shell
+from tests.study.fault_tolerance.shell import TIMEOUT_S, Shell
 from tests.support.second_account import attempts, targets_of
 from tests.support.simulated import study_text
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800), pytest.mark.extended]
 
 
 @pytest.fixture
@@ -58,6 +58,6 @@ def test_nothing_of_a_plain_run_is_read_written_or_run_by_another_account(shell:
     paths = [path for path in found.paths if path != str(shell.log)]
     assert attempts(dataclasses.replace(found, paths=paths)) == []
     process.terminate()
-    process.wait(PATIENCE_S)
+    process.wait(TIMEOUT_S)
     # Nothing of Ray's is left for anybody.
     assert list(shell.ray.iterdir()) == []

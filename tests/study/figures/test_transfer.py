@@ -85,7 +85,8 @@ def test_the_caption_names_n_interval_datasets_and_what_is_illegal():
         "band: Base on the target, same seeds, same interval. digits: digits (3 per class), "
         "vgg11, width 0.25. words: reuters (keras), text_cnn, width 0.25. both-digits: digits (3 "
         "per class), vgg11, width 0.25. both-words: reuters (keras), text_cnn, width 0.25. "
-        f"digits on words: not legal here: {INFEASIBLE_REASON} digits on both-words: not legal here: "
+        f"digits on words: outside this search space: {INFEASIBLE_REASON} digits on both-words: "
+        "outside this search space: "
         f"{INFEASIBLE_REASON}"
     )
 

@@ -125,6 +125,7 @@ def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(request.getfixturevalue("postgres_url"))
 
 
+@pytest.mark.service
 def test_studies_that_start_at_the_same_moment_share_a_new_database(new_url: str) -> None:
     moment = time.time() + 15
     began = [
@@ -368,6 +369,7 @@ print(json.dumps([[e.started_ms, e.finished_ms] for e in map(store.record, keys)
 """
 
 
+@pytest.mark.service
 def test_times_are_milliseconds_since_1970_in_any_time_zone(url: str) -> None:
     before = int(time.time() * 1000)
     environment = {**os.environ, "TZ": "Asia/Tokyo"}
