@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from study.storage.atomic_write import write_atomic
 from study.storage.layout import Manifest, StorageRoot, StudyFolder
-from tests.support.command_line import bare_environment, caller
+from tests.support.command_line import CliResult, bare_environment, caller
 
 __all__ = ["bare_environment"]
 
@@ -22,7 +23,7 @@ arms:
 
 
 @pytest.fixture
-def run_cli(capsys):
+def run_cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., CliResult]:
     """Return a function that runs a command line in this process."""
     return caller(capsys)
 
