@@ -87,7 +87,7 @@ class BareOptuna:
         )
 
     def run(self, trials: int) -> float:
-        """Go on for some trials; gives the seconds that each took."""
+        """Run some more trials; returns the seconds per trial."""
         began = time.monotonic()
         for _ in range(trials):
             trial = self._study.ask()

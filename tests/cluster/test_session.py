@@ -34,6 +34,7 @@ print_to_stdstream(said, ignore_prefix=False)
 """
 
 
+@pytest.mark.service
 def test_the_environment_is_set_before_ray_is_imported_and_its_processes_are_quiet() -> None:
     clean = {
         name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "TUNE_"))

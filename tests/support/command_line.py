@@ -1,4 +1,4 @@
-"""What the command lines of test equipment share: an option, and fixtures of their tests."""
+"""Shared parts of command lines' tests: an option of test equipment, and fixtures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import click
 import pytest
 
-from study.cli.main import run
+from study.cli.main import cli, run
 
 
 def database_kind_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -49,7 +49,9 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterato
 
 
 def caller(
-    capsys: pytest.CaptureFixture[str], command: click.Command, program: str
+    capsys: pytest.CaptureFixture[str],
+    command: click.Command = cli,
+    program: str = "challenger-study",
 ) -> Callable[..., CliResult]:
     """Return a function that runs a command line in this process."""
 

@@ -1,8 +1,8 @@
 """Another account of the machine, which tries to get at a user's processes, files and ports.
 
-``python -m tests.support.second_account`` becomes a user that owns nothing and is in no group, reads from
-standard input what there is (:class:`Targets` as JSON), tries all of it, and writes as JSON a line
-for all that it could do; see :func:`attempts`.
+``python -m tests.support.second_account`` becomes a user that owns nothing and is in no group,
+reads :class:`Targets` as JSON from standard input, tries all of them, and writes each success as
+a line of JSON; see :func:`attempts`.
 """
 
 from __future__ import annotations

@@ -64,6 +64,7 @@ def test_an_accuracy_of_so_many_is_binomial(right, quantiles):
     assert found.high * 200 == pytest.approx(expected[1], abs=1.01)
 
 
+@pytest.mark.extended
 def test_it_covers_the_truth_as_often_as_it_says():
     covered = {(0.025, 0.975): 0, (0.25, 0.75): 0}
     for seed in range(150):

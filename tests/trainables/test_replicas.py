@@ -12,6 +12,12 @@ from trainables.errors import NonFiniteError
 from trainables.methods import METHODS
 from trainables.replicas import Replica, start_replicas, train_replicas
 
+# The plain method and the most complex one stand for all where time is short.
+WITH_EXTENDED_METHODS = [
+    pytest.param(name, marks=[] if name in {"base", "challenger"} else pytest.mark.extended)
+    for name in METHODS
+]
+
 CPU = torch.device("cpu")
 
 
@@ -19,7 +25,7 @@ def weights(replica: Replica) -> dict[str, torch.Tensor]:
     return replica.state.model.state_dict()
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", WITH_EXTENDED_METHODS)
 def test_replicas_in_lock_step_are_each_as_if_trained_alone(name, folders):
     config = trial(name)
     config = replace(config, dataset=replace(config.dataset, subset="per_replica"), seeds=(3, 1))

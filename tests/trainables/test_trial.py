@@ -21,6 +21,12 @@ from trainables.replicas import Replica
 from trainables.runtime.stop_monitor import no_step_callback
 from trainables.trial import TrialContext, run_trial
 
+# The plain method and the most complex one stand for all where time is short.
+WITH_EXTENDED_METHODS = [
+    pytest.param(name, marks=[] if name in {"base", "challenger"} else pytest.mark.extended)
+    for name in METHODS
+]
+
 CPU = torch.device("cpu")
 
 
@@ -92,7 +98,7 @@ def same_weights(first, second) -> bool:
     )
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", WITH_EXTENDED_METHODS)
 def test_a_trial_that_continues_after_any_epoch_equals_an_uninterrupted_one(
     name, context, seen, kept, monkeypatch
 ):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from study.cli import main
 from study.storage.atomic_write import write_atomic
 from study.storage.layout import Manifest, StorageRoot, StudyFolder
+from tests.support.command_line import CliResult, bare_environment, caller
+
+__all__ = ["bare_environment"]
 
 STUDY = """
 name: mine
@@ -22,39 +22,10 @@ arms:
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CliResult:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture(autouse=True)
-def bare_environment(monkeypatch, tmp_path):
-    """Work in an empty folder, at a fixed width, with no setting from outside."""
-    for name in list(os.environ):
-        if name.startswith(("CHALLENGER_", "MLFLOW_", "RAY_ADDRESS")) or name == "UV":
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.chdir(tmp_path)
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
-
-
 @pytest.fixture
-def run_cli(capsys):
+def run_cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., CliResult]:
     """Return a function that runs a command line in this process."""
-
-    def run_cli(*arguments: str) -> CliResult:
-        capsys.readouterr()
-        code = main.run(list(arguments))
-        said = capsys.readouterr()
-        return CliResult(code=code, out=said.out, err=said.err)
-
-    return run_cli
+    return caller(capsys)
 
 
 @pytest.fixture

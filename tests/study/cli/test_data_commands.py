@@ -248,6 +248,7 @@ def start(server: FileServer, folder: Path) -> subprocess.Popen[str]:
     "number",
     [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL],
 )
+@pytest.mark.service
 def test_a_fetch_that_is_interrupted_goes_on_where_it_stood(server, tmp_path, number):
     target = tmp_path / "words" / "words.gz"
     part = target.with_name("words.gz.part")

@@ -49,11 +49,13 @@ def test_help_and_presets_load_nothing_heavy(code, tmp_path):
 
 
 @pytest.mark.usefixtures("created_study")
+@pytest.mark.service
 def test_status_loads_the_database_alone(tmp_path):
     code = "from study.cli.main import run; assert run(['status', 'mine', '--json']) == 0"
     assert loaded_after(code, tmp_path) == {"optuna"}
 
 
+@pytest.mark.service
 def test_a_driver_loads_neither_figures_nor_the_compiler_of_torch(tmp_path):
     script = (
         "import sys, study.engine.run, study.engine.executors; "

@@ -99,6 +99,7 @@ def assert_store_equals_report_logs(place: StudyFixture) -> None:
                     assert record.value == stored[epochs]
 
 
+@pytest.mark.extended
 def test_two_hundred_trials_of_tpe_find_the_top_of_a_known_surface(tmp_path: Path) -> None:
     arms = [{"method": "challenger"}]
     place = StudyFixture.of(

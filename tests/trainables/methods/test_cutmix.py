@@ -78,6 +78,7 @@ def test_it_is_torchvisions_for_the_same_box_and_pairs(seed, is_multi_label):
             assert found.targets[i].numpy() == pytest.approx(soft[1].numpy(), abs=1e-6)
 
 
+@pytest.mark.extended
 def test_boxes_are_distributed_as_torchvisions():
     theirs = v2.CutMix(alpha=0.8, num_classes=2)
     image = torch.zeros(1, 1, 12, 10)
