@@ -183,6 +183,7 @@ def filter_cosine_rows(record: FilterCosineByLayer) -> CsvRows:
             "pair_std": layer.pair_std,
             **optional_cells("initial", layer.initial),
             **optional_cells("relative", layer.relative),
+            **difference_cells(layer.to_base, "base"),
             "chance": record.chance,
         }
         for arm in record.arms

@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
 
-from study.figures import importance as importance_figure
-from study.figures import interactions as interactions_figure
-from study.figures import partial_dependence as dependence_figure
-from study.records.errors import ReportError
-from study.records.trial_table import ArmRow, TrialTable
 from study.report.csv_rows import Cell, CsvRows
 from study.report.formatting import CONFIDENCE_PERCENT, p_value
-from study.report.panel import (
-    MissingPanel,
-    PanelIterator,
-    ReportPanel,
-    ReportSource,
-    file_stem,
-    try_panel,
-)
 from study.report.tables import Table
-from study.sensitivity import MEAN_LAYER, arm_label, dimension_symbol, metric_label
+from study.sensitivity import dimension_symbol, metric_label
 from study.sensitivity.importance import (
-    IMPORTANCES,
     DimensionShare,
     Importance,
     Interactions,
     PairShare,
     PartialDependence,
     SearchData,
-    estimators_for,
-    importance,
-    interactions,
-    is_design,
-    partial_dependence,
-    search_data,
 )
 
 _ABSENT = "–"
@@ -184,123 +163,3 @@ def _format_share(value: float, low: float, high: float, p: float | None, factor
 
 def _format_level(level: float | None, factor: float) -> str:
     return _ABSENT if level is None else format_percent(level, factor)
-
-
-COSINE = f"filter_cosine/{MEAN_LAYER}"
-
-
-def importances(source: ReportSource) -> PanelIterator:
-    """Show how important each dimension is, for the objective and the filter cosine."""
-    for arm in _claimed_arms(source):
-        obstacle = _unmet_requirement(source, arm)
-        if obstacle is not None:
-            yield MissingPanel(
-                title=f"{_label(arm)}: what matters over its space", reason=obstacle
-            )
-    for arm, metric in _claimed_metrics(source):
-        title = f"{_label(arm)}: what matters for {metric_label(metric).name}"
-        yield try_panel(title, partial(_importance_panel, source, arm, metric, title))
-
-
-def pair_interactions(source: ReportSource) -> PanelIterator:
-    """Show what pairs of dimensions explain beyond each alone."""
-    for arm, metric in _claimed_metrics(source):
-        if len(arm.dimensions) > 1:
-            title = f"{_label(arm)}: interactions for {metric_label(metric).name}"
-            yield try_panel(title, partial(_interaction_panel, source, arm, metric, title))
-
-
-def partial_dependences(source: ReportSource) -> PanelIterator:
-    """Show how the objective and the filter cosine go with each dimension."""
-    for arm, metric in _claimed_metrics(source):
-        title = f"{_label(arm)}: {metric_label(metric).name} over each dimension"
-        yield try_panel(title, partial(_dependence_panel, source, arm, metric, title))
-
-
-def global_metrics(table: TrialTable, arm: ArmRow) -> tuple[str, ...]:
-    """Name what global claims are made about: the objective, and the filter cosine if reported."""
-    trials = table.select(arm.name, "search")
-    has_cosine = any(trial.last(COSINE) is not None for trial in trials)
-    return tuple(dict.fromkeys((table.objective, *((COSINE,) if has_cosine else ()))))
-
-
-def _claimed_arms(source: ReportSource) -> Iterator[ArmRow]:
-    """Give the arms of whose whole space something is claimed."""
-    for arm in source.table.arms:
-        if is_design(arm) or (source.allow_biased and arm.dimensions):
-            yield arm
-
-
-def _claimed_metrics(source: ReportSource) -> Iterator[tuple[ArmRow, str]]:
-    for arm in _claimed_arms(source):
-        if _unmet_requirement(source, arm) is None:
-            for metric in global_metrics(source.table, arm):
-                yield arm, metric
-
-
-def _unmet_requirement(source: ReportSource, arm: ArmRow) -> str | None:
-    """Say once why nothing can be claimed of an arm; None if something can."""
-    try:
-        basis = _search_data(source, arm, source.table.objective)
-    except ReportError as error:
-        return str(error)
-    needed = min(IMPORTANCES[name].min_trials(basis) for name in estimators_for(basis.sampler))
-    if basis.n >= needed:
-        return None
-    return (
-        f"arm '{arm.name}': a claim about its whole space needs at least {needed} completed "
-        f"search trials, but has {basis.n}; raise 'search.trials' and resume the study."
-    )
-
-
-def _search_data(source: ReportSource, arm: ArmRow, metric: str) -> SearchData:
-    return search_data(source.table, arm.name, metric, allow_biased=source.allow_biased)
-
-
-def _importance_panel(source: ReportSource, arm: ArmRow, metric: str, title: str) -> ReportPanel:
-    basis = _search_data(source, arm, metric)
-    records: list[Importance] = []
-    refused = []
-    for name in estimators_for(basis.sampler):
-        try:
-            records.append(importance(basis, name))
-        except ReportError as error:
-            refused.append(str(error))
-    if not records:
-        raise ReportError(" ".join(refused))
-    return ReportPanel(
-        name=file_stem(arm.name, "importance", metric),
-        title=title,
-        arms=(arm.name,),
-        chart=importance_figure.chart(records),
-        tables=(importance_table(records),),
-        rows=importance_rows(records),
-        notes=(*basis.notes, *refused),
-    )
-
-
-def _interaction_panel(source: ReportSource, arm: ArmRow, metric: str, title: str) -> ReportPanel:
-    record = interactions(_search_data(source, arm, metric))
-    return ReportPanel(
-        name=file_stem(arm.name, "interactions", metric),
-        title=title,
-        arms=(arm.name,),
-        chart=interactions_figure.chart(record),
-        tables=(interaction_table(record),),
-        rows=interaction_rows(record),
-    )
-
-
-def _dependence_panel(source: ReportSource, arm: ArmRow, metric: str, title: str) -> ReportPanel:
-    record = partial_dependence(_search_data(source, arm, metric))
-    return ReportPanel(
-        name=file_stem(arm.name, "partial-dependence", metric),
-        title=title,
-        arms=(arm.name,),
-        chart=dependence_figure.chart(record),
-        rows=partial_dependence_rows(record),
-    )
-
-
-def _label(arm: ArmRow) -> str:
-    return arm_label(arm.name, arm.method)

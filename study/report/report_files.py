@@ -20,7 +20,7 @@ from study.report.panel import (
     file_stem,
     render_panel,
 )
-from study.report.panels import PANELS
+from study.report.panels import exhibits as all_exhibits
 from study.report.tables import Table, failures_table
 from study.results.export import to_frame, to_parquet
 from study.storage.atomic_write import write_atomic
@@ -84,7 +84,7 @@ def write_report(
         ReportError: If the output folder cannot be written to.
     """
     source = ReportSource(table=table, folder=folder, allow_biased=allow_biased)
-    built = [panel for make in PANELS.values() for panel in make(source)]
+    built = list(all_exhibits(source))
     panels = [panel for panel in built if isinstance(panel, ReportPanel)]
     summary = summarize(table, _missing_notes(built))
     rendered = {one.name: render_panel(one) for one in panels}

@@ -69,6 +69,13 @@ from study.sensitivity.layer_cosine import (
     filter_cosine,
     filter_cosine_over_dimension,
 )
+from study.sensitivity.learning_curves import (
+    LearningCurve,
+    LearningCurves,
+    LearningPoint,
+    learning_curves,
+    learnt_settings,
+)
 from study.sensitivity.occlusion import (
     OCCLUSION_ORDERS,
     OcclusionArea,
@@ -87,7 +94,11 @@ from study.sensitivity.optimization_history import (
     search_points,
 )
 from study.sensitivity.permutation_tests import SweepEffect, sweep_effect
-from study.sensitivity.saved_attributions import AttributionMaps, read_attribution_maps
+from study.sensitivity.saved_attributions import (
+    AttributionMaps,
+    maps_beside_controls,
+    read_attribution_maps,
+)
 from study.sensitivity.sweep_curves import (
     ArmCurves,
     ControlResult,
@@ -135,6 +146,9 @@ __all__ = [
     "Interval",
     "LayerCosine",
     "LayerOverEpochs",
+    "LearningCurve",
+    "LearningCurves",
+    "LearningPoint",
     "MajorityClass",
     "Measurement",
     "MethodRank",
@@ -172,7 +186,10 @@ __all__ = [
     "filter_cosine",
     "filter_cosine_over_dimension",
     "holm",
+    "learning_curves",
+    "learnt_settings",
     "majority_class",
+    "maps_beside_controls",
     "metric_label",
     "occluded_workloads",
     "order_label",

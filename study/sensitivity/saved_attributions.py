@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from study.records.errors import ReportError
 from study.records.trial_table import ArmRow, TrialTable
-from study.sensitivity.workloads import require_arm, require_chosen
+from study.sensitivity.workloads import CONTROLS, Workload, require_arm, require_chosen
 
 FILE_NAME = "attribution_maps.npz"
 """File in a trial's folder that holds the maps."""
@@ -47,6 +47,7 @@ class AttributionMaps:
         inputs: The images, normalized as in training.
         target: True class of each image.
         arms: In the order asked for.
+        notes: What is missing, in sentences.
     """
 
     study: str
@@ -54,6 +55,7 @@ class AttributionMaps:
     inputs: Float[np.ndarray, "sample channel height width"]
     target: Int[np.ndarray, " sample"]
     arms: tuple[ArmMaps, ...]
+    notes: tuple[str, ...] = ()
 
 
 _Arrays = dict[str, np.ndarray]
@@ -99,6 +101,26 @@ def read_attribution_maps(
             for row, _, arrays in read
         ),
     )
+
+
+def maps_beside_controls(
+    table: TrialTable, folder: Path, setting: Workload, arm: ArmRow
+) -> AttributionMaps:
+    """Read an arm's maps beside those of its controls; a control without maps becomes a note.
+
+    Raises:
+        ReportError: As :func:`read_attribution_maps`, for the arm itself.
+    """
+    names, notes = [], []
+    for control in (one for one in setting.arms if one.method in CONTROLS and one != arm):
+        try:
+            read_attribution_maps(table, folder, [control.name])
+        except ReportError as error:
+            notes.append(str(error))
+        else:
+            names.append(control.name)
+    record = read_attribution_maps(table, folder, [*names, arm.name])
+    return replace(record, notes=tuple(notes))
 
 
 def _read(table: TrialTable, folder: Path, arm: ArmRow) -> tuple[Path, _Arrays]:

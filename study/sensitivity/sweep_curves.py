@@ -49,11 +49,20 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlResult:
-    """The same metric for a control's chosen configuration."""
+    """The same metric for a control's chosen configuration.
+
+    Attributes:
+        arm: Name of the control.
+        method: Its method.
+        interval: Mean over the replicas and its interval.
+        to_base: Paired difference to Base (this minus Base), a family of its own; None for Base
+            itself and without it.
+    """
 
     arm: str
     method: str
     interval: Interval
+    to_base: CorrectedDifference | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +158,9 @@ def sweep_curve(table: TrialTable, arm: str, dimension: str, metric: str) -> Dim
                 arm=_control_name(table, row, method),
                 method=method,
                 interval=t_interval(values.values),
+                to_base=None
+                if values is base
+                else apply_holm([_difference_to_base(values, base)])[0],
             )
             for method, values in controls.items()
         ),

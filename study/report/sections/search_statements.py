@@ -6,6 +6,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from study.figures.importance_bars import global_metrics
 from study.records.errors import ReportError
 from study.records.trial_table import ArmRow, TrialTable
 from study.report.formatting import (
@@ -19,7 +20,7 @@ from study.report.formatting import (
     join_words,
     p_value,
 )
-from study.report.importance_panels import format_percent, global_metrics
+from study.report.importance_panels import format_percent
 from study.report.sections.result_statements import Section, main_metric
 from study.report.summary_tables import hours
 from study.sensitivity import (

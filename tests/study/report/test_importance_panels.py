@@ -8,15 +8,11 @@ import numpy as np
 import pytest
 
 from search_spaces import Condition
+from study.figures.importance_bars import global_metrics
 from study.report import summarize, write_report
-from study.report.importance_panels import (
-    format_percent,
-    global_metrics,
-    importances,
-    pair_interactions,
-    partial_dependences,
-)
+from study.report.importance_panels import format_percent
 from study.report.panel import MissingPanel, ReportPanel, ReportSource
+from study.report.panels import drawn
 from study.sensitivity.importance import (
     fanova,
     given_data,
@@ -57,6 +53,18 @@ def source(table, *, allow_biased: bool = False) -> ReportSource:
     return ReportSource(table=table, folder=Path(), allow_biased=allow_biased)
 
 
+def importances(found: ReportSource):
+    return drawn("importance_bars", found)
+
+
+def pair_interactions(found: ReportSource):
+    return drawn("interaction_bars", found)
+
+
+def partial_dependences(found: ReportSource):
+    return drawn("dependence_curves", found)
+
+
 def test_a_design_gets_exhibits_for_the_objective_and_the_filter_cosine(design):
     made = list(importances(source(design)))
     assert [exhibit.name for exhibit in made] == [
@@ -67,7 +75,8 @@ def test_a_design_gets_exhibits_for_the_objective_and_the_filter_cosine(design):
     assert isinstance(first, ReportPanel)
     assert first.title == "Challenger: what matters for validation accuracy"
     assert first.arms == ("challenger",)
-    assert len(list(first.chart.panels())) == 4
+    assert first.spec is not None
+    assert len(first.spec["concat"]) == 4
     assert first.notes == ()
 
 
@@ -105,7 +114,7 @@ def test_trials_that_tpe_proposed_get_no_exhibit_unless_one_insists(design):
     first = next(importances(source(tpe, allow_biased=True)))
     assert all(row["is_biased"] for row in first.rows)
     assert first.notes[0].startswith("Biased: tpe proposed the trials by their results")
-    assert "Biased: tpe" in first.chart.caption
+    assert "Biased: tpe" in first.caption
     assert "They are biased" in first.tables[0].note
 
 

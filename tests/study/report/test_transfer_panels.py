@@ -10,7 +10,7 @@ from pathlib import Path
 from study.report import summarize, write_report
 from study.report.csv_rows import rows_to_csv, transfer_rows
 from study.report.panel import MissingPanel, ReportSource
-from study.report.panels import transfers
+from study.report.panels import drawn
 from study.report.summary_tables import transfer_table
 from study.sensitivity import transfer
 from tests.support.transfer_tables import CHOICES, INFEASIBLE_REASON, transfer_table_of
@@ -108,7 +108,7 @@ def test_a_failed_trial_is_among_what_is_missing_and_no_result_at_all_is_said(tm
         in files.missing
     )
     empty = replace(TABLE, rows=())
-    (missing,) = transfers(ReportSource(table=empty, folder=tmp_path))
+    (missing,) = drawn("transfer_dots", ReportSource(table=empty, folder=tmp_path))
     assert isinstance(missing, MissingPanel)
     assert missing.reason.startswith("study 'tiny-mnist-top-k': settings of challenger on other")
     assert statements(empty) == (f"Challenger: nothing can be said yet; {missing.reason}",)
@@ -117,7 +117,7 @@ def test_a_failed_trial_is_among_what_is_missing_and_no_result_at_all_is_said(tm
 def test_a_study_without_transfer_says_and_shows_nothing_of_it(tmp_path: Path):
     table = make_trial_table()
     assert TITLE not in {section.title for section in summarize(table).sections}
-    assert list(transfers(ReportSource(table=table, folder=tmp_path))) == []
+    assert list(drawn("transfer_dots", ReportSource(table=table, folder=tmp_path))) == []
 
 
 def test_one_sentence_per_target_says_how_each_setting_does():

@@ -1,0 +1,123 @@
+"""A figure of a report: what it is drawn of, how, and what is said below it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from study.figures.rendering import Chart
+from study.records.trial_table import TrialTable
+from study.sensitivity import Workload, arm_label, dimension_symbol, swept_dimensions, workloads
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportSource:
+    """What a report is made from.
+
+    Attributes:
+        table: Trials of the study.
+        folder: Folder of the study, to which the trials' folders are relative.
+        insist: Whether global claims are shown even where the sampler looked at results.
+    """
+
+    table: TrialTable
+    folder: Path
+    insist: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """One thing that a figure is drawn of: an arm, a dataset with its model, a dimension.
+
+    Attributes:
+        title: Heading in a report.
+        name: What its files are named after.
+        arms: Names of the arms it is about.
+        read: Returns the record; raises ReportError where it cannot be made.
+    """
+
+    title: str
+    name: tuple[str, ...]
+    arms: tuple[str, ...]
+    read: Callable[[], Any]
+
+
+def noted(record: Any) -> tuple[str, ...]:  # noqa: ANN401
+    """Return the notes of a record, if it has any."""
+    return getattr(record, "notes", ())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """How records of one kind are drawn.
+
+    Attributes:
+        subjects: What of a study it is drawn of, in order.
+        chart: Draws a record.
+        caption: Writes n, unit, interval and what is missing.
+        notes: Returns what is missing in a record, in sentences.
+    """
+
+    subjects: Callable[[ReportSource], Iterable[Subject]]
+    chart: Callable[[Any], Chart]
+    caption: Callable[[Any], str]
+    notes: Callable[[Any], tuple[str, ...]] = noted
+
+
+Subjects = Callable[[ReportSource], Iterator[Subject]]
+
+
+def per_setting(
+    title: str,
+    name: str,
+    read: Callable[[TrialTable, Workload], Any],
+    of: Callable[[TrialTable], Iterable[Workload]] = workloads,
+) -> Subjects:
+    """Return a subject per dataset and model: ``title`` on these, read from table and setting."""
+
+    def subjects(source: ReportSource) -> Iterator[Subject]:
+        for setting in of(source.table):
+            yield Subject(
+                title=f"{title} on {setting.dataset}, {setting.model}",
+                name=(name, setting.dataset, setting.model),
+                arms=tuple(arm.name for arm in setting.arms),
+                read=partial(read, source.table, setting),
+            )
+
+    return subjects
+
+
+def per_arm(title: str, name: str, read: Callable[[TrialTable, str], Any]) -> Subjects:
+    """Return a subject per arm that has dimensions; ``{arm}`` in the title is its name."""
+
+    def subjects(source: ReportSource) -> Iterator[Subject]:
+        for arm in source.table.arms:
+            if arm.dimensions:
+                yield Subject(
+                    title=title.format(arm=arm_label(arm.name, arm.method)),
+                    name=(arm.name, name),
+                    arms=(arm.name,),
+                    read=partial(read, source.table, arm.name),
+                )
+
+    return subjects
+
+
+def per_sweep(title: str, name: str, read: Callable[[TrialTable, str, str], Any]) -> Subjects:
+    """Return a subject per arm and dimension that it sweeps: its name, ``title``, the symbol."""
+
+    def subjects(source: ReportSource) -> Iterator[Subject]:
+        for arm in source.table.arms:
+            for dimension in swept_dimensions(source.table, arm):
+                label, symbol = arm_label(arm.name, arm.method), dimension_symbol(dimension)
+                yield Subject(
+                    title=f"{label}: {title} {symbol}",
+                    name=(arm.name, name, dimension),
+                    arms=(arm.name,),
+                    read=partial(read, source.table, arm.name, dimension),
+                )
+
+    return subjects
