@@ -113,9 +113,9 @@ def escape_markdown(text: str) -> str:
 
 def _panel_markdown(panel: ReportPanel) -> Iterator[str]:
     yield f"## {escape_markdown(panel.title)}"
-    if panel.caption_text:
+    if panel.caption:
         yield f"![{escape_markdown(panel.title)}]({panel.name}.png)"
-        yield escape_markdown(panel.caption_text)
+        yield escape_markdown(panel.caption)
     for table in panel.tables:
         yield from table_markdown(table)
 

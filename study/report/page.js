@@ -1,49 +1,60 @@
 'use strict';
-// Draws the figures in place of their still pictures, which stay for print and without a script.
+// Draws the charts in place of their still pictures, which stay for print and without a script.
 (() => {
-  const NARROW_PIXELS = 560;
+  // As in rendering.py, which says what these are.
+  const SPACING = 26, AXIS = 60;
   const root = document.documentElement;
+  const isDark = matchMedia('(prefers-color-scheme: dark)');
   const frames = [...document.querySelectorAll('.frame[data-name]')].map((frame) => ({
     frame,
     live: frame.querySelector('.live'),
     text: frame.querySelector('script').textContent,
-    isNarrow: null,
     width: 0,
+    view: null,
   }));
+  let theme = null;
 
-  const channels = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
-  const ofPage = (name) => channels(getComputedStyle(root).getPropertyValue(name).trim());
-  const between = (from, to, share) =>
-    `rgb(${from.map((value, i) => Math.round(value + (to[i] - value) * share))})`;
-
-  // Grays run from the page's ink to its paper, so that a figure follows the theme; on dark
-  // paper colors are a little lighter.
-  const themed = () => {
-    const [ink, paper] = [ofPage('--ink'), ofPage('--page')];
-    const lift = ink[0] > paper[0] ? 0.2 : 0;
-    return (key, value) => {
-      if (!/color$/i.test(key) || !/^#[0-9a-f]{6}$/i.test(value)) return value;
-      const color = channels(value);
-      const isGray = color.every((channel) => channel === color[0]);
-      return isGray ? between(ink, paper, color[0] / 255) : between(color, ink, lift);
-    };
+  const units = (spec) => {
+    const nested = ['concat', 'hconcat', 'vconcat'].flatMap((key) => spec[key] ?? []);
+    return nested.length ? nested.flatMap(units) : [spec];
+  };
+  const widen = (spec, width) => {
+    for (const unit of units(spec)) unit.width = Math.max(40, Math.floor(width));
   };
 
-  const save = (one) => () => {
-    const { data, wide } = JSON.parse(one.text);
-    const size = { width: 960, height: wide.height, scale: 2 };
-    const layout = { ...wide, paper_bgcolor: '#ffffff' };
-    Plotly.downloadImage({ data, layout }, { format: 'png', filename: one.frame.dataset.name, ...size });
-  };
+  // Colors on dark paper, wherever they stand: configuration, marks and scales.
+  const themed = (text) =>
+    isDark.matches ? text.replace(/#[0-9a-f]{6}\b/g, (color) => theme.dark[color] ?? color) : text;
 
-  const redraw = (one) => {
+  const embed = (one, spec) =>
+    vegaEmbed(one.live, spec, {
+      ast: true,
+      renderer: 'svg',
+      actions: false,
+      defaultStyle: false,
+      tooltip: { disableDefaultStyle: true, theme: 'page' },
+      config: JSON.parse(themed(JSON.stringify(theme.config))),
+    });
+
+  // Axes take what their labels need: the chart is drawn once to measure that.
+  const redraw = async (one) => {
     one.width = one.frame.clientWidth;
-    one.isNarrow = one.width < NARROW_PIXELS;
-    const { data, wide, narrow } = JSON.parse(one.text, themed());
-    const button = { name: 'Save as PNG', icon: Plotly.Icons.camera, click: save(one) };
-    const bar = { modeBarButtons: [[button]], displayModeBar: one.isNarrow ? false : 'hover' };
+    one.live.dataset.hidden = '';
     one.frame.classList.add('is-live');
-    return Plotly.react(one.live, data, one.isNarrow ? narrow : wide, { displaylogo: false, ...bar });
+    const room = one.live.clientWidth;
+    const spec = JSON.parse(themed(one.text));
+    const { columns, least, entry } = spec.usermeta;
+    spec.config = { legend: { columns: Math.max(1, Math.floor(room / entry)) } };
+    const fitting = Math.floor((room + SPACING) / (least + SPACING));
+    spec.columns = Math.max(1, Math.min(columns, spec.concat.length, fitting));
+    const own = (room - (spec.columns - 1) * SPACING) / spec.columns - AXIS;
+    widen(spec, own);
+    one.view?.finalize();
+    one.view = await embed(one, spec);
+    const drawn = one.live.querySelector('svg').viewBox.baseVal.width;
+    widen(spec, own + (room - drawn) / spec.columns);
+    one.view.finalize();
+    one.view = await embed(one, spec);
   };
 
   const draw = async (one) => {
@@ -56,16 +67,31 @@
     }
   };
 
-  const fit = (one) => {
-    const width = one.frame.clientWidth;
-    if (one.isNarrow === null || width === one.width || !one.live.clientWidth) return;
-    if (width < NARROW_PIXELS !== one.isNarrow) return draw(one);
-    one.width = width;
-    return Plotly.Plots.resize(one.live);
+  // A name in the legend hides and shows all that is drawn of it.
+  const toggle = (one) => ({ target }) => {
+    const name = target.closest('.role-legend-entry') && target.__data__?.datum?.value;
+    if (name === undefined || name === null) return;
+    const isHidden = one.live.dataset.hidden?.split('\n').includes(name);
+    const hidden = (one.live.dataset.hidden?.split('\n') ?? []).filter((other) => other !== name);
+    one.live.dataset.hidden = [...hidden, ...(isHidden ? [] : [name])].join('\n');
+    for (const node of one.live.querySelectorAll('svg *')) {
+      const datum = node.__data__?.datum;
+      const opacity = isHidden ? '' : node.closest('.role-legend-entry') ? '0.35' : '0';
+      if ((datum?.arm ?? datum?.value) === name) node.style.opacity = opacity;
+    }
+  };
+
+  const save = (one) => async () => {
+    const link = document.createElement('a');
+    link.href = await one.view.view.background(isDark.matches ? theme.dark['#ffffff'] : '#ffffff')
+      .toImageURL('png', 2);
+    link.download = `${one.frame.dataset.name}.png`;
+    link.click();
   };
 
   const load = async () => {
-    const packed = document.getElementById('plotly').textContent.trim();
+    theme = JSON.parse(document.getElementById('theme').textContent);
+    const packed = document.getElementById('vega').textContent.trim();
     const bytes = Uint8Array.from(atob(packed), (character) => character.charCodeAt(0));
     const unpacked = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'));
     const script = document.createElement('script');
@@ -77,14 +103,23 @@
     await load();
     for (const one of frames) {
       await draw(one);
-      // Lets the page answer between two figures.
+      one.frame.querySelector('.save').addEventListener('click', save(one));
+      one.live.addEventListener('click', toggle(one));
+      // Lets the page answer between two charts.
       await new Promise((resolve) => setTimeout(resolve));
     }
-    const watch = new ResizeObserver((seen) => {
-      for (const { target } of seen) fit(frames.find((one) => one.frame === target));
+    let waiting = null;
+    const again = async (isNeeded) => {
+      for (const one of frames) if (isNeeded(one)) await draw(one);
+    };
+    const watch = new ResizeObserver(() => {
+      clearTimeout(waiting);
+      waiting = setTimeout(
+        () => again((one) => one.live.clientWidth && one.width !== one.frame.clientWidth), 100,
+      );
     });
     frames.forEach((one) => watch.observe(one.frame));
-    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => frames.forEach(draw));
+    isDark.addEventListener('change', () => again(() => true));
     root.dataset.figures = 'live';
   };
 

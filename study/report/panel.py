@@ -6,35 +6,15 @@ import base64
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from matplotlib.figure import Figure
-
-from study import figures
-from study.figures import static
-from study.figures.chart import Chart
+from study.figures.rendering import Specification, to_png, to_svg, with_words
 from study.records.errors import ReportError
 from study.records.frames import Tabular, make_frame
-from study.records.trial_table import TrialTable
 from study.report.tables import Table
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportSource:
-    """The study that panels are made of.
-
-    Attributes:
-        folder: Folder of the study, to which the trials' folders are relative.
-        allow_biased: Whether global claims are shown even where the sampler used results.
-    """
-
-    table: TrialTable
-    folder: Path
-    allow_biased: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +25,8 @@ class ReportPanel:
         name: Stem of its files.
         title: Heading.
         arms: Names of its arms; its files are listed under each.
-        image: A drawing of pixels that is no chart, or None.
-        caption: Caption of the image, with n; a chart has its own.
+        spec: Its chart as Vega-Lite, or None.
+        caption: Caption of the chart, with n; empty without one.
         records: The analyses behind figure and tables.
         notes: Missing parts, in sentences.
     """
@@ -54,30 +34,19 @@ class ReportPanel:
     name: str
     title: str
     arms: tuple[str, ...]
-    chart: Chart | None = None
-    image: Figure | None = None
+    spec: Specification | None = None
     caption: str = ""
     tables: tuple[Table, ...] = ()
     records: tuple[Tabular, ...] = ()
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check that there is one figure at most, and a caption."""
-        assert self.chart is None or self.image is None
-        assert self.image is None or self.caption
-
-    @property
-    def caption_text(self) -> str:
-        """Caption of its figure; empty without one."""
-        return self.caption if self.chart is None else self.chart.caption
+        """Check that there is a caption if and only if there is a chart."""
+        assert (self.spec is None) == (not self.caption)
 
     def to_frame(self) -> pd.DataFrame:
         """Return the numbers behind it as a data frame."""
         return make_frame(row for record in self.records for row in record.frame_rows())
-
-    def draw(self) -> Figure | None:
-        """Draw its figure with Matplotlib."""
-        return self.image if self.chart is None else static.draw(self.chart)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,10 +80,10 @@ def try_panel(title: str, make: Callable[[], ReportPanel]) -> ReportPanel | Miss
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderedFigure:
-    """A rendered figure, with its caption in ``png`` and ``svg``.
+    """A rendered figure, with its title and caption in ``png`` and ``svg``.
 
     Attributes:
-        data_uri: The figure without its caption as a ``data:`` URI: SVG, or PNG of pixels.
+        data_uri: The chart alone as SVG, as a ``data:`` URI.
     """
 
     png: bytes
@@ -123,17 +92,14 @@ class RenderedFigure:
 
 
 def render_panel(panel: ReportPanel) -> RenderedFigure | None:
-    """Render a panel's figure."""
-    figure = panel.draw()
-    if figure is None:
+    """Render a panel's chart."""
+    if panel.spec is None:
         return None
-    svg = figures.render(figure, "svg")
-    if panel.image is None:
-        data_uri = _data_uri("image/svg+xml", figures.cut_caption(figure, svg))
-    else:
-        data_uri = _data_uri("image/png", figures.render_without_caption(figure, "png"))
-    return RenderedFigure(png=figures.render(figure, "png"), svg=svg, data_uri=data_uri)
-
-
-def _data_uri(mime: str, content: bytes) -> str:
-    return f"data:{mime};base64,{base64.b64encode(content).decode('ascii')}"
+    chart = to_svg(panel.spec)
+    svg = with_words(chart, panel.title, panel.caption)
+    content = base64.b64encode(chart.encode("utf-8")).decode("ascii")
+    return RenderedFigure(
+        png=to_png(svg),
+        svg=svg.encode("utf-8"),
+        data_uri=f"data:image/svg+xml;base64,{content}",
+    )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
 
+from study.figures import ReportSource
 from study.records.frames import to_csv
 from study.records.trial_table import TrialTable
 from study.report.markdown import Summary, report_markdown, summarize, to_markdown
@@ -16,11 +17,10 @@ from study.report.panel import (
     MissingPanel,
     RenderedFigure,
     ReportPanel,
-    ReportSource,
     file_stem,
     render_panel,
 )
-from study.report.panels import PANELS
+from study.report.panels import build_panels
 from study.report.tables import Table, failures_table
 from study.results.export import to_parquet, with_study
 from study.storage.atomic_write import write_atomic
@@ -83,7 +83,7 @@ def write_report(
         ReportError: If the output folder cannot be written to.
     """
     source = ReportSource(table=table, folder=folder, allow_biased=allow_biased)
-    built = [panel for make in PANELS.values() for panel in make(source)]
+    built = list(build_panels(source))
     panels = [panel for panel in built if isinstance(panel, ReportPanel)]
     summary = summarize(table, _missing_notes(built))
     rendered = {one.name: render_panel(one) for one in panels}

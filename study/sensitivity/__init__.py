@@ -57,6 +57,13 @@ from study.sensitivity.layer_cosine import (
     filter_cosine,
     filter_cosine_over_dimension,
 )
+from study.sensitivity.learning_curves import (
+    LearningCurve,
+    LearningCurves,
+    LearningPoint,
+    learning_curves,
+    workloads_with_curves,
+)
 from study.sensitivity.occlusion import (
     OCCLUSION_ORDERS,
     OcclusionCurve,
@@ -73,7 +80,11 @@ from study.sensitivity.optimization_history import (
     search_points,
 )
 from study.sensitivity.permutation_tests import SweepEffect, sweep_effect
-from study.sensitivity.saved_attributions import AttributionMaps, read_attribution_maps
+from study.sensitivity.saved_attributions import (
+    AttributionMaps,
+    maps_with_controls,
+    read_attribution_maps,
+)
 from study.sensitivity.sweep_curves import (
     ArmCurves,
     ControlResult,
@@ -115,6 +126,9 @@ __all__ = [
     "Interval",
     "LayerCosine",
     "LayerOverEpochs",
+    "LearningCurve",
+    "LearningCurves",
+    "LearningPoint",
     "MajorityClass",
     "Measurement",
     "OcclusionCurve",
@@ -143,7 +157,9 @@ __all__ = [
     "filter_cosine",
     "filter_cosine_over_dimension",
     "holm",
+    "learning_curves",
     "majority_class",
+    "maps_with_controls",
     "metric_label",
     "occluded_workloads",
     "order_label",
@@ -161,4 +177,5 @@ __all__ = [
     "transfer",
     "transfer_methods",
     "workloads",
+    "workloads_with_curves",
 ]

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from study.records.errors import ReportError
 from study.records.frames import Row, Tabular
 from study.records.trial_table import ArmRow, TrialRow, TrialTable
 from study.sensitivity.intervals import (
+    CorrectedDifference,
     Interval,
+    ReplicaValues,
+    correct_family,
+    difference_cells,
     initial_values,
     interval_cells,
     last_values,
+    seed_difference,
     t_interval,
 )
 from study.sensitivity.sweep_curves import DimensionCurve, sweep_curve
-from study.sensitivity.workloads import Workload, read_arms, require_arm, require_chosen
+from study.sensitivity.workloads import (
+    Workload,
+    control_of,
+    read_arms,
+    require_arm,
+    require_chosen,
+)
 
 MEAN_LAYER = "mean"
 """Name of the unweighted mean over the convolution layers."""
@@ -38,6 +49,8 @@ class LayerCosine:
         pair_std: Standard deviation over the layer's filter pairs at the last epoch, averaged
             over replicas (the number in brackets in the paper), or None.
         relative: Mean |cosine| over its value for random filters (1 is chance), or None.
+        to_base: Paired difference of ``last`` to Base (this minus Base), Holm-corrected over the
+            arms; None for Base itself, and without it.
     """
 
     layer: str
@@ -45,6 +58,7 @@ class LayerCosine:
     initial: Interval | None
     pair_std: float | None
     relative: Interval | None
+    to_base: CorrectedDifference | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +107,7 @@ class FilterCosineByLayer(Tabular):
                     "pair_std": layer.pair_std,
                     **interval_cells(layer.initial, "initial_"),
                     **interval_cells(layer.relative, "relative_"),
+                    **difference_cells(layer.to_base, "base"),
                     "chance": self.chance,
                 }
 
@@ -132,7 +147,7 @@ def filter_cosine(table: TrialTable, workload: Workload) -> FilterCosineByLayer:
         dataset=workload.dataset,
         model=workload.model,
         chance=CHANCE_COSINE,
-        arms=tuple(arms.values()),
+        arms=_with_differences(table, workload, tuple(arms.values())),
         notes=notes,
     )
 
@@ -189,6 +204,37 @@ def _arm_cosine(arm: ArmRow, row: TrialRow) -> ArmCosine:
     )
 
 
+def _with_differences(
+    table: TrialTable, workload: Workload, arms: tuple[ArmCosine, ...]
+) -> tuple[ArmCosine, ...]:
+    """Add the paired differences to Base; one family is one layer, over the arms."""
+    base = control_of(table, workload.arms[0], "base")
+    reference = None if base is None else table.chosen(base.name)
+    if base is None or reference is None:
+        return arms
+    rows = {one.arm: table.chosen(one.arm) for one in arms if one.arm != base.name}
+    found = {
+        layer: correct_family(
+            {
+                name: seed_difference(last_values(row, metric), last_values(reference, metric))
+                for name, row in rows.items()
+                if row is not None and row.last(metric) is not None
+            }
+        )
+        for layer in layers_of(reference)
+        for metric in [_SIGNED + layer]
+    }
+    return tuple(
+        replace(
+            arm,
+            layers=tuple(
+                replace(one, to_base=found.get(one.layer, {}).get(arm.arm)) for one in arm.layers
+            ),
+        )
+        for arm in arms
+    )
+
+
 def _layer_cosine(row: TrialRow, layer: str) -> LayerCosine:
     pair_std = _optional_last(row, f"filter_cosine_pair_std/{layer}")
     return LayerCosine(
@@ -223,11 +269,15 @@ class EpochPoint:
         epoch: Epochs trained; 0 is the initialized model.
         level: Mean over the replicas.
         change: Mean change since initialization, replica by replica; None without an epoch 0.
+        to_base: Paired difference to Base at the same epoch (this minus Base), Holm-corrected
+            over the arms and epochs of the layer; None for Base itself, at epoch 0, where arms
+            of one seed start from the same filters, and where Base has no value.
     """
 
     epoch: int
     level: Interval
     change: Interval | None
+    to_base: CorrectedDifference | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,6 +337,7 @@ class CosineOverEpochs(Tabular):
                         "epoch": point.epoch,
                         **interval_cells(point.level),
                         **interval_cells(point.change, "since_initialization_"),
+                        **difference_cells(point.to_base, "base"),
                     }
 
 
@@ -316,6 +367,8 @@ def cosine_over_epochs(table: TrialTable, workload: Workload) -> CosineOverEpoch
             f"({' '.join(notes)})"
         )
     rows = [(arm, found[arm.name]) for arm in workload.arms if arm.name in found]
+    control = control_of(table, workload.arms[0], "base")
+    base = None if control is None else found.get(control.name)
     layers = tuple(dict.fromkeys(layer for _, row in rows for layer in layers_of(row)))
     wanted = [(MEAN_LAYER, SIGNED, CHANCE_COSINE), (MEAN_LAYER, RELATIVE, 1.0)]
     wanted += [(layer, SIGNED, CHANCE_COSINE) for layer in layers if layer != MEAN_LAYER]
@@ -327,21 +380,53 @@ def cosine_over_epochs(table: TrialTable, workload: Workload) -> CosineOverEpoch
         layers=tuple(
             LayerOverEpochs(layer=layer, kind=kind, chance=chance, curves=curves)
             for layer, kind, chance in wanted
-            if (curves := _epoch_curves(rows, f"{kind}/{layer}"))
+            if (curves := _epoch_curves(rows, f"{kind}/{layer}", base))
         ),
         notes=tuple(notes),
     )
 
 
-def _epoch_curves(rows: list[tuple[ArmRow, TrialRow]], metric: str) -> tuple[EpochCurve, ...]:
+def _epoch_curves(
+    rows: list[tuple[ArmRow, TrialRow]], metric: str, base: TrialRow | None
+) -> tuple[EpochCurve, ...]:
+    differences = _differences([row for _, row in rows], metric, base)
     return tuple(
         EpochCurve(arm=arm.name, method=arm.method, points=points)
         for arm, row in rows
-        if (points := _epoch_points(row, metric))
+        if (points := _epoch_points(row, metric, differences))
     )
 
 
-def _epoch_points(row: TrialRow, metric: str) -> tuple[EpochPoint, ...]:
+def _differences(
+    rows: list[TrialRow], metric: str, base: TrialRow | None
+) -> dict[tuple[str, int], CorrectedDifference]:
+    """Return the paired difference to Base by arm and epoch, one family over both."""
+    if base is None:
+        return {}
+    reference = _reported_epochs(base, metric)
+    return correct_family(
+        {
+            (row.arm, epoch): seed_difference(
+                _replicas(row, metric, values), _replicas(base, metric, reference[epoch])
+            )
+            for row in rows
+            if row is not base
+            for epoch, values in _reported_epochs(row, metric).items()
+            if epoch > 0 and epoch in reference
+        }
+    )
+
+
+def _replicas(row: TrialRow, metric: str, values: tuple[float, ...]) -> ReplicaValues:
+    trial = f"{row.phase} trial {row.number} of arm '{row.arm}'"
+    return ReplicaValues(trial=trial, metric=metric, seeds=row.seeds, values=values)
+
+
+def _epoch_points(
+    row: TrialRow,
+    metric: str,
+    differences: dict[tuple[str, int], CorrectedDifference],
+) -> tuple[EpochPoint, ...]:
     by_epoch = _reported_epochs(row, metric)
     initial = by_epoch.get(0)
     return tuple(
@@ -351,6 +436,7 @@ def _epoch_points(row: TrialRow, metric: str) -> tuple[EpochPoint, ...]:
             change=None
             if initial is None
             else t_interval([now - then for now, then in zip(values, initial, strict=True)]),
+            to_base=differences.get((row.arm, epoch)),
         )
         for epoch, values in by_epoch.items()
     )

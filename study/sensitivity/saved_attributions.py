@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,13 @@ from jaxtyping import Float, Int
 from study.records.errors import ReportError
 from study.records.frames import Row, Tabular
 from study.records.trial_table import ArmRow, TrialTable
-from study.sensitivity.workloads import require_arm, require_chosen
+from study.sensitivity.workloads import (
+    CONTROLS,
+    Workload,
+    read_arms,
+    require_arm,
+    require_chosen,
+)
 
 FILE_NAME = "attribution_maps.npz"
 """File of the maps in a trial's folder."""
@@ -43,6 +49,7 @@ class AttributionMaps(Tabular):
     Attributes:
         inputs: The images, normalized as in training.
         target: True class of each image.
+        notes: Controls without maps, in sentences.
     """
 
     study: str
@@ -50,6 +57,7 @@ class AttributionMaps(Tabular):
     inputs: Float[np.ndarray, "sample channel height width"]
     target: Int[np.ndarray, " sample"]
     arms: tuple[ArmMaps, ...]
+    notes: tuple[str, ...] = ()
 
     def frame_rows(self) -> Iterator[Row]:
         """Yield a row per image and pixel, with each arm's relevance summed over channels."""
@@ -111,6 +119,22 @@ def read_attribution_maps(
             for row, _, arrays in read
         ),
     )
+
+
+def maps_with_controls(
+    table: TrialTable, folder: Path, workload: Workload, arm: ArmRow
+) -> AttributionMaps:
+    """Read the maps of an arm and its controls; a control without maps becomes a note.
+
+    Raises:
+        ReportError: As :func:`read_attribution_maps`, for the arm itself.
+    """
+    controls = [one for one in workload.arms if one.method in CONTROLS and one != arm]
+    found, notes = read_arms(
+        controls, lambda control: read_attribution_maps(table, folder, [control.name])
+    )
+    record = read_attribution_maps(table, folder, [*found, arm.name])
+    return replace(record, notes=notes)
 
 
 def _read(table: TrialTable, folder: Path, arm: ArmRow) -> tuple[Path, _Arrays]:

@@ -49,11 +49,17 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlResult:
-    """The same metric of a control's chosen configuration."""
+    """The same metric of a control's chosen configuration.
+
+    Attributes:
+        to_base: Paired difference to Base (this minus Base), a family of its own; None for Base
+            itself and without it.
+    """
 
     arm: str
     method: str
     interval: Interval
+    to_base: CorrectedDifference | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +111,7 @@ class DimensionCurve(Tabular):
                 "arm": control.arm,
                 "metric": self.metric,
                 **interval_cells(control.interval),
+                **difference_cells(control.to_base, "base"),
             }
 
 
@@ -161,6 +168,9 @@ def sweep_curve(table: TrialTable, arm: str, dimension: str, metric: str) -> Dim
                 arm=_control_name(table, row, method),
                 method=method,
                 interval=t_interval(values.values),
+                to_base=None
+                if base is None or values is base
+                else correct_family({method: seed_difference(values, base)})[method],
             )
             for method, values in controls.items()
         ),

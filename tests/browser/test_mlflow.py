@@ -284,7 +284,7 @@ def test_an_arms_report_has_live_figures_in_mlflows_frame(
     open_run(opened, "challenger", "Artifacts")
     artifact(opened, "report.html")
     report: FrameLocator = opened.frame_locator("iframe")
-    figure = report.locator(".live .main-svg").first
+    figure = report.locator(".live svg").first
     figure.scroll_into_view_if_needed()
     expect(figure).to_be_visible()
     screenshot("mlflow-report")

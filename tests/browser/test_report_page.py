@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +12,12 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from study.report import write_report
+from study.report.markdown import summarize
+from study.report.page import render_page
+from study.report.panel import RenderedFigure
 from study.sensitivity import sweep_curve
 from tests.browser.conftest import Save
+from tests.study.figures.charts import RECORDS, exhibit_of
 from tests.support.trial_tables import TableShape, make_trial_table, occluded, write_maps
 
 pytestmark = pytest.mark.browser
@@ -83,17 +86,72 @@ def test_it_opens_from_disk_without_a_complaint_or_a_request(light: Opened, save
 
 def test_every_chart_is_drawn_in_place_of_its_picture(light: Opened):
     frames = light.page.locator(".frame[data-name]")
-    assert frames.count() >= 6
+    assert frames.count() >= 7
     for frame in frames.all():
-        expect(frame.locator(".live .main-svg").first).to_be_visible()
+        expect(frame.locator(".live svg")).to_be_visible()
         expect(frame.locator(".still")).to_be_hidden()
-        assert frame.locator(".live .scatterlayer .trace").count() > 0
-        layout = json.loads(frame.locator("script").text_content() or "")["wide"]
-        names = layout["xaxis"].get("ticktext", [])
-        shown = frame.locator(".live .xtick text:visible").all_text_contents()
-        assert all(any(name.split("<br>")[0] in text for text in shown) for name in names)
-    # Maps of pixels stay pictures.
-    expect(light.page.locator(".frame:not([data-name]) .still")).to_be_visible()
+        assert frame.locator(".live .role-mark path, .live .role-mark image").count() > 0
+
+
+def overlapping(page: Page) -> list[list[str]]:
+    """Read the boxes of all texts of the charts; return what overlaps, is cut or shrunk.
+
+    A text and its halo stand at the same place and count once.
+    """
+    return page.evaluate(
+        """() => {
+            const bad = [];
+            for (const frame of document.querySelectorAll('.is-live')) {
+                const edge = frame.getBoundingClientRect(), seen = new Map();
+                const svg = frame.querySelector('.live svg');
+                if (svg.viewBox.baseVal.width > svg.parentNode.clientWidth + 2)
+                    bad.push([frame.dataset.name, 'is wider than its place']);
+                for (const node of frame.querySelectorAll('.live svg text')) {
+                    const words = node.textContent.trim(), box = node.getBoundingClientRect();
+                    if (!words || getComputedStyle(node).opacity === '0') continue;
+                    // The boxes of slanted names overlap where the names do not.
+                    const isSlanted = /rotate/.test(node.getAttribute('transform'));
+                    const key = `${words} ${Math.round(box.x)} ${Math.round(box.y)}`;
+                    seen.set(key, [words, box, isSlanted]);
+                }
+                const all = [...seen.values()];
+                all.forEach(([words, a, isSlanted], at) => {
+                    if (a.left < edge.left - 1 || a.right > edge.right + 1)
+                        bad.push([frame.dataset.name, words, 'cut']);
+                    for (const [others, b, isToo] of all.slice(at + 1)) {
+                        if (isSlanted && isToo) continue;
+                        const isOver = a.left + 1 < b.right - 1 && b.left + 1 < a.right - 1
+                            && a.top + 2 < b.bottom - 2 && b.top + 2 < a.bottom - 2;
+                        if (isOver) bad.push([frame.dataset.name, words, others]);
+                    }
+                });
+            }
+            return bad;
+        }"""
+    )
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a page with every figure there is, of realistic records."""
+    shown = [exhibit_of(name) for name in RECORDS]
+    stills = {one.name: RenderedFigure(png=b"", svg=b"", address="data:,") for one in shown}
+    path = tmp_path_factory.mktemp("page") / "all.html"
+    path.write_text(render_page(TABLE, summarize(TABLE), shown, stills))
+    return path
+
+
+@pytest.mark.parametrize("width", [1440, 800, 390])
+def test_no_text_of_any_chart_overlaps_another_or_is_cut(
+    browser: Browser, everything: Path, save: Save, width: int
+):
+    found = opened(browser, everything.as_uri(), viewport={"width": width, "height": 900})
+    assert found.complaints == []
+    assert found.page.locator(".is-live").count() == len(RECORDS)
+    save(found.page, f"all-figures-{width}")
+    assert overlapping(found.page) == []
+    assert found.page.evaluate("document.documentElement.scrollWidth") == width
+    found.page.context.close()
 
 
 def test_a_pointer_on_a_point_is_told_its_value_with_interval_and_n(
@@ -101,58 +159,36 @@ def test_a_pointer_on_a_point_is_told_its_value_with_interval_and_n(
 ):
     curve = sweep_curve(TABLE, "challenger", "top_k", "test/accuracy")
     interval = curve.points[1].interval
-    page = light.page
-    frame = page.locator(f".frame[data-name='{CURVE}']")
+    frame = light.page.locator(f".frame[data-name='{CURVE}']")
     frame.scroll_into_view_if_needed()
-    x, y = frame.locator(".live").evaluate(
-        """(node, [x, y]) => {
-            const box = node.getBoundingClientRect(), {xaxis, yaxis} = node._fullLayout;
-            return [box.x + xaxis._offset + xaxis.d2p(x), box.y + yaxis._offset + yaxis.d2p(y)];
-        }""",
-        [3, interval.mean * 100],
-    )
-    page.mouse.move(x - 40, y - 40)
-    page.mouse.move(x, y, steps=5)
-    label = frame.locator(".hoverlayer .hovertext")
-    expect(label).to_be_visible()
+    point = frame.locator(".live .mark-symbol path[aria-label*='K = 3']").first
+    point.hover(force=True)
+    told = light.page.locator("#vg-tooltip-element")
+    expect(told).to_be_visible()
     for words in (
-        "Challenger",
-        "K = 3",
+        "Challenger, K = 3",
         f"{interval.mean * 100:.1f}% [{interval.low * 100:.1f}, {interval.high * 100:.1f}], n = 3",
     ):
-        expect(label).to_contain_text(words)
-    # Of the window alone: a picture of the whole page moves it below the pointer.
-    page.screenshot(path=screenshots / "report-hover.png")
+        expect(told).to_contain_text(words)
+    light.page.screenshot(path=screenshots / "report-hover.png")
 
 
 def test_a_name_in_the_legend_hides_all_that_has_it(light: Opened):
     frame = light.page.locator(f".frame[data-name='{CURVE}']")
     frame.scroll_into_view_if_needed()
-
-    def shown() -> set[str]:
-        return set(
-            frame.locator(".live").evaluate(
-                "node => node._fullData.filter(one => one.visible === true).map(one => one.name)"
-            )
-        )
-
-    assert shown() == {"Base", "Random", "Challenger", "chosen by the search"}
-    entry = frame.locator(".legend .traces", has_text="Random").locator(".legendtoggle")
-    entry.click()
-    light.page.wait_for_function(
-        "name => !document.querySelector(`[data-name='${name}'] .legend .traces[style*='0.5']`)"
-        " === false",
-        arg=CURVE,
-    )
-    assert shown() == {"Base", "Challenger", "chosen by the search"}
-    entry.click()
+    name = frame.locator(".role-legend-entry text", has_text="Challenger")
+    point = frame.locator(".live .mark-symbol path[aria-label*='K = 3']").first
+    expect(point).to_have_css("opacity", "1")
+    name.click()
+    expect(point).to_have_css("opacity", "0")
+    name.click()
+    expect(point).to_have_css("opacity", "1")
 
 
-def test_the_only_button_saves_the_figure_as_a_png_with_a_name(light: Opened):
+def test_a_button_saves_the_figure_as_a_png_with_a_name(light: Opened):
     frame = light.page.locator(f".frame[data-name='{CURVE}']")
     frame.hover()
-    button = frame.locator(".modebar-btn")
-    assert button.count() == 1
+    button = frame.get_by_role("button", name="Save as PNG")
     with light.page.expect_download(timeout=READY_MS) as download:
         button.click()
     assert download.value.suggested_filename == f"{CURVE}.png"
@@ -163,18 +199,17 @@ def test_figures_follow_the_theme_also_while_the_page_is_open(
     browser: Browser, report: Path, save: Save
 ):
     dark = opened(browser, report.as_uri(), color_scheme="dark")
-    title = f".frame[data-name='{CURVE}'] .xtitle"
-    base = f".frame[data-name='{CURVE}'] .scatterlayer .trace:nth-child(2) path.js-line"
+    label = f".frame[data-name='{CURVE}'] .role-legend-label text"
     assert dark.complaints == []
     assert dark.color("body", "backgroundColor") == "rgb(20, 23, 27)"
-    assert dark.color(title, "fill") == "rgb(230, 232, 235)"
-    assert dark.color(base, "stroke") == "rgb(230, 232, 235)"
+    assert dark.color(label, "fill") == "rgb(230, 232, 235)"
     assert dark.color(f".frame[data-name='{CURVE}']", "backgroundColor") == "rgba(0, 0, 0, 0)"
     save(dark.page, "report-dark")
     dark.page.emulate_media(color_scheme="light")
     dark.page.wait_for_function(
-        "title => getComputedStyle(document.querySelector(title)).fill === 'rgb(27, 31, 36)'",
-        arg=title,
+        "label => document.querySelector(label)"
+        " && getComputedStyle(document.querySelector(label)).fill === 'rgb(27, 31, 36)'",
+        arg=label,
     )
     assert dark.color("body", "backgroundColor") == "rgb(255, 255, 255)"
     dark.page.context.close()
@@ -187,27 +222,15 @@ def test_a_phone_shows_panels_below_each_other_and_nothing_is_wider_than_it(
     page = phone.page
     assert phone.complaints == []
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
-    live = page.locator(f".frame[data-name='{CURVE}'] .live")
-    left, right = (
-        live.evaluate(f"node => node._fullLayout.{axis}.domain") for axis in ("xaxis", "xaxis2")
+    heads = "[...document.querySelectorAll(`[data-name='${name}'] .live text`)]" + (
+        ".filter(one => /^Test (accuracy|AUC)/.test(one.textContent))"
+        ".map(one => Math.round(one.getBoundingClientRect().x))"
     )
-    assert left == right == [0, 1]
-    for frame in page.locator(".is-live").all():
-        box = frame.bounding_box()
-        assert box is not None
-        assert box["x"] >= 0
-        assert box["x"] + box["width"] <= PHONE["width"]
-        widest = frame.locator(".live text").evaluate_all(
-            "nodes => Math.max(...nodes.map(node => node.getBoundingClientRect().right))"
-        )
-        assert widest <= box["x"] + box["width"] + 1
+    left, right = page.evaluate(f"name => {heads}", CURVE)
+    assert left == right
     save(page, "report-phone")
     page.set_viewport_size(WIDE)
-    page.wait_for_function(
-        "name => document.querySelector(`[data-name='${name}'] .live`)"
-        "._fullLayout.xaxis.domain[1] < 1",
-        arg=CURVE,
-    )
+    page.wait_for_function(f"name => new Set({heads}).size === 2", arg=CURVE)
     page.context.close()
 
 

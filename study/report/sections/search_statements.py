@@ -6,6 +6,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from study.figures.importance_bars import global_metrics
 from study.records.errors import ReportError
 from study.records.labels import arm_label, dimension_symbol, metric_label
 from study.records.trial_table import ArmRow, TrialTable
@@ -21,7 +22,6 @@ from study.report.formatting import (
     format_with_unit,
     join_words,
 )
-from study.report.importance_panels import global_metrics
 from study.report.sections.result_statements import Section, main_metric
 from study.report.summary_tables import format_hours
 from study.sensitivity import (

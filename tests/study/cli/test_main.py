@@ -22,7 +22,7 @@ from study.records.errors import (
 from tests.study.cli.conftest import STUDY, files_below
 from trainables.errors import ConfigError, DataError, TrainableError
 
-HEAVY = ("torch", "ray", "optuna", "mlflow", "matplotlib", "pandas")
+HEAVY = ("torch", "ray", "optuna", "mlflow", "altair", "pandas")
 
 
 def loaded_after(code: str, folder) -> set[str]:
@@ -59,7 +59,7 @@ def test_status_loads_the_database_alone(tmp_path):
 def test_a_driver_loads_neither_figures_nor_the_compiler_of_torch(tmp_path):
     script = (
         "import sys, study.engine.run, study.engine.executors; "
-        "print(*(m for m in ('ray', 'mlflow', 'matplotlib', 'scipy', 'torchvision', "
+        "print(*(m for m in ('ray', 'mlflow', 'altair', 'scipy', 'torchvision', "
         "'torch._dynamo') if m in sys.modules))"
     )
     ended = subprocess.run(

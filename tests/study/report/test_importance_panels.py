@@ -8,15 +8,12 @@ import numpy as np
 import pytest
 
 from search_spaces import Condition
+from study.figures import ReportSource
+from study.figures.importance_bars import global_metrics
 from study.report import summarize, write_report
 from study.report.formatting import format_percent
-from study.report.importance_panels import (
-    global_metrics,
-    importances,
-    pair_interactions,
-    partial_dependences,
-)
-from study.report.panel import MissingPanel, ReportPanel, ReportSource
+from study.report.panel import MissingPanel, ReportPanel
+from study.report.panels import figure_panels
 from study.sensitivity.importance import (
     fanova,
     given_data,
@@ -57,6 +54,18 @@ def source(table, *, allow_biased: bool = False) -> ReportSource:
     return ReportSource(table=table, folder=Path(), allow_biased=allow_biased)
 
 
+def importances(found: ReportSource):
+    return figure_panels("importance_bars", found)
+
+
+def pair_interactions(found: ReportSource):
+    return figure_panels("interaction_bars", found)
+
+
+def partial_dependences(found: ReportSource):
+    return figure_panels("dependence_curves", found)
+
+
 def test_a_design_gets_panels_for_the_objective_and_the_filter_cosine(design):
     made = list(importances(source(design)))
     assert [panel.name for panel in made] == [
@@ -67,7 +76,8 @@ def test_a_design_gets_panels_for_the_objective_and_the_filter_cosine(design):
     assert isinstance(first, ReportPanel)
     assert first.title == "Challenger: importance for validation accuracy"
     assert first.arms == ("challenger",)
-    assert len(list(first.chart.panels())) == 4
+    assert first.spec is not None
+    assert len(first.spec["concat"]) == 4
     assert first.notes == ()
 
 
@@ -105,7 +115,7 @@ def test_trials_that_tpe_proposed_get_no_panel_unless_biased_ones_are_allowed(de
     first = next(importances(source(tpe, allow_biased=True)))
     assert first.to_frame()["is_biased"].all()
     assert first.notes[0].startswith("Biased: tpe chose the trials by earlier results")
-    assert "Biased: tpe" in first.chart.caption
+    assert "Biased: tpe" in first.caption
     assert "They are biased" in first.tables[0].note
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from study.figures import ReportSource
 from study.records.trial_table import TrialTable
 from study.report import summarize, write_report
-from study.report.panel import ReportPanel, ReportSource
-from study.report.panels import PANELS
+from study.report.panel import ReportPanel
+from study.report.panels import build_panels, figure_panels
 from study.report.sections import SECTIONS
 from study.report.tables import (
     Table,
@@ -75,7 +76,9 @@ def of_texts(values: tuple[float, ...]) -> TrialTable:
 
 
 def panels_of(table: TrialTable, kind: str, folder: Path) -> list[ReportPanel]:
-    made = list(PANELS[kind](ReportSource(table=table, folder=folder)))
+    source = ReportSource(table=table, folder=folder)
+    panels = build_panels(source)
+    made = [next(panels)] if kind == "comparison" else list(figure_panels(kind, source))
     assert all(isinstance(one, ReportPanel) for one in made)
     return made  # type: ignore[return-value]
 
@@ -128,7 +131,7 @@ def test_a_share_that_an_arm_was_not_tested_with_is_a_dash():
 def test_without_base_there_is_no_table_of_differences(tmp_path: Path):
     table = occluded(constant_table({"challenger": {5: (0.7, 0.8)}}))
     assert occlusion_difference_table(record_of(table), "random").rows == ()
-    (report_panel,) = panels_of(table, "occlusions", tmp_path)
+    (report_panel,) = panels_of(table, "occlusion_lines", tmp_path)
     assert [shown.columns[-1] for shown in report_panel.tables] == ["n", "n"]
     assert report_panel.notes == (
         "The study has no base arm on mnist (3 per class) with vgg11, width 0.25.",
@@ -193,13 +196,13 @@ def test_a_section_without_a_result_states_the_reason():
 
 
 def test_the_panel_has_all_arms_of_the_workload(tmp_path: Path):
-    (report_panel,) = panels_of(TABLE, "occlusions", tmp_path)
+    (report_panel,) = panels_of(TABLE, "occlusion_lines", tmp_path)
     assert report_panel.name == "robustness-mnist-3-per-class-vgg11-width-0-25"
     assert report_panel.title == f"{TITLE} on mnist (3 per class), vgg11, width 0.25"
     assert report_panel.arms == ("base", "random", "challenger")
     assert len(report_panel.tables) == 4
-    assert report_panel.chart is not None
-    assert len(list(report_panel.chart.panels())) == 2
+    assert report_panel.spec is not None
+    assert len(report_panel.spec["concat"]) == 2
 
 
 def test_a_report_has_the_figure_its_numbers_and_the_paragraph(tmp_path: Path):
@@ -222,7 +225,7 @@ def test_a_report_has_the_figure_its_numbers_and_the_paragraph(tmp_path: Path):
     "table", [PLAIN, make_trial_table(TableShape(replicas=2, layers=1, sweep=()))]
 )
 def test_nothing_appears_where_final_trials_were_not_tested_further(table, tmp_path: Path):
-    assert panels_of(table, "occlusions", tmp_path) == []
+    assert panels_of(table, "occlusion_lines", tmp_path) == []
     assert TITLE not in [section.title for section in summarize(table).sections]
     (comparison,) = panels_of(table, "comparison", tmp_path)
     titles = [shown.title for shown in comparison.tables]

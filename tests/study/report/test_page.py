@@ -6,34 +6,39 @@ import base64
 import gzip
 import hashlib
 import json
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from html.parser import HTMLParser
 
+import altair as alt
 import pytest
-from plotly.offline import get_plotlyjs
+import vl_convert
 
-from study.figures import interactive
-from study.figures.chart import Axis, Chart, Panel, Series
-from study.figures.style import look
+from study import figures
+from study.figures import Figure, ReportSource, Subject
+from study.figures.marks import Axis, Plane, grid, panel, points
+from study.figures.rendering import to_json
+from study.figures.theme import look_of
+from study.records.frames import Row, Tabular
+from study.report import write_report
 from study.report.markdown import summarize
-from study.report.page import figure_data, page_script, render_page
+from study.report.page import EXPORT, page_script, render_page
 from study.report.panel import RenderedFigure, ReportPanel, render_panel
-from study.report.tables import Table
-from tests.study.figures.charts import chart_of
-from tests.support.trial_tables import TableShape, make_trial_table
+from tests.study.figures.charts import exhibit_of
+from tests.support.trial_tables import TableShape, constant_table, make_trial_table
 
 TABLE = make_trial_table(TableShape(replicas=3, layers=2, sweep=(1, 3, 5)))
 NAMES = (
-    "arm_curves",
-    "cosine_over_epochs",
-    "dimension_curve",
-    "filter_cosine",
-    "filter_cosine_over_dimension",
-    "robustness",
-    "search_history",
-    "search_points as slices",
-    "search_points as coordinates",
-    "transfer",
+    "sweep_of_arms",
+    "layers_over_epochs",
+    "sweep_curve",
+    "layer_differences",
+    "layers_over_dimension",
+    "occlusion_lines",
+    "trial_history",
+    "trial_slices",
+    "parallel_coordinates of many",
+    "transfer_dots",
 )
 
 
@@ -63,13 +68,7 @@ class Scripts(HTMLParser):
 
 
 def exhibits(count: int) -> list[ReportPanel]:
-    table = Table(title="t", columns=("a",), rows=(("1",),), note="n")
-    return [
-        ReportPanel(
-            name=f"figure-{i}", title=f"Figure {i}", arms=(), chart=chart_of(name), tables=(table,)
-        )
-        for i, name in enumerate((NAMES * 2)[:count])
-    ]
+    return [exhibit_of(name) for name in NAMES[:count]]
 
 
 def page(
@@ -79,12 +78,6 @@ def page(
     return render_page(TABLE, summarize(TABLE), shown, rendered or empty)
 
 
-@pytest.fixture(scope="module")
-def rendered() -> dict[str, RenderedFigure | None]:
-    """Render ten figures once."""
-    return {exhibit.name: render_panel(exhibit) for exhibit in exhibits(10)}
-
-
 def digest(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
@@ -92,18 +85,20 @@ def digest(text: str) -> str:
 def test_the_policy_lets_two_scripts_run_and_nothing_be_loaded():
     found = Scripts(page(exhibits(2)))
     (own,) = found.of(None)
+    vega = vl_convert.javascript_bundle(EXPORT)
     assert dict(rule.split(" ", 1) for rule in found.policy.split("; ")) == {
         "default-src": "'none'",
         "img-src": "data: blob:",
         "style-src": "'unsafe-inline'",
-        "script-src": f"'sha256-{digest(own)}' 'sha256-{digest(get_plotlyjs())}'",
+        "script-src": f"'sha256-{digest(own)}' 'sha256-{digest(vega)}'",
     }
 
 
-def test_plotly_is_there_once_and_packed():
+def test_vega_is_there_once_and_packed():
     (packed,) = Scripts(page(exhibits(3))).of("text/plain")
-    assert gzip.decompress(base64.b64decode(packed)).decode() == get_plotlyjs()
-    assert len(packed) < 2_100_000
+    text = gzip.decompress(base64.b64decode(packed)).decode()
+    assert "vegaEmbed" in text
+    assert len(packed) < 450_000
 
 
 def test_a_page_without_figures_has_no_script_and_lets_none_run():
@@ -112,72 +107,93 @@ def test_a_page_without_figures_has_no_script_and_lets_none_run():
     assert "script-src" not in found.policy
 
 
-def test_every_figure_has_its_data_and_a_layout_for_either_width():
+def test_every_figure_has_its_specification():
     shown = exhibits(3)
-    written = Scripts(page(shown)).of("application/json")
-    assert len(written) == 3
-    for exhibit, text in zip(shown, written, strict=True):
-        assert exhibit.chart is not None
-        wide = interactive.draw(exhibit.chart)
-        narrow = interactive.draw(exhibit.chart, is_narrow=True)
-        assert json.loads(text) == {
-            "data": wide["data"],
-            "wide": wide["layout"],
-            "narrow": narrow["layout"],
-        }
+    *written, theme = Scripts(page(shown)).of("application/json")
+    assert [json.loads(text) for text in written] == [one.spec for one in shown]
+    assert set(json.loads(theme)) == {"config", "dark"}
 
 
 def test_no_name_can_end_the_element_of_the_data():
-    series = Series(name="</script><script>alert(1)", look=look("base"), x=(1.0,), y=(1.0,))
-    panel = Panel(title="<!--", x=Axis(), y=Axis(), series=(series,))
-    evil = ReportPanel(
-        name="evil", title="e", arms=(), chart=Chart(rows=((panel,),), caption="</script>")
-    )
+    name = "</script><script>alert(1)"
+    frame = pd.DataFrame([{"arm": name, "x": 1, "y": 1}])
+    plane = Plane(x=Axis(), y=Axis(), looks={name: look_of("base")})
+    made = grid([panel(points(frame, plane), title="<!--")], columns=1, least=100)
+    spec = figures.rendering.specification(made)
+    evil = ReportPanel(name="evil", title="e", arms=(), spec=spec, caption="</script>")
     found = Scripts(page([evil]))
-    assert [kind for kind, _ in found.found] == ["application/json", "text/plain", None]
-    assert "<" not in figure_data(evil.chart)  # type: ignore[arg-type]
+    assert [kind for kind, _ in found.found] == [
+        "application/json",
+        "application/json",
+        "text/plain",
+        None,
+    ]
+    assert "<" not in to_json(spec)
     assert "alert(1)" in found.of("application/json")[0]
 
 
-def test_a_page_of_twenty_figures_is_below_six_megabytes(
-    rendered: dict[str, RenderedFigure | None],
-):
-    shown = exhibits(20)
-    all_of_them = {one.name: rendered[f"figure-{i % 10}"] for i, one in enumerate(shown)}
-    text = page(shown, all_of_them)
-    assert text.count('class="still"') == text.count('class="live"') == 20
-    assert len(text.encode()) < 6_000_000
+def test_a_number_that_is_not_finite_is_refused_rather_than_breaking_the_page():
+    with pytest.raises(ValueError, match="JSON"):
+        to_json({"value": float("nan")})
 
 
-def test_figures_are_shown_as_svg_without_caption_and_pixels_as_png(
-    rendered: dict[str, RenderedFigure | None],
-):
-    one = rendered["figure-0"]
-    assert one is not None
-    assert one.png.startswith(b"\x89PNG")
-    kind, _, content = one.data_uri.partition(";base64,")
-    assert kind == "data:image/svg+xml"
-    assert len(base64.b64decode(content)) < len(one.svg)
+def test_a_page_of_ten_figures_is_below_two_and_a_half_megabytes():
+    shown = exhibits(10)
+    text = page(shown, {one.name: render_panel(one) for one in shown})
+    assert text.count('class="still"') == text.count('class="live"') == 10
+    assert len(text.encode()) < 2_500_000
 
 
-def test_pixels_stay_pixels():
-    from study.figures import static
-
-    exhibit = ReportPanel(
-        name="maps", title="m", arms=(), image=static.draw(chart_of("filter_cosine")), caption="c"
-    )
-    shown = render_panel(exhibit)
+def test_a_figure_stands_in_the_page_as_svg_without_its_words():
+    (one, *_) = exhibits(3)[2:]
+    shown = render_panel(one)
     assert shown is not None
-    assert shown.data_uri.startswith("data:image/png;base64,")
-    assert exhibit.caption_text == "c"
+    assert shown.png.startswith(b"\x89PNG")
+    kind, _, content = shown.data_uri.partition(";base64,")
+    assert kind == "data:image/svg+xml"
+    assert len(base64.b64decode(content)) < len(shown.svg)
+    assert b"replicas on fresh seeds" in shown.svg
 
 
-def test_a_chart_brings_its_own_words():
-    (exhibit,) = exhibits(1)
-    assert exhibit.chart is not None
-    assert exhibit.caption_text == exhibit.chart.caption
-    assert replace(exhibit, chart=None).caption_text == ""
-
-
-def test_the_script_is_read_once():
+def test_the_script_is_made_once():
     assert page_script() is page_script()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted(Tabular):
+    """Number of final trials of an arm."""
+
+    arm: str
+    count: int
+
+    def frame_rows(self) -> Iterator[Row]:
+        yield {"arm": self.arm, "x": self.count, "y": 1}
+
+
+def _subjects(source: ReportSource) -> Iterator[Subject]:
+    for arm in source.table.arms:
+        count = len(source.table.select(arm.name, "final"))
+        yield Subject(
+            title=f"Final trials of {arm.name}",
+            name=("final-trials", arm.name),
+            arms=(arm.name,),
+            read=lambda arm=arm, count=count: Counted(arm=arm.name, count=count),  # type: ignore[misc]
+        )
+
+
+def _chart(record: Counted) -> alt.ConcatChart:
+    plane = Plane(x=Axis(title="Trials"), y=Axis(), looks={record.arm: look_of(record.arm)})
+    return grid([panel(points(record.to_frame(), plane))], columns=1, least=200)
+
+
+def test_a_figure_is_added_by_its_record_its_chart_and_a_line(tmp_path, monkeypatch):
+    one = Figure(subjects=_subjects, chart=_chart, caption=lambda record: f"n = {record.count}.")
+    monkeypatch.setitem(figures.FIGURES, "final_trials", one)
+    table = constant_table({"base": {0: (0.4, 0.5)}, "challenger": {5: (0.5, 0.6)}})
+    files = write_report(table, tmp_path, tmp_path / "out")
+    stem = "final-trials-challenger"
+    assert {f"{stem}.png", f"{stem}.svg"} <= {p.name for p in files.figures["challenger"]}
+    assert (tmp_path / f"out/{stem}.csv").read_text().splitlines()[0].startswith("arm,x,y")
+    text = files.html.read_text()
+    assert "<h2>Final trials of challenger</h2>" in text
+    assert "n = 1." in text

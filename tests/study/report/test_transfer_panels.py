@@ -7,10 +7,11 @@ import io
 from dataclasses import replace
 from pathlib import Path
 
+from study.figures import ReportSource
 from study.records.frames import to_csv
 from study.report import summarize, write_report
-from study.report.panel import MissingPanel, ReportSource
-from study.report.panels import transfers
+from study.report.panel import MissingPanel
+from study.report.panels import figure_panels
 from study.report.summary_tables import transfer_table
 from study.sensitivity import transfer
 from tests.support.transfer_tables import CHOICES, INFEASIBLE_REASON, transfer_table_of
@@ -111,7 +112,7 @@ def test_a_failed_trial_and_a_study_without_results_are_named_as_missing(tmp_pat
         in files.missing
     )
     empty = replace(TABLE, rows=())
-    (missing,) = transfers(ReportSource(table=empty, folder=tmp_path))
+    (missing,) = figure_panels("transfer_dots", ReportSource(table=empty, folder=tmp_path))
     assert isinstance(missing, MissingPanel)
     assert missing.reason.startswith("study 'tiny-mnist-top-k': configurations of challenger on")
     assert statements(empty) == (f"Challenger: no result yet; {missing.reason}",)
@@ -120,7 +121,7 @@ def test_a_failed_trial_and_a_study_without_results_are_named_as_missing(tmp_pat
 def test_a_study_without_transfer_has_neither_section_nor_panel(tmp_path: Path):
     table = make_trial_table()
     assert TITLE not in {section.title for section in summarize(table).sections}
-    assert list(transfers(ReportSource(table=table, folder=tmp_path))) == []
+    assert list(figure_panels("transfer_dots", ReportSource(table=table, folder=tmp_path))) == []
 
 
 def test_each_target_has_one_sentence_on_all_configurations():

@@ -1,0 +1,122 @@
+"""Figures of a report: the subjects of each, its chart, caption and notes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from study.figures.rendering import Chart
+from study.records.trial_table import TrialTable
+from study.sensitivity import Workload, arm_label, dimension_symbol, swept_dimensions, workloads
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportSource:
+    """The study that panels are made of.
+
+    Attributes:
+        folder: Folder of the study, to which the trials' folders are relative.
+        allow_biased: Whether global claims are shown even where the sampler used results.
+    """
+
+    table: TrialTable
+    folder: Path
+    allow_biased: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """The subject of one panel: an arm, a workload, a dimension.
+
+    Attributes:
+        title: Heading in a report.
+        name: Parts of the stem of its files.
+        arms: Names of its arms.
+        read: Returns the record; raises ReportError where it cannot be made.
+    """
+
+    title: str
+    name: tuple[str, ...]
+    arms: tuple[str, ...]
+    read: Callable[[], Any]
+
+
+def noted(record: Any) -> tuple[str, ...]:  # noqa: ANN401
+    """Return the notes of a record, if it has any."""
+    return getattr(record, "notes", ())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """The functions of one kind of figure.
+
+    Attributes:
+        subjects: Returns the subjects in a study, in order.
+        chart: Draws a record.
+        caption: Writes n, unit, interval and missing parts.
+        notes: Returns the missing parts of a record, in sentences.
+    """
+
+    subjects: Callable[[ReportSource], Iterable[Subject]]
+    chart: Callable[[Any], Chart]
+    caption: Callable[[Any], str]
+    notes: Callable[[Any], tuple[str, ...]] = noted
+
+
+Subjects = Callable[[ReportSource], Iterator[Subject]]
+
+
+def per_workload(
+    title: str,
+    name: str,
+    read: Callable[[TrialTable, Workload], Any],
+    of: Callable[[TrialTable], Iterable[Workload]] = workloads,
+) -> Subjects:
+    """Return a subject per workload: ``title`` on its dataset and model."""
+
+    def subjects(source: ReportSource) -> Iterator[Subject]:
+        for workload in of(source.table):
+            yield Subject(
+                title=f"{title} on {workload.dataset}, {workload.model}",
+                name=(name, workload.dataset, workload.model),
+                arms=tuple(arm.name for arm in workload.arms),
+                read=partial(read, source.table, workload),
+            )
+
+    return subjects
+
+
+def per_arm(title: str, name: str, read: Callable[[TrialTable, str], Any]) -> Subjects:
+    """Return a subject per arm that has dimensions; ``{arm}`` in the title is its name."""
+
+    def subjects(source: ReportSource) -> Iterator[Subject]:
+        for arm in source.table.arms:
+            if arm.dimensions:
+                yield Subject(
+                    title=title.format(arm=arm_label(arm.name, arm.method)),
+                    name=(arm.name, name),
+                    arms=(arm.name,),
+                    read=partial(read, source.table, arm.name),
+                )
+
+    return subjects
+
+
+def per_sweep(title: str, name: str, read: Callable[[TrialTable, str, str], Any]) -> Subjects:
+    """Return a subject per arm and dimension that it sweeps: its name, ``title``, the symbol."""
+
+    def subjects(source: ReportSource) -> Iterator[Subject]:
+        for arm in source.table.arms:
+            for dimension in swept_dimensions(source.table, arm):
+                label, symbol = arm_label(arm.name, arm.method), dimension_symbol(dimension)
+                yield Subject(
+                    title=f"{label}: {title} {symbol}",
+                    name=(arm.name, name, dimension),
+                    arms=(arm.name,),
+                    read=partial(read, source.table, arm.name, dimension),
+                )
+
+    return subjects
