@@ -122,7 +122,7 @@ def _credentials(header: str) -> tuple[str, str] | None:
 
 
 def _is_foreign(headers: Mapping[bytes, str]) -> bool:
-    """Tell whether a page of another site, or of another port, made a browser ask this.
+    """Return whether a page of another site, or of another port, made a browser send this.
 
     A browser adds a password that it knows to such requests too.
     """
@@ -134,7 +134,7 @@ def _is_foreign(headers: Mapping[bytes, str]) -> bool:
 
 
 def _may_all(method: str, path: str) -> bool:
-    """Tell whether every user may ask this of what is theirs."""
+    """Return whether every user may request this of their own objects."""
     is_label = _LABEL.search(path) is not None
     return not _ADMINS.match(path) and (method != "DELETE" or is_label)
 

@@ -29,7 +29,7 @@ LOGIN_PATH: Final = "/login"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BasicAuth:
-    """What a server needs that asks everybody for user and password.
+    """Credentials and addresses of a server that requires user and password.
 
     Attributes:
         config: MLflow's file of settings for it, which names the database of users.

@@ -1,4 +1,4 @@
-"""Whose process listens at a port of this machine.
+"""The account that listens at a port of this machine.
 
 A port is free for everybody once its server has ended, and who takes it is sent the passwords that
 were meant for the server.

@@ -1,4 +1,4 @@
-"""What varies in a study: dimensions, what each may be, spaces and designs.
+"""Search spaces: dimensions, their rules, spaces and designs.
 
 Only :mod:`search_spaces.optuna_sampler` knows Optuna.
 """

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def quantile_value(axis: Dimension, fraction: float) -> ParamValue:
-    """Give the value of an axis at a share of it.
+    """Return the value of a dimension at a quantile.
 
     Shares that are spread evenly over the unit interval give values that are spread evenly over
     the axis: over its logarithm on a logarithmic scale. Every integer and every choice has a part
@@ -85,7 +85,7 @@ class Sobol:
         """Refuse nothing: any number of trials in any space is legal."""
 
     def advice(self, trials: int) -> str | None:
-        """Say that a number of trials is not a power of two, between which ones it lies."""
+        """Return the neighboring powers of two of a number of trials that is none."""
         below = 2 ** (trials.bit_length() - 1)
         if trials == below:
             return None
@@ -95,7 +95,7 @@ class Sobol:
         )
 
     def unit_points(self, n_dimensions: int, seed: int, count: int) -> Float[np.ndarray, "n dim"]:
-        """Give the first points in the unit cube.
+        """Return the first points in the unit cube.
 
         Args:
             n_dimensions: Number of dimensions D.
@@ -139,7 +139,7 @@ class Saltelli:
     second_order: bool = False
 
     def block_size(self, n_dimensions: int) -> int:
-        """Give the number of points of a block."""
+        """Return the number of points of a block."""
         return 2 * n_dimensions + 2 if self.second_order else n_dimensions + 2
 
     def check(self, space: Space, trials: int) -> None:
@@ -163,11 +163,11 @@ class Saltelli:
         )
 
     def advice(self, trials: int) -> str | None:  # noqa: ARG002 (every design's)
-        """Say nothing: every legal number of trials is as good as it can be."""
+        """Return None: every legal number of trials is balanced."""
         return None
 
     def unit_points(self, n_dimensions: int, seed: int, count: int) -> Float[np.ndarray, "n dim"]:
-        """Give the first points in the unit cube.
+        """Return the first points in the unit cube.
 
         Args:
             n_dimensions: Number of dimensions D.
@@ -235,7 +235,7 @@ def check_design(design: Design, space: Space, trials: int) -> None:
 def design_points(
     design: Design, space: Space, seed: int, count: int
 ) -> tuple[dict[str, ParamValue], ...]:
-    """Give the first points of a design, without the dimensions that their choices leave closed.
+    """Return the first points of a design, without the dimensions that their choices leave closed.
 
     The first n points of a longer design are the shorter one. As many points as are spread evenly
     over an axis are spread evenly over its values: over their logarithms on a logarithmic scale.
@@ -257,7 +257,7 @@ def design_points(
 
 
 def design_point(design: Design, space: Space, seed: int, number: int) -> dict[str, ParamValue]:
-    """Give one point of a design; the first has number 0."""
+    """Return one point of a design; the first has number 0."""
     unit_points = design.unit_points(len(space.dimensions), seed, number + 1)
     return _to_params(space, unit_points[number].tolist())
 

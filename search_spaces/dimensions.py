@@ -33,7 +33,7 @@ class IntDimension:
         _check_range(self.low, self.high, log=self.log)
 
     def __contains__(self, value: object) -> bool:
-        """Tell whether a value lies on this axis."""
+        """Return whether a value lies in this dimension."""
         return type(value) is int and self.low <= value <= self.high
 
 
@@ -56,7 +56,7 @@ class FloatDimension:
         _check_range(self.low, self.high, log=self.log)
 
     def __contains__(self, value: object) -> bool:
-        """Tell whether a value lies on this axis."""
+        """Return whether a value lies in this dimension."""
         return type(value) in (int, float) and self.low <= float(str(value)) <= self.high
 
 
@@ -74,7 +74,7 @@ class CategoricalDimension:
             raise SpaceError(f"choices must differ from each other, got {list(self.choices)[:8]}.")
 
     def __contains__(self, value: object) -> bool:
-        """Tell whether a value is one of the choices; true is not 1."""
+        """Return whether a value is one of the choices; true is not 1."""
         return any(type(value) is type(choice) and value == choice for choice in self.choices)
 
 

@@ -27,7 +27,7 @@ SamplerName: TypeAlias = Literal["tpe", "random"]
 
 
 def suggest_params(trial: optuna.Trial, space: Space) -> None:
-    """Give a trial its parameters, or those that it lacks if it was asked for in part.
+    """Suggest a trial's parameters, or those that it lacks.
 
     The sampler then draws again what is there, so that the rest is what it would have been.
     """
@@ -48,7 +48,7 @@ def suggest_params(trial: optuna.Trial, space: Space) -> None:
 
 
 def to_distribution(axis: Dimension) -> BaseDistribution:
-    """Say an axis in Optuna's words."""
+    """Return a dimension as an Optuna distribution."""
     if isinstance(axis, IntDimension):
         return IntDistribution(axis.low, axis.high, log=axis.log)
     if isinstance(axis, FloatDimension):
@@ -59,7 +59,7 @@ def to_distribution(axis: Dimension) -> BaseDistribution:
 def fixed_distributions(
     params: Mapping[str, ParamValue], dimensions: Mapping[str, Dimension]
 ) -> dict[str, BaseDistribution]:
-    """Say a point that was chosen beforehand in Optuna's words.
+    """Return the distributions of a fixed point.
 
     Numbers get a distribution that holds nothing else; choices that of their dimension, which
     Optuna wants to be the same in all trials.
@@ -104,7 +104,7 @@ class DesignSampler(optuna.samplers.BaseSampler):
         study: optuna.Study,  # noqa: ARG002 (Optuna's)
         trial: optuna.trial.FrozenTrial,  # noqa: ARG002
     ) -> dict[str, BaseDistribution]:
-        """Give the whole space: a point is proposed at once."""
+        """Return the whole space: a point is sampled at once."""
         return {name: to_distribution(axis) for name, axis in self._space.dimensions.items()}
 
     def sample_relative(
@@ -113,7 +113,7 @@ class DesignSampler(optuna.samplers.BaseSampler):
         trial: optuna.trial.FrozenTrial,
         search_space: dict[str, BaseDistribution],  # noqa: ARG002
     ) -> dict[str, Any]:
-        """Give the point of a trial's number."""
+        """Return the point of a trial's number."""
         return design_point(self._design, self._space, self._seed, trial.number)
 
     def sample_independent(

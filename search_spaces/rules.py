@@ -1,4 +1,4 @@
-"""What one parameter allows, and over what it is searched where a study file does not say."""
+"""The rule of a parameter: its legal values and its default search range."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from search_spaces.dimensions import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a dataset allows, and in which units.
+    """The limits of a dataset, and the units of its inputs.
 
     Attributes:
         dataset: Name of the dataset, for messages.
@@ -35,7 +35,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """What must be chosen for a dimension to have an effect.
+    """The choice of another dimension that activates a dimension.
 
     Attributes:
         dimension: Another dimension, of choices.

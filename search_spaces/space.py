@@ -17,7 +17,7 @@ _MOST_CHOICES = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Space:
-    """What an arm searches.
+    """The search space of an arm.
 
     Attributes:
         dimensions: Name to axis, in the order in which they are proposed.
@@ -31,7 +31,7 @@ class Space:
     conditions: Mapping[str, Condition] = field(default_factory=dict)
 
     def is_active(self, name: str, params: Mapping[str, ParamValue]) -> bool:
-        """Tell whether a dimension has an effect beside what is chosen already."""
+        """Return whether a dimension has an effect, given the params chosen so far."""
         condition = self.conditions.get(name)
         return condition is None or params.get(condition.dimension) == condition.value
 

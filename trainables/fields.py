@@ -1,4 +1,4 @@
-"""What stands on a field beside its type: check, search range, symbol, and which alternatives.
+"""Annotations of a field: check, search range, symbol, alternatives.
 
 A setting is declared once::
 
@@ -65,7 +65,7 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Symbol:
-    """What a parameter is called: in text, and on the axis of a figure.
+    """Names of a parameter: in text, and on the axis of a figure.
 
     Attributes:
         short: The paper's symbol, or a word.

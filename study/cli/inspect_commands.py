@@ -95,7 +95,7 @@ def _metrics(_: Path) -> dict[str, str]:
 
 
 def _spaces(_: Path) -> dict[str, str]:
-    from study.spec.parameters import searched
+    from study.config.parameters import searched
     from trainables.methods import METHODS
 
     found = {name: searched(method) for name, method in sorted(METHODS.items())}
@@ -258,3 +258,12 @@ def logs_command(name: str, does_follow: bool, address: str) -> int:
         click.echo(jobs.get_logs(latest_job(jobs, name).name), nl=False)
         return 0
     return exit_code(follow(jobs, name, partial(click.echo, nl=False)))
+
+
+@click.command("schema")
+def schema_command() -> int:
+    """Print the JSON Schema of a study file, for editors."""
+    from study.config.json_schema import schema
+
+    click.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
+    return 0
