@@ -15,7 +15,7 @@ from cluster.mlflow_server import server_command, server_environment
 from cluster.ports import free_port
 from cluster.process import kill_session, start_session
 from cluster.service.folder import ServiceFolder
-from cluster.service.mlflow_component import ADMIN_USER, ensure_passwords, create_auth
+from cluster.service.mlflow_component import ADMIN_USER, create_auth, ensure_passwords
 from study.records.errors import TrackingError
 from study.storage.sqlite import sqlite_url
 

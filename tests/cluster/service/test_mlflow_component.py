@@ -12,8 +12,8 @@ from cluster.errors import ClusterError
 from cluster.service.folder import ServiceFolder
 from cluster.service.mlflow_component import (
     basic_headers,
-    ensure_passwords,
     create_auth,
+    ensure_passwords,
     read_passwords,
 )
 
