@@ -1,4 +1,4 @@
-"""Commands that print names, studies and their states: list, show, status, logs."""
+"""Commands that print names, studies and their states: list, schema, show, status, logs."""
 
 from __future__ import annotations
 
@@ -173,6 +173,15 @@ def _format_axis(axis: dict[str, Any]) -> str:
 
 def _format_number(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+@click.command("schema")
+def schema_command() -> int:
+    """Print the JSON Schema of a study file, for editors."""
+    from study.config import schema
+
+    click.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
+    return 0
 
 
 @click.command("status")
