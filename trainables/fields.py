@@ -2,7 +2,7 @@
 
 A setting is declared once::
 
-    top_k: Annotated[Count, Search(1, "n_classes"), Symbol("K", "Explained classes, K")] = 5
+    top_k: Annotated[Count, SearchRange(1, "n_classes"), Symbol("K", "Explained classes, K")] = 5
 
 Checks are pydantic's ``Field(ge=…, le=…)``, the common ones with names of this module. The other
 annotations are read by :func:`parameters` and :func:`symbol_of`. Every size has an upper bound, so
@@ -41,7 +41,7 @@ Seed: TypeAlias = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
+class SearchRange:
     """The default search range of a parameter.
 
     Attributes:
@@ -193,7 +193,7 @@ class Parameter:
     kind: ParameterKind
     annotation: Any
     choices: tuple[str, ...] = ()
-    search: Search | None = None
+    search: SearchRange | None = None
     fixed: Fixed | None = None
 
 
@@ -231,7 +231,7 @@ def hints(kind: type) -> Mapping[str, Any]:
 
 
 def _parameter(hint: Any) -> Parameter | None:  # noqa: ANN401 (an annotation)
-    search, fixed = next(_of(Search, hint), None), next(_of(Fixed, hint), None)
+    search, fixed = next(_of(SearchRange, hint), None), next(_of(Fixed, hint), None)
     bare = _bare(hint)
     records = next(_of(OneOf, hint), None)
     if records is not None and bare not in (type(None),):

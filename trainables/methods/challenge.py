@@ -14,7 +14,7 @@ from torch import Tensor
 from trainables.batch import Batch
 from trainables.checks import require
 from trainables.errors import ConfigError
-from trainables.fields import Amount, InnerShare, Kinds, Search, Share, Symbol
+from trainables.fields import Amount, InnerShare, Kinds, SearchRange, Share, Symbol
 from trainables.replica_rng import ReplicaRNG
 
 
@@ -94,25 +94,25 @@ FeatureCount: TypeAlias = Annotated[
     int | float,
     Kinds("a number"),
     AfterValidator(_positive),
-    Search(0.01, 0.3, counts=(1, "n_features")),
+    SearchRange(0.01, 0.3, counts=(1, "n_features")),
     Symbol("N", "Challenged input features, N"),
 ]
 Alpha: TypeAlias = Annotated[
     Amount,
-    Search(0.1, 2.0, unit="spread"),
+    SearchRange(0.1, 2.0, unit="spread"),
     Symbol("α", "Decrease of a challenged feature, α"),
 ]
 Beta: TypeAlias = Annotated[
     Amount,
-    Search(0.1, 2.0, unit="spread"),
+    SearchRange(0.1, 2.0, unit="spread"),
     Symbol("β", "Increase of a challenged feature, β"),
 ]
 Split: TypeAlias = Annotated[
-    InnerShare, Search(0.1, 0.9), Symbol("split", "Changed share of a batch")
+    InnerShare, SearchRange(0.1, 0.9), Symbol("split", "Changed share of a batch")
 ]
 LoweredShare: TypeAlias = Annotated[
     Share,
-    Search(0.0, 1.0, by_default=False),
+    SearchRange(0.0, 1.0, by_default=False),
     Symbol("A share", "Share of the challenged samples that are lowered"),
 ]
 Clip: TypeAlias = Annotated[tuple[float, float], AfterValidator(_ordered)]

@@ -16,7 +16,7 @@ from trainables.batch import Batch, true_class
 from trainables.datasets import DatasetInfo
 from trainables.decoding import record
 from trainables.errors import ConfigError
-from trainables.fields import Count, Search, Symbol
+from trainables.fields import Count, SearchRange, Symbol
 from trainables.methods.challenge import (
     Alpha,
     Beta,
@@ -71,7 +71,7 @@ class Challenger(Method):
 
     name: ClassVar[str] = "challenger"
     label: ClassVar[str] = "Challenger"
-    top_k: Annotated[Count, Search(1, "n_classes"), Symbol("K", _RANKS)] = 5
+    top_k: Annotated[Count, SearchRange(1, "n_classes"), Symbol("K", _RANKS)] = 5
     n_features: FeatureCount = 0.1
     alpha: Alpha = 0.5
     beta: Beta = 0.5

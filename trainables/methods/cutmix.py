@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from trainables.batch import Batch
 from trainables.datasets import DatasetInfo
 from trainables.decoding import record
-from trainables.fields import Search, Share
+from trainables.fields import SearchRange, Share
 from trainables.methods.method import Method
 from trainables.methods.mixup import PROBABILITY, Concentration, mix_labels, sample_symmetric_beta
 from trainables.methods.rectangles import (
@@ -50,7 +50,7 @@ class Cutmix(Method):
     label: ClassVar[str] = "CutMix"
     concentration: Concentration = 1.0
     # Yun et al. use 0.5 on CIFAR and 1 on ImageNet.
-    probability: Annotated[Share, Search(0.1, 1.0), PROBABILITY] = 1.0
+    probability: Annotated[Share, SearchRange(0.1, 1.0), PROBABILITY] = 1.0
 
     def check(self, info: DatasetInfo) -> None:
         """Raise a ConfigError for other data than images."""

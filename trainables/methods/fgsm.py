@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from trainables.attribution.gradients import eval_mode
 from trainables.batch import Batch, label_loss
 from trainables.decoding import record
-from trainables.fields import Amount, PositiveShare, Search, Symbol
+from trainables.fields import Amount, PositiveShare, SearchRange, Symbol
 from trainables.methods.challenge import Clip, split_batch, split_batch_size
 from trainables.methods.method import Method
 from trainables.replica_rng import ReplicaRNG
@@ -20,10 +20,10 @@ from trainables.replica_rng import ReplicaRNG
 # Madry et al. (arXiv:1706.06083) take 0.3 of MNIST's range and 8/255 of CIFAR-10's, which after
 # standardization are about 1.0 and 0.13.
 Budget: TypeAlias = Annotated[
-    Amount, Search(0.01, 1.0, log=True), Symbol("ε", "Radius of the attack, ε")
+    Amount, SearchRange(0.01, 1.0, log=True), Symbol("ε", "Radius of the attack, ε")
 ]
 AttackedShare: TypeAlias = Annotated[
-    PositiveShare, Search(0.1, 0.9), Symbol("split", "Changed share of a batch")
+    PositiveShare, SearchRange(0.1, 0.9), Symbol("split", "Changed share of a batch")
 ]
 
 

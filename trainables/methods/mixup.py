@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from trainables.batch import Batch, Labels, is_multi_label, soft_labels
 from trainables.decoding import record
 from trainables.errors import ConfigError
-from trainables.fields import Positive, Search, Symbol
+from trainables.fields import Positive, SearchRange, Symbol
 from trainables.methods.method import Method
 from trainables.replica_rng import ReplicaRNG
 
@@ -20,7 +20,7 @@ from trainables.replica_rng import ReplicaRNG
 # but where labels are wrong.
 Concentration: TypeAlias = Annotated[
     Positive,
-    Search(0.1, 2.0, log=True),
+    SearchRange(0.1, 2.0, log=True),
     Symbol("a", "Concentration of the mixing share, a"),
 ]
 PROBABILITY = Symbol("p", "Probability of a change, p")

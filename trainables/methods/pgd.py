@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from trainables.batch import Batch
 from trainables.decoding import record
-from trainables.fields import Positive, Search, Symbol
+from trainables.fields import Positive, SearchRange, Symbol
 from trainables.methods.challenge import Clip, split_batch
 from trainables.methods.fgsm import (
     AttackedShare,
@@ -49,11 +49,11 @@ class Pgd(Method):
     label: ClassVar[str] = "PGD"
     budget: Budget = 0.1
     steps: Annotated[
-        int, Field(ge=1, le=1000), Search(2, 10), Symbol("steps", "Steps of the attack")
+        int, Field(ge=1, le=1000), SearchRange(2, 10), Symbol("steps", "Steps of the attack")
     ] = 7
     step_size: Annotated[
         Positive,
-        Search(0.1, 1.0, log=True),
+        SearchRange(0.1, 1.0, log=True),
         Symbol("step", "Step of the attack as a share of ε"),
     ] = 0.25
     start: Literal["random", "sample"] = "random"

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from trainables.batch import Batch
 from trainables.datasets import DatasetInfo
 from trainables.decoding import record
-from trainables.fields import PositiveShare, Search, Share
+from trainables.fields import PositiveShare, SearchRange, Share
 from trainables.methods.method import Method
 from trainables.methods.mixup import PROBABILITY
 from trainables.methods.rectangles import (
@@ -54,7 +54,7 @@ class RandomErasing(Method):
 
     name: ClassVar[str] = "random_erasing"
     label: ClassVar[str] = "Random Erasing"
-    probability: Annotated[Share, Search(0.1, 1.0), PROBABILITY] = 0.5
+    probability: Annotated[Share, SearchRange(0.1, 1.0), PROBABILITY] = 0.5
     min_area: PositiveShare = 0.02
     max_area: LargestArea = 0.4
     ratio: PositiveShare = 0.3

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from trainables.datasets import DatasetInfo
 from trainables.errors import ConfigError
-from trainables.fields import PositiveShare, Search, Symbol
+from trainables.fields import PositiveShare, SearchRange, Symbol
 from trainables.replica_rng import ReplicaRNG
 
 LARGEST_AREA = Symbol("largest area", "Largest erased share of an image")
 # Zhong et al. (arXiv:1708.04896) choose 0.4, and 0.5 for the probability.
-LargestArea: TypeAlias = Annotated[PositiveShare, Search(0.1, 0.9), LARGEST_AREA]
+LargestArea: TypeAlias = Annotated[PositiveShare, SearchRange(0.1, 0.9), LARGEST_AREA]
 Fill: TypeAlias = Annotated[float, Field(ge=-1e6, le=1e6)]
 
 

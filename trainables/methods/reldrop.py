@@ -15,7 +15,7 @@ from trainables.batch import Batch, true_class
 from trainables.datasets import DatasetInfo
 from trainables.decoding import record
 from trainables.errors import ConfigError
-from trainables.fields import Count, PositiveShare, Search, Share, Symbol
+from trainables.fields import Count, PositiveShare, SearchRange, Share, Symbol
 from trainables.methods.method import Method
 from trainables.methods.mixup import PROBABILITY
 from trainables.methods.rectangles import (
@@ -72,24 +72,26 @@ class RelDrop(Method):
     name: ClassVar[str] = "reldrop"
     label: ClassVar[str] = "RelDrop"
     variant: Literal["pixel", "block"] = "pixel"
-    probability: Annotated[Share, Search(0.1, 1.0), PROBABILITY] = 0.3
+    probability: Annotated[Share, SearchRange(0.1, 1.0), PROBABILITY] = 0.3
     # Gururaj et al. give single values: α 0.3 (0.5 for point clouds), β = 0.5.
     mix: Annotated[
         Share,
-        Search(0.1, 1.0, when=("variant", "pixel")),
+        SearchRange(0.1, 1.0, when=("variant", "pixel")),
         Symbol("chance", "Weight of chance beside relevance"),
     ] = 0.3
     threshold: Annotated[
         Share,
-        Search(0.2, 0.8, when=("variant", "pixel")),
+        SearchRange(0.2, 0.8, when=("variant", "pixel")),
         Symbol("threshold", "Score from which a position is dropped"),
     ] = 0.5
     # The published block variant takes the one most relevant pixel, its patch variant five.
-    candidates: Annotated[Count, Search(1, 10, by_default=False, when=("variant", "block"))] = 1
+    candidates: Annotated[
+        Count, SearchRange(1, 10, by_default=False, when=("variant", "block"))
+    ] = 1
     min_area: PositiveShare = 0.02
     max_area: Annotated[
         PositiveShare,
-        Search(0.1, 0.9, by_default=False, when=("variant", "block")),
+        SearchRange(0.1, 0.9, by_default=False, when=("variant", "block")),
         LARGEST_AREA,
     ] = 0.4
     ratio: PositiveShare = 0.3

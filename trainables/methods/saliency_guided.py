@@ -14,7 +14,7 @@ from torch.nn import functional
 from trainables.attribution.gradients import eval_mode, input_gradient
 from trainables.batch import Batch, is_multi_label, true_class
 from trainables.decoding import record
-from trainables.fields import Amount, PositiveShare, Search, Symbol
+from trainables.fields import Amount, PositiveShare, SearchRange, Symbol
 from trainables.methods.challenge import SelectedFeatures, top_features
 from trainables.methods.method import Method
 from trainables.replica_rng import ReplicaRNG
@@ -48,10 +48,10 @@ class SaliencyGuided(Method):
     label: ClassVar[str] = "Saliency Guided"
     # Ismail et al. mask half of the features with λ = 1 in their published code.
     masked_fraction: Annotated[
-        PositiveShare, Search(0.1, 0.9), Symbol("masked", "Masked share of the features")
+        PositiveShare, SearchRange(0.1, 0.9), Symbol("masked", "Masked share of the features")
     ] = 0.5
     weight: Annotated[
-        Amount, Search(0.1, 10.0, log=True), Symbol("λ", "Weight of the divergence, λ")
+        Amount, SearchRange(0.1, 10.0, log=True), Symbol("λ", "Weight of the divergence, λ")
     ] = 1.0
     order: Literal["signed", "absolute"] = "signed"
 
