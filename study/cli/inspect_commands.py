@@ -1,4 +1,4 @@
-"""Commands that print names, studies and their states: list, show, status, logs."""
+"""Commands that print names, studies and their states: list, schema, show, status, logs."""
 
 from __future__ import annotations
 
@@ -175,6 +175,15 @@ def _format_number(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+@click.command("schema")
+def schema_command() -> int:
+    """Print the JSON Schema of a study file, for editors."""
+    from study.config import schema
+
+    click.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
+    return 0
+
+
 @click.command("status")
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -258,12 +267,3 @@ def logs_command(name: str, does_follow: bool, address: str) -> int:
         click.echo(jobs.get_logs(latest_job(jobs, name).name), nl=False)
         return 0
     return exit_code(follow(jobs, name, partial(click.echo, nl=False)))
-
-
-@click.command("schema")
-def schema_command() -> int:
-    """Print the JSON Schema of a study file, for editors."""
-    from study.config.json_schema import schema
-
-    click.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
-    return 0

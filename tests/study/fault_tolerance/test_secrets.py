@@ -23,7 +23,7 @@ import pytest
 
 from cluster.mlflow_server import server_command, server_environment
 from cluster.service.folder import ServiceFolder
-from cluster.service.mlflow_component import new_guard
+from cluster.service.mlflow_component import create_auth
 from tests.study.fault_tolerance.shell import TIMEOUT_S, Shell
 from tests.support.simulated import study_text
 
@@ -43,7 +43,7 @@ def server(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     service.prepare()
     made = {"admin": SECRET, "session_key": "poppy" * 8}
     service.write_private(service.passwords, json.dumps(made))
-    guard = new_guard(service, ("127.0.0.1",), port)
+    guard = create_auth(service, ("127.0.0.1",), port)
     environment = {
         "PATH": "/usr/bin:/bin",
         "HOME": str(home),
