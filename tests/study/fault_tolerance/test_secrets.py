@@ -96,7 +96,11 @@ def test_a_search_for_a_secret_finds_it(tmp_path: Path) -> None:
     (tmp_path / "header").write_bytes(base64.b64encode(f"me:{SECRET}".encode()))
     (tmp_path / "none").write_text("nothing")
     assert {Path(name).name for name in holding(tmp_path, SECRET)} == {"plain", "header"}
-    with subprocess.Popen([sys.executable, "-c", "input()", SECRET], stdin=-1) as process:
+    pending = [sys.executable, "-c", "print(flush=True); input()", SECRET]
+    with subprocess.Popen(pending, stdin=-1, stdout=-1) as process:
+        assert process.stdout is not None
+        # For a moment after it was started, a process shows no command line.
+        process.stdout.readline()
         assert SECRET in command_lines()
         process.kill()
 
