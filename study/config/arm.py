@@ -21,8 +21,8 @@ from search_spaces import (
     sweep,
     unique,
 )
+from study.config.parameters import arm_rules, dataset_limits
 from study.config.schema import Replicas, Search, Sensitivity
-from study.spec.parameters import arm_rules, dataset_limits
 from trainables.config import EvaluationConfig, TrainingConfig, TrialConfig
 from trainables.datasets import DatasetConfig
 from trainables.decoding import decode, encode

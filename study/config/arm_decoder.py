@@ -14,13 +14,13 @@ from study.config.arm import Arm
 from study.config.defaults import has_path, merge
 from study.config.groups import ArmEntry, expand, shared_limits, with_baselines
 from study.config.names import Name, check_name
-from study.config.schema import Replicas, Search, Sensitivity
-from study.spec.parameters import (
+from study.config.parameters import (
     arm_rules,
     dataset_limits,
     dimension_names,
     fixed_reason,
 )
+from study.config.schema import Replicas, Search, Sensitivity
 from trainables.config import EvaluationConfig, TrainingConfig
 from trainables.datasets import DatasetConfig
 from trainables.decoding import decode, field_names, record, shown

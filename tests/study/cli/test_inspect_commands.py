@@ -11,8 +11,8 @@ import pytest
 from search_spaces import Space
 from study.cli.inspect_commands import KINDS
 from study.config import load
+from study.config.parameters import searched
 from study.reproduction import preset_names
-from study.spec.parameters import searched
 from study.storage.layout import StorageRoot
 from study.storage.lease import lease
 from study.storage.trial_store import SamplerSettings, TrialStore

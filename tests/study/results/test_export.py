@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 import pandas as pd
 import pytest
 
-from study.records.frames import to_csv
 from study.records.trial_table import StoredReport, TrialTable
+from study.records.frames import to_csv
 from study.results.export import export_columns, to_frame, to_parquet
 from tests.support.trial_tables import TableShape, make_trial_table, with_row
 
