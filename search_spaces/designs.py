@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, ClassVar, TypeAlias, get_args
+from typing import TYPE_CHECKING, Annotated, ClassVar, TypeAlias, get_args
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from search_spaces.dimensions import (
@@ -137,7 +137,7 @@ class Saltelli:
     """
 
     name: ClassVar[str] = "saltelli"
-    second_order: bool = False
+    second_order: Annotated[bool, Field(description="Estimate interactions too.")] = False
 
     def block_size(self, n_dimensions: int) -> int:
         """Return the number of points of a block."""

@@ -126,6 +126,15 @@ _LISTINGS: Mapping[str, Callable[[Path], dict[str, str]]] = {
 }
 
 
+@click.command("schema")
+def schema_command() -> int:
+    """Print the JSON Schema of a study file, for editors."""
+    from study.config import schema
+
+    click.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
+    return 0
+
+
 @click.command("show")
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
