@@ -184,15 +184,6 @@ def _format_number(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-@click.command("schema")
-def schema_command() -> int:
-    """Print the JSON Schema of a study file, for editors."""
-    from study.config import schema
-
-    click.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
-    return 0
-
-
 @click.command("status")
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.attribution import EpsilonLrp
-from trainables.attribution.gradients import Target, eval_mode, resolve_target
+from trainables.attribution.attribution import Target
+from trainables.attribution.gradients import eval_mode, resolve_target
 
 
 def has_zennit() -> bool:
