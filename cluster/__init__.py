@@ -1,1 +1,1 @@
-"""Where a study runs: on a Ray of its own on this machine, or on one that runs already."""
+"""Ray sessions, the service of a machine, quotas and launch files."""

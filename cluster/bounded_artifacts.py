@@ -1,9 +1,9 @@
 """Artifact repositories of MLflow's server that stay inside the server's own artifact root.
 
 MLflow opens whatever location an experiment, a run, a model version or a trace names, with the
-server's rights. Here a location is opened only if it lies in the root, every symbolic link on its
-way resolved; other schemes (``http``, ``sftp``, ``s3``, …) are refused. It holds for what is
-written into a new experiment and for what has stood in the database for long.
+server's rights. Here a location is opened only if it is in the root with all symbolic links
+resolved; other schemes (``http``, ``sftp``, ``s3``, …) are refused. This applies to new
+experiments and to locations that are already in the database.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from mlflow.store.artifact.artifact_repository_registry import (
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.utils.file_utils import local_file_uri_to_path
 
-# Addresses that MLflow itself resolves to one of the others, which is then looked at.
+# Schemes that MLflow itself resolves to one of the others, which is then checked.
 _REFERENCES: Final = frozenset({"runs", "models"})
 _LOCAL: Final = frozenset({"", "file"})
 
 
 class OutsideArtifactRoot(MlflowException):
-    """A location that is none of the server's artifacts; HTTP status 400."""
+    """A location outside the server's artifact root; HTTP status 400."""
 
     def __init__(self, what: str) -> None:
-        """Name the location, as it was asked for."""
+        """Name the location as requested."""
         super().__init__(
             f"{what} must lie in this server's artifact root, and no symbolic link may lead out "
             "of it; leave the location out.",
@@ -43,7 +43,7 @@ class OutsideArtifactRoot(MlflowException):
 
 
 class BoundedArtifactRepository(LocalArtifactRepository):
-    """Files below one folder, whose links lead nowhere else."""
+    """Files below one folder, whose links must stay inside."""
 
     root: Path
 
@@ -59,11 +59,11 @@ class BoundedArtifactRepository(LocalArtifactRepository):
         _require_inside(self.artifact_dir, self.root)
 
     def get_local_path(self, artifact_path: str) -> str:
-        """Return where a file is."""
+        """Return the path of a file."""
         return _require_inside(super().get_local_path(artifact_path), self.root)
 
     def list_artifacts(self, path: str | None = None) -> list[FileInfo]:
-        """List what is in a folder; links that lead out are not shown."""
+        """Return the content of a folder without links that lead out."""
         self._require(path)
         stock: Any = super()
         found: Iterable[FileInfo] = stock.list_artifacts(path)
@@ -107,10 +107,10 @@ def bind_artifacts(destination: str, is_admin: Callable[[], bool]) -> None:
 
     Args:
         destination: Root of the server's artifacts: a folder, ``file:`` or a remote store.
-        is_admin: Returns whether the administrator asks; others name no location at all, which
-            could be that of another user's experiment.
+        is_admin: Returns whether the administrator sends the request; others may name no
+            location, which could be that of another user's experiment.
     """
-    # MLflow's annotation calls the factories what they make.
+    # MLflow annotates the factories by their products.
     stocks: dict[str, Any] = {**get_registered_artifact_repositories()}
     for scheme, stock in stocks.items():
         if scheme not in _REFERENCES:
@@ -127,7 +127,7 @@ def bind_artifacts(destination: str, is_admin: Callable[[], bool]) -> None:
 
 
 def _bounded(stock: Callable[..., Any], destination: str) -> Callable[..., Any]:
-    """Return what opens a location for MLflow's registry."""
+    """Return the factory of repositories for MLflow's registry."""
 
     class Repository(BoundedArtifactRepository):
         root = _folder(destination)
@@ -149,7 +149,7 @@ def _require_location(uri: str, field: str, destination: str) -> None:
     parts = urlsplit(uri)
     scheme = parts.scheme.lower()
     if scheme == "mlflow-artifacts":
-        # Without a host it is this server, which looks where the path leads.
+        # Without a host it is this server, which checks the path when it opens it.
         is_inside = not parts.netloc and ".." not in unquote(parts.path).split("/")
     elif scheme in _LOCAL:
         is_inside = _is_inside(local_file_uri_to_path(uri), _folder(destination))
@@ -160,7 +160,7 @@ def _require_location(uri: str, field: str, destination: str) -> None:
 
 
 def _folder(destination: str) -> Path:
-    """Return the root as a folder; of a remote root none, in which nothing lies."""
+    """Return the root as a folder; for a remote root one that contains nothing."""
     is_local = urlsplit(destination).scheme.lower() in _LOCAL
     return Path(local_file_uri_to_path(destination)) if is_local else Path(os.devnull)
 

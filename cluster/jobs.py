@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from cluster.auth import token_file
 from cluster.errors import ClusterError
-from cluster.port_owner import strange_server
+from cluster.port_owner import foreign_server_error
 from cluster.session import prepare_environment
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ def _checked_address(address: str) -> str:
             f"--address must be that of the cluster's dashboard, such as http://10.0.0.1:8265, "
             f"got {address!r}; 'cluster up' and 'cluster status' print it."
         )
-    if (reason := strange_server(address)) is not None:
+    if (reason := foreign_server_error(address)) is not None:
         raise ClusterError(f"the cluster at {address} must be yours, but {reason}.")
     return address.rstrip("/")
 

@@ -1,7 +1,7 @@
-"""The application of MLflow's server: everything asks for a password, and artifacts are bounded.
+"""The application of MLflow's server: every path requires a password, and artifacts are bounded.
 
 ``mlflow server --app-name challenger`` finds :func:`create_app` by this package's entry point.
-It is MLflow's own ``basic-auth`` behind one more check, which leaves no path out: pages, files,
+It is MLflow's own ``basic-auth`` behind one more check, which covers all paths: pages, files,
 ``/version`` and routes that MLflow adds later. The health check alone is public.
 """
 
@@ -31,7 +31,7 @@ _App = Callable[[_Scope, _Receive, _Send], Awaitable[None]]
 _API: Final = r"/(?:ajax-)?api/\d+\.\d+/"
 # It runs commands on the server's machine.
 _CLOSED: Final = re.compile(rf"{_API}mlflow/assistant(/|$)")
-# What deletes, or makes the server call other hosts.
+# Requests that delete, or make the server call other hosts.
 _ADMINS: Final = re.compile(
     rf"{_API}.*/(delete|delete-runs|delete-traces|restore)$"
     rf"|{_API}(mlflow/)?(webhooks|gateway|gateway-proxy|jobs|scorer|genai|issues|demo)(/|$)"
@@ -53,13 +53,13 @@ class _User(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """An ASGI application that passes on the requests of known users.
+    """An ASGI application that forwards the requests of known users.
 
     Attributes:
         app: MLflow's own application.
         authenticate: Returns the user of a name and a password, or None.
         login: Password of the user ``owner``; empty for none.
-        admin: Name and password of the user that ``owner`` stands for.
+        admin: Name and password of the user that replaces ``owner``.
     """
 
     app: _App
@@ -68,7 +68,7 @@ class Access:
     admin: tuple[str, str] = field(repr=False)
 
     async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -97,7 +97,7 @@ class Access:
             await self.app(_authorized(scope, *given), receive, send)
 
     def _replaced(self, given: tuple[str, str] | None) -> tuple[str, str] | None:
-        """Take the owner's password of this start for the administrator's."""
+        """Replace the owner's credentials of this start by the administrator's."""
         if given is None or given[0] != OWNER or not self.login:
             return given
         same = hmac.compare_digest(given[1].encode(), self.login.encode())
@@ -122,9 +122,9 @@ def _credentials(header: str) -> tuple[str, str] | None:
 
 
 def _is_foreign(headers: Mapping[bytes, str]) -> bool:
-    """Tell whether a page of another site, or of another port, made a browser ask this.
+    """Return whether a page of another site or port made a browser send this request.
 
-    A browser adds a password that it knows to such requests too.
+    A browser adds a known password to such requests too.
     """
     origin = headers.get(b"origin")
     if origin is not None and urlsplit(origin).netloc != headers.get(b"host"):
@@ -134,13 +134,13 @@ def _is_foreign(headers: Mapping[bytes, str]) -> bool:
 
 
 def _may_all(method: str, path: str) -> bool:
-    """Tell whether every user may ask this of what is theirs."""
+    """Return whether every user may send this request about objects of their own."""
     is_label = _LABEL.search(path) is not None
     return not _ADMINS.match(path) and (method != "DELETE" or is_label)
 
 
 def _authorized(scope: _Scope, name: str, password: str) -> _Scope:
-    """Put exactly the credentials into a request that were checked."""
+    """Return a request with exactly the credentials that were checked."""
     kept = [each for each in scope["headers"] if each[0].lower() != b"authorization"]
     code = base64.b64encode(f"{name}:{password}".encode())
     return {**scope, "headers": [*kept, (b"authorization", b"Basic " + code)]}
@@ -166,10 +166,10 @@ async def _send(send: _Send, status: int, body: bytes, headers: Mapping[str, str
 
 
 def create_app() -> Access:
-    """Make the application of one worker, from the environment of :mod:`cluster.mlflow_server`.
+    """Return the application of one worker, from the environment of :mod:`cluster.mlflow_server`.
 
     Raises:
-        KeyError: If the environment says nothing of users or artifacts.
+        KeyError: If a variable of users or artifacts is missing.
     """
     from mlflow.server import auth
     from mlflow.server.constants import ARTIFACTS_DESTINATION_ENV_VAR
@@ -177,7 +177,7 @@ def create_app() -> Access:
     from cluster.bounded_artifacts import bind_artifacts
 
     bind_artifacts(os.environ[ARTIFACTS_DESTINATION_ENV_VAR], auth.sender_is_admin)
-    # One worker at a time makes MLflow's tables of users.
+    # One worker at a time creates MLflow's tables of users.
     with Path(os.environ["MLFLOW_AUTH_CONFIG_PATH"]).open("rb") as config:
         fcntl.flock(config, fcntl.LOCK_EX)
         app = auth.create_app()

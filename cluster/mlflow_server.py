@@ -3,7 +3,7 @@
 MLflow creates its SQLite tables one by one. A process that is killed meanwhile would leave a
 file that no MLflow opens again, so each database is created in a temporary file, under a lock,
 and renamed when it is complete. ``python -m cluster.mlflow_server server --port 5000`` does so
-and then becomes ``mlflow``.
+and then executes ``mlflow``.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ LOGIN_PATH: Final = "/login"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BasicAuth:
-    """What a server needs that asks everybody for user and password.
+    """Settings of a server that requires user and password.
 
     Attributes:
-        config: MLflow's file of settings for it, which names the database of users.
-        password: The administrator's; MLflow reads it when there are no users yet.
-        session_key: Signs its pages' forms.
+        config: MLflow's configuration file of authentication, with the database of users.
+        password: Password of the administrator; MLflow reads it when there are no users yet.
+        session_key: Key that signs the forms of its pages.
         login: Password of the user ``owner``, for this start of the server alone.
         hosts: Names and addresses by which browsers and clients call it, the first in links.
         port: Its port.
@@ -67,7 +67,7 @@ class BasicAuth:
             "MLFLOW_BASIC_AUTH_FAIL_CLOSED": "true",
             "MLFLOW_FLASK_SERVER_SECRET_KEY": self.session_key,
             "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(hosts),
-            # Its own pages come from there.
+            # Origins of its own pages.
             "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ",".join(
                 f"http://{name}:{self.port}" for name in names
             ),
@@ -75,7 +75,7 @@ class BasicAuth:
 
 
 def server_command(host: str, port: int) -> list[str]:
-    """Return the command line of MLflow's server. The database is not in it: it may be secret."""
+    """Return the command line of MLflow's server, without the database, which may be secret."""
     command = [sys.executable, "-P", "-m", "cluster.mlflow_server", "server"]
     command += ["--host", host, "--port", str(port), "--app-name", APP_NAME]
     return [*command, "--workers", "1", "--uvicorn-opts", "--log-level warning"]
@@ -90,7 +90,7 @@ def server_environment(storage_uri: str, artifacts: Path, auth: BasicAuth) -> di
         "MLFLOW_BACKEND_STORE_URI": storage_uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        # MLflow starts a Python of its own, which would import from the current folder first.
+        # MLflow starts another Python, which would import from the working directory first.
         "PYTHONSAFEPATH": "1",
         **auth.environment(),
     }
@@ -100,11 +100,11 @@ _SQLITE: Final = "sqlite:///"
 
 
 def create_store_if_missing(uri: str, artifacts: str) -> None:
-    """Make the tracking store of an address, if that is a file which is not there.
+    """Create the tracking store of a URI, if that is a missing SQLite file.
 
     Args:
-        uri: Address of the tracking store; that of a server or another database is let be.
-        artifacts: Address of the artifacts of MLflow's own first experiment.
+        uri: URI of the tracking store; other databases and servers are left alone.
+        artifacts: URI of the artifacts of MLflow's default experiment.
 
     Raises:
         OSError: If the folder cannot be written to.
@@ -113,9 +113,7 @@ def create_store_if_missing(uri: str, artifacts: str) -> None:
 
 
 def create_users_if_missing(uri: str) -> None:
-    """Make the database in which a guarded server keeps its users, if that file is not there.
-
-    Nobody but its owner may read it.
+    """Create the database of a server's users, if it is missing, readable by its owner alone.
 
     Raises:
         OSError: If the folder cannot be written to.
@@ -128,7 +126,7 @@ def _create_atomically(uri: str, create: Callable[[str], None], *, mode: int) ->
     if not uri.startswith(_SQLITE) or path.exists():
         return
     with path.with_name(f".{path.name}.lock").open("a") as lock:
-        # The operating system lets go when a process ends, however it ends.
+        # The operating system releases it when the process ends.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if path.exists():
             return
@@ -139,9 +137,7 @@ def _create_atomically(uri: str, create: Callable[[str], None], *, mode: int) ->
         partial.rename(path)
 
 
-# MLflow takes seconds to import, and most of the time both are there.
-
-
+# Imported late: MLflow takes seconds to import, and most of the time both exist.
 def _create_store(uri: str, artifacts: str) -> None:
     store = importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
     store.SqlAlchemyStore(uri, artifacts).engine.dispose()
@@ -154,12 +150,12 @@ def _create_users(uri: str) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Make what is missing, and become MLflow.
+    """Create missing databases, and execute MLflow.
 
     Raises:
         OSError: If a database cannot be written to.
     """
-    # What the server gives out as the address of artifacts that it keeps itself.
+    # The server's URI of artifacts that it serves itself.
     create_store_if_missing(os.environ["MLFLOW_BACKEND_STORE_URI"], "mlflow-artifacts:/")
     settings = configparser.ConfigParser(interpolation=None)
     config = Path(os.environ["MLFLOW_AUTH_CONFIG_PATH"])

@@ -16,6 +16,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from cluster.errors import ClusterError
+from cluster.process import wait_until
 
 _GIB: Final = 2**30
 # Resource to its key in the study file.
@@ -299,10 +300,8 @@ def _get_report(reference: Any, node: Mapping[str, Any]) -> NodeReport | None:  
 def _is_dead(node: str) -> bool:
     import ray
 
-    deadline = time.monotonic() + _NODE_LOSS_S
-    while time.monotonic() < deadline:
+    def is_missing() -> bool:
         nodes = ray.nodes()  # type: ignore[no-untyped-call]
-        if not any(each["Alive"] and each["NodeID"] == node for each in nodes):
-            return True
-        time.sleep(_POLL_INTERVAL_S)
-    return False
+        return not any(each["Alive"] and each["NodeID"] == node for each in nodes)
+
+    return wait_until(is_missing, _NODE_LOSS_S)

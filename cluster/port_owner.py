@@ -1,7 +1,7 @@
-"""Whose process listens at a port of this machine.
+"""The account of the process that listens on a port of this machine.
 
-A port is free for everybody once its server has ended, and who takes it is sent the passwords that
-were meant for the server.
+A port is free for all accounts once its server has ended, and the next listener would receive the
+passwords that were meant for the server.
 """
 
 from __future__ import annotations
@@ -16,37 +16,34 @@ from urllib.parse import urlsplit
 
 _TABLES: Final = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 _LISTENS: Final = "0A"
-# Accounts of people begin there.
-_FIRST: Final = 1000
+# Below are accounts of the system.
+_FIRST_USER_ID: Final = 1000
 
 
-def strange_listener(host: str, port: int) -> int | None:
-    """Return the number of another account that listens where a secret is about to be sent.
+def foreign_listener(host: str, port: int) -> int | None:
+    """Return the user ID of another account that listens where a secret is about to be sent.
 
-    Args:
-        host: Name or address of the server.
-        port: Its port.
-
-    Returns:
-        None if the address is not this machine's loopback, if nothing listens there, or if it is
-        an account of the system (numbers below 1000, among them root) or this process's own.
+    None if the address is not this machine's loopback, if no process listens there, or if its
+    account is the system's (user IDs below 1000, root among them) or this process's own.
     """
     if not _is_loopback(host):
         return None
-    strange = [each for each in _listeners(port) if each >= _FIRST and each != os.geteuid()]
-    return strange[0] if strange else None
+    foreign = [
+        each for each in _listeners(port) if each >= _FIRST_USER_ID and each != os.geteuid()
+    ]
+    return foreign[0] if foreign else None
 
 
-def strange_server(url: str) -> str | None:
+def foreign_server_error(url: str) -> str | None:
     """Return why no secret may be sent to a URL, or None if it may."""
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    number = strange_listener(parts.hostname or "", port)
-    if number is None:
+    user_id = foreign_listener(parts.hostname or "", port)
+    if user_id is None:
         return None
     return (
-        f"port {port} of this machine belongs to the account with number {number}, who would be "
-        "sent the password"
+        f"port {port} of this machine belongs to the account with user ID {user_id}, which would "
+        "receive the password"
     )
 
 
@@ -62,7 +59,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _listeners(port: int) -> list[int]:
-    """List the users of all sockets that listen at a port, at whatever address."""
+    """Return the user IDs of all sockets that listen on a port, at any address."""
     users = []
     for table in _TABLES:
         with suppress(OSError):

@@ -123,7 +123,7 @@ def create_postgres(folder: Path) -> None:
     password = folder / "password"
     try:
         _write_secret(password, login.password, owner)
-        _initialize(programs, folder, login.user, password)
+        _run_initdb(programs, folder, login.user, password)
     finally:
         password.unlink(missing_ok=True)
     # Owned by us, not by the server's account.
@@ -160,7 +160,7 @@ def _require_access(folder: Path, user: pwd.struct_passwd) -> None:
             )
 
 
-def _initialize(programs: Path, folder: Path, user: str, password: Path) -> None:
+def _run_initdb(programs: Path, folder: Path, user: str, password: Path) -> None:
     command = [
         str(programs / "initdb"),
         f"--pgdata={folder / 'data'}",

@@ -102,10 +102,7 @@ def terminate_session(leader: subprocess.Popen[bytes], timeout_s: float = 10.0) 
     """Send SIGTERM to all processes of a session, wait, and kill the rest."""
     for pid in session_pids(leader.pid):
         send_signal(pid, signal.SIGTERM)
-    deadline = time.monotonic() + timeout_s
-    while session_pids(leader.pid) and time.monotonic() < deadline:
-        leader.poll()
-        time.sleep(_POLL_INTERVAL_S)
+    wait_until(lambda: leader.poll() is not None and not session_pids(leader.pid), timeout_s)
     kill_session(leader)
 
 
@@ -142,13 +139,13 @@ def kill_tree(process: subprocess.Popen[bytes]) -> None:
     # A stopped parent starts no other child and reaps none, so that no pid is reused.
     process.send_signal(signal.SIGSTOP)
     parent = psutil.Process(process.pid)
-    _wait_for(lambda: parent.status() in (psutil.STATUS_STOPPED, *_ENDED))
+    wait_until(lambda: parent.status() in (psutil.STATUS_STOPPED, *_ENDED), _KILL_TIMEOUT_S)
     children = parent.children()
     for each in (*children, parent):
         with suppress(psutil.NoSuchProcess):
             each.kill()
     process.wait()
-    _wait_for(lambda: not any(map(_is_alive, children)))
+    wait_until(lambda: not any(map(_is_alive, children)), _KILL_TIMEOUT_S)
 
 
 def _is_alive(process: psutil.Process) -> bool:
@@ -157,7 +154,11 @@ def _is_alive(process: psutil.Process) -> bool:
     return False
 
 
-def _wait_for(is_true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _KILL_TIMEOUT_S
-    while not is_true() and time.monotonic() < deadline:
-        time.sleep(0.01)
+def wait_until(condition: Callable[[], bool], timeout_s: float) -> bool:
+    """Wait until a condition holds; return False if it does not within the timeout."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_INTERVAL_S)
+    return True

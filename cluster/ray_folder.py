@@ -1,7 +1,7 @@
-"""The folder of a study's own Ray: sockets, logs and spilled objects, for its user alone.
+"""The folder of a local Ray: sockets, logs and spilled objects, for its user alone.
 
-Ray gives its folder mode 0777, and whoever writes there may run code in its processes. So it lies
-in one of mode 0700 with a random name, which nobody can make before us.
+Ray's folder has mode 0777, and an account that writes there may run code in Ray's processes. So it
+is inside a folder of mode 0700 with a random name, which no account can create before.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from cluster.errors import ClusterError
 
 # Linux takes 107 bytes for the path of a socket.
 _LONGEST: Final = 107
-# What stands below our folder, the longest of it.
+# The longest path below our folder.
 _BELOW: Final = "/r/session_2026-11-30_23-00-40_472394_4194304/sockets/plasma_store"
 _NAME: Final = "ray-xxxxxxxx"
 
 
 @contextmanager
 def ray_folder() -> Iterator[Path]:
-    """Make a folder for one Ray, and delete it afterwards with all that Ray has left in it.
+    """Create a folder for one Ray, and delete it afterwards with its content.
 
-    It lies in ``RAY_TMPDIR`` or ``TMPDIR`` if paths of sockets in it are short enough for Linux,
+    It is in ``RAY_TMPDIR`` or ``TMPDIR`` if paths of sockets in it are short enough for Linux,
     otherwise in ``/tmp``.
 
     Yields:
-        What Ray takes as its folder for temporary files.
+        Ray's folder for temporary files.
 
     Raises:
-        ClusterError: If no folder can be made.
+        ClusterError: If no folder can be created.
     """
     folder = _new_folder((os.environ.get("RAY_TMPDIR"), os.environ.get("TMPDIR"), "/tmp"))
     try:
@@ -55,6 +55,6 @@ def _new_folder(places: Sequence[str | None]) -> Path:
         except OSError as error:
             reasons.append(f"{place}: {error.strerror}")
     raise ClusterError(
-        f"Ray needs a folder for its sockets, but none can be made ({'; '.join(reasons)}); name "
-        "a short one that can be written by TMPDIR."
+        f"Ray needs a folder for its sockets, but none can be created ({'; '.join(reasons)}); "
+        "name a short writable one by TMPDIR."
     )

@@ -14,12 +14,12 @@ from cluster.auth import ensure_token
 from cluster.errors import ClusterError
 from cluster.head import HeadMonitor, connection_error, head_timeout_s
 from cluster.nodes import require_schedulable
-from cluster.port_owner import strange_listener
+from cluster.port_owner import foreign_listener
 from cluster.ray_folder import ray_folder
 
 _CONNECT_TIMEOUT_S = 10.0
 _TRIES = 3
-# What Ray says that was too slow for itself.
+# Ray's message when its own start exceeded its timeout.
 STARTUP_TIMEOUT = "timed out during startup"
 
 # Read by Ray when it is imported or when it starts workers, so they are set before either.
@@ -37,16 +37,16 @@ RAY_ENVIRONMENT = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     # Progress is the study's own; the newer output of Tune cannot be silenced.
     "RAY_AIR_NEW_OUTPUT": "0",
-    # Ray's snapshots of an experiment are not read by anyone: the ledger is the truth.
+    # Ray's snapshots of an experiment are not read: the trial database is the record.
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # What Ray's processes say stays in their log files: it would stand among results on stdout.
+    # The output of Ray's processes stays in their log files, not on stdout among results.
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
 }
 
 
-# Its servers of metrics ask nobody for anything; -1 is no port.
+# Its metrics servers have no authentication; -1 is no port.
 NO_METRICS = {
     "RAY_enable_metrics_collection": "0",
     "AUTOSCALER_METRIC_PORT": "-1",
@@ -57,28 +57,28 @@ LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 
 def prepare_environment() -> None:
-    """Set what Ray reads from the environment, as far as the user has not; before its import."""
+    """Set the variables that Ray reads, unless the user has; before its import."""
     for name, value in RAY_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
 
 
 def require_reachable(address: str) -> None:
-    """Make sure that something listens at an address; Ray itself would try for 15 minutes.
+    """Check that a server listens at an address; Ray itself would try for 15 minutes.
 
     Args:
-        address: As for :func:`ray_session`; one without a port is Ray's to find.
+        address: As for :func:`ray_session`; one without a port is not checked.
 
     Raises:
-        ClusterError: If nothing listens there.
+        ClusterError: If no server listens there, or one of another account.
     """
     endpoint = address.removeprefix("ray://")
     if not endpoint.rpartition(":")[2].isdigit():
         return
     host, _, port = endpoint.rpartition(":")
-    if (number := strange_listener(host.strip("[]"), int(port))) is not None:
+    if (user_id := foreign_listener(host.strip("[]"), int(port))) is not None:
         raise ClusterError(
-            f"the Ray at {address} must be yours, because it is shown Ray's token, but that port "
-            f"belongs to the account with number {number}; choose another port."
+            f"the Ray at {address} must be yours, because it is sent Ray's token, but that port "
+            f"belongs to the account with user ID {user_id}; choose another port."
         )
     error = connection_error(endpoint, _CONNECT_TIMEOUT_S)
     if error is not None:
@@ -87,18 +87,18 @@ def require_reachable(address: str) -> None:
 
 @contextmanager
 def ray_session(address: str | None, cpus: int | None = None) -> Iterator[HeadMonitor]:
-    """Hold a Ray for a while.
+    """Connect to a running Ray, or start a local one and stop it afterwards.
 
     Args:
-        address: Address of a running Ray (``10.0.0.1:6379``, ``auto``, ``ray://…``), or None to
-            start one on this machine and end it afterwards.
+        address: Address of a running Ray (``10.0.0.1:6379``, ``auto``, ``ray://…``), or None for
+            a local one.
         cpus: CPUs of a local Ray; None for all of this machine.
 
     Yields:
-        Whom to ask whether the head is still there.
+        The monitor of the head.
 
     Raises:
-        ClusterError: If no Ray answers at the address, or none of our own would be private.
+        ClusterError: If no Ray answers at the address, or a local one would not be private.
     """
     prepare_environment()
     if address is not None:
@@ -106,9 +106,9 @@ def ray_session(address: str | None, cpus: int | None = None) -> Iterator[HeadMo
         with _connection(address, lambda: _init(address=address)) as head:
             yield head
         return
-    # Ray would make the token's folder for all to look into.
+    # Ray would create the token's folder readable by all.
     ensure_token()
-    # Before Ray is imported: a Ray of our own is nobody else's.
+    # Before Ray is imported: a local Ray is private.
     for name, value in {**NO_METRICS, **LOOPBACK}.items():
         os.environ.setdefault(name, value)
     with (
@@ -123,16 +123,16 @@ def _connection(where: str, connect: Callable[[], None]) -> Iterator[HeadMonitor
     on_sigterm = signal.getsignal(signal.SIGTERM)
     import ray
 
-    # What goes wrong in a trial is said by the study, with the trial's name.
+    # The study logs errors of a trial, with the trial's name.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     _connect(where, connect)
-    # Ray puts handlers of its own in place, whose last abort the process.
+    # Ray installs handlers of its own, which abort the process.
     signal.signal(signal.SIGTERM, on_sigterm)
     head = HeadMonitor(ray.get_runtime_context().gcs_address, head_timeout_s())
     try:
         yield head
     finally:
-        # Ray would wait for a lost one, and then end the process.
+        # Ray would wait for a lost head, and then end the process.
         if not head.is_lost:
             ray.shutdown()
 
@@ -156,7 +156,7 @@ def _connect(where: str, connect: Callable[[], None]) -> None:
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise ClusterError(_unreachable(where, error)) from None
         except Exception as error:
-            # Ray raises no narrower class, after 30 s that nothing can lengthen.
+            # Ray raises no narrower class, after 30 s, which is not a setting.
             if STARTUP_TIMEOUT not in str(error):
                 raise
         else:
@@ -164,7 +164,7 @@ def _connect(where: str, connect: Callable[[], None]) -> None:
         ray.shutdown()
     raise ClusterError(
         f"a Ray must start on this machine within half a minute, but did not in {_TRIES} tries; "
-        "end other work on it, or use --executor inline."
+        "stop other work on it, or use --executor inline."
     )
 
 
@@ -177,10 +177,10 @@ def _unreachable(address: str, error: Exception) -> str:
 
 
 def require_resources(demand: Mapping[str, float]) -> None:
-    """Make sure that a trial can ever be placed on the cluster that is connected.
+    """Check that a trial can ever be placed on the connected cluster.
 
     Args:
-        demand: What a trial reserves, by Ray's names.
+        demand: Resources of a trial, by Ray's names.
 
     Raises:
         ClusterError: If no node has it all.

@@ -1,6 +1,6 @@
-"""What varies in a study: dimensions, what each may be, spaces and designs.
+"""Search spaces: dimensions, their rules, spaces and designs.
 
-Only :mod:`search_spaces.optuna_sampler` knows Optuna.
+Only :mod:`search_spaces.optuna_sampler` imports Optuna.
 """
 
 from search_spaces.designs import (
@@ -44,7 +44,7 @@ __all__ = [
     "check_values",
     "design_point",
     "design_points",
-    "unique",
     "resolve",
     "sweep",
+    "unique",
 ]

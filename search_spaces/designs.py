@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, ClassVar, TypeAlias, get_args
+from typing import TYPE_CHECKING, Annotated, ClassVar, TypeAlias, get_args
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from search_spaces.dimensions import (
@@ -25,20 +25,21 @@ if TYPE_CHECKING:
 
 
 def quantile_value(axis: Dimension, fraction: float) -> ParamValue:
-    """Give the value of an axis at a share of it.
+    """Return the value of an axis at a fraction of it.
 
-    Shares that are spread evenly over the unit interval give values that are spread evenly over
-    the axis: over its logarithm on a logarithmic scale. Every integer and every choice has a part
-    of the interval for itself, of equal length but for integers on a logarithmic scale, where k
-    has from log(k - ½) to log(k + ½), as in Optuna.
+    Even fractions of the unit interval give even values of the axis: of its logarithm on a
+    logarithmic scale. Every integer and every choice has an interval of its own, of equal length
+    except for integers on a logarithmic scale, where k has from log(k - ½) to log(k + ½), as in
+    Optuna.
 
     Args:
         axis: The axis.
-        share: In [0, 1).
+        fraction: In [0, 1).
 
     Example:
         >>> from search_spaces.dimensions import FloatDimension
-        >>> [quantile_value(IntDimension(low=1, high=4), share) for share in (0.0, 0.24, 0.25, 0.99)]
+        >>> axis = IntDimension(low=1, high=4)
+        >>> [quantile_value(axis, fraction) for fraction in (0.0, 0.24, 0.25, 0.99)]
         [1, 1, 2, 4]
         >>> round(quantile_value(FloatDimension(low=0.01, high=1.0, log=True), 0.5), 12)
         0.1
@@ -71,8 +72,8 @@ class Sobol:
     """Scrambled Sobol points.
 
     Of the first 2^m points every dimension has exactly one in each of 2^m equal parts of its
-    axis, and the same holds for many boxes of several dimensions. A longer design begins with the
-    shorter one. Dimensions that a choice leaves closed have no value.
+    axis, and so have many boxes of several dimensions. A longer design begins with the shorter
+    one. Inactive dimensions have no value.
 
     References:
         Sobol', USSR Computational Mathematics and Mathematical Physics 7(4), 1967; scrambled as
@@ -82,10 +83,10 @@ class Sobol:
     name: ClassVar[str] = "sobol"
 
     def check(self, space: Space, trials: int) -> None:
-        """Refuse nothing: any number of trials in any space is legal."""
+        """Accept any number of trials in any space."""
 
     def advice(self, trials: int) -> str | None:
-        """Say that a number of trials is not a power of two, between which ones it lies."""
+        """Return the adjacent powers of two for a number of trials that is none."""
         below = 2 ** (trials.bit_length() - 1)
         if trials == below:
             return None
@@ -95,7 +96,7 @@ class Sobol:
         )
 
     def unit_points(self, n_dimensions: int, seed: int, count: int) -> Float[np.ndarray, "n dim"]:
-        """Give the first points in the unit cube.
+        """Return the first points in the unit cube.
 
         Args:
             n_dimensions: Number of dimensions D.
@@ -108,7 +109,7 @@ class Sobol:
         return _sequence(n_dimensions, seed, (count - 1).bit_length())[:count]
 
 
-# Each trial is asked for alone, and all trials of an arm are points of one sequence.
+# Every trial looks up its own point, and all trials of an arm are points of one sequence.
 @lru_cache(maxsize=8)
 def _sequence(n_dimensions: int, seed: int, exponent: int) -> Float[np.ndarray, "n dim"]:
     from scipy.stats import qmc
@@ -136,14 +137,14 @@ class Saltelli:
     """
 
     name: ClassVar[str] = "saltelli"
-    second_order: bool = False
+    second_order: Annotated[bool, Field(description="Estimate interactions too.")] = False
 
     def block_size(self, n_dimensions: int) -> int:
-        """Give the number of points of a block."""
+        """Return the number of points of a block."""
         return 2 * n_dimensions + 2 if self.second_order else n_dimensions + 2
 
     def check(self, space: Space, trials: int) -> None:
-        """Refuse a space or a number of trials that blocks do not fill.
+        """Check that blocks fill the space and the number of trials.
 
         Raises:
             SpaceError: The message starts with the key of the search that must change.
@@ -163,11 +164,11 @@ class Saltelli:
         )
 
     def advice(self, trials: int) -> str | None:  # noqa: ARG002 (every design's)
-        """Say nothing: every legal number of trials is as good as it can be."""
+        """Return None: every legal number of trials is optimal."""
         return None
 
     def unit_points(self, n_dimensions: int, seed: int, count: int) -> Float[np.ndarray, "n dim"]:
-        """Give the first points in the unit cube.
+        """Return the first points in the unit cube.
 
         Args:
             n_dimensions: Number of dimensions D.
@@ -197,7 +198,7 @@ class Saltelli:
             )
 
 
-# Each trial is asked for alone, and all trials of an arm are rows of one sample.
+# Every trial looks up its own point, and all trials of an arm are rows of one sample.
 @lru_cache(maxsize=8)
 def _sample(
     n_dimensions: int, seed: int, exponent: int, second_order: bool
@@ -213,14 +214,14 @@ def _sample(
     return rows
 
 
-# What fills a whole space, for analyses that ask about all of it.
+# Designs fill the whole space, for global analyses.
 Design: TypeAlias = Saltelli | Sobol
 
 DESIGNS: Mapping[str, type[Design]] = {kind.name: kind for kind in get_args(Design)}
 
 
 def check_design(design: Design, space: Space, trials: int) -> None:
-    """Refuse a design that a space or a number of trials does not fit.
+    """Check that a design fits a space and a number of trials.
 
     Raises:
         SpaceError: The message starts with the key of the search that must change.
@@ -235,15 +236,15 @@ def check_design(design: Design, space: Space, trials: int) -> None:
 def design_points(
     design: Design, space: Space, seed: int, count: int
 ) -> tuple[dict[str, ParamValue], ...]:
-    """Give the first points of a design, without the dimensions that their choices leave closed.
+    """Return the first points of a design, without inactive dimensions.
 
-    The first n points of a longer design are the shorter one. As many points as are spread evenly
-    over an axis are spread evenly over its values: over their logarithms on a logarithmic scale.
+    The first n points of a longer design are the shorter one. Points are even over an axis's
+    values: over their logarithms on a logarithmic scale.
 
     Args:
-        design: Which one.
-        space: What it fills.
-        seed: Seed of its scrambling; the same one gives the same points.
+        design: The design.
+        space: Space that it fills.
+        seed: Seed of its scrambling; equal seeds give equal points.
         count: Number of points, at least 1.
 
     Example:
@@ -257,21 +258,21 @@ def design_points(
 
 
 def design_point(design: Design, space: Space, seed: int, number: int) -> dict[str, ParamValue]:
-    """Give one point of a design; the first has number 0."""
+    """Return one point of a design; the first has number 0."""
     unit_points = design.unit_points(len(space.dimensions), seed, number + 1)
     return _to_params(space, unit_points[number].tolist())
 
 
 def _to_params(space: Space, unit_points: Iterable[float]) -> dict[str, ParamValue]:
     axes = zip(space.dimensions.items(), unit_points, strict=True)
-    point = {name: quantile_value(axis, share) for (name, axis), share in axes}
+    point = {name: quantile_value(axis, fraction) for (name, axis), fraction in axes}
     return {name: value for name, value in point.items() if space.is_active(name, point)}
 
 
 def sweep(
     center: Mapping[str, ParamValue], over: str, values: Iterable[ParamValue]
 ) -> tuple[dict[str, ParamValue], ...]:
-    """Take one dimension through some values and hold the others at a center.
+    """Return points that vary one dimension and hold the others at a center.
 
     Example:
         >>> sweep({"top_k": 3, "alpha": 0.5}, "top_k", [1, 2])
@@ -281,7 +282,7 @@ def sweep(
 
 
 def unique(points: Iterable[Mapping[str, ParamValue]]) -> tuple[dict[str, ParamValue], ...]:
-    """Drop points that occurred before; the order is kept.
+    """Return the points without repetitions, in their order.
 
     Example:
         >>> unique([{"top_k": 1}, {"top_k": 2}, {"top_k": 1}])

@@ -1,4 +1,4 @@
-"""Dimensions: one axis of a search space each, with the values it may take."""
+"""Dimensions: the axes of a search space."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class IntDimension:
         _check_range(self.low, self.high, log=self.log)
 
     def __contains__(self, value: object) -> bool:
-        """Tell whether a value lies on this axis."""
+        """Return whether a value lies on this axis."""
         return type(value) is int and self.low <= value <= self.high
 
 
@@ -56,7 +56,7 @@ class FloatDimension:
         _check_range(self.low, self.high, log=self.log)
 
     def __contains__(self, value: object) -> bool:
-        """Tell whether a value lies on this axis."""
+        """Return whether a value lies on this axis."""
         return type(value) in (int, float) and self.low <= float(str(value)) <= self.high
 
 
@@ -67,14 +67,14 @@ class CategoricalDimension:
     choices: tuple[ParamValue, ...]
 
     def __post_init__(self) -> None:
-        """Check that there is something to choose from."""
+        """Check that there are choices, and no duplicates."""
         if not self.choices:
             raise SpaceError("choices must hold at least one value, got none.")
         if len(set(self.choices)) != len(self.choices):
             raise SpaceError(f"choices must differ from each other, got {list(self.choices)[:8]}.")
 
     def __contains__(self, value: object) -> bool:
-        """Tell whether a value is one of the choices; true is not 1."""
+        """Return whether a value is one of the choices; true is not 1."""
         return any(type(value) is type(choice) and value == choice for choice in self.choices)
 
 

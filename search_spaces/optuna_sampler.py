@@ -1,4 +1,4 @@
-"""Search spaces in Optuna's words: distributions and samplers. The one file that speaks Optuna."""
+"""Optuna's distributions and samplers of a search space; the only file that imports Optuna."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ SamplerName: TypeAlias = Literal["tpe", "random"]
 
 
 def suggest_params(trial: optuna.Trial, space: Space) -> None:
-    """Give a trial its parameters, or those that it lacks if it was asked for in part.
+    """Suggest all parameters of a trial, or the missing ones of an interrupted trial.
 
-    The sampler then draws again what is there, so that the rest is what it would have been.
+    The sampler draws existing ones again, so that the others are those of an uninterrupted trial.
     """
     for name, axis in space.dimensions.items():
         if not space.is_active(name, trial.params):
@@ -48,7 +48,7 @@ def suggest_params(trial: optuna.Trial, space: Space) -> None:
 
 
 def to_distribution(axis: Dimension) -> BaseDistribution:
-    """Say an axis in Optuna's words."""
+    """Return the distribution of an axis."""
     if isinstance(axis, IntDimension):
         return IntDistribution(axis.low, axis.high, log=axis.log)
     if isinstance(axis, FloatDimension):
@@ -59,10 +59,10 @@ def to_distribution(axis: Dimension) -> BaseDistribution:
 def fixed_distributions(
     params: Mapping[str, ParamValue], dimensions: Mapping[str, Dimension]
 ) -> dict[str, BaseDistribution]:
-    """Say a point that was chosen beforehand in Optuna's words.
+    """Return distributions of an enqueued point.
 
-    Numbers get a distribution that holds nothing else; choices that of their dimension, which
-    Optuna wants to be the same in all trials.
+    Numbers get a distribution of that value alone; choices get their dimension's, which Optuna
+    requires to be equal in all trials.
     """
     return {
         name: _fixed_distribution(value, dimensions.get(name)) for name, value in params.items()
@@ -72,29 +72,17 @@ def fixed_distributions(
 def make_sampler(
     name: SamplerName, seed: int, n_startup_trials: int
 ) -> optuna.samplers.BaseSampler:
-    """Make a sampler.
-
-    Args:
-        name: ``tpe`` or ``random``.
-        seed: Seed of its random draws.
-        n_startup_trials: Trials that TPE draws at random before it models anything.
-    """
+    """Return a sampler; TPE draws its first ``n_startup_trials`` at random."""
     if name == "random":
         return optuna.samplers.RandomSampler(seed=seed)
     return optuna.samplers.TPESampler(seed=seed, n_startup_trials=n_startup_trials)
 
 
 class DesignSampler(optuna.samplers.BaseSampler):
-    """Proposes the points of a design: trial i gets point i, whoever asks and however often."""
+    """Sampler of a design: trial i always gets point i."""
 
     def __init__(self, design: Design, space: Space, seed: int) -> None:
-        """Choose a design.
-
-        Args:
-            design: Where the points come from.
-            space: What it fills.
-            seed: Seed of the design, the same for all trials.
-        """
+        """Sample a design of a space; ``seed`` is the same for all trials."""
         self._design = design
         self._space = space
         self._seed = seed
@@ -104,7 +92,7 @@ class DesignSampler(optuna.samplers.BaseSampler):
         study: optuna.Study,  # noqa: ARG002 (Optuna's)
         trial: optuna.trial.FrozenTrial,  # noqa: ARG002
     ) -> dict[str, BaseDistribution]:
-        """Give the whole space: a point is proposed at once."""
+        """Return the whole space: all values of a point are proposed together."""
         return {name: to_distribution(axis) for name, axis in self._space.dimensions.items()}
 
     def sample_relative(
@@ -113,7 +101,7 @@ class DesignSampler(optuna.samplers.BaseSampler):
         trial: optuna.trial.FrozenTrial,
         search_space: dict[str, BaseDistribution],  # noqa: ARG002
     ) -> dict[str, Any]:
-        """Give the point of a trial's number."""
+        """Return the point of a trial's number."""
         return design_point(self._design, self._space, self._seed, trial.number)
 
     def sample_independent(
@@ -123,7 +111,7 @@ class DesignSampler(optuna.samplers.BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,  # noqa: ARG002
     ) -> Any:  # noqa: ANN401
-        """Refuse: whatever a design does not propose is closed in that trial."""
+        """Raise an error: dimensions that a design does not propose are inactive in that trial."""
         raise AssertionError(f"trial {trial.number} of a design has no {param_name}")
 
 

@@ -1,4 +1,4 @@
-"""What one parameter allows, and over what it is searched where a study file does not say."""
+"""Rules of parameters: legal values and default dimensions."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from search_spaces.dimensions import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a dataset allows, and in which units.
+    """Facts of a dataset that limit or scale parameters.
 
     Attributes:
         dataset: Name of the dataset, for messages.
         n_classes: Number of classes C.
         n_features: Number of input features D.
-        spread: The unit of the inputs' own scale, in units of the model's inputs.
+        spread: Spread of the data, in units of the model's inputs.
     """
 
     dataset: str
@@ -35,11 +35,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """What must be chosen for a dimension to have an effect.
+    """A choice without which a dimension has no effect.
 
     Attributes:
-        dimension: Another dimension, of choices.
-        value: Its choice that opens this one.
+        dimension: Another, categorical dimension.
+        value: Its choice that activates this one.
     """
 
     dimension: str
@@ -51,12 +51,12 @@ class Rule:
     """One parameter as a dimension.
 
     Attributes:
-        check: Returns a legal value, an integer as a real number where those are meant. Takes the
-            value and what it is called, and raises a SpaceError about any other.
-        default: What it is searched over; None where a study file must give both ends.
-        counts: Likewise where the ends are integers, for a parameter that is a share or a count.
-        is_searched: Whether it is searched where a study file does not name it.
-        condition: Without what it has no effect, or None.
+        check: Function of a value and its name that returns the legal value, integers as real
+            numbers for real parameters, or raises a SpaceError.
+        default: Default dimension; None if a study file must give both ends.
+        counts: Default for integer ends, of a parameter that is a fraction or a count.
+        is_searched: Whether it is searched unless a study file names it.
+        condition: Choice without which it has no effect, or None.
     """
 
     check: Callable[[object, str], ParamValue]
@@ -66,7 +66,7 @@ class Rule:
     condition: Condition | None = None
 
     def dimension(self, given: Mapping[str, Any]) -> Dimension:
-        """Make the dimension of given ``low``, ``high`` and ``log``; the rest is default."""
+        """Return the dimension of given ``low``, ``high`` and ``log``, or their defaults."""
         default = self._default(given)
         if isinstance(default, CategoricalDimension):
             for key in given:
@@ -99,7 +99,7 @@ class Rule:
 
 
 def _check_order(given: Mapping[str, Any], low: float, high: float) -> None:
-    # Given both, the dimension itself checks them.
+    # The dimension itself checks two given ends.
     if low > high and not {"low", "high"} <= given.keys():
         default = "low" if "high" in given else "high"
         raise SpaceError(

@@ -1,4 +1,4 @@
-"""Search spaces: named dimensions, resolved from what a study file says and an arm allows."""
+"""Search spaces: named dimensions, resolved from a study file and an arm's rules."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ _MOST_CHOICES = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Space:
-    """What an arm searches.
+    """The search space of an arm.
 
     Attributes:
         dimensions: Name to axis, in the order in which they are proposed.
-        fixed: Dimensions that the study file holds at one value.
-        conditions: For some dimensions, the choice of another one without which they are not
-            proposed.
+        fixed: Dimensions that the study file fixes at one value.
+        conditions: Choices of other dimensions without which some are not proposed.
     """
 
     dimensions: Mapping[str, Dimension]
@@ -31,7 +30,7 @@ class Space:
     conditions: Mapping[str, Condition] = field(default_factory=dict)
 
     def is_active(self, name: str, params: Mapping[str, ParamValue]) -> bool:
-        """Tell whether a dimension has an effect beside what is chosen already."""
+        """Return whether a dimension has an effect, given the values before it."""
         condition = self.conditions.get(name)
         return condition is None or params.get(condition.dimension) == condition.value
 
@@ -39,17 +38,17 @@ class Space:
 def resolve(
     rules: Mapping[str, Rule], given: Mapping[str, Any], held: Collection[str] = ()
 ) -> Space:
-    """Make the space of one arm.
+    """Resolve the space of one arm.
 
     Args:
-        rules: Parameter to what it allows, in the order in which they are proposed.
-        given: What the study file says of some of these dimensions: ``{low, high, log}``, a
-            list of choices, or one value, at which the dimension is held.
+        rules: Parameter to its rule, in the order in which they are proposed.
+        given: Dimensions of the study file: ``{low, high, log}``, a list of choices, or one
+            value, at which the dimension is fixed.
         held: Parameters that are set elsewhere, and therefore not searched by default.
 
     Raises:
-        SpaceError: If a dimension is unknown, or what is given is of the wrong kind or out of
-            the range that the arm allows. The message starts with the dimension.
+        SpaceError: If a dimension is unknown, or a given value has the wrong type or violates
+            the rule. The message starts with the dimension.
     """
     for name in given:
         if name not in rules:
@@ -89,10 +88,7 @@ def _choices_first(
 def check_values(
     rules: Mapping[str, Rule], name: str, values: tuple[ParamValue, ...]
 ) -> tuple[ParamValue, ...]:
-    """Check the values that a sweep takes one dimension through.
-
-    Returns:
-        The values, integers as real numbers where the dimension is of those.
+    """Return the checked values of a sweep, integers as real numbers for a real dimension.
 
     Raises:
         SpaceError: If the dimension is unknown or a value is illegal.

@@ -14,6 +14,7 @@ import yaml
 
 from study.cli.main import cli
 from study.config import parse
+from study.config.reference import HEADING, reference
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PAGES: Final = (
@@ -85,3 +86,9 @@ def test_a_study_of_the_docs_is_a_study_file(page: str, block: str) -> None:
 def test_an_example_is_a_study_file_named_like_it(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert parse(text, path.name).name == path.stem == yaml.safe_load(text)["name"]
+
+
+def test_the_reference_of_the_study_file_is_current() -> None:
+    """``python -m study.config.reference`` prints what the page must end with."""
+    page = (ROOT / "docs" / "study-file.md").read_text(encoding="utf-8")
+    assert page[page.index(HEADING) :] == reference()

@@ -23,15 +23,12 @@ from trainables.seeding import stream
 
 @record
 class EvaluationConfig:
-    """Tests that a trained model undergoes once, after its last epoch.
-
-    They change nothing of its training.
+    """Tests of a trained model after its last epoch, without effect on its training.
 
     Attributes:
-        occlusion: Shares of a sample's positions that are hidden in turn, each in (0, 1] and
-            in increasing order; empty for no occlusion test.
-        bootstrap_resamples: Draws of test samples behind each interval over them; 0 for no such
-            intervals.
+        occlusion: Hidden fractions of a sample's positions, each in (0, 1] and in increasing
+            order; empty for no occlusion test.
+        bootstrap_resamples: Resamples of the test samples per interval; 0 for no intervals.
     """
 
     occlusion: Annotated[tuple[PositiveShare, ...], Field(max_length=100)] = ()
@@ -47,14 +44,14 @@ class EvaluationConfig:
 
 @record
 class Scratch:
-    """Begin with freshly initialized weights."""
+    """Start from freshly initialized weights."""
 
     name: ClassVar[str] = "scratch"
 
 
 @record
 class FromBase:
-    """Begin with a trained Base model; nothing of it is frozen.
+    """Start from a trained Base model, none of whose weights are frozen.
 
     It is trained once per dataset, model and replica seed, with the batch size, optimizer and
     schedule of the trial, and is shared by all trials of all arms for which these are the same.
@@ -78,20 +75,19 @@ Precision: TypeAlias = Literal["float32", "bfloat16"]
 
 @record
 class TrainingConfig:
-    """How long and how a model is trained.
+    """Budget, optimizer and evaluations of a training.
 
     Attributes:
-        epochs: Full budget of a trial.
+        epochs: Epochs of a trial.
         batch_size: Samples per step; the last batch of an epoch may be smaller.
         optimizer: Optimizer and its settings.
-        schedule: How the learning rate changes over the steps; constant in the paper.
+        schedule: Learning rate over the steps; constant in the paper.
         start_from: ``scratch``, or ``base`` to fine-tune a trained Base model.
-        precision: In what the passes of a step are computed; ``bfloat16`` is torch's automatic
-            mixed precision. Weights, losses, attributions and evaluations are ``float32`` in
-            either: what a method chooses follows from the weights alone.
-        eval_every: Epochs between two evaluations; there is one after the last epoch too.
+        precision: Precision of a step's passes; ``bfloat16`` is torch's automatic mixed
+            precision. Weights, losses, attributions and evaluations are ``float32`` in either.
+        eval_every: Epochs between two evaluations; the last epoch is always evaluated.
         checkpoint_every_s: Seconds between two checkpoints; 0 for one per epoch. None is written
-            after the last epoch, whose report ends the trial.
+            after the last epoch.
     """
 
     epochs: Annotated[Count, _BUDGET] = 100
@@ -105,7 +101,7 @@ class TrainingConfig:
 
     @property
     def base(self) -> TrainingConfig | None:
-        """How the Base model is trained that this training begins with; None for none."""
+        """Training of the Base model from which this one starts, if any."""
         if not isinstance(self.start_from, FromBase):
             return None
         epochs = self.start_from.epochs or self.epochs
@@ -119,12 +115,12 @@ class TrialConfig:
     Attributes:
         dataset: Data and its splits.
         model: Architecture.
-        method: How batches are changed before a step, with the trial's parameters in it.
+        method: Change of batches before a step, with the trial's parameters.
         training: Budget and optimizer.
-        seeds: One seed per replica; each gives initialization, shuffling and challenge.
-        is_final: Whether the test split is evaluated, after the last epoch, and attribution
-            maps are kept. False during a search, which must never see the test split.
-        evaluation: What else is then measured on the test split.
+        seeds: One seed per replica, for initialization, shuffling and challenge.
+        is_final: Whether the test split is evaluated after the last epoch, and attribution maps
+            are stored. False during a search, which must never use the test split.
+        evaluation: Further tests on the test split.
     """
 
     dataset: DatasetConfig
@@ -136,7 +132,7 @@ class TrialConfig:
     evaluation: EvaluationConfig = EvaluationConfig()
 
     def __post_init__(self) -> None:
-        """Check what the parts must hold together."""
+        """Check the parts against each other."""
         if len(set(self.seeds)) < len(self.seeds):
             raise ConfigError(
                 f"seeds must differ from replica to replica, got {shown(self.seeds)}."
@@ -149,7 +145,7 @@ class TrialConfig:
 
     @property
     def base(self) -> TrialConfig | None:
-        """The trial whose weights this one begins with; None if it begins from scratch."""
+        """Trial of the Base model from which this one starts, if any."""
         training = self.training.base
         if training is None:
             return None
@@ -171,12 +167,12 @@ class TrialConfig:
             )
 
     def check_model(self) -> None:
-        """Build the model once, and ask the method's attribution whether it can explain it.
+        """Build the model, and check that it fits the dataset and the method's attribution.
 
-        Costs the making of a network and a few passes over one sample of zeros.
+        Costs a new network and a few passes over one sample of zeros.
 
         Raises:
-            ConfigError: If the model cannot take the dataset, or the attribution not the model.
+            ConfigError: If one of them does not fit.
         """
         info = self.dataset.info
         try:
@@ -191,6 +187,6 @@ class TrialConfig:
                 raise ConfigError(f"method.{error}") from None
 
     def hash(self) -> str:
-        """Identify the configuration: 16 hexadecimal digits of its sorted JSON."""
+        """Return the first 16 hexadecimal digits of the SHA-256 of the sorted JSON."""
         text = json.dumps(encode(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,7 +1,7 @@
-"""Records of settings: strict, frozen, built from plain data (YAML, JSON), and refused in words.
+"""Records of settings: strict and frozen, built from plain data (YAML, JSON), with messages.
 
-A record is a pydantic dataclass. ``build`` and ``decode`` make one of plain data, ``encode`` turns
-it back, and one formatter writes every message: the dotted path, what must hold, what came.
+A record is a pydantic dataclass. ``build`` and ``decode`` build one from plain data, ``encode``
+converts it back, and one formatter writes every message: dotted path, rule and value.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ _RULES = {
     frozen_default=True, kw_only_default=True, field_specifiers=(dataclasses.field, Field)
 )
 def record(cls: type[T]) -> type[T]:
-    """Make a class a record: a frozen dataclass whose fields are checked as they are declared.
+    """Turn a class into a record: a frozen dataclass whose declared fields are checked.
 
-    A class variable ``name`` tells it from its alternatives (see
-    :class:`~trainables.fields.OneOf`). What several fields must hold together is checked in
-    ``__post_init__``, which raises a ConfigError that begins with the name of a field.
+    A class variable ``name`` selects it among alternatives (see
+    :class:`~trainables.fields.OneOf`). Rules of several fields are checked in ``__post_init__``,
+    which raises a ConfigError that begins with the name of a field.
 
     Example:
         >>> from trainables.optimizers import Sgd
@@ -65,7 +65,7 @@ def record(cls: type[T]) -> type[T]:
         frozen=True, slots=True, kw_only=True, config=_CONFIG
     )(cls)
     if not made.__pydantic_complete__:
-        pydantic.dataclasses.rebuild_dataclass(made, force=True)  # says which name is unknown
+        pydantic.dataclasses.rebuild_dataclass(made, force=True)  # names an undefined type
 
     def __init__(self: object, **settings: object) -> None:  # noqa: N807 (put on the class)
         try:
@@ -88,11 +88,11 @@ def record(cls: type[T]) -> type[T]:
 
 
 def build(kind: type[T], data: object) -> T:
-    """Build a record from plain data, or give it back if it is one already.
+    """Build a record from plain data, or return it if it is one.
 
     Raises:
-        ConfigError: If the data are no settings of it.
-        ValidationError: If one of the settings is wrong.
+        ConfigError: If the data are not its settings.
+        ValidationError: If a setting is wrong.
     """
     if isinstance(data, kind):
         return data
@@ -121,12 +121,12 @@ def decode(kind: Any, data: object, where: str = "") -> Any:
     """Build a value from plain data.
 
     Args:
-        kind: A record, or any annotation that a field of one may have.
-        data: What a YAML or JSON parser gave.
+        kind: A record, or any annotation of a field.
+        data: Result of a YAML or JSON parser.
         where: Dotted path of ``data``, for messages.
 
     Raises:
-        ConfigError: If a key is unknown or missing, or a value of the wrong kind or out of
+        ConfigError: If a key is unknown or missing, or a value has the wrong type or is out of
             range. The message starts with the dotted path.
 
     Example:
@@ -145,7 +145,7 @@ def decode(kind: Any, data: object, where: str = "") -> Any:
 
 
 def encode(value: Any) -> Any:  # noqa: ANN401 (any field value)
-    """Turn a value back into plain data, from which ``decode`` gives an equal one."""
+    """Convert a value to plain data, from which ``decode`` builds an equal one."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {key: encode(getattr(value, key)) for key in field_names(type(value))}
         name = getattr(type(value), "name", None)
@@ -169,11 +169,9 @@ def is_record(kind: object) -> bool:
 
 
 def explain(error: ValidationError, where: str = "") -> str:
-    """Write the message of the first thing that is wrong; what is missing comes last.
+    """Return the message of pydantic's first error, missing keys last.
 
-    Args:
-        error: What pydantic found.
-        where: Dotted path of what was validated.
+    ``where`` is the dotted path of the validated data.
     """
     found = error.errors(include_url=False)
     one = next((each for each in found if each["type"] != "missing"), found[0])
@@ -197,7 +195,7 @@ def explain(error: ValidationError, where: str = "") -> str:
 
 
 def shown(value: object) -> str:
-    """Write a value that a user gave: in at most 80 characters, control characters escaped."""
+    """Return a user's value in at most 80 characters, with control characters escaped."""
     try:
         text = _REPR.repr(value)
     except ValueError:  # Python writes no integer of more than 4,300 digits
@@ -206,7 +204,7 @@ def shown(value: object) -> str:
 
 
 def attributes(kind: type) -> dict[str, str]:
-    """Return what the docstrings of a record and its bases say of each attribute."""
+    """Return the descriptions of attributes in the docstrings of a record and its bases."""
     found: dict[str, str] = {}
     for base in reversed(kind.__mro__):
         section = inspect.cleandoc(base.__doc__ or "").partition("\nAttributes:\n")[2]
@@ -216,7 +214,7 @@ def attributes(kind: type) -> dict[str, str]:
 
 
 def _describe(schema: dict[str, Any], kind: Any) -> None:  # noqa: ANN401 (a record)
-    # The docstring is the one place that says what a setting means.
+    # Settings are described in docstrings alone.
     schema["description"] = inspect.cleandoc(kind.__doc__ or "").split("\n\n")[0]
     said = attributes(kind)
     for key, part in schema.get("properties", {}).items():

@@ -1,12 +1,12 @@
-"""What stands on a field beside its type: check, search range, symbol, and which alternatives.
+"""Annotations of settings: checks, search ranges, symbols and alternatives.
 
 A setting is declared once::
 
-    top_k: Annotated[Count, Search(1, "n_classes"), Symbol("K", "Explained classes, K")] = 5
+    top_k: Annotated[Count, SearchRange(1, "n_classes"), Symbol("K", "Explained classes, K")] = 5
 
-Checks are pydantic's ``Field(ge=…, le=…)``; those that many settings share have names here. The
-rest is read by :func:`parameters` and :func:`symbol_of`. Every size has an upper bound: a typing
-error must be a message and not a machine that stops.
+Checks are pydantic's ``Field(ge=…, le=…)``, the common ones with names of this module. The other
+annotations are read by :func:`parameters` and :func:`symbol_of`. Every size has an upper bound, so
+that a typing error gives a message and does not exhaust the machine.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ Seed: TypeAlias = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
-    """The range over which a parameter is searched where a study file does not say.
+class SearchRange:
+    """The default search range of a parameter.
 
     Attributes:
         low: Lowest value, or the name of a fact of the dataset.
         high: Highest value, likewise; a fact (``n_classes``) is also a limit for given values.
         log: Whether the sampler works on a logarithmic scale.
         unit: Fact of the dataset in whose units ``low`` and ``high`` are, or None.
-        counts: The range of a share where it is given in integers, which count.
-        by_default: Whether it is searched where a study file does not name it.
-        when: Another field and the choice of it without which this one has no effect, or None.
+        counts: The range in counts of a parameter that is a fraction or a count.
+        by_default: Whether it is searched unless a study file names it.
+        when: Another field and its choice without which this one has no effect, or None.
     """
 
     low: int | float | str
@@ -65,12 +65,7 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Symbol:
-    """What a parameter is called: in text, and on the axis of a figure.
-
-    Attributes:
-        short: The paper's symbol, or a word.
-        axis: For an axis.
-    """
+    """Names of a parameter: the paper's symbol or a word, and the label of an axis."""
 
     short: str
     axis: str
@@ -78,21 +73,17 @@ class Symbol:
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """The same for all trials of an arm: not searched.
-
-    Attributes:
-        reason: Why, for the message.
-    """
+    """A setting that is equal for all trials of an arm, with the reason for a message."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Kinds:
-    """One message for a field that takes several kinds of values, such as ``int | float``.
+    """One message for a field of several types, such as ``int | float``.
 
     Attributes:
-        rule: What the field takes: ``a number``.
+        rule: Name of its values: ``a number``.
     """
 
     rule: str
@@ -100,7 +91,7 @@ class Kinds:
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
-        """Replace the messages of the single kinds."""
+        """Replace the messages of the single types."""
         return core_schema.custom_error_schema(
             handler(source), "kind", custom_error_message=f"must be {self.rule}"
         )
@@ -108,11 +99,10 @@ class Kinds:
 
 @dataclass(frozen=True, eq=False)
 class OneOf:
-    """One of several records, told by ``name``; its name alone stands for its defaults.
+    """One of several records, selected by ``name``; the name alone means its defaults.
 
     Attributes:
-        known: Name to record. It is read at every validation, so that what is added to it later
-            is known too.
+        known: Name to record; read at every validation, so that later additions count.
     """
 
     known: Mapping[str, type[Any]]
@@ -120,13 +110,13 @@ class OneOf:
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
-        """Look the record up."""
+        """Return a schema that selects the record by its name."""
         return core_schema.no_info_plain_validator_function(self.build)
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """Describe a name, or the settings of any of the records."""
+        """Return the schema of a name, or of the settings of any of the records."""
         schemas: list[dict[str, Any]] = [{"enum": sorted(self.known)}]
         for name, kind in self.known.items():
             schemas.append(handler(kind.__pydantic_core_schema__))
@@ -135,7 +125,7 @@ class OneOf:
         return {"anyOf": schemas}
 
     def build(self, data: object) -> Any:  # noqa: ANN401 (any of the records)
-        """Build the record that the data name."""
+        """Build the record named in the data."""
         if type(data) in self.known.values():
             return data
         if isinstance(data, Mapping) and "name" not in data:
@@ -156,7 +146,7 @@ class NameOf:
 
     Attributes:
         known: The mapping, read at every validation.
-        prefix: What stands before a key.
+        prefix: Text before every key.
     """
 
     known: Mapping[str, object]
@@ -165,17 +155,17 @@ class NameOf:
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
-        """Check the text after its kind."""
+        """Check the text after its type."""
         return core_schema.no_info_after_validator_function(self._check, handler(source))
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """Describe the names."""
+        """Return the schema of the names."""
         return {"enum": self.names()}
 
     def names(self) -> list[str]:
-        """Return the texts that are accepted."""
+        """Return the accepted texts."""
         return [self.prefix + name for name in sorted(self.known)]
 
     def _check(self, value: str) -> str:
@@ -193,27 +183,24 @@ class Parameter:
     """A field that may be searched.
 
     Attributes:
-        kind: What its values are.
-        annotation: Its type with all that stands beside it.
-        choices: Its values where it is a choice.
+        kind: Kind of its values.
+        annotation: Its annotated type.
+        choices: Values of a choice.
         search: Its range, if it has one.
-        fixed: Why it is not searched, if it is not.
+        fixed: Reason for not being searched, if any.
     """
 
     kind: ParameterKind
     annotation: Any
     choices: tuple[str, ...] = ()
-    search: Search | None = None
+    search: SearchRange | None = None
     fixed: Fixed | None = None
 
 
 def parameters(record: object, prefix: str = "") -> dict[str, Parameter]:
-    """Return the numbers and choices among a record's fields, in their order.
+    """Return the numbers and choices among the fields of a record or a class of records.
 
-    Args:
-        record: A record, or a class of records.
-        prefix: Path of the record. With one, fields of records inside are included, by their
-            paths; they are those of the record at hand.
+    With a ``prefix``, the path of the record, fields of nested records are included by path.
     """
     kind = record if isinstance(record, type) else type(record)
     found = {}
@@ -238,13 +225,13 @@ def symbol_of(kinds: Iterable[type], name: str) -> Symbol | None:
 
 @cache
 def hints(kind: type) -> Mapping[str, Any]:
-    """Return the annotations of a record's fields with all that stands beside them."""
+    """Return the annotated types of a record's fields."""
     found = typing.get_type_hints(kind, include_extras=True)
     return {name: found[name] for name in field_names(kind)}
 
 
 def _parameter(hint: Any) -> Parameter | None:  # noqa: ANN401 (an annotation)
-    search, fixed = next(_of(Search, hint), None), next(_of(Fixed, hint), None)
+    search, fixed = next(_of(SearchRange, hint), None), next(_of(Fixed, hint), None)
     bare = _bare(hint)
     records = next(_of(OneOf, hint), None)
     if records is not None and bare not in (type(None),):

@@ -23,9 +23,9 @@ Logits = Float[Tensor, "sample classes"]
 
 
 def accuracy(logits: Logits, targets: Labels) -> Float[Tensor, ""]:
-    """Share of samples whose highest logit is their class's, in [0, 1].
+    """Return the fraction of samples whose highest logit is their class's.
 
-    For multi-label data the share of right answers, label by label, at a probability of one half.
+    For multi-label data the fraction of correct labels at a threshold of one half.
     """
     if is_multi_label(targets):
         return ((logits > 0) == (targets > 0.5)).double().mean()
@@ -127,13 +127,13 @@ def _squared_errors(logits: Tensor, targets: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
-    """How values of a metric are shown.
+    """The unit and the format of a metric's values.
 
     Attributes:
         name: ``%``, ``nats`` or empty.
         of_difference: Unit of a difference of two values: ``percentage points``.
-        factor: Shown number over stored number; 100 for per cent.
-        digits: Decimals shown.
+        factor: Displayed number over stored number; 100 for percent.
+        digits: Displayed decimals.
     """
 
     name: str = ""
@@ -154,12 +154,12 @@ Compute: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """A metric: what it is called, in which unit and direction, and how it is computed.
+    """A metric's label, unit and direction.
 
     Attributes:
-        label: For people, without the split: ``accuracy``.
-        unit: How its values are shown.
-        direction: Whether more is better.
+        label: Name in figures and tables, without the split: ``accuracy``.
+        unit: Unit of its values.
+        direction: ``maximize`` if larger values are better.
     """
 
     label: str
@@ -192,7 +192,7 @@ METRICS: dict[str, Score] = {
     "ece10": Score(label="ECE (10 bins)", direction="minimize", compute=ece),
     "ece15": Score(label="ECE (15 bins)", direction="minimize", compute=ece15),
 }
-"""What every evaluation computes, and a study may be compared by."""
+"""Metrics of every evaluation, by which studies may compare trials."""
 
 REPORTED: dict[str, Metric] = {
     "loss": Metric(label="loss", unit=NATS, direction="minimize"),
@@ -201,7 +201,7 @@ REPORTED: dict[str, Metric] = {
     ),
     "auc_classes": Metric(label="classes behind the AUC", unit=COUNT, direction="maximize"),
 }
-"""What reports hold beside these."""
+"""Further metrics of reports."""
 
 FILTERS: dict[str, Metric] = {
     key: Metric(label=label, unit=COSINE, direction="minimize")
@@ -212,4 +212,4 @@ FILTERS: dict[str, Metric] = {
         ("filter_cosine_relative", "|filter cosine| over its value for random filters"),
     )
 }
-"""What is measured of each layer's filters; more diverse ones are better."""
+"""Metrics of each layer's filters; more diverse ones are better."""

@@ -1,4 +1,4 @@
-"""Look a name up, or say which names there are and which one was probably meant."""
+"""Names in messages: the closest known name, and names with control characters escaped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _LONGEST = 80
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """Say what the user probably meant, as the end of an error message.
+    """Return the closest known name, or all, as the end of an error message.
 
     Example:
         >>> suggestion("tpo_k", ["top_k", "alpha"])
@@ -23,7 +23,7 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 
 def printable(text: str, longest: int = _LONGEST) -> str:
-    r"""Write a text in so many characters at most, its control characters escaped.
+    r"""Return at most ``longest`` characters of a text, with control characters escaped.
 
     Example:
         >>> printable("a\x1b[31m")

@@ -23,7 +23,7 @@ WeightDecay: TypeAlias = Annotated[
 
 @record
 class Optimizer(ABC):
-    """What all optimizers have.
+    """The base class of optimizers.
 
     Attributes:
         lr: Learning rate, > 0.
@@ -36,7 +36,7 @@ class Optimizer(ABC):
 
     @abstractmethod
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        """Make the optimizer of some parameters."""
+        """Return the optimizer of some parameters."""
 
 
 @record
@@ -46,7 +46,7 @@ class Adam(Optimizer):
     name: ClassVar[str] = "adam"
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        """Make the optimizer of some parameters."""
+        """Return the optimizer of some parameters."""
         return torch.optim.Adam(parameters, lr=self.lr, weight_decay=self.weight_decay)
 
 
@@ -58,7 +58,7 @@ class AdamW(Optimizer):
     weight_decay: WeightDecay = 1e-2
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        """Make the optimizer of some parameters."""
+        """Return the optimizer of some parameters."""
         return torch.optim.AdamW(parameters, lr=self.lr, weight_decay=self.weight_decay)
 
 
@@ -75,7 +75,7 @@ class Sgd(Optimizer):
     momentum: Annotated[float, Field(ge=0, lt=1), Symbol("momentum", "Momentum")] = 0.9
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        """Make the optimizer of some parameters."""
+        """Return the optimizer of some parameters."""
         return torch.optim.SGD(
             parameters, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay
         )
@@ -86,7 +86,7 @@ OptimizerConfig: TypeAlias = Annotated[Optimizer, OneOf(OPTIMIZERS)]
 
 
 class Schedule(ABC):
-    """What all schedules of the learning rate have."""
+    """The base class of learning-rate schedules."""
 
     __slots__ = ()
     name: ClassVar[str]
@@ -102,7 +102,7 @@ class Schedule(ABC):
 
 @record
 class Constant(Schedule):
-    """The optimizer's learning rate from the first step to the last, as in the paper."""
+    """The optimizer's learning rate at every step, as in the paper."""
 
     name: ClassVar[str] = "constant"
 
@@ -114,12 +114,12 @@ class Constant(Schedule):
 
 @record
 class OneCycle(Schedule):
-    """Up to the optimizer's learning rate and down again, both along half a cosine.
+    """Rise to the optimizer's learning rate and decay, each along half a cosine.
 
-    The PTB-XL benchmark trains like this. The momentum stays as it is.
+    The schedule of the PTB-XL benchmark, with constant momentum.
 
     Attributes:
-        warm_up: Share of the steps on the way up, in (0, 1).
+        warm_up: Fraction of the steps before the peak, in (0, 1).
         start_divisor: Peak divided by the learning rate of the first step.
         end_divisor: Learning rate of the first step divided by that of the last.
 

@@ -217,7 +217,7 @@ class ReplicaGroup:
             state.step += sums.steps
             state.epoch += 1
         if isinstance(self.model, StackedModel):
-            _show_optimizer(self.model.weights, self.optimizer, self.states)
+            _share_optimizer_state(self.model.weights, self.optimizer, self.states)
 
 
 def single_group(data: Splits, state: ReplicaState) -> ReplicaGroup:
@@ -239,7 +239,7 @@ def stacked_group(
     model = StackedModel([state.model for state in states])
     optimizer = config.training.optimizer.build(model.weights.values())
     _take_optimizer(model.weights, optimizer, states)
-    _show_optimizer(model.weights, optimizer, states)
+    _share_optimizer_state(model.weights, optimizer, states)
     return ReplicaGroup(data=tuple(data), states=tuple(states), model=model, optimizer=optimizer)
 
 
@@ -264,7 +264,7 @@ def _take_optimizer(
         }
 
 
-def _show_optimizer(
+def _share_optimizer_state(
     weights: Mapping[str, nn.Parameter],
     optimizer: torch.optim.Optimizer,
     states: Sequence[ReplicaState],

@@ -1,4 +1,4 @@
-"""``cluster check``: whether another account or another machine could get at a service."""
+"""``cluster check``: protection of a service against other accounts and machines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.auth import require_token
-from cluster.port_owner import strange_listener
+from cluster.port_owner import foreign_listener
 from cluster.postgres import server_account
 from cluster.service.components import enabled_components
 from cluster.service.config import Service, read_service
@@ -17,12 +17,12 @@ from cluster.service.folder import ServiceFolder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What was looked at.
+    """The result of one check.
 
     Attributes:
         what: A file, a folder or a server.
-        state: How it is: owner and mode, or where it listens and whom it answers.
-        fault: Why that is not safe and what to do, or None.
+        state: Owner and mode, or the server's state.
+        fault: Why that is not safe, and the remedy; or None.
     """
 
     what: str
@@ -31,7 +31,7 @@ class Finding:
 
 
 def check_service(folder: ServiceFolder) -> tuple[Finding, ...]:
-    """Look at files, folders, ports and answers of a service; empty if there is none.
+    """Check files, folders, ports and responses of a service; return nothing if there is none.
 
     Raises:
         ClusterError: If its record or Ray's token cannot be read.
@@ -44,7 +44,7 @@ def check_service(folder: ServiceFolder) -> tuple[Finding, ...]:
 
 def _files(service: Service) -> Iterator[Finding]:
     folder = service.folder
-    # Whom root's PostgreSQL is run by passes through these.
+    # The account of root's PostgreSQL passes through these.
     passable = 0o011 if service.config.has_postgres and server_account() is not None else 0
     yield _shared(service.config.storage)
     yield _private(folder.root, passable)
@@ -70,9 +70,9 @@ def _private(path: Path, passable: int) -> Finding:
 
 
 def _shared(storage: Path) -> Finding:
-    """Look at the storage, which its owner may share with a group but not with everybody."""
+    """Check the storage, which its owner may share with a group but not with all accounts."""
     others = storage.stat().st_mode & 0o006
-    fault = f"everybody may look into it; run 'chmod o-rw {storage}'" if others else None
+    fault = f"all accounts may read it; run 'chmod o-rw {storage}'" if others else None
     return Finding(what=str(storage), state=_owner_and_mode(storage), fault=fault)
 
 
@@ -84,10 +84,10 @@ def _owner_and_mode(path: Path) -> str:
 def _servers(service: Service) -> Iterator[Finding]:
     for component in enabled_components(service):
         for port in component.ports(service):
-            number = strange_listener("127.0.0.1", port.number)
+            user_id = foreign_listener("127.0.0.1", port.number)
             fault = None
-            if number is not None:
-                fault = f"the account with number {number} listens there; {port.remedy}"
+            if user_id is not None:
+                fault = f"the account with user ID {user_id} listens there; {port.remedy}"
             place = f"{port.address}:{port.number}"
             yield Finding(what=f"{port.server} at {place}", state="listens", fault=fault)
         # It connects with the secret and without; either may show a fault.

@@ -43,7 +43,7 @@ class Component:
 
 
 def umask_of(service: Service) -> int:
-    """Return the modes that no new file of a service has: whom the storage keeps out, it does."""
+    """Return the umask of a service: its new files are as private as the storage."""
     ours = os.umask(0o077)
     os.umask(ours)
     return ours | (0o077 & ~service.config.storage.stat().st_mode)

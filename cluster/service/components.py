@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from cluster.process import Process, processes
+from cluster.process import Process, processes, wait_until
 from cluster.service.component import Component
 from cluster.service.config import Service
 from cluster.service.daemon import DaemonProcess, has_instance_id, kill_all, read_daemon
@@ -43,7 +42,6 @@ def is_alive(component: Component, service: Service) -> bool:
 
 # A driver stops within ten seconds after SIGTERM, on a busy machine later.
 _STOP_TIMEOUT_S: Final = 30.0
-_POLL_INTERVAL_S: Final = 0.1
 
 
 def stop_orphans(service: Service, on_progress: Callable[[str], None]) -> bool:
@@ -57,9 +55,7 @@ def stop_orphans(service: Service, on_progress: Callable[[str], None]) -> bool:
     for leader in leaders:
         with suppress(ProcessLookupError):
             os.killpg(leader.pid, signal.SIGTERM)
-    deadline = time.monotonic() + _STOP_TIMEOUT_S
-    while _orphans(service) and time.monotonic() < deadline:
-        time.sleep(_POLL_INTERVAL_S)
+    wait_until(lambda: not _orphans(service), _STOP_TIMEOUT_S)
     kill_all(lambda: [each.pid for each in _orphans(service)])
     return bool(leaders)
 

@@ -35,7 +35,7 @@ class ServiceConfig:
         mlflow_port: Port of MLflow's server.
         tls_cert: Certificate of this machine, for Ray's calls among its processes; or None.
         tls_key: Its key.
-        tls_ca: Certificate of who signed it, and those of the other machines.
+        tls_ca: Certificate of its issuer, and those of the other machines.
     """
 
     storage: Path
@@ -98,7 +98,7 @@ class Service:
 
     @property
     def tls(self) -> Mapping[str, str]:
-        """Ray's variables of its TLS; empty without."""
+        """Variables of Ray's TLS; empty without a certificate."""
         if self.config.tls_cert is None:
             return {}
         return {

@@ -21,7 +21,7 @@ from typing import Any, Final
 import psutil
 
 from cluster.errors import ClusterError
-from cluster.process import processes, send_signal
+from cluster.process import processes, send_signal, wait_until
 
 _BOOT_ID_FILE: Final = Path("/proc/sys/kernel/random/boot_id")
 # Mark of the service in the environment of all its processes.
@@ -104,9 +104,7 @@ class DaemonProcess:
         """Send SIGTERM to all of the session, wait, and kill the rest."""
         for pid in self.pids():
             send_signal(pid, signal.SIGTERM)
-        deadline = time.monotonic() + timeout_s
-        while self.pids() and time.monotonic() < deadline:
-            time.sleep(_POLL_INTERVAL_S)
+        wait_until(lambda: not self.pids(), timeout_s)
         self.kill()
 
     def kill(self) -> None:
@@ -176,14 +174,11 @@ def _spawn_detached(spec: ProcessSpec, record: Path, lock: int) -> None:
 
 
 def _wait_for_record(record: Path, log: Path) -> None:
-    deadline = time.monotonic() + _RECORD_TIMEOUT_S
-    while not is_complete(record):
-        if time.monotonic() > deadline:
-            raise ClusterError(
-                f"{record} must name the process that was started, but still does not after "
-                f"{_RECORD_TIMEOUT_S:.0f} s; look at {log}."
-            )
-        time.sleep(_POLL_INTERVAL_S)
+    if not wait_until(lambda: is_complete(record), _RECORD_TIMEOUT_S):
+        raise ClusterError(
+            f"{record} must name the process that was started, but still does not after "
+            f"{_RECORD_TIMEOUT_S:.0f} s; look at {log}."
+        )
 
 
 def is_complete(record: Path) -> bool:

@@ -60,7 +60,7 @@ class ServiceFolder:
         return self.root / "mlflow-users.db"
 
     def link(self, port: int) -> Path:
-        """The address that lets the owner of an MLflow server in; new with every start."""
+        """Return the file with the owner's login link of an MLflow server, new at every start."""
         return self.root / f"mlflow-link-{port}"
 
     @property

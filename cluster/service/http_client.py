@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cluster.errors import ClusterError
-from cluster.port_owner import strange_server
+from cluster.port_owner import foreign_server_error
 
 _OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -41,7 +41,7 @@ def http_get(
     url: str, headers: Mapping[str, str] | None = None, timeout_s: float = 3.0
 ) -> HttpResponse:
     """Send a GET request; a refusal or a failed connection is a response too."""
-    if headers and (reason := strange_server(url)) is not None:
+    if headers and (reason := foreign_server_error(url)) is not None:
         return HttpResponse(status=0, body=reason)
     request = urllib.request.Request(url, headers=dict(headers or {}))
     try:

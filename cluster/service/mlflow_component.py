@@ -1,7 +1,6 @@
 """MLflow's server as a component of the service, and its passwords.
 
-A server that listens beyond this machine asks every client for user and password; both are
-created once and kept.
+Every client needs user and password; the administrator's are created once and kept.
 """
 
 from __future__ import annotations
@@ -35,11 +34,11 @@ auth_cache_ttl_seconds = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MlflowPasswords:
-    """What MLflow's server is given by its environment.
+    """Secrets in the environment of MLflow's server.
 
     Attributes:
-        admin: Password of the one user that it begins with.
-        session_key: Signs its pages' forms.
+        admin: Password of the administrator, its first user.
+        session_key: Key that signs the forms of its pages.
     """
 
     admin: str = field(repr=False)
@@ -47,7 +46,7 @@ class MlflowPasswords:
 
 
 def ensure_passwords(folder: ServiceFolder) -> MlflowPasswords:
-    """Read a service's passwords, or make them; writes MLflow's settings beside them."""
+    """Return a service's passwords, created once, and write MLflow's configuration of users."""
     if not folder.passwords.exists():
         made = MlflowPasswords(admin=secrets.token_urlsafe(24), session_key=secrets.token_hex(32))
         folder.write_private(folder.passwords, json.dumps(asdict(made)))
@@ -57,16 +56,16 @@ def ensure_passwords(folder: ServiceFolder) -> MlflowPasswords:
     return read_passwords(folder)
 
 
-def new_guard(folder: ServiceFolder, hosts: tuple[str, ...], port: int) -> BasicAuth:
-    """Make what a server needs that is about to start, and the file with its owner's link.
+def create_auth(folder: ServiceFolder, hosts: tuple[str, ...], port: int) -> BasicAuth:
+    """Return the authentication of a server before its start, and write its owner's link.
 
     Args:
-        folder: Where passwords are kept.
+        folder: Folder of the passwords.
         hosts: Names and addresses by which browsers and clients call it, the first in links.
         port: Its port.
     """
     passwords = ensure_passwords(folder)
-    guard = BasicAuth(
+    auth = BasicAuth(
         config=folder.auth_config,
         password=passwords.admin,
         session_key=passwords.session_key,
@@ -74,18 +73,18 @@ def new_guard(folder: ServiceFolder, hosts: tuple[str, ...], port: int) -> Basic
         hosts=hosts,
         port=port,
     )
-    folder.write_private(folder.link(port), f"{guard.link}\n")
-    return guard
+    folder.write_private(folder.link(port), f"{auth.link}\n")
+    return auth
 
 
 def basic_headers(folder: ServiceFolder) -> Mapping[str, str]:
     """Return the headers of a request to MLflow by one of our own processes."""
-    who = f"{ADMIN_USER}:{read_passwords(folder).admin}".encode()
-    return {"Authorization": f"Basic {base64.b64encode(who).decode()}"}
+    credentials = f"{ADMIN_USER}:{read_passwords(folder).admin}".encode()
+    return {"Authorization": f"Basic {base64.b64encode(credentials).decode()}"}
 
 
 def read_passwords(folder: ServiceFolder) -> MlflowPasswords:
-    """Read a service's passwords.
+    """Return a service's passwords.
 
     Raises:
         ClusterError: If they cannot be read.
@@ -116,7 +115,7 @@ def _ports(service: Service) -> tuple[Port, ...]:
 def _prepare(service: Service) -> ProcessSpec:
     config = service.config
     store = f"sqlite:///{config.tracking_database}"
-    auth = new_guard(service.folder, _hosts(service), config.mlflow_port)
+    auth = create_auth(service.folder, _hosts(service), config.mlflow_port)
     settings = server_environment(store, config.artifacts, auth)
     return ProcessSpec(
         command=server_command(service.address, config.mlflow_port),

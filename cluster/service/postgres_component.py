@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import time
 from pathlib import Path
 from typing import Final
 
@@ -20,12 +19,12 @@ from cluster.postgres import (
     server_command,
     server_pids,
 )
+from cluster.process import wait_until
 from cluster.service.component import Component
 from cluster.service.config import Service
 from cluster.service.daemon import DaemonProcess, ProcessSpec, kill_all
 
 _STOP_TIMEOUT_S: Final = 60.0
-_POLL_INTERVAL_S: Final = 0.05
 _USER_OPTIONS: Final = ("user", "group", "extra_groups")
 
 
@@ -81,9 +80,7 @@ def _health_error(service: Service) -> str | None:
 def _stop(daemon: DaemonProcess, service: Service) -> None:
     """Shut it down without waiting for clients; kill it after a minute."""
     daemon.signal(signal.SIGINT)
-    deadline = time.monotonic() + _STOP_TIMEOUT_S
-    while daemon.is_alive() and time.monotonic() < deadline:
-        time.sleep(_POLL_INTERVAL_S)
+    wait_until(lambda: not daemon.is_alive(), _STOP_TIMEOUT_S)
     _kill(daemon, service)
 
 

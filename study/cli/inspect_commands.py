@@ -1,4 +1,4 @@
-"""Commands that print names, studies and their states: list, show, status, logs."""
+"""Commands that print names, studies and their states: list, schema, show, status, logs."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _metrics(_: Path) -> dict[str, str]:
 
 
 def _spaces(_: Path) -> dict[str, str]:
-    from study.spec.parameters import searched
+    from study.config.parameters import searched
     from trainables.methods import METHODS
 
     found = {name: searched(method) for name, method in sorted(METHODS.items())}
@@ -124,6 +124,15 @@ _LISTINGS: Mapping[str, Callable[[Path], dict[str, str]]] = {
     "presets": _presets,
     "studies": _studies,
 }
+
+
+@click.command("schema")
+def schema_command() -> int:
+    """Print the JSON Schema of a study file, for editors."""
+    from study.config import schema
+
+    click.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
+    return 0
 
 
 @click.command("show")

@@ -39,8 +39,8 @@ _COMMANDS = {
     "reproduce": "Run a table or figure of the papers, with the printed numbers.",
     "resume": "Resume the study NAME after an interruption.",
     "run": "Run or resume the study of a file.",
-    "sensitivity": "Sweep dimensions around a study's chosen configuration.",
     "schema": "Print the JSON Schema of a study file, for editors.",
+    "sensitivity": "Sweep dimensions around a study's chosen configuration.",
     "show": "Show a study's arms, search spaces and chosen configurations.",
     "status": "Show a study's trials by state, its best values and its failures.",
     "stop": "Stop a study on a cluster; it can be resumed.",
@@ -50,7 +50,7 @@ _COMMANDS = {
 _MODULES: Final = {
     "cluster_commands": ("cluster",),
     "data_commands": ("data",),
-    "inspect_commands": ("list", "logs", "show", "status"),
+    "inspect_commands": ("list", "logs", "schema", "show", "status"),
     "result_commands": ("export", "mlflow", "report"),
     "run_commands": (
         "demo",

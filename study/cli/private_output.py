@@ -1,4 +1,4 @@
-"""Whether what a command prints stays with its user."""
+"""A check that the output of a command is private to its user."""
 
 from __future__ import annotations
 

@@ -4,17 +4,17 @@ from study.config.arm import Arm, replica_seeds
 from study.config.continuation import check_continuation
 from study.config.defaults import merge
 from study.config.groups import baseline_of
-from study.config.schema import Replicas, Resources, Search, Sensitivity
+from study.config.json_schema import schema
+from study.config.schema import Replicas, Resources, SearchConfig, Sensitivity
 from study.config.study_spec import StudySpec, load, parse
 from study.config.sweeps import SweepRequest, add_sweeps, read_values, with_sweeps
 from study.config.yaml_reader import read_text, read_yaml
-from study.spec.schema import schema
 
 __all__ = [
     "Arm",
     "Replicas",
     "Resources",
-    "Search",
+    "SearchConfig",
     "Sensitivity",
     "StudySpec",
     "SweepRequest",

@@ -21,8 +21,8 @@ from search_spaces import (
     sweep,
     unique,
 )
-from study.config.schema import Replicas, Search, Sensitivity
-from study.spec.parameters import arm_rules, dataset_limits
+from study.config.parameters import arm_rules, dataset_limits
+from study.config.schema import Replicas, SearchConfig, Sensitivity
 from trainables.config import EvaluationConfig, TrainingConfig, TrialConfig
 from trainables.datasets import DatasetConfig
 from trainables.decoding import decode, encode
@@ -65,7 +65,7 @@ class Arm:
     method: MethodConfig
     training: TrainingConfig
     replicas: Replicas
-    search: Search
+    search: SearchConfig
     sensitivity: tuple[Sensitivity, ...]
     space: Space
     group: str | None = None
@@ -75,12 +75,12 @@ class Arm:
 
     @property
     def limits(self) -> Limits:
-        """What the dataset allows."""
+        """Limits of the dataset."""
         return dataset_limits(self.dataset)
 
     @property
     def rules(self) -> Mapping[str, Rule]:
-        """What each of its parameters allows."""
+        """Rules of its parameters."""
         return arm_rules(self.method, self.training, self.model, self.limits)
 
     @property
@@ -94,7 +94,7 @@ class Arm:
         return max(1, sum(len(values) for values in self.sweeps().values()))
 
     def sweeps(self) -> dict[str, tuple[ParamValue, ...]]:
-        """Give each swept dimension's values, those of several sweeps over it together."""
+        """Return each swept dimension's values, those of several sweeps over it merged."""
         found: dict[str, tuple[ParamValue, ...]] = {}
         for one in self.sensitivity:
             values = one.values or self._default_values(one.over)
@@ -102,14 +102,14 @@ class Arm:
         return found
 
     def final_points(self, best: Mapping[str, ParamValue]) -> tuple[dict[str, ParamValue], ...]:
-        """Give the configurations to train with fresh seeds: the chosen one, then the sweeps."""
+        """Return the configurations to train with fresh seeds: the chosen one, then the sweeps."""
         swept = [
             point for over, values in self.sweeps().items() for point in sweep(best, over, values)
         ]
         return unique([best, *swept])
 
     def rejection_reason(self, params: Mapping[str, ParamValue]) -> str | None:
-        """Say why a configuration that was found elsewhere is illegal here; None if it is not."""
+        """Return why another arm's configuration is illegal here; None if it is legal."""
         try:
             self.trial_config(params, (0,), is_final=False)
         except ConfigError as error:
@@ -117,11 +117,11 @@ class Arm:
         return None
 
     def example_point(self) -> dict[str, ParamValue]:
-        """Give a point of the space: the low end or first choice of every dimension."""
+        """Return a point of the space: the low end or first choice of every dimension."""
         return {name: _first(axis) for name, axis in self.space.dimensions.items()}
 
     def choice_points(self) -> tuple[dict[str, ParamValue], ...]:
-        """Give points of the space among which every choice of every dimension occurs."""
+        """Return points of the space among which every choice of every dimension occurs."""
         some = self.example_point()
         return unique(
             [
@@ -191,7 +191,7 @@ class Arm:
 
 
 def replica_seeds(seed: int, phase: str, count: int) -> tuple[int, ...]:
-    """Give the seeds of a phase; ``search`` and ``final`` share none, and all arms share all."""
+    """Return the seeds of a phase; ``search`` and ``final`` share none, and all arms share all."""
     return tuple(derive_seed(seed, "replica", phase, i) for i in range(count))
 
 

@@ -14,13 +14,13 @@ from study.config.arm import Arm
 from study.config.defaults import has_path, merge
 from study.config.groups import ArmEntry, expand, shared_limits, with_baselines
 from study.config.names import Name, check_name
-from study.config.schema import Replicas, Search, Sensitivity
-from study.spec.parameters import (
+from study.config.parameters import (
     arm_rules,
     dataset_limits,
     dimension_names,
     fixed_reason,
 )
+from study.config.schema import Replicas, SearchConfig, Sensitivity
 from trainables.config import EvaluationConfig, TrainingConfig
 from trainables.datasets import DatasetConfig
 from trainables.decoding import decode, field_names, record, shown
@@ -33,7 +33,7 @@ from trainables.names import printable, suggestion
 
 @record
 class ArmFile:
-    """What a file may say of an arm.
+    """An arm as a study file holds it.
 
     Attributes:
         method: How batches are changed before a step; what it sets is not searched.
@@ -54,7 +54,7 @@ class ArmFile:
     name: Name | None = None
     training: TrainingConfig = TrainingConfig()
     replicas: Replicas = Replicas()
-    search: Search = Search()
+    search: SearchConfig = SearchConfig()
     sensitivity: Annotated[tuple[Sensitivity, ...], Field(max_length=100)] = ()
     transfer: bool = False
     evaluation: EvaluationConfig = EvaluationConfig()
@@ -85,7 +85,7 @@ class _RawArm:
     fixed_dimensions: tuple[str, ...]
 
     def path(self, *keys: str) -> str:
-        """Give the path at which a key stands: under the arm, or in the defaults."""
+        """Return the path of a key: under the arm, or in the defaults."""
         while len(keys) > 1 and not (has_path(self.own, keys) or has_path(self.defaults, keys)):
             keys = keys[:-1]
         is_default = has_path(self.defaults, keys) and not has_path(self.own, keys)
@@ -189,7 +189,7 @@ def _space(raw: _RawArm) -> Space:
 
 
 def _is_searchable(raw: _RawArm, name: str) -> bool:
-    """Tell whether an entry of the space is for this arm; False skips what the defaults say."""
+    """Return whether an entry of the space applies to this arm; False skips a default."""
     where = f"{raw.path('search', 'space', name)}.search.space.{printable(name)}"
     is_own = has_path(raw.own, ("search", "space", name))
     reason = fixed_reason(raw.file.training, name)
@@ -230,7 +230,7 @@ def _sweeps(raw: _RawArm, arm: Arm) -> tuple[Sensitivity, ...]:
 
 
 def _notes(raw: _RawArm, arm: Arm) -> list[str]:
-    """Say what the defaults ask for in vain; nothing of a method that has no dimensions."""
+    """Return notes on defaults without effect; none for a method without dimensions."""
     if all("." in name for name in raw.rules):
         return []
     swept = [sweep.over for sweep in raw.file.sensitivity]

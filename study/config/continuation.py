@@ -1,4 +1,4 @@
-"""What a study file may change once its study has begun."""
+"""The changes of a study file that a started study accepts."""
 
 from __future__ import annotations
 
@@ -95,6 +95,6 @@ def _says(value: object) -> str:
 
 
 def _as_in_file(path: str) -> str:
-    """Give the path under which the file would say a resolved value."""
+    """Return the path in the file of a resolved value."""
     path = path.replace("/.space.", "/.search.space.").replace("/.", ".")
     return f"objective.{path}" if path in ("metric", "direction") else path

@@ -32,7 +32,7 @@ def merge(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]
 
 
 def has_path(tree: object, keys: Sequence[str]) -> bool:
-    """Tell whether a file says something at a path.
+    """Return whether a file has a value at a path.
 
     Example:
         >>> has_path({"search": {"trials": 3}}, ["search", "trials"])

@@ -24,7 +24,7 @@ _MOST = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmEntry:
-    """What a study file says of one arm.
+    """One arm of a study file, before its defaults.
 
     Attributes:
         where: Its path in the file, ``arms[0]`` or ``arms[0].datasets[1]``.
@@ -54,7 +54,7 @@ def expand(arms: Sequence[Mapping[str, Any]]) -> list[ArmEntry]:
 
 
 def shared_limits(limits: Sequence[Limits]) -> Limits:
-    """Say what all members of a group allow."""
+    """Return the limits that all members of a group share."""
     return Limits(
         dataset=" and ".join(dict.fromkeys(one.dataset for one in limits)),
         n_classes=min(one.n_classes for one in limits),
@@ -91,7 +91,7 @@ def with_baselines(arms: Sequence[Arm]) -> tuple[Arm, ...]:
 
 
 def baseline_of(arm: Arm, arms: Sequence[Arm]) -> Arm:
-    """Give the first Base arm on an arm's dataset and model.
+    """Return the first Base arm on an arm's dataset and model.
 
     Raises:
         ConfigError: If there is none.

@@ -1,4 +1,4 @@
-"""Where and how a study runs, as opposed to what it is."""
+"""Options of a run: storage, data, database, tracking and executor."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trainables.datasets import DataFolders
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """What the command line says beside the study file.
+    """The options of a run, which are no part of the study file.
 
     Attributes:
         storage: Where studies are kept.
@@ -35,7 +35,7 @@ class RunOptions:
 
     @property
     def data(self) -> DataFolders:
-        """Where data is read from."""
+        """Folders from which data is read."""
         return DataFolders(root=self.data_root, cache=self.storage.cache)
 
     @property

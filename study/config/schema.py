@@ -28,7 +28,7 @@ _RESERVED_RESOURCES: Final = {
 
 @record
 class Replicas:
-    """How many seeds a configuration is trained with.
+    """Numbers of seeds per configuration.
 
     Attributes:
         search: Replicas of a search trial, whose mean the sampler sees.
@@ -45,8 +45,8 @@ class Replicas:
 
 
 @record
-class Search:
-    """How an arm's space is searched.
+class SearchConfig:
+    """The search of an arm's space.
 
     Attributes:
         sampler: ``tpe`` (tree-structured Parzen estimator) or ``random``.
@@ -79,7 +79,7 @@ class Search:
 
     @property
     def sampler_name(self) -> str:
-        """Who proposes the trials: the name of the design, or of the sampler."""
+        """Name of the design, or of the sampler."""
         return self.sampler if self.design is None else self.design.name
 
 
@@ -114,7 +114,7 @@ class Sensitivity:
 
 @record
 class Objective:
-    """What trials are compared by.
+    """The metric by which trials are compared.
 
     Attributes:
         metric: A validation metric, ``val/accuracy``; the test split is never used.
@@ -150,7 +150,7 @@ def _share(gpus: float) -> float:
 
 @record
 class Resources:
-    """What one trial occupies.
+    """The resources of one trial.
 
     Attributes:
         cpus: CPU cores per trial.

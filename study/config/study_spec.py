@@ -55,7 +55,7 @@ class StudySpec:
     notes: tuple[str, ...]
 
     def arm(self, name: str) -> Arm:
-        """Give the arm of a name.
+        """Return the arm of a name.
 
         Raises:
             SpecError: If there is none.
@@ -73,7 +73,7 @@ class StudySpec:
         return {name: tuple(a for a in self.arms if a.group == name) for name in names}
 
     def transfer_sources(self, arm: Arm) -> tuple[Arm, ...]:
-        """Give the arms whose chosen settings are tried on an arm as well."""
+        """Return the arms whose chosen settings are also tried on an arm."""
         if not (arm.transfer and arm.space.dimensions):
             return ()
         others: dict[str, Arm] = {}
@@ -92,7 +92,7 @@ class StudySpec:
 
 @record
 class StudyFile:
-    """What a study file may say at its top level.
+    """The top level of a study file.
 
     Attributes:
         name: Name of the study and of its folder.

@@ -75,7 +75,7 @@ def add_sweeps(spec: StudySpec, folder: StudyFolder, sweep_request: SweepRequest
     Args:
         spec: The study.
         folder: Its folder.
-        wish: What to sweep.
+        sweep_request: What to sweep.
 
     Raises:
         SpecError: If no arm searches a dimension, or a value is illegal.

@@ -49,7 +49,7 @@ def show_progress(console: Console) -> Iterator[DownloadProgress]:
 
 
 class LogProgress:
-    """Says where a file stands, at most once in a while."""
+    """Reports a download's progress at most once per interval."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         """Write to a console; the clock counts seconds."""

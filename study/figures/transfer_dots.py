@@ -61,8 +61,8 @@ def caption(record: Transfer) -> str:
     sentences = [
         f"Configurations that {arm_label(record.method, record.method)} arms chose, each "
         f"trained again on the targets: mean of n = {' or '.join(map(str, counts))} replicas on "
-        f"fresh seeds, bar: {CONFIDENCE:.0%} Student's t interval of the mean. Line and band: Base "
-        "on the target, same seeds, same interval.",
+        f"fresh seeds, bar: {CONFIDENCE:.0%} Student's t interval of the mean. Line and band: "
+        "Base on the target, same seeds, same interval.",
         *(f"{t.arm}: {t.dataset}, {t.model}." for t in record.targets),
         *(
             f"{arm_label(row.source, record.method)} on {t.arm}: {row.note}"

@@ -105,7 +105,7 @@ def order_label(order: str) -> str:
 
 
 def arm_label(arm: str, method: str) -> str:
-    """Return the method's label if an arm has the method's name, else the arm's name."""
+    """Return the label of its method for an arm that is named after it, else its own name."""
     from trainables.methods import METHODS
 
     return METHODS[method].label if arm == method and method in METHODS else arm

@@ -17,14 +17,14 @@ from typing import Any
 
 from study.config import StudySpec, merge, read_yaml
 from study.records.errors import SpecError
-from trainables.decoding import decode, encode
+from trainables.decoding import decode, encode, record
 from trainables.errors import ConfigError
 from trainables.names import suggestion
 
 SCALES = ("smoke", "small", "full")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PaperRow:
     """A number that the paper prints.
 

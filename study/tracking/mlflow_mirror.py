@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from cluster.mlflow_server import create_store_if_missing
-from cluster.port_owner import strange_server
+from cluster.port_owner import foreign_server_error
 from study.records.errors import TrackingError, mask_passwords
 from study.tracking.record_types import (
     CloseRun,
@@ -107,7 +107,7 @@ class MlflowMirror:
         """
         if not self.address.uri.startswith(("http://", "https://")):
             return
-        if (reason := strange_server(self.address.uri)) is not None:
+        if (reason := foreign_server_error(self.address.uri)) is not None:
             raise TrackingError(
                 f"{mask_passwords(self.address.uri)}: {reason}; start the server again"
             )

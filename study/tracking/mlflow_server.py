@@ -19,7 +19,7 @@ from typing import Final
 
 from cluster.mlflow_server import server_command, server_environment
 from cluster.service.folder import ServiceFolder
-from cluster.service.mlflow_component import basic_headers, new_guard
+from cluster.service.mlflow_component import basic_headers, create_auth
 from study.records.errors import TrackingError
 from study.tracking.saved_views import VIEW_TAG
 
@@ -92,7 +92,7 @@ def serve(
     folder = ServiceFolder(root=service)
     folder.prepare()
     hosts = tuple(dict.fromkeys((host, "127.0.0.1", "localhost")))
-    guard = new_guard(folder, hosts, port)
+    guard = create_auth(folder, hosts, port)
     # Another server's settings are not this one's.
     ours = {k: text for k, text in os.environ.items() if not k.startswith(_FOREIGN)}
     environment = {**ours, **server_environment(storage_uri, artifacts, guard)}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from cluster.port_owner import strange_server
+from cluster.port_owner import foreign_server_error
 from study.records.errors import TrackingError, mask_passwords
 
 _SCHEMES: Final = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
@@ -98,7 +98,7 @@ def check_tracking_server(uri: str) -> None:
     address = TrackingUri.parse(uri)
     if not address.uri.startswith(("http://", "https://")):
         return
-    if (reason := strange_server(address.uri)) is not None:
+    if (reason := foreign_server_error(address.uri)) is not None:
         raise TrackingError(_unreachable(uri, reason, "choose another port"))
     request = urllib.request.Request(
         address.uri.rstrip("/") + _PROBE_PATH, headers=_headers(address, os.environ)

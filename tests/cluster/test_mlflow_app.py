@@ -25,7 +25,7 @@ import pytest
 from cluster.mlflow_server import BasicAuth, server_command, server_environment
 from cluster.ports import free_port
 from cluster.service.folder import ServiceFolder
-from cluster.service.mlflow_component import ADMIN_USER, new_guard
+from cluster.service.mlflow_component import ADMIN_USER, create_auth
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.service]
 
@@ -109,7 +109,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = ServiceFolder(root=home / "service")
     folder.prepare()
     port = free_port("MLflow")
-    guard = new_guard(folder, ("127.0.0.1", "localhost"), port)
+    guard = create_auth(folder, ("127.0.0.1", "localhost"), port)
     server = Server(home=home, guard=guard)
     server.artifacts.mkdir()
     server.private.mkdir()

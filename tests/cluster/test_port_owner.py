@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from cluster.errors import ClusterError
-from cluster.port_owner import strange_listener, strange_server
+from cluster.port_owner import foreign_listener, foreign_server_error
 from cluster.service.http_client import http_get
 from cluster.session import require_reachable
 from study.records.errors import TrackingError
@@ -46,33 +46,33 @@ def listener(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("listener", [(65533, "127.0.0.1"), (65533, "::")], indirect=True)
-def test_another_account_s_port_is_sent_no_secret(listener: int, tmp_path) -> None:
+def test_a_port_of_another_account_gets_no_secret(listener: int, tmp_path) -> None:
     for host in ("127.0.0.1", "localhost", "127.0.0.2"):
-        assert strange_listener(host, listener) == 65533
+        assert foreign_listener(host, listener) == 65533
     url = f"http://127.0.0.1:{listener}"
-    reason = strange_server(url)
+    reason = foreign_server_error(url)
     assert reason == (
-        f"port {listener} of this machine belongs to the account with number 65533, who would be "
-        "sent the password"
+        f"port {listener} of this machine belongs to the account with user ID 65533, which would "
+        "receive the password"
     )
     answer = http_get(url, {"Authorization": "Bearer token"})
-    assert (answer.status, answer.content) == (0, reason)
+    assert (answer.status, answer.body) == (0, reason)
     with pytest.raises(ClusterError) as refused:
         require_reachable(f"127.0.0.1:{listener}")
     assert str(refused.value) == (
-        f"the Ray at 127.0.0.1:{listener} must be yours, because it is shown Ray's token, but "
-        "that port belongs to the account with number 65533; choose another port."
+        f"the Ray at 127.0.0.1:{listener} must be yours, because it is sent Ray's token, but "
+        "that port belongs to the account with user ID 65533; choose another port."
     )
-    with pytest.raises(TrackingError, match="belongs to the account with number 65533"):
+    with pytest.raises(TrackingError, match="belongs to the account with user ID 65533"):
         check_tracking_server(f"http://me:sesame@127.0.0.1:{listener}")
-    copy = MlflowMirror(address=TrackingUri.of(f"{url}/"), experiment="x", artifacts=tmp_path)
+    mirror = MlflowMirror(address=TrackingUri.parse(f"{url}/"), experiment="x", artifacts=tmp_path)
     with pytest.raises(TrackingError, match=f"{listener}/: port {listener} of this machine"):
-        copy.require_own_server()
+        mirror.require_own_server()
 
 
 @pytest.mark.parametrize("listener", [(33, "127.0.0.1")], indirect=True)
-def test_a_server_that_the_system_runs_is_no_stranger(listener: int) -> None:
-    assert strange_listener("127.0.0.1", listener) is None
+def test_a_server_that_the_system_runs_is_accepted(listener: int) -> None:
+    assert foreign_listener("127.0.0.1", listener) is None
 
 
 def test_our_own_port_is_ours_and_other_machines_are_not_looked_at() -> None:
@@ -80,7 +80,7 @@ def test_our_own_port_is_ours_and_other_machines_are_not_looked_at() -> None:
         server.bind(("127.0.0.1", 0))
         server.listen()
         port = server.getsockname()[1]
-        assert strange_listener("127.0.0.1", port) is None
-        assert strange_server(f"http://127.0.0.1:{port}/x") is None
-    assert strange_listener("192.0.2.1", port) is None
-    assert strange_listener("127.0.0.1", 1) is None
+        assert foreign_listener("127.0.0.1", port) is None
+        assert foreign_server_error(f"http://127.0.0.1:{port}/x") is None
+    assert foreign_listener("192.0.2.1", port) is None
+    assert foreign_listener("127.0.0.1", 1) is None

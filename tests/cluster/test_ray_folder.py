@@ -60,9 +60,9 @@ def test_no_place_at_all_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(ClusterError) as refused, ray_folder():
         pass
     assert str(refused.value) == (
-        f"Ray needs a folder for its sockets, but none can be made (/{'long' * 30} is too long "
-        "for the paths of sockets in it; /tmp: No space left on device); name a short one that "
-        "can be written by TMPDIR."
+        f"Ray needs a folder for its sockets, but none can be created (/{'long' * 30} is too long "
+        "for the paths of sockets in it; /tmp: No space left on device); name a short writable "
+        "one by TMPDIR."
     )
 
 

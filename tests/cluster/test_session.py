@@ -133,7 +133,7 @@ def test_a_ray_that_starts_too_slowly_is_tried_again(monkeypatch: pytest.MonkeyP
     assert len(asked) == 3
     asked.clear()
     monkeypatch.setattr("ray.init", refusing(3, late, asked))
-    with pytest.raises(ClusterError, match="did not in 3 tries; end other work on it"):
+    with pytest.raises(ClusterError, match="did not in 3 tries; stop other work on it"):
         session._connect("this machine", session._init)
 
 

@@ -15,7 +15,7 @@ from cluster.mlflow_server import server_command, server_environment
 from cluster.ports import free_port
 from cluster.process import kill_session, start_session
 from cluster.service.folder import ServiceFolder
-from cluster.service.mlflow_component import ADMIN_USER, ensure_passwords, new_guard
+from cluster.service.mlflow_component import ADMIN_USER, create_auth, ensure_passwords
 from study.records.errors import TrackingError
 from study.storage.sqlite import sqlite_url
 
@@ -60,7 +60,7 @@ class MlflowServer:
 
     def launch(self) -> None:
         """Start it, without waiting for an answer."""
-        guard = new_guard(self._service, (_HOST,), self._port)
+        guard = create_auth(self._service, (_HOST,), self._port)
         settings = server_environment(sqlite_url(self.database), self.artifacts, guard)
         self._process = start_session(
             server_command(_HOST, self._port),

@@ -43,7 +43,7 @@ class ConvNet(nn.Module):
 
 
 def conv_net(*, bias: bool = True, batch_norm: bool = False) -> ConvNet:
-    """Make a float64 ConvNet whose biases and batch statistics are anything but neutral."""
+    """Build a float64 ConvNet whose biases and batch statistics are anything but neutral."""
     model = ConvNet(bias=bias, batch_norm=batch_norm).double()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):

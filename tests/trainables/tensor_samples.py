@@ -31,7 +31,7 @@ class TensorSamples:
         return TensorSamples(inputs=self.inputs.to(device), targets=self.targets.to(device))
 
     def make_batch(self, indices: Int[Tensor, " chosen"], generator: torch.Generator) -> Batch:
-        """Make a batch for training; nothing in it is drawn."""
+        """Build a batch for training; nothing in it is drawn."""
         del generator
         return Batch(inputs=self.inputs[indices], targets=self.targets[indices])
 

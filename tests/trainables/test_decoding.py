@@ -272,11 +272,6 @@ def test_a_record_cannot_be_changed():
         (Nothing, {"x": 1}, ".x is not a setting; known: none."),
         (
             TrainingConfig,
-            {"optimiser": "adam"},
-            ".optimiser is not a setting; did you mean 'optimizer'?",
-        ),
-        (
-            TrainingConfig,
             {"name": "x"},
             ".name is not a setting; known: batch_size, "
             "checkpoint_every_s, epochs, eval_every, optimizer, precision, schedule, start_from.",

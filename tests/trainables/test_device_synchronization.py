@@ -69,12 +69,12 @@ class Watch(TorchDispatchMode):
 
 
 def chooses_by_bits(args: tuple[Any, ...]) -> bool:
-    """Tell whether an index is a mask, whose number of true bits must be known."""
+    """Return whether an index is a mask, whose number of true bits must be known."""
     return any(isinstance(x, Tensor) and x.dtype in (torch.bool, torch.uint8) for x in args[1])
 
 
 def leaves(source: Tensor, given: object) -> bool:
-    """Tell whether a copy goes from a device to another place."""
+    """Return whether a copy goes from a device to another place."""
     return isinstance(given, Tensor) and source.device.type not in ("cpu", given.device.type)
 
 

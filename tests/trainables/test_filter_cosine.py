@@ -11,7 +11,7 @@ from trainables.filter_cosine import filter_cosine
 
 
 def layer(weight: torch.Tensor) -> nn.Conv2d:
-    """Make a convolution without bias of given weights."""
+    """Build a convolution without bias of given weights."""
     module = nn.Conv2d(weight.shape[1], weight.shape[0], weight.shape[2], bias=False)
     module.weight = nn.Parameter(weight)
     return module

@@ -51,7 +51,7 @@ def begin(config, seed: int = 1):
 
 
 def poison_loss(monkeypatch, at: int, value: float) -> None:
-    """Make the training loss of one step NaN or infinite; evaluations are not counted."""
+    """Build the training loss of one step NaN or infinite; evaluations are not counted."""
     original, steps = nn.functional.cross_entropy, []
 
     def poisoned(logits, targets, **options: str) -> torch.Tensor:

@@ -15,13 +15,6 @@ from trainables.attribution.captum import (
     IntegratedGradients,
     NoiseSettings,
     SmoothGrad,
-    captum_lrp,
-    deconvolution,
-    deep_lift,
-    gradient_shap,
-    guided_backprop,
-    integrated_gradients,
-    smooth_grad,
 )
 from trainables.attribution.epsilon_lrp import EpsilonLrp, epsilon_lrp
 from trainables.attribution.gradients import InputXGradient, Saliency, input_x_gradient, saliency
@@ -59,14 +52,7 @@ __all__ = [
     "NoiseSettings",
     "Saliency",
     "SmoothGrad",
-    "captum_lrp",
-    "deconvolution",
-    "deep_lift",
     "epsilon_lrp",
-    "gradient_shap",
-    "guided_backprop",
     "input_x_gradient",
-    "integrated_gradients",
     "saliency",
-    "smooth_grad",
 ]

@@ -1,4 +1,4 @@
-"""What all attributions have in common."""
+"""The base class of attributions, and the target class that they explain."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Target: TypeAlias = Tensor | Callable[[Tensor], Tensor]
 
 @record
 class Attribution(ABC):
-    """Which input feature drove a class score, with the settings of how that is computed."""
+    """An attribution of class scores to input features, as settings."""
 
     name: ClassVar[str]
 

@@ -83,8 +83,8 @@ class EpsilonLrp(Attribution):
 
     Attributes:
         epsilon: Stabilizer ε ≥ 0.
-        epsilon_mode: Whether ε is in units of the pre-activations (``absolute``), or a share of
-            their root mean square over the sample (``relative``).
+        epsilon_mode: Whether ε is in units of the pre-activations (``absolute``), or a fraction
+            of their root mean square over the sample (``relative``).
     """
 
     name: ClassVar[str] = "epsilon_lrp"

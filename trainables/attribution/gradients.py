@@ -21,6 +21,16 @@ def resolve_target(
     return target if isinstance(target, Tensor) else target(logits.detach())
 
 
+def target_classes(
+    model: nn.Module, inputs: Float[Tensor, "batch channel *grid"], target: Target
+) -> Int[Tensor, " batch"]:
+    """Return the class of each sample, by a forward pass in eval mode if it needs one."""
+    if isinstance(target, Tensor):
+        return target
+    with eval_mode(model), torch.no_grad():
+        return resolve_target(target, model(inputs))
+
+
 def input_gradient(
     model: nn.Module, inputs: Float[Tensor, "batch channel *grid"], target: Target
 ) -> Float[Tensor, "batch channel *grid"]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from trainables.attribution.attribution import Target
-from trainables.attribution.gradients import resolve_target
+from trainables.attribution.gradients import target_classes
 from trainables.errors import ConfigError
 
 # Builds one of Captum's attributions from captum.attr and a model.
@@ -55,7 +55,7 @@ def captum_call(
 
     model = weight_sharing_copy(model).eval()
     leaf = inputs.detach().requires_grad_()
-    classes = resolve_target(target, _logits(model, leaf)) if callable(target) else target
+    classes = target_classes(model, leaf, target)
     with torch.enable_grad(), _suppress_captum_warnings():
         relevance: Tensor = build(attr, model).attribute(leaf, target=classes, **options)
     return relevance.detach()
@@ -79,12 +79,6 @@ def points_per_pass(inputs: Float[Tensor, "batch channel *grid"]) -> int:
     return max(1, ROWS_PER_PASS // max(1, len(inputs)))
 
 
-def _logits(model: nn.Module, inputs: Tensor) -> Tensor:
-    with torch.no_grad():
-        logits: Tensor = model(inputs)
-        return logits
-
-
 @contextmanager
 def _suppress_captum_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
@@ -100,7 +94,7 @@ RESHAPING = frozenset((
     "unsqueeze", "view", "_reshape_alias", "_to_copy", "_unsafe_view",
 ))  # fmt: skip
 
-_RELUS = frozenset(["relu", "relu_", "clamp", "clamp_", "clamp_min", "clamp_min_", "threshold"])
+RELU_OPS = frozenset(["relu", "relu_", "clamp", "clamp_", "clamp_min", "clamp_min_", "threshold"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,48 +129,47 @@ def trace_calls(model: nn.Module, inputs: Float[Tensor, "batch channel *grid"]) 
     )
 
 
-def raise_unsupported(attribution: str, reason: str) -> NoReturn:
-    """Raise a ConfigError with the reason and the attributions for every model."""
-    raise ConfigError(
-        f"attribution {attribution} cannot explain this model: {reason}; use epsilon_lrp, "
-        "input_x_gradient or integrated_gradients."
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupportedModels:
+    """Models that an attribution of Captum explains rightly.
 
+    Attributes:
+        module_types: Types of all modules without children, None for any; a subclass is another
+            type, as it is to Captum.
+        called_once: Types of modules that may be called once only.
+        functional_ops: Operations that may run outside of modules, None for any.
+        refused_ops: Operations that may not.
+    """
 
-def require_module_types(
-    attribution: str, calls: CallTrace, module_types: tuple[type[nn.Module], ...]
-) -> None:
-    """Raise a ConfigError for a layer of another type; subclasses are others, as to Captum."""
-    for name, layer in calls.layers.items():
-        if type(layer) not in module_types:
-            raise_unsupported(
-                attribution, f"Captum has no rule for module {name!r}, {_type_with_article(layer)}"
+    module_types: tuple[type[nn.Module], ...] | None = None
+    called_once: tuple[type[nn.Module], ...] = ()
+    functional_ops: frozenset[str] | None = None
+    refused_ops: frozenset[str] = frozenset()
+
+    def check(
+        self, attribution: str, model: nn.Module, inputs: Float[Tensor, "batch channel *grid"]
+    ) -> None:
+        """Raise a ConfigError that names the first unsupported module or operation, if any."""
+        reason = next(self._reasons(trace_calls(model, inputs)), None)
+        if reason is not None:
+            raise ConfigError(
+                f"attribution {attribution} cannot explain this model: {reason}; use "
+                "epsilon_lrp, input_x_gradient or integrated_gradients."
             )
 
-
-def require_single_calls(
-    attribution: str, calls: CallTrace, module_types: tuple[type[Any], ...]
-) -> None:
-    """Raise a ConfigError for a layer of these types that is called more than once."""
-    for name, count in calls.counts.items():
-        if count > 1 and isinstance(calls.layers[name], module_types):
-            kind = _type_with_article(calls.layers[name])
-            raise_unsupported(
-                attribution,
-                f"module {name!r}, {kind}, is called {count} times, and Captum keeps one call of "
-                "each",
-            )
-
-
-def require_relu_modules(
-    attribution: str, model: nn.Module, inputs: Float[Tensor, "batch channel *grid"]
-) -> None:
-    """Raise a ConfigError unless all ReLUs of a model are modules that are called once."""
-    calls = trace_calls(model, inputs)
-    require_single_calls(attribution, calls, (nn.ReLU,))
-    for operation in calls.functional_ops:
-        if operation in _RELUS:
-            raise_unsupported(attribution, f"it computes {operation!r} outside of a module")
+    def _reasons(self, calls: CallTrace) -> Iterator[str]:
+        for name, layer in calls.layers.items():
+            if self.module_types is not None and type(layer) not in self.module_types:
+                yield f"Captum has no rule for module {name!r}, {_type_with_article(layer)}"
+        for name, count in calls.counts.items():
+            layer = calls.layers[name]
+            if count > 1 and isinstance(layer, self.called_once):
+                called = f"module {name!r}, {_type_with_article(layer)}, is called {count} times"
+                yield f"{called}, and Captum keeps one call of each"
+        for operation in calls.functional_ops:
+            known = self.functional_ops is None or operation in self.functional_ops
+            if not known or operation in self.refused_ops:
+                yield f"it computes {operation!r} outside of a module"
 
 
 def _type_with_article(layer: nn.Module) -> str:

@@ -1,4 +1,4 @@
-"""What all datasets have in common."""
+"""The base class of datasets."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from trainables.decoding import record
 
 @record
 class Dataset(ABC):
-    """Where samples come from and how they are split, as settings."""
+    """A source of samples and their splits, as settings."""
 
     name: ClassVar[str]
 
     @property
     @abstractmethod
     def info(self) -> DatasetInfo:
-        """What is known before reading."""
+        """Facts known before reading."""
 
     @property
     def description(self) -> str:
-        """Name of the dataset with what decides what its samples are, for results."""
+        """Name of the dataset in results, with settings that change its samples."""
         return self.name
 
     @property
@@ -31,7 +31,7 @@ class Dataset(ABC):
         return getattr(self, "subset", "fixed") == "per_replica"
 
     def provenance(self, folders: DataFolders) -> str | None:  # noqa: ARG002 (other datasets)
-        """Return what a result must say of the data at hand; None if they are as published."""
+        """Return how the data differ from the published ones; None if they do not."""
         return None
 
     @abstractmethod
@@ -48,6 +48,6 @@ class Dataset(ABC):
         """Read, scale and split.
 
         Args:
-            folders: Where the data are.
-            replica_seed: Seed of the replica; matters where every replica draws its own subset.
+            folders: Data root and cache.
+            replica_seed: Seed of the replica, for replicas that draw their own subset.
         """

@@ -1,7 +1,7 @@
-"""Methods: how a batch is changed before the step is taken on it.
+"""Methods, which change a batch before a training step.
 
-A method is a record of its settings with ``perturb(model, batch, draws)`` and, if it does not
-take every dataset, ``check(info)``. One file per method and one name in ``METHODS``; study files,
+A method is a record of its settings with ``perturb(model, batch, rng)`` and, unless it accepts
+every dataset, ``check(info)``. One file per method and one name in ``METHODS``; study files,
 search spaces, labels and the schema follow.
 """
 

@@ -1,4 +1,4 @@
-"""Ordinary training: the baseline of every comparison, and the control of fine-tuning."""
+"""Ordinary training: the baseline of all comparisons, and the control of fine-tuning."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trainables.replica_rng import ReplicaRNG
 
 @record
 class Base(Method):
-    """Leave every batch as it is."""
+    """Ordinary training on unchanged batches."""
 
     name: ClassVar[str] = "base"
     label: ClassVar[str] = "Base"
@@ -25,16 +25,16 @@ class Base(Method):
         batch: Batch,
         rng: ReplicaRNG,  # noqa: ARG002
     ) -> Batch:
-        """Give the batch back unchanged."""
+        """Return the batch unchanged."""
         return batch
 
 
 @record
 class BaseFinetune(Method):
-    """Leave every batch as it is, and take as many extra steps as the methods beside it.
+    """Further training of a Base model on unchanged batches: the control of fine-tuning.
 
-    What fine-tuning alone gains, which a method that starts from a trained Base model must
-    exceed; the paper compares with the Base model itself, which has had fewer steps. Needs
+    It takes as many extra steps as the methods that start from a trained Base model, and they
+    must exceed it; the paper compares with the Base model itself, which had fewer steps. Needs
     ``start_from: base``.
     """
 
@@ -47,5 +47,5 @@ class BaseFinetune(Method):
         batch: Batch,
         rng: ReplicaRNG,  # noqa: ARG002
     ) -> Batch:
-        """Give the batch back unchanged."""
+        """Return the batch unchanged."""
         return batch

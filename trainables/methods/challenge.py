@@ -1,4 +1,4 @@
-"""Feature selection and the challenge itself: which samples and features change, and how far."""
+"""Selection of samples and features, and the challenge that changes them."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from torch import Tensor
 from trainables.batch import Batch
 from trainables.checks import require
 from trainables.errors import ConfigError
-from trainables.fields import Amount, InnerShare, Kinds, Search, Share, Symbol
+from trainables.fields import Amount, InnerShare, Kinds, SearchRange, Share, Symbol
 from trainables.replica_rng import ReplicaRNG
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelectedFeatures:
-    """Features chosen in each sample.
+    """Selected features of each sample.
 
     Attributes:
-        indices: Indices into the flattened features, different within a sample.
-        is_chosen: Which of them are really chosen, where samples choose different numbers; None
-            if all are.
+        indices: Indices into the flattened features, distinct within a sample.
+        is_selected: False for indices that only fill up samples with fewer features; None if
+            there are none.
     """
 
     indices: Int[Tensor, "batch count"]
@@ -33,7 +33,7 @@ class SelectedFeatures:
 
 
 def resolve_n_features(n_features: int | float, total: int) -> int:
-    """Turn N, a count (int) or a share of the input features (float), into a count ≥ 1."""
+    """Return N, a count (int) or a fraction of the input features (float), as a count ≥ 1."""
     if isinstance(n_features, int):
         return n_features
     return max(1, round(n_features * total))
@@ -44,15 +44,15 @@ def top_features(
     n_features: int | float,
     mask: Bool[Tensor, "batch feature"] | None = None,
 ) -> SelectedFeatures:
-    """Choose each sample's N features of the highest scores.
+    """Select each sample's N features of the highest scores.
 
-    Where a sample has padding, N as a share is one of its own features that are none, and N as a
-    count is at most their number: a short text is not changed from end to end.
+    A fraction N is of the sample's features in ``mask``, and a count N is at most their number,
+    so that short texts are not changed from end to end.
 
     Args:
         scores: A score per feature.
-        n_features: N, a count (int) or a share of the features (float), at least 1.
-        mask: Features that may be chosen, or None for all.
+        n_features: N, a count (int) or a fraction of the features (float), at least 1.
+        mask: Features that may be selected, or None for all.
     """
     count = resolve_n_features(n_features, scores.shape[1])
     if mask is None:
@@ -64,11 +64,11 @@ def top_features(
         wanted = (n_features * own.double()).round().clamp_min(1).int()
     else:
         wanted = torch.full_like(own, n_features)
-    # As many as a sample without padding would have, which needs no answer from the device.
-    # Padding takes the places that a sample does not need, so that nothing need be sorted.
+    # Select as many as of a sample without padding, without waiting for the device; padding fills
+    # up the rest, so that nothing is sorted.
     spare = count - wanted.minimum(own)
-    takes_place = (~mask).cumsum(1, dtype=torch.int32) <= spare
-    best = torch.where(mask, scores, torch.where(takes_place, math.inf, -math.inf)).topk(
+    is_filler = (~mask).cumsum(1, dtype=torch.int32) <= spare
+    best = torch.where(mask, scores, torch.where(is_filler, math.inf, -math.inf)).topk(
         count, dim=1, sorted=False
     )
     return SelectedFeatures(indices=best.indices, is_selected=best.values < math.inf)
@@ -94,25 +94,25 @@ FeatureCount: TypeAlias = Annotated[
     int | float,
     Kinds("a number"),
     AfterValidator(_positive),
-    Search(0.01, 0.3, counts=(1, "n_features")),
+    SearchRange(0.01, 0.3, counts=(1, "n_features")),
     Symbol("N", "Challenged input features, N"),
 ]
 Alpha: TypeAlias = Annotated[
     Amount,
-    Search(0.1, 2.0, unit="spread"),
+    SearchRange(0.1, 2.0, unit="spread"),
     Symbol("α", "Decrease of a challenged feature, α"),
 ]
 Beta: TypeAlias = Annotated[
     Amount,
-    Search(0.1, 2.0, unit="spread"),
+    SearchRange(0.1, 2.0, unit="spread"),
     Symbol("β", "Increase of a challenged feature, β"),
 ]
 Split: TypeAlias = Annotated[
-    InnerShare, Search(0.1, 0.9), Symbol("split", "Changed share of a batch")
+    InnerShare, SearchRange(0.1, 0.9), Symbol("split", "Changed share of a batch")
 ]
 LoweredShare: TypeAlias = Annotated[
     Share,
-    Search(0.0, 1.0, by_default=False),
+    SearchRange(0.0, 1.0, by_default=False),
     Symbol("A share", "Share of the challenged samples that are lowered"),
 ]
 Clip: TypeAlias = Annotated[tuple[float, float], AfterValidator(_ordered)]
@@ -120,13 +120,9 @@ Clip: TypeAlias = Annotated[tuple[float, float], AfterValidator(_ordered)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchSplit:
-    """How many samples of a batch get challenge A and challenge B; the rest stay as they are.
+    """Numbers of samples that get challenge A (the first ``a``) and challenge B (the next ``b``).
 
-    Of a joint batch these are samples of all replicas, as many of each.
-
-    Attributes:
-        a: The first ``a`` samples are lowered.
-        b: The next ``b`` samples are raised.
+    In a joint batch every replica has an equal part of both.
     """
 
     a: int
@@ -134,18 +130,18 @@ class BatchSplit:
 
     @property
     def challenged(self) -> int:
-        """Number of samples that are changed."""
+        """Number of changed samples."""
         return self.a + self.b
 
 
 def split_batch_size(batch_size: int, split: float, a_fraction: float) -> BatchSplit:
-    """Divide a batch into A, B and the untouched rest; both A and B are rounded down.
+    """Divide a batch into A, B and the unchanged rest; both A and B are rounded down.
 
     Example:
         >>> split_batch_size(30, 0.5, 0.5)
         BatchSplit(a=7, b=7)
     """
-    # 0.29 * 100 is 28.999999999999996: a share that is a whole number must stay one.
+    # 0.29 * 100 is 28.999999999999996: whole numbers must stay whole.
     tolerance = 1e-9
     a = int(batch_size * split * a_fraction + tolerance)
     b = int(batch_size * split * (1 - a_fraction) + tolerance)
@@ -153,7 +149,7 @@ def split_batch_size(batch_size: int, split: float, a_fraction: float) -> BatchS
 
 
 def split_batch(batch: Batch, split: float, a_fraction: float) -> BatchSplit:
-    """Divide a batch as :func:`shares` divides each replica's part of it."""
+    """Divide each replica's part of a batch by :func:`split_batch_size`."""
     own = split_batch_size(len(batch) // batch.n_replicas, split, a_fraction)
     return BatchSplit(a=own.a * batch.n_replicas, b=own.b * batch.n_replicas)
 
@@ -164,13 +160,9 @@ def select_features(
     rng: ReplicaRNG,
     mask: Bool[Tensor, "batch feature"] | None = None,
 ) -> SelectedFeatures:
-    """Take each sample's N highest or lowest relevances, by one coin flip per sample.
+    """Select each sample's N highest or lowest relevances, by one coin flip per sample.
 
-    Args:
-        relevance: Attribution of the samples.
-        n_features: N, a count (int) or a share of the input features (float).
-        draws: Source of the coins.
-        mask: Features that may be taken, or None for all.
+    ``n_features`` and ``mask`` are those of :func:`top_features`.
     """
     flat = relevance.flatten(1)
     coin = rng.rand(len(flat), 1)
@@ -178,7 +170,7 @@ def select_features(
 
 
 def random_features(batch: Batch, n_features: int | float, rng: ReplicaRNG) -> SelectedFeatures:
-    """Take N different features per sample, each set equally likely; never padding."""
+    """Select N distinct features per sample, each set equally likely; never padding."""
     scores = rng.rand(*batch.inputs.flatten(1).shape)
     return top_features(scores, n_features, batch.feature_mask)
 
@@ -189,14 +181,7 @@ def apply_challenge(
     split_sizes: BatchSplit,
     strength: ChallengeStrength,
 ) -> Float[Tensor, "batch channel *grid"]:
-    """Lower A's features by α and raise B's by β (eqs. 4 and 5); the input is left untouched.
-
-    Args:
-        inputs: Batch whose first ``parts.challenged`` samples are changed.
-        features: The features to change, for each challenged sample.
-        parts: How many samples are A and B.
-        amounts: α, β and clipping.
-    """
+    """Return inputs with A's features lowered by α and B's raised by β (eqs. 4 and 5)."""
     flat = inputs.flatten(1).clone()
     step = flat.new_full((split_sizes.challenged, 1), strength.beta)
     step[: split_sizes.a] = -strength.alpha
@@ -211,12 +196,12 @@ def apply_challenge(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChallengeStrength:
-    """How far features are moved, in units of the model's inputs.
+    """Changes of selected features, in units of the model's inputs.
 
     Attributes:
-        alpha: α, by which challenge A lowers.
-        beta: β, by which challenge B raises.
-        clip: Bounds to which changed samples are clipped, or None.
+        alpha: α, the decrease of challenge A.
+        beta: β, the increase of challenge B.
+        clip: Bounds of changed samples, or None.
     """
 
     alpha: float

@@ -1,4 +1,4 @@
-"""Challenger: the features that drive a prediction are lowered or raised in training."""
+"""Challenger: the most relevant features of a prediction are lowered or raised in training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trainables.batch import Batch, true_class
 from trainables.datasets import DatasetInfo
 from trainables.decoding import record
 from trainables.errors import ConfigError
-from trainables.fields import Count, Search, Symbol
+from trainables.fields import Count, SearchRange, Symbol
 from trainables.methods.challenge import (
     Alpha,
     Beta,
@@ -44,19 +44,18 @@ _RANKING = "Attribution that ranks the features"
 class Challenger(Method):
     """Algorithm 1 of the paper; each of its ambiguities is a setting with the default first.
 
-    Only the samples that will be challenged are attributed, in eval mode, which is exact since
-    no sample's relevance then depends on another's. The batch must come shuffled: A, B and the
-    untouched rest are taken by position, as in the paper. Among features of equal relevance
-    (many are exactly 0 where inputs are 0) the choice is ``topk``'s, which may differ between
-    devices.
+    Only the challenged samples are attributed, in eval mode, where no sample's relevance depends
+    on another's. Batches must be shuffled: A, B and the unchanged rest are taken by position, as
+    in the paper. Ties of relevance (many are exactly 0 where inputs are 0) are broken by
+    ``topk``, which may differ between devices.
 
     Attributes:
         top_k: K, the number of highest-ranked classes from which the explained one is drawn.
-        n_features: N, a count (int) or a share of the input features (float).
+        n_features: N, a count (int) or a fraction of the input features (float).
         alpha: α ≥ 0, by which challenge A lowers, in units of the model's inputs.
         beta: β ≥ 0, by which challenge B raises, in units of the model's inputs.
-        split: Share of a batch that is challenged; 0.5 in the paper.
-        a_fraction: Share of the challenged samples that get A; 0.5 in the paper.
+        split: Fraction of a batch that is challenged; 0.5 in the paper.
+        a_fraction: Fraction of the challenged samples that get A; 0.5 in the paper.
         attribution: Attribution that ranks the features; ε-LRP in the paper.
         class_mode: ``topk`` draws the explained class from the K highest-ranked (algorithm 1),
             ``target`` takes the label (of several the highest-ranked), ``topk_or_target`` one or
@@ -72,7 +71,7 @@ class Challenger(Method):
 
     name: ClassVar[str] = "challenger"
     label: ClassVar[str] = "Challenger"
-    top_k: Annotated[Count, Search(1, "n_classes"), Symbol("K", _RANKS)] = 5
+    top_k: Annotated[Count, SearchRange(1, "n_classes"), Symbol("K", _RANKS)] = 5
     n_features: FeatureCount = 0.1
     alpha: Alpha = 0.5
     beta: Beta = 0.5

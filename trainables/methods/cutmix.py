@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from trainables.batch import Batch
 from trainables.datasets import DatasetInfo
 from trainables.decoding import record
-from trainables.fields import Search, Share
+from trainables.fields import SearchRange, Share
 from trainables.methods.method import Method
 from trainables.methods.mixup import PROBABILITY, Concentration, mix_labels, sample_symmetric_beta
 from trainables.methods.rectangles import (
@@ -27,15 +27,15 @@ from trainables.replica_rng import ReplicaRNG
 
 @record
 class Cutmix(Method):
-    """Paste one rectangle of another image into every image of a batch.
+    """CutMix: one rectangle of another image is pasted into every image of a batch.
 
-    The rectangle's share of the area is 1 - λ, λ ~ Beta(a, a), its center uniform, and what
-    sticks out of the image is cut off; the labels are mixed by the area that was really pasted.
-    One rectangle, one permutation of the partners and one coin per batch.
+    The rectangle covers a fraction 1 - λ of the image, λ ~ Beta(a, a), around a uniform center,
+    and is clipped at the image's borders; the labels are mixed by the area that was pasted. One
+    rectangle, one permutation of the partners and one coin per batch.
 
     The rule is that of ``torchvision.transforms.v2.CutMix``, edges and rounding included. That
-    class itself draws from the global generator and on the CPU: seeding it from a stream on a
-    GPU would make every step wait for the device.
+    class draws from the global generator on the CPU: seeding it from a stream on a GPU would
+    make every step wait for the device.
 
     Attributes:
         concentration: a > 0, α in the paper.
@@ -50,10 +50,10 @@ class Cutmix(Method):
     label: ClassVar[str] = "CutMix"
     concentration: Concentration = 1.0
     # Yun et al. use 0.5 on CIFAR and 1 on ImageNet.
-    probability: Annotated[Share, Search(0.1, 1.0), PROBABILITY] = 1.0
+    probability: Annotated[Share, SearchRange(0.1, 1.0), PROBABILITY] = 1.0
 
     def check(self, info: DatasetInfo) -> None:
-        """Refuse data that are no images."""
+        """Raise a ConfigError for other data than images."""
         check_images(info, "name", self.name, "mixup")
 
     def perturb(
@@ -81,7 +81,7 @@ class Cutmix(Method):
     def _rectangle(self, grid: tuple[int, int], rng: ReplicaRNG) -> Rectangles:
         kept = sample_symmetric_beta(self.concentration, rng.n_replicas, rng)
         is_changed = rand((rng.n_replicas,), rng) < self.probability
-        # An empty rectangle where the coin leaves the batch as it is.
+        # An empty rectangle for an unchanged batch.
         half_side = torch.where(is_changed, 0.5 * (1 - kept).sqrt(), 0.0)
         top, bottom = _edges(grid[0], half_side, rng)
         left, right = _edges(grid[1], half_side, rng)

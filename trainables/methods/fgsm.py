@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from trainables.attribution.gradients import eval_mode
 from trainables.batch import Batch, label_loss
 from trainables.decoding import record
-from trainables.fields import Amount, PositiveShare, Search, Symbol
+from trainables.fields import Amount, PositiveShare, SearchRange, Symbol
 from trainables.methods.challenge import Clip, split_batch, split_batch_size
 from trainables.methods.method import Method
 from trainables.replica_rng import ReplicaRNG
@@ -20,27 +20,19 @@ from trainables.replica_rng import ReplicaRNG
 # Madry et al. (arXiv:1706.06083) take 0.3 of MNIST's range and 8/255 of CIFAR-10's, which after
 # standardization are about 1.0 and 0.13.
 Budget: TypeAlias = Annotated[
-    Amount, Search(0.01, 1.0, log=True), Symbol("ε", "Radius of the attack, ε")
+    Amount, SearchRange(0.01, 1.0, log=True), Symbol("ε", "Radius of the attack, ε")
 ]
 AttackedShare: TypeAlias = Annotated[
-    PositiveShare, Search(0.1, 0.9), Symbol("split", "Changed share of a batch")
+    PositiveShare, SearchRange(0.1, 0.9), Symbol("split", "Changed share of a batch")
 ]
 
 
 def loss_gradient(model: nn.Module, batch: Batch) -> Float[Tensor, "batch channel *grid"]:
-    """Differentiate each sample's loss by its inputs; parameters get no gradient.
+    """Return the gradient of each sample's loss by its inputs, detached and 0 at padding.
 
-    Runs the model in eval mode, so that no sample's gradient depends on another and batch
-    statistics stay as they are, and restores its mode. Costs one forward and one input-only
-    backward pass.
-
-    Args:
-        model: Classifier that maps ``inputs`` to logits ``(batch, n_classes)``.
-        batch: Samples, normalized as in training, and their classes.
-
-    Returns:
-        Gradient of the loss (see :func:`label_loss`) in nats per unit of the inputs, detached;
-        0 at padding.
+    In nats per unit of the inputs; parameters get no gradient. Runs the model in eval mode, so
+    that no sample's gradient depends on another and batch statistics are left untouched, and
+    restores its mode. Costs one forward and one input-only backward pass.
     """
     with eval_mode(model), torch.enable_grad():
         leaf = batch.inputs.detach().requires_grad_()
@@ -57,7 +49,7 @@ def mask_padding(
 
 
 def n_attacked(batch_size: int, split: float) -> int:
-    """Count the samples that are attacked: the share ``split`` of a batch, rounded down.
+    """Return the number of attacked samples: the fraction ``split`` of a batch, rounded down.
 
     Example:
         >>> n_attacked(30, 0.5), n_attacked(3, 1.0)
@@ -71,24 +63,23 @@ def replace_leading(
     changed: Float[Tensor, "attacked channel *grid"],
     clip: tuple[float, ...] | None,
 ) -> Float[Tensor, "batch channel *grid"]:
-    """Put changed samples, clipped to bounds if there are any, in place of a batch's first."""
+    """Replace the first samples of a batch by changed ones, clipped to bounds if given."""
     bounded = changed if clip is None else changed.clamp(*clip)
     return torch.cat([bounded, inputs[len(changed) :]])
 
 
 @record
 class Fgsm(Method):
-    """Move a share of the samples by ε·sign(∇ₓ loss): x̃ = x + ε·sign(∇ₓ J(θ, x, y)).
+    """FGSM on a fraction of the samples: x̃ = x + ε·sign(∇ₓ J(θ, x, y)).
 
-    The attacked samples take the place of the clean ones, as Challenger's do and as in
-    Kurakin et al., algorithm 1; Goodfellow et al. average the losses of both instead. The
-    attacked are the first of a batch, which must come shuffled; the method draws nothing. The
-    gradient is taken in eval mode; a feature whose gradient is 0 stays. Inputs may have any
-    shape and scale: images, embeddings, series.
+    The attacked samples replace the clean ones, as Challenger's do and as in Kurakin et al.,
+    algorithm 1; Goodfellow et al. average the losses of both instead. They are the first of a
+    shuffled batch; the method draws no random numbers. The gradient is taken in eval mode; a
+    feature whose gradient is 0 is not changed. Inputs may have any shape and scale.
 
     Attributes:
         budget: ε ≥ 0, the L∞ radius in units of the model's inputs.
-        split: Share of a batch that is attacked, in (0, 1].
+        split: Fraction of a batch that is attacked, in (0, 1].
         clip: Bounds to which attacked samples are clipped, or None.
 
     References:

@@ -1,4 +1,4 @@
-"""What all methods have in common."""
+"""The base class of methods."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from trainables.replica_rng import ReplicaRNG
 
 @record
 class Method(ABC):
-    """How a batch is changed before the step is taken on it, with the settings of that.
+    """A change of batches before a training step, as settings.
 
-    A class has a ``name``, by which study files know it, and a ``label`` for people. What stands
-    beside its fields (see :mod:`trainables.fields`) is its search space.
+    A class has a ``name`` for study files and a ``label`` for figures. The annotations of its
+    fields (see :mod:`trainables.fields`) are its search space.
     """
 
     name: ClassVar[str]
@@ -33,4 +33,4 @@ class Method(ABC):
 
     @abstractmethod
     def perturb(self, model: nn.Module, batch: Batch, rng: ReplicaRNG) -> Batch:
-        """Change a shuffled batch of one replica or of several."""
+        """Change a shuffled batch of one or several replicas."""

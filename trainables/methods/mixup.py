@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from trainables.batch import Batch, Labels, is_multi_label, soft_labels
 from trainables.decoding import record
 from trainables.errors import ConfigError
-from trainables.fields import Positive, Search, Symbol
+from trainables.fields import Positive, SearchRange, Symbol
 from trainables.methods.method import Method
 from trainables.replica_rng import ReplicaRNG
 
@@ -20,7 +20,7 @@ from trainables.replica_rng import ReplicaRNG
 # but where labels are wrong.
 Concentration: TypeAlias = Annotated[
     Positive,
-    Search(0.1, 2.0, log=True),
+    SearchRange(0.1, 2.0, log=True),
     Symbol("a", "Concentration of the mixing share, a"),
 ]
 PROBABILITY = Symbol("p", "Probability of a change, p")
@@ -31,20 +31,13 @@ _OUTPUTS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 def sample_symmetric_beta(
     concentration: float, count: int, rng: ReplicaRNG
 ) -> Float[Tensor, " count"]:
-    """Draw from Beta(a, a), exactly, as a function of two uniform draws each.
+    """Draw ``count`` float64 numbers from Beta(a, a), each exactly from two uniform draws.
 
     With U and V uniform on (0, 1), w = (U^(-1/a) - 1)·cos²(2πV) is T²/2a for T of Student's
     distribution with 2a degrees of freedom (Bailey's polar method), and (1 ± √(w / (1 + w))) / 2
-    is Beta(a, a), the sign being the cosine's. No rejection, hence no waiting for the device;
-    torch's own Beta knows the global generator alone.
-
-    Args:
-        concentration: a > 0. Below 1 the draws crowd at 0 and 1, above 1 around 1/2.
-        count: Number of draws.
-        draws: Source of the draws, and their device.
-
-    Returns:
-        Draws in [0, 1], in float64.
+    is Beta(a, a), the sign being the cosine's. Without rejection it need not wait for the
+    device; torch's own Beta uses the global generator. For ``concentration`` a < 1 the draws
+    concentrate at 0 and 1, for a > 1 at 1/2.
 
     References:
         Bailey, Mathematics of Computation 62 (1994); Devroye, Proceedings of the 1996 Winter
@@ -72,23 +65,18 @@ def mix(
 def mix_labels(
     model: nn.Module, labels: Labels, pairs: Int[Tensor, " batch"], like: Tensor, share: Tensor
 ) -> Float[Tensor, "batch classes"]:
-    """Average each sample's labels with its partner's.
+    """Average each sample's labels with its partner's, in the type of ``like``.
 
-    Class indices become probabilities of the classes; multi-labels are mixed as they are.
-
-    Args:
-        model: Classifier, whose number of classes is read off its last linear layer.
-        labels: Classes of the batch.
-        pairs: Each sample's partner.
-        like: Tensor of the wanted kind of numbers.
-        share: λ per sample, the weight of its own labels.
+    Class indices become class probabilities, the number of classes being that of the model's
+    last linear layer; multi-labels are mixed directly. ``share`` is λ, the weight of a sample's
+    own labels.
     """
     n_classes = 0 if is_multi_label(labels) else n_outputs(model)
     return mix(soft_labels(labels, n_classes, like.dtype), pairs, share)
 
 
 def n_outputs(model: nn.Module) -> int:
-    """Read the number of classes off the last linear layer, without a forward pass.
+    """Return the number of outputs of the last linear layer, without a forward pass.
 
     Raises:
         ConfigError: If the model has no linear layer.
@@ -104,11 +92,11 @@ def n_outputs(model: nn.Module) -> int:
 
 @record
 class Mixup(Method):
-    """Average every sample with another: x̃ = λx + (1 - λ)x', ỹ = λy + (1 - λ)y'.
+    """MixUp: averages of two samples, x̃ = λx + (1 - λ)x', and labels, ỹ = λy + (1 - λ)y'.
 
     One λ ~ Beta(a, a) and one permutation of the partners per batch, as in the authors' code.
-    Domain-free: inputs may have any shape. Class indices become probabilities; the labels of
-    multi-label data, 0 or 1 per class, are mixed as they are.
+    Inputs may have any shape. Class indices become probabilities; the labels of multi-label
+    data, 0 or 1 per class, are mixed directly.
 
     Attributes:
         concentration: a > 0, α in the paper. The nearer to 0, the less is mixed.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from trainables.batch import Batch
 from trainables.decoding import record
-from trainables.fields import Positive, Search, Symbol
+from trainables.fields import Positive, SearchRange, Symbol
 from trainables.methods.challenge import Clip, split_batch
 from trainables.methods.fgsm import (
     AttackedShare,
@@ -26,18 +26,18 @@ from trainables.replica_rng import ReplicaRNG
 
 @record
 class Pgd(Method):
-    """Climb the loss in several signed steps, projected onto the L∞ ball of radius ε.
+    """PGD: several signed gradient steps, projected onto the L∞ ball of radius ε.
 
-    x̃ ← Π(x̃ + a·ε·sign(∇ J(θ, x̃, y))), from a point drawn uniformly in the ball. Which samples
-    are attacked, and how their gradients are taken, is as in :class:`Fgsm`, which this equals
-    for one step of size 1 that starts at the sample. With ``clip`` every iterate is clipped.
+    x̃ ← Π(x̃ + a·ε·sign(∇ J(θ, x̃, y))), from a point drawn uniformly in the ball. Samples and
+    gradients are as in :class:`Fgsm`, which this equals for one step of size 1 that starts at
+    the sample. With ``clip`` every iterate is clipped.
 
     Attributes:
         budget: ε ≥ 0, the L∞ radius in units of the model's inputs.
         steps: Number of steps, at least 1.
-        step_size: a > 0, the length of a step as a share of the budget.
-        start: ``random`` draws the first point from the ball, ``sample`` begins at its center.
-        split: Share of a batch that is attacked, in (0, 1].
+        step_size: a > 0, the length of a step as a fraction of the budget.
+        start: ``random`` draws the first point from the ball, ``sample`` is its center.
+        split: Fraction of a batch that is attacked, in (0, 1].
         clip: Bounds to which attacked samples are clipped, or None.
 
     References:
@@ -49,11 +49,11 @@ class Pgd(Method):
     label: ClassVar[str] = "PGD"
     budget: Budget = 0.1
     steps: Annotated[
-        int, Field(ge=1, le=1000), Search(2, 10), Symbol("steps", "Steps of the attack")
+        int, Field(ge=1, le=1000), SearchRange(2, 10), Symbol("steps", "Steps of the attack")
     ] = 7
     step_size: Annotated[
         Positive,
-        Search(0.1, 1.0, log=True),
+        SearchRange(0.1, 1.0, log=True),
         Symbol("step", "Step of the attack as a share of ε"),
     ] = 0.25
     start: Literal["random", "sample"] = "random"

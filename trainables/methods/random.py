@@ -1,4 +1,4 @@
-"""Challenges of randomly chosen features: the paper's control for the attribution."""
+"""Challenges of randomly selected features: the paper's control for the attribution."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from trainables.replica_rng import ReplicaRNG
 
 @record
 class Random(Method):
-    """Challenge N features that are drawn at random (paper, section 4.1.2).
+    """Challenges of N features drawn at random (paper, section 4.1.2).
 
-    Everything but the choice of features is as in :class:`Challenger`.
+    Everything but the selection of features is as in :class:`Challenger`.
 
     Attributes:
-        n_features: N, a count (int) or a share of the input features (float).
+        n_features: N, a count (int) or a fraction of the input features (float).
         alpha: α ≥ 0, by which challenge A lowers, in units of the model's inputs.
         beta: β ≥ 0, by which challenge B raises, in units of the model's inputs.
-        split: Share of a batch that is challenged.
-        a_fraction: Share of the challenged samples that get A; the others get B.
+        split: Fraction of a batch that is challenged.
+        a_fraction: Fraction of the challenged samples that get A; the others get B.
         clip: Bounds to which challenged samples are clipped, or None.
     """
 

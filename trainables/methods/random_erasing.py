@@ -1,4 +1,4 @@
-"""Random Erasing: a rectangle at a random place of an image is filled with one value."""
+"""Random Erasing: a rectangle at a random position of an image is filled with one value."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from trainables.batch import Batch
 from trainables.datasets import DatasetInfo
 from trainables.decoding import record
-from trainables.fields import PositiveShare, Search, Share
+from trainables.fields import PositiveShare, SearchRange, Share
 from trainables.methods.method import Method
 from trainables.methods.mixup import PROBABILITY
 from trainables.methods.rectangles import (
@@ -27,24 +27,23 @@ from trainables.methods.rectangles import (
 )
 from trainables.replica_rng import ReplicaRNG
 
-# As torchvision: sizes are drawn anew until one fits, and none is erased if ten do not.
+# As in torchvision: sizes are drawn until one fits, and nothing is erased if ten do not.
 _ATTEMPTS = 10
 
 
 @record
 class RandomErasing(Method):
-    """Erase one rectangle per image: RelDrop's control for its choice of the place.
+    """Random Erasing of one rectangle per image: the control of RelDrop's choice of position.
 
-    The rule is that of ``torchvision.transforms.v2.RandomErasing``, but for each sample of a
-    batch by itself, as in the paper, and with rectangles of at least one pixel. That class
-    draws from the global generator and one sample at a time, and ``functional.erase`` takes
-    edges as Python integers, for which every step would wait for the device; here all samples
-    are drawn and filled at once.
+    The rule is that of ``torchvision.transforms.v2.RandomErasing``, but per sample, as in the
+    paper, and with rectangles of at least one pixel. That class draws from the global generator
+    for one sample at a time, and ``functional.erase`` takes edges as Python integers, for which
+    every step would wait for the device; here all samples are drawn and filled at once.
 
     Attributes:
         probability: Probability that a sample is changed, in [0, 1].
-        min_area: Smallest erased area, as a share of the image.
-        max_area: Largest erased area, as a share of the image.
+        min_area: Smallest erased area, as a fraction of the image.
+        max_area: Largest erased area, as a fraction of the image.
         ratio: Smallest height / width; the largest is its inverse.
         fill: Value of erased pixels in units of the model's inputs; 0 is the mean of
             standardized data.
@@ -55,7 +54,7 @@ class RandomErasing(Method):
 
     name: ClassVar[str] = "random_erasing"
     label: ClassVar[str] = "Random Erasing"
-    probability: Annotated[Share, Search(0.1, 1.0), PROBABILITY] = 0.5
+    probability: Annotated[Share, SearchRange(0.1, 1.0), PROBABILITY] = 0.5
     min_area: PositiveShare = 0.02
     max_area: LargestArea = 0.4
     ratio: PositiveShare = 0.3
@@ -66,7 +65,7 @@ class RandomErasing(Method):
         _ = self._size
 
     def check(self, info: DatasetInfo) -> None:
-        """Refuse data that are no images."""
+        """Raise a ConfigError for other data than images."""
         check_images(info, "name", self.name, "random")
 
     def perturb(
@@ -77,8 +76,7 @@ class RandomErasing(Method):
     ) -> Batch:
         """Erase a rectangle in some samples; costs no pass through the model.
 
-        Returns:
-            The batch, with the measure ``drop_rate``: the erased share of all pixels.
+        The metric ``drop_rate`` of the batch is the erased fraction of all pixels.
         """
         erased = self._erased(len(batch), image_size(batch.inputs), rng)
         changed = batch.inputs.masked_fill(erased[:, None], self.fill)

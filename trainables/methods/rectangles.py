@@ -13,12 +13,12 @@ from torch import Tensor
 
 from trainables.datasets import DatasetInfo
 from trainables.errors import ConfigError
-from trainables.fields import PositiveShare, Search, Symbol
+from trainables.fields import PositiveShare, SearchRange, Symbol
 from trainables.replica_rng import ReplicaRNG
 
 LARGEST_AREA = Symbol("largest area", "Largest erased share of an image")
 # Zhong et al. (arXiv:1708.04896) choose 0.4, and 0.5 for the probability.
-LargestArea: TypeAlias = Annotated[PositiveShare, Search(0.1, 0.9), LARGEST_AREA]
+LargestArea: TypeAlias = Annotated[PositiveShare, SearchRange(0.1, 0.9), LARGEST_AREA]
 Fill: TypeAlias = Annotated[float, Field(ge=-1e6, le=1e6)]
 
 
@@ -34,11 +34,11 @@ class Rectangles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RectangleSize:
-    """How large rectangles are drawn.
+    """Distribution of the sizes of rectangles.
 
     Attributes:
-        min_area: Smallest area, as a share of the image.
-        max_area: Largest area, as a share of the image.
+        min_area: Smallest area, as a fraction of the image.
+        max_area: Largest area, as a fraction of the image.
         ratio: Smallest height / width; the largest is its inverse.
     """
 
@@ -87,28 +87,24 @@ def rectangle_mask(
 def rand(
     shape: tuple[int, ...], rng: ReplicaRNG, *, batch_dim: int = 0
 ) -> Float[Tensor, "*shape"]:
-    """Draw from [0, 1) in float64, on the device of the draws."""
+    """Draw float64 numbers from [0, 1)."""
     return rng.rand(*shape, batch_dim=batch_dim, dtype=torch.float64)
 
 
 def randint_below(bound: Int[Tensor, " count"], rng: ReplicaRNG) -> Int[Tensor, " count"]:
-    """Draw integers in [0, bound), where every bound is its own; 0 where it is not positive."""
+    """Draw an integer in [0, bound) for every bound; 0 if the bound is not positive."""
     return (rand((len(bound),), rng) * bound).long().clamp_min(0)
 
 
 def image_size(inputs: Float[Tensor, "batch channel height width"]) -> tuple[int, int]:
-    """Give an image's height and width in pixels."""
+    """Return the height and width of images in pixels."""
     return inputs.shape[2], inputs.shape[3]
 
 
 def check_images(info: DatasetInfo, field: str, value: str, instead: str) -> None:
-    """Refuse a setting that works on images where the data are of another domain.
+    """Raise a ConfigError if a setting needs images and the data are of another domain.
 
-    Args:
-        info: What is known of the dataset.
-        field: Setting that asks for images.
-        value: Its value.
-        instead: What to choose for other domains.
+    ``instead`` is the value of ``field`` for other domains.
     """
     if info.domain != "image":
         raise ConfigError(

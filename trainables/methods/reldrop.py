@@ -15,7 +15,7 @@ from trainables.batch import Batch, true_class
 from trainables.datasets import DatasetInfo
 from trainables.decoding import record
 from trainables.errors import ConfigError
-from trainables.fields import Count, PositiveShare, Search, Share, Symbol
+from trainables.fields import Count, PositiveShare, SearchRange, Share, Symbol
 from trainables.methods.method import Method
 from trainables.methods.mixup import PROBABILITY
 from trainables.methods.rectangles import (
@@ -32,24 +32,23 @@ from trainables.replica_rng import ReplicaRNG
 
 @record
 class RelDrop(Method):
-    """Replace relevant positions by a constant; relevance is that of the true class.
+    """RelDrop: positions relevant for the true class are replaced by a constant.
 
     A position is a pixel, a token or a time step: relevances are summed over the channels
-    (embedding dimensions, leads) and all of a position's channels are dropped together. Inputs
-    without a grid, (batch, feature), have every feature as a position.
+    (embedding dimensions, leads) and all channels of a position are dropped together. In inputs
+    without a grid, (batch, feature), every feature is a position.
 
     ``pixel``: with r̂ the relevance scaled to [0, 1] over the sample and u uniform, a position
     is dropped where α·u + (1 - α)·r̂ ≥ 1 - β, hence with probability
-    clip((α + β - 1 + (1 - α)·r̂) / α, 0, 1); a coin per sample says whether it is changed. These
-    α and β are other quantities than Challenger's and are called ``mix`` and ``threshold``
-    here. ``block``: Random Erasing around one of the most relevant pixels, cut off at the
-    image's borders; a coin per batch says whether it is changed. Settings of the other variant
-    have no effect.
+    clip((α + β - 1 + (1 - α)·r̂) / α, 0, 1); a coin per sample decides whether it is changed.
+    These α and β are not Challenger's and are named ``mix`` and ``threshold`` here. ``block``:
+    Random Erasing around one of the most relevant pixels, clipped at the image's borders; a coin
+    per batch decides whether it is changed. Settings of the other variant have no effect.
 
-    How much is dropped follows from where the relevances lie, not from ``threshold`` alone, so
-    it is measured: ``drop_rate`` is the dropped share of the whole batch. Attributions are
-    those of this package, so that RelDrop and Challenger can be compared by the same ones; the
-    published code uses zennit's, seeded with 1 in place of the logit.
+    The dropped fraction depends on the distribution of the relevances and not on ``threshold``
+    alone, and is reported as ``drop_rate`` of the whole batch. Attributions are those of this
+    package, so that RelDrop and Challenger can be compared with the same; the published code
+    uses zennit's, seeded with 1 instead of the logit.
 
     Attributes:
         variant: ``pixel`` drops single positions, ``block`` a rectangle of an image.
@@ -58,12 +57,12 @@ class RelDrop(Method):
             1 - ``threshold``, 0 a cut through the relevances.
         threshold: 1 - β in [0, 1], the score from which a position is dropped.
         candidates: k ≥ 1, the number of most relevant pixels of which one is the center.
-        min_area: Smallest block, as a share of the image.
-        max_area: Largest block, as a share of the image; both before the borders cut it off.
+        min_area: Smallest block, as a fraction of the image.
+        max_area: Largest block, as a fraction of the image; both before the borders cut it off.
         ratio: Smallest height / width of a block; the largest is its inverse.
         fill: Value of what is dropped in units of the model's inputs; 0 is the mean of
             standardized data.
-        attribution: Attribution that gives the relevances.
+        attribution: Attribution of the relevances.
 
     References:
         Gururaj et al., arXiv:2505.21595; the defaults are the pixel variant of its published
@@ -73,24 +72,26 @@ class RelDrop(Method):
     name: ClassVar[str] = "reldrop"
     label: ClassVar[str] = "RelDrop"
     variant: Literal["pixel", "block"] = "pixel"
-    probability: Annotated[Share, Search(0.1, 1.0), PROBABILITY] = 0.3
+    probability: Annotated[Share, SearchRange(0.1, 1.0), PROBABILITY] = 0.3
     # Gururaj et al. give single values: α 0.3 (0.5 for point clouds), β = 0.5.
     mix: Annotated[
         Share,
-        Search(0.1, 1.0, when=("variant", "pixel")),
+        SearchRange(0.1, 1.0, when=("variant", "pixel")),
         Symbol("chance", "Weight of chance beside relevance"),
     ] = 0.3
     threshold: Annotated[
         Share,
-        Search(0.2, 0.8, when=("variant", "pixel")),
+        SearchRange(0.2, 0.8, when=("variant", "pixel")),
         Symbol("threshold", "Score from which a position is dropped"),
     ] = 0.5
     # The published block variant takes the one most relevant pixel, its patch variant five.
-    candidates: Annotated[Count, Search(1, 10, by_default=False, when=("variant", "block"))] = 1
+    candidates: Annotated[
+        Count, SearchRange(1, 10, by_default=False, when=("variant", "block"))
+    ] = 1
     min_area: PositiveShare = 0.02
     max_area: Annotated[
         PositiveShare,
-        Search(0.1, 0.9, by_default=False, when=("variant", "block")),
+        SearchRange(0.1, 0.9, by_default=False, when=("variant", "block")),
         LARGEST_AREA,
     ] = 0.4
     ratio: PositiveShare = 0.3
@@ -119,11 +120,9 @@ class RelDrop(Method):
     ) -> Batch:
         """Drop relevant positions in a batch.
 
-        Costs one forward and one input-only backward pass over the whole batch, also of what
-        the coins leave as it is: to look at a coin first would be to wait for the device.
-
-        Returns:
-            The batch, with the measure ``drop_rate``: the dropped share of all features.
+        Costs one forward and one input-only backward pass over the whole batch, unchanged
+        samples included: a look at their coins would wait for the device. The metric
+        ``drop_rate`` of the batch is the dropped fraction of all features.
         """
         inputs, valid_mask = batch.inputs, batch.valid_mask
         relevance = position_relevance(self.attribution(model, inputs, true_class(batch.targets)))
@@ -164,7 +163,7 @@ class RelDrop(Method):
         center = best.gather(1, rng.randint(self.candidates, count, 1)).squeeze(1)
         tall, wide = self._size.sample((count,), (height, width), rng)
         top, left = center // width - tall // 2, center % width - wide // 2
-        # What lies outside the image covers no pixel.
+        # Parts outside of the image cover no pixel.
         edges = Rectangles(top=top, bottom=top + tall, left=left, right=left + wide)
         coin = rand((rng.n_replicas, 1, 1), rng).repeat(count // rng.n_replicas, 1, 1)
         return rectangle_mask(edges, (height, width)) & (coin < self.probability)
@@ -177,7 +176,7 @@ def _per_replica(batch: Batch, is_counted: Bool[Tensor, "batch first *rest"]) ->
 def position_relevance(
     relevance: Float[Tensor, "batch channel *grid"],
 ) -> Float[Tensor, "batch first *rest"]:
-    """Sum relevances over the channels; what has no grid is left as it is."""
+    """Sum relevances over the channels, unless inputs have no grid."""
     return relevance if relevance.ndim == 2 else relevance.sum(1)
 
 
@@ -185,9 +184,9 @@ def min_max_scaled(
     relevance: Float[Tensor, "batch first *rest"],
     valid_mask: Bool[Tensor, "batch first *rest"] | None = None,
 ) -> Float[Tensor, "batch first *rest"]:
-    """Scale each sample's relevances to [0, 1]; all are 0 where they do not differ.
+    """Scale each sample's relevances to [0, 1]; all are 0 if they are equal.
 
-    Padding has no part in the range, and what comes of it has no meaning.
+    Padding is not part of the range, and its scaled values are undefined.
     """
     flat = relevance.flatten(1).double()
     is_part = (

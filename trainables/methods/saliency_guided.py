@@ -14,7 +14,7 @@ from torch.nn import functional
 from trainables.attribution.gradients import eval_mode, input_gradient
 from trainables.batch import Batch, is_multi_label, true_class
 from trainables.decoding import record
-from trainables.fields import Amount, PositiveShare, Search, Symbol
+from trainables.fields import Amount, PositiveShare, SearchRange, Symbol
 from trainables.methods.challenge import SelectedFeatures, top_features
 from trainables.methods.method import Method
 from trainables.replica_rng import ReplicaRNG
@@ -22,23 +22,23 @@ from trainables.replica_rng import ReplicaRNG
 
 @record
 class SaliencyGuided(Method):
-    """Add λ·KL(f(x) ‖ f(x̃)) to the loss, x̃ being x without its features of lowest gradient.
+    """Extra loss λ·KL(f(x) ‖ f(x̃)), x̃ being x with its features of lowest gradient masked.
 
-    The natural opposite of Challenger and RelDrop: what matters least is changed, and the
-    prediction must stay. The gradient is that of the true class's logit, in eval mode. Masked
-    features get uniform values between the smallest and the largest of their sample's channel
-    (color, lead, embedding dimension; of the whole sample where inputs have no grid), each
-    its own. Each feature is ranked by itself, as in Challenger; the published code averages
-    gradients over the channels first. The gradient of the loss flows through both predictions.
-    Batch norm sees the masked batch too, as in the published code. For multi-label data the
+    The opposite of Challenger and RelDrop: the least relevant features change, and the
+    prediction must not. The gradient is that of the true class's logit, in eval mode. Each
+    masked feature gets a uniform value between the minimum and the maximum of its sample's
+    channel (color, lead, embedding dimension; of the whole sample if inputs have no grid).
+    Features are ranked individually, as in Challenger; the published code averages gradients
+    over the channels first. The gradient of the loss flows through both predictions. Batch norm
+    statistics include the masked batch, as in the published code. For multi-label data the
     divergence is that of the labels' Bernoulli distributions, averaged over samples and labels
-    as their cross entropy is.
+    like their cross entropy.
 
     Attributes:
-        masked_fraction: Share of the features that are masked, in (0, 1]; at least one is.
+        masked_fraction: Fraction of the features that is masked, in (0, 1]; at least one is.
         weight: λ ≥ 0.
-        order: What the lowest gradient is: by ``signed`` value, as the published code does by
-            default, or by ``absolute`` value.
+        order: Order of gradients: by ``signed`` value, the default of the published code, or
+            by ``absolute`` value.
 
     References:
         Ismail et al., NeurIPS 2021, arXiv:2111.14338, algorithm 1.
@@ -48,10 +48,10 @@ class SaliencyGuided(Method):
     label: ClassVar[str] = "Saliency Guided"
     # Ismail et al. mask half of the features with λ = 1 in their published code.
     masked_fraction: Annotated[
-        PositiveShare, Search(0.1, 0.9), Symbol("masked", "Masked share of the features")
+        PositiveShare, SearchRange(0.1, 0.9), Symbol("masked", "Masked share of the features")
     ] = 0.5
     weight: Annotated[
-        Amount, Search(0.1, 10.0, log=True), Symbol("λ", "Weight of the divergence, λ")
+        Amount, SearchRange(0.1, 10.0, log=True), Symbol("λ", "Weight of the divergence, λ")
     ] = 1.0
     order: Literal["signed", "absolute"] = "signed"
 
@@ -61,7 +61,7 @@ class SaliencyGuided(Method):
         batch: Batch,
         rng: ReplicaRNG,
     ) -> Batch:
-        """Give the batch back unchanged, with the divergence as an extra loss.
+        """Return the unchanged batch with the divergence as extra loss.
 
         Costs one forward and one input-only backward pass; the extra loss costs one more
         forward pass, through which the step's backward pass then runs as well.
@@ -88,16 +88,7 @@ def fill_within_range(
     features: SelectedFeatures,
     rng: ReplicaRNG,
 ) -> Float[Tensor, "batch channel *grid"]:
-    """Replace features by uniform values of their channel's range in the sample.
-
-    Args:
-        inputs: Samples, which are left as they are.
-        features: The features to replace.
-        draws: Source of the values.
-
-    Returns:
-        Changed copies.
-    """
+    """Return copies whose features are replaced by uniform values of their channel's range."""
     rows = inputs.flatten(2) if inputs.ndim > 2 else inputs[:, None]
     low, high = rows.amin(2, keepdim=True), rows.amax(2, keepdim=True)
     chance = rng.rand(*rows.shape, dtype=rows.dtype)

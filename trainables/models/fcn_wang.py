@@ -25,9 +25,9 @@ _MIN_LENGTH = 2  # a kernel of even length takes one position away
 
 @record
 class FcnWang(Network):
-    """Three convolutions over time, then the highest and the mean of each channel, two layers.
+    """Three convolutions over time, maximum and mean of each channel, and two linear layers.
 
-    The paper's model for PTB-XL, as its benchmark builds it (``fcn_wang``).
+    The paper's model for PTB-XL, as in its benchmark (``fcn_wang``).
 
     Attributes:
         batch_norm: Whether there is a batch norm after every convolution and before both layers
@@ -45,7 +45,7 @@ class FcnWang(Network):
     dropout: Annotated[float, Field(ge=0, lt=1), Symbol("dropout", "Drop probability")] = 0.5
 
     def build(self, info: DatasetInfo, generator: torch.Generator) -> Fcn:
-        """Make a freshly initialized network.
+        """Return a freshly initialized network.
 
         Args:
             info: Shape of the inputs and number of classes.
@@ -60,7 +60,7 @@ class FcnWang(Network):
                 f"gives samples of domain {info.domain!r} and shape {info.input_shape}; choose "
                 "another model."
             )
-        # Layers draw torch's default weights as they are made, from the global generator.
+        # New layers draw torch's default weights from the global generator.
         with torch.random.fork_rng(devices=[]):
             model = Fcn(self, info)
         initialize(model, self.initialization, generator)
@@ -70,13 +70,13 @@ class FcnWang(Network):
 class Fcn(nn.Module):
     """Convolutions over time, pooling over all of it, and a head of two linear layers.
 
-    A convolution and its batch norm stand side by side in one ``nn.Sequential``, so that ε-LRP
-    takes them together, as one layer. The head's batch norms come before linear layers instead:
-    ε-LRP takes each as a layer of its own.
+    A convolution and its batch norm are adjacent in one ``nn.Sequential``, so that ε-LRP treats
+    them as one layer. The head's batch norms precede linear layers: ε-LRP treats each as a layer
+    of its own.
     """
 
     def __init__(self, settings: FcnWang, info: DatasetInfo) -> None:
-        """Lay the layers out; the weights are torch's default until they are initialized."""
+        """Create the layers with torch's default weights."""
         super().__init__()
         channels = [info.input_shape[0], *(scale_channels(n, settings.width) for n in _CHANNELS)]
         self.features = nn.Sequential(*_convolutions(channels, settings.batch_norm))
@@ -101,10 +101,10 @@ class Fcn(nn.Module):
 
 
 class HeadNorm(nn.BatchNorm1d):
-    """A batch norm that takes a training batch of one sample as it takes samples in eval mode.
+    """Batch norm that normalizes a training batch of one sample as in eval mode.
 
-    The last batch of an epoch may have one sample, which has no variance, and for which torch's
-    raises an error.
+    The last batch of an epoch may have one sample, which has no variance: torch's batch norm
+    raises an error for it.
     """
 
     def forward(self, inputs: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch feature"]:
@@ -118,7 +118,7 @@ class HeadNorm(nn.BatchNorm1d):
 
 def _convolutions(channels: list[int], batch_norm: bool) -> Iterator[nn.Module]:
     for (inputs, outputs), kernel in zip(itertools.pairwise(channels), _KERNELS, strict=True):
-        # A batch norm takes away what a bias adds.
+        # A batch norm cancels a bias.
         yield nn.Conv1d(inputs, outputs, kernel, padding=(kernel - 1) // 2, bias=not batch_norm)
         if batch_norm:
             yield nn.BatchNorm1d(outputs)

@@ -1,4 +1,4 @@
-"""Width scaling and weight initialization that all models share."""
+"""Width scaling and weight initialization of all models."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import nn
 
 
 def scale_channels(channels: int, width: float) -> int:
-    """Scale a number of channels or hidden units; at least one is left.
+    """Scale a number of channels or hidden units to at least one.
 
     Example:
         >>> scale_channels(128, 1 / 8), scale_channels(4, 1 / 64)
@@ -25,15 +25,12 @@ _NORM_LAYERS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 def initialize(model: nn.Module, scheme: Initialization, generator: torch.Generator) -> None:
-    """Draw all weights anew from one generator.
+    """Draw all weights of a network on the CPU from one generator.
 
-    Args:
-        model: Network to initialize, on the CPU.
-        how: ``kaiming`` draws weights from the normal distribution of He et al. (fan in) and
-            sets biases to 0; ``torch`` is what torch does.
-        generator: Source of the weights.
+    ``kaiming`` draws weights from the normal distribution of He et al. (fan in) and sets biases
+    to 0; ``torch`` is torch's default.
     """
-    # torch's own initializers know the global generator alone.
+    # torch's own initializers use the global generator alone.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
         for layer in model.modules():

@@ -1,4 +1,4 @@
-"""What models have in common, and the settings that our networks share."""
+"""The base classes of models and of this package's networks."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Model(ABC):
 
     @property
     def description(self) -> str:
-        """Name of the model with its size, for results."""
+        """Name of the model in results, with its size."""
         return self.name
 
     @abstractmethod
     def build(self, info: DatasetInfo, generator: torch.Generator) -> nn.Module:
-        """Make a freshly initialized network.
+        """Return a freshly initialized network.
 
         Args:
             info: Shape of the inputs and number of classes.
@@ -41,12 +41,12 @@ class Model(ABC):
 
 @record
 class Network(Model):
-    """Settings that our networks share.
+    """Settings of this package's networks.
 
     Attributes:
         width: Factor on every number of channels and hidden units; 1 is the published network.
         initialization: ``kaiming`` draws weights from the normal distribution of He et al.
-            (fan in) and sets biases to 0; ``torch`` is what torch does.
+            (fan in) and sets biases to 0; ``torch`` is torch's default.
         batch_norm: Whether a batch norm follows every convolution.
         dropout: Drop probability before the last layer.
     """
@@ -58,5 +58,5 @@ class Network(Model):
 
     @property
     def description(self) -> str:
-        """Name of the model with its width, for results."""
+        """Name of the model in results, with its width."""
         return f"{self.name}, width {self.width:g}"

@@ -1,4 +1,4 @@
-"""The small convolutional network of Keras' old example for texts as word vectors."""
+"""The small convolutional network of Keras' example for texts as word vectors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trainables.models.initialization import initialize, scale_channels
 from trainables.models.model import Network
 
 _CHANNELS, _KERNEL, _POOL = 128, 5, 5
-# Of this many words one is left for the third convolution.
+# From this length on the third convolution has an output.
 _MIN_LENGTH = 149
 
 
@@ -24,9 +24,9 @@ _MIN_LENGTH = 149
 class TextCnn(Network):
     """Three convolutions over words and two linear layers: the paper's model for text.
 
-    The paper names no more than these layers and GloVe; the rest is that of Keras' example
-    ``pretrained_word_embeddings.py``, which has exactly these layers: kernels of 5 words, pools
-    of 5, a global maximum at the end, ReLU, no dropout. The vectors are no part of the network.
+    The paper states these layers and GloVe only; the rest is that of Keras' example
+    ``pretrained_word_embeddings.py``, which has the same layers: kernels of 5 words, pools of 5,
+    a global maximum at the end, ReLU, no dropout. The vectors are not part of the network.
 
     Attributes:
         batch_norm: Whether a batch norm follows every convolution; off in the example.
@@ -36,7 +36,7 @@ class TextCnn(Network):
     name: ClassVar[str] = "text_cnn"
 
     def build(self, info: DatasetInfo, generator: torch.Generator) -> TextNetwork:
-        """Make a freshly initialized network.
+        """Return a freshly initialized network.
 
         Args:
             info: Shape of the inputs and number of classes.
@@ -55,7 +55,7 @@ class TextCnn(Network):
                 f"text_cnn takes texts of at least {_MIN_LENGTH} words, but the dataset gives "
                 f"{info.input_shape[-1]}; set its length to {_MIN_LENGTH} or more."
             )
-        # Layers draw torch's default weights as they are made, from the global generator.
+        # New layers draw torch's default weights from the global generator.
         with torch.random.fork_rng(devices=[]):
             model = TextNetwork(self, info)
         initialize(model, self.initialization, generator)
@@ -65,13 +65,13 @@ class TextCnn(Network):
 class TextNetwork(nn.Module):
     """Conv-ReLU-pool twice, conv-ReLU-global maximum, then 128 → 128 → C (times the width).
 
-    The maxima are pools, which pass a relevance to one winner, and not ``amax``, which splits it
-    among equals. Flattening is functional and no activation is in place, so that attributions
-    accept the network.
+    The maxima are pools, which pass relevance to one position, and not ``amax``, which splits it
+    among ties. Flattening is functional and no activation is in place, so that attributions
+    support the network.
     """
 
     def __init__(self, settings: TextCnn, info: DatasetInfo) -> None:
-        """Lay the layers out; the weights are torch's default until they are initialized."""
+        """Create the layers with torch's default weights."""
         super().__init__()
         dimension, length = info.input_shape
         hidden = scale_channels(_CHANNELS, settings.width)

@@ -17,7 +17,7 @@ from trainables.models.initialization import initialize, scale_channels
 from trainables.models.model import Network
 
 # Channels of the convolutions, and M where a maximum halves the grid: columns A and D of table 1
-# of Simonyan and Zisserman (ICLR 2015). torchvision has them too, but takes seconds to import.
+# of Simonyan and Zisserman (ICLR 2015), as in torchvision, which takes seconds to import.
 _LAYOUTS: Mapping[str, Sequence[int | Literal["M"]]] = {
     "A": (64, "M", 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M"),
     "D": (
@@ -40,7 +40,7 @@ class VggSettings(Network):
     layout: ClassVar[str]
 
     def build(self, info: DatasetInfo, generator: torch.Generator) -> Vgg:
-        """Make a freshly initialized network.
+        """Return a freshly initialized network.
 
         Args:
             info: Shape of the inputs and number of classes.
@@ -54,7 +54,7 @@ class VggSettings(Network):
                 f"VGG takes images of at most {_GRID} × {_GRID}, but the dataset gives samples "
                 f"of shape {info.input_shape}; choose another model."
             )
-        # Layers draw torch's default weights as they are made, from the global generator.
+        # New layers draw torch's default weights from the global generator.
         with torch.random.fork_rng(devices=[]):
             model = Vgg(self, info)
         initialize(model, self.initialization, generator)
@@ -80,13 +80,13 @@ class Vgg16(VggSettings):
 class Vgg(nn.Module):
     """Convolutions as in the paper's table, then 512 → 512 → C (times the width).
 
-    Inputs smaller than 32 × 32 are padded with the dataset's background, so that the padding
-    is no part of the input features. Flattening is functional and no activation is in place,
-    so that Captum's LRP accepts the network.
+    Smaller inputs are padded to 32 × 32 with the dataset's background; the padding is not part
+    of the input features. Flattening is functional and no activation is in place, so that
+    Captum's LRP supports the network.
     """
 
     def __init__(self, settings: VggSettings, info: DatasetInfo) -> None:
-        """Lay the layers out; the weights are torch's default until :func:`initialize`."""
+        """Create the layers with torch's default weights."""
         super().__init__()
         channels, height, width = info.input_shape
         self.padding = _padding(height, width)

@@ -12,8 +12,8 @@ from cluster.errors import ClusterError
 from cluster.service.folder import ServiceFolder
 from cluster.service.mlflow_component import (
     basic_headers,
+    create_auth,
     ensure_passwords,
-    new_guard,
     read_passwords,
 )
 
@@ -37,7 +37,7 @@ def test_they_are_random_private_and_kept(folder: ServiceFolder) -> None:
 
 
 def test_the_owner_s_link_is_new_with_every_start_and_private(folder: ServiceFolder) -> None:
-    first, second = (new_guard(folder, ("127.0.0.1", "localhost"), 5000) for _ in range(2))
+    first, second = (create_auth(folder, ("127.0.0.1", "localhost"), 5000) for _ in range(2))
     assert (first.password, first.session_key) == (second.password, second.session_key)
     assert first.login != second.login
     assert len(second.login) == 32

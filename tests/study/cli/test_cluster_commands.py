@@ -265,13 +265,11 @@ def test_files_of_tls_come_together_and_the_key_is_private(run_cli, tmp_path):
     options = [each for name, file in files.items() for each in (f"--tls-{name}", str(file))]
     ended = run_cli("cluster", "up", "--storage", "lab", *options[:4])
     assert ended.code == 2
-    assert ended.err == (
-        "ClusterError: --tls-cert, --tls-key and --tls-ca must be given together.\n"
-    )
+    assert ended.err == ("Error: --tls-cert, --tls-key and --tls-ca must be given together.\n")
     ended = run_cli("cluster", "up", "--storage", "lab", *options)
     assert ended.code == 2
     assert ended.err == (
-        f"ClusterError: --tls-key must be for its owner alone; run 'chmod 600 {files['key']}'.\n"
+        f"Error: --tls-key must be for its owner alone; run 'chmod 600 {files['key']}'.\n"
     )
 
 

@@ -11,8 +11,8 @@ import pytest
 from search_spaces import Space
 from study.cli.inspect_commands import KINDS
 from study.config import load
+from study.config.parameters import searched
 from study.reproduction import preset_names
-from study.spec.parameters import searched
 from study.storage.layout import StorageRoot
 from study.storage.lease import lease
 from study.storage.trial_store import SamplerSettings, TrialStore
@@ -90,8 +90,8 @@ def test_a_study_is_shown_as_it_was_resolved(run_cli):
         "replicas",
         "  searches top_k: 1 to 5",
         "  searches n_features: 0.01 to 0.3",
-        "  searches alpha: 0.1 to 2.0",
-        "  searches beta: 0.1 to 2.0",
+        "  searches alpha: 0.3246 to 6.491",
+        "  searches beta: 0.3246 to 6.491",
         "  searches split: 0.1 to 0.9",
         "  sweeps top_k over 1, 5",
         "  nothing chosen yet",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from search_spaces import SpaceError
+from search_spaces import CategoricalDimension, FloatDimension, SpaceError
 from study.config.arm import Arm, replica_seeds
 from study.config.schema import Sensitivity
-from tests.support.study_files import study
-from trainables.config import EvaluationConfig
+from tests.support.study_files import refusal, study, text
+from trainables.config import EvaluationConfig, TrainingConfig
 from trainables.datasets import Digits
 from trainables.methods import Challenger
+from trainables.models import Vgg11
+from trainables.optimizers import Adam
 
 
 def arm(more: str = "", method: str = "challenger") -> Arm:
@@ -120,3 +122,84 @@ def test_search_and_final_replicas_share_no_seed_and_more_replicas_keep_the_firs
     search, final = replica_seeds(0, "search", 50), replica_seeds(0, "final", 50)
     assert len({*search, *final, *replica_seeds(1, "search", 50)}) == 150
     assert replica_seeds(0, "search", 3) == search[:3]
+
+
+PATHS = (
+    "training.optimizer.lr: {low: 1e-4, high: 1e-2, log: true}, training.batch_size: [4, 8], "
+    "model.initialization: [kaiming, torch], model.width: 0.5"
+)
+
+
+@pytest.mark.parametrize("method", ["base", "challenger"])
+def test_numbers_and_choices_of_training_and_model_are_searched_by_their_paths(method):
+    found = arm(f", search: {{trials: 5, space: {{{PATHS}}}}}", method)
+    assert found.search_budget == 5
+    assert found.space.fixed == {"model.width": 0.5}
+    own = {name: axis for name, axis in found.space.dimensions.items() if "." in name}
+    assert own == {
+        "training.batch_size": CategoricalDimension(choices=(4, 8)),
+        "training.optimizer.lr": FloatDimension(low=1e-4, high=1e-2, log=True),
+        "model.initialization": CategoricalDimension(choices=("kaiming", "torch")),
+    }
+    point = {**found.example_point(), "training.optimizer.lr": 0.002, "training.batch_size": 8}
+    config = found.trial_config(point, (0,), is_final=False)
+    assert config.training == TrainingConfig(batch_size=8, optimizer=Adam(lr=0.002))
+    assert config.model == Vgg11(width=0.5, initialization="kaiming")
+    assert type(config.method) is type(found.method)
+
+
+def test_paths_of_the_defaults_are_searched_by_every_arm_that_has_them():
+    space = "search: {space: {training.optimizer.momentum: {low: 0, high: 0.9}}}"
+    base, sgd = study(
+        "{method: base}, {name: sgd, method: base, training: {optimizer: sgd}}",
+        "",
+        f"defaults: {{dataset: digits, model: vgg11, {space}}}\n",
+    ).arms
+    assert (list(base.space.dimensions), list(sgd.space.dimensions)) == (
+        [],
+        ["training.optimizer.momentum"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        (
+            "search: {space: {training.epochs: [1, 2]}}",
+            "arms[0].search.space.training.epochs cannot be searched: all trials of an arm have "
+            "the same budget; set it under 'training'.",
+        ),
+        (
+            "search: {space: {training.optimizer.rl: [1, 2]}}",
+            "arms[0].search.space.training.optimizer.rl is no number or choice of this arm; did "
+            "you mean 'training.optimizer.lr'?",
+        ),
+        (
+            "search: {space: {training.optimizer.lr: {low: 0.1}}}",
+            "arms[0].search.space.training.optimizer.lr.high is missing; this parameter has no "
+            "range of its own.",
+        ),
+        (
+            "search: {space: {training.optimizer.lr: [0, 0.1]}}",
+            "arms[0].search.space.training.optimizer.lr: each choice must be above 0, got 0.",
+        ),
+        (
+            "training: {batch_size: 8}, search: {space: {training.batch_size: [4, 8]}}",
+            "arms[0].search.space.training.batch_size is given, and 'training' sets it too; "
+            "remove one of them.",
+        ),
+    ],
+)
+def test_a_path_that_cannot_be_searched_is_refused(own, message):
+    assert refusal(text(f"{{method: base, {own}}}")) == message
+
+
+def test_a_path_of_the_defaults_that_no_arm_has_is_refused():
+    space = "search: {space: {training.optimiser.lr: [0.1, 0.2]}}"
+    said = refusal(
+        text("{method: base}", "", f"defaults: {{dataset: digits, model: vgg11, {space}}}\n")
+    )
+    assert said == (
+        "defaults.search.space.training.optimiser.lr is no number or choice of any arm; did you "
+        "mean 'training.optimizer.lr'?"
+    )

@@ -386,8 +386,8 @@ REFUSALS = {
         "defaults.search.space.tpo_k is not a dimension; did you mean 'top_k'?"
     ),
     text("{method: random, search: {space: {top_k: {low: 1}}}}"): (
-        "arms[0].search.space.top_k is not a dimension of method random; known: a_fraction, alpha, "
-        "beta, n_features, split."
+        "arms[0].search.space.top_k is not a dimension of method random; known: a_fraction, "
+        "alpha, beta, n_features, split."
     ),
     text("{method: base, search: {space: {top_k: {low: 1}}}}"): (
         "arms[0].search.space.top_k is not a dimension of method base; it has none; remove it."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from search_spaces import Saltelli, Sobol
-from study.config.schema import Replicas, Resources, Search, Sensitivity
+from study.config.schema import Replicas, Resources, SearchConfig, Sensitivity
 from trainables.errors import ConfigError
 
 
@@ -13,7 +13,7 @@ from trainables.errors import ConfigError
     ("build", "message"),
     [
         (
-            lambda: Search(design=Sobol(), scheduler="asha"),
+            lambda: SearchConfig(design=Sobol(), scheduler="asha"),
             "scheduler must be 'none' with design 'sobol', got 'asha': a design needs the full "
             "budget of every trial; write 'scheduler: none' beside it.",
         ),
@@ -49,7 +49,7 @@ def test_settings_out_of_range_are_refused(build, message):
 
 def test_settings_at_their_limits_are_accepted():
     Replicas(search=1, final=2)
-    Search(trials=1, startup_trials=1)
+    SearchConfig(trials=1, startup_trials=1)
     Sensitivity(over="x", values=(1, 2))
     Resources(cpus=1, max_concurrent=1, max_failures=0)
     Resources(memory_gib=0.01, custom={"rtx4090": 0.0001, "node:10.0.0.3": 1}, priority=-3)
@@ -70,7 +70,7 @@ def test_shares_that_leave_a_part_of_a_gpu_idle_are_refused(gpus):
 
 
 def test_a_design_proposes_instead_of_the_sampler():
-    assert Search().sampler_name == "tpe"
-    assert Search(sampler="random").sampler_name == "random"
-    assert Search(sampler="random", design=Sobol()).sampler_name == "sobol"
-    assert Search(design=Saltelli()).sampler_name == "saltelli"
+    assert SearchConfig().sampler_name == "tpe"
+    assert SearchConfig(sampler="random").sampler_name == "random"
+    assert SearchConfig(sampler="random", design=Sobol()).sampler_name == "sobol"
+    assert SearchConfig(design=Saltelli()).sampler_name == "saltelli"

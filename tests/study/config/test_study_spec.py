@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from search_spaces import FloatDimension, IntDimension
 from study.config.arm import Arm
-from study.config.schema import Replicas, Resources, Search, Sensitivity
+from study.config.schema import Replicas, Resources, SearchConfig, Sensitivity
 from study.config.study_spec import StudySpec, load, parse
 from study.records.errors import SpecError
 from tests.support.study_files import DEFAULTS, study, text
@@ -113,7 +113,11 @@ def test_the_least_that_a_file_can_say_takes_every_default():
     assert (spec.seed, spec.metric, spec.direction) == (0, "val/accuracy", "maximize")
     assert (spec.resources, spec.notes) == (Resources(), ())
     arm = only(spec)
-    assert (arm.training, arm.replicas, arm.search) == (TrainingConfig(), Replicas(), Search())
+    assert (arm.training, arm.replicas, arm.search) == (
+        TrainingConfig(),
+        Replicas(),
+        SearchConfig(),
+    )
     assert (arm.sensitivity, dict(arm.space.dimensions)) == ((), AXES)
 
 

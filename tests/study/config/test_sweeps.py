@@ -79,7 +79,8 @@ def test_integers_are_kept_as_real_numbers_where_those_are_searched(folder):
         ),
         (
             sweep_request("a_fraction"),
-            "study 't': no arm searches 'a_fraction'; known: alpha, beta, n_features, split, top_k.",
+            "study 't': no arm searches 'a_fraction'; known: alpha, beta, n_features, split, "
+            "top_k.",
         ),
         (
             sweep_request("top_k", arm="random"),

@@ -23,7 +23,7 @@ import pytest
 
 from cluster.mlflow_server import server_command, server_environment
 from cluster.service.folder import ServiceFolder
-from cluster.service.mlflow_component import new_guard
+from cluster.service.mlflow_component import create_auth
 from tests.study.fault_tolerance.shell import TIMEOUT_S, Shell
 from tests.support.simulated import study_text
 
@@ -43,7 +43,7 @@ def server(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     service.prepare()
     made = {"admin": SECRET, "session_key": "poppy" * 8}
     service.write_private(service.passwords, json.dumps(made))
-    guard = new_guard(service, ("127.0.0.1",), port)
+    guard = create_auth(service, ("127.0.0.1",), port)
     environment = {
         "PATH": "/usr/bin:/bin",
         "HOME": str(home),
@@ -96,7 +96,11 @@ def test_a_search_for_a_secret_finds_it(tmp_path: Path) -> None:
     (tmp_path / "header").write_bytes(base64.b64encode(f"me:{SECRET}".encode()))
     (tmp_path / "none").write_text("nothing")
     assert {Path(name).name for name in holding(tmp_path, SECRET)} == {"plain", "header"}
-    with subprocess.Popen([sys.executable, "-c", "input()", SECRET], stdin=-1) as process:
+    pending = [sys.executable, "-c", "print(flush=True); input()", SECRET]
+    with subprocess.Popen(pending, stdin=-1, stdout=-1) as process:
+        assert process.stdout is not None
+        # For a moment after it was started, a process shows no command line.
+        process.stdout.readline()
         assert SECRET in command_lines()
         process.kill()
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from study.config.parameters import dimension_names, searched
 from study.sensitivity import (
     OCCLUSION_ORDERS,
     arm_label,
@@ -10,7 +11,6 @@ from study.sensitivity import (
     metric_label,
     order_label,
 )
-from study.spec.parameters import dimension_names, searched
 from trainables.methods import METHODS
 
 

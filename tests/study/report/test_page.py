@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 
 import altair as alt
+import pandas as pd
 import pytest
 import vl_convert
 

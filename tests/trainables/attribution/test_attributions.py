@@ -24,7 +24,7 @@ def attribution(request):
 
 @pytest.fixture
 def model():
-    """Make a network whose modules are in different modes."""
+    """Build a network whose modules are in different modes."""
     network = conv_net(batch_norm=True).train()
     network.features[1].eval()
     return network

@@ -177,7 +177,7 @@ def test_a_linear_model_is_explained_by_its_weights(settings, expected):
 
 
 def lively_net(*, batch_norm: bool = False) -> nn.Module:
-    """Make a network whose scores depend on its inputs far more than its biases."""
+    """Build a network whose scores depend on its inputs far more than its biases."""
     model = conv_net(batch_norm=batch_norm)
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):

@@ -65,7 +65,7 @@ def batches(real) -> Path:
 
 @pytest.fixture
 def home(tmp_path) -> Path:
-    """Make an empty dataset folder of a data root."""
+    """Build an empty dataset folder of a data root."""
     folder = tmp_path / "root" / "cifar10"
     folder.mkdir(parents=True)
     return folder

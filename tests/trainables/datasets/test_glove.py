@@ -25,7 +25,7 @@ WORDS = ["the", ",", "of", "zürich", "'s", "oil"]
 
 @pytest.fixture
 def root(tmp_path) -> Path:
-    """Make an empty data root with a folder for the vectors."""
+    """Build an empty data root with a folder for the vectors."""
     folder = tmp_path / "root"
     folder.joinpath("glove").mkdir(parents=True)
     return folder

@@ -51,7 +51,7 @@ def digest(documents: dict[str, bytes]) -> str:
 
 @pytest.fixture
 def folders(tmp_path, monkeypatch) -> DataFolders:
-    """Make a data root with 100 documents in place of the published ones."""
+    """Build a data root with 100 documents in place of the published ones."""
     root = tmp_path / "root"
     pack(root / "newsgroups20" / ARCHIVE, DOCUMENTS)
     put_glove(root, ["from", "said", *(f"word{group}" for group in range(20))])

@@ -162,7 +162,7 @@ def newswire(number: int, part: str, *topics: str) -> Newswire:
 
 @pytest.fixture
 def folders(tmp_path) -> DataFolders:
-    """Make a data root with nothing but vectors and a folder for the newswires."""
+    """Build a data root with nothing but vectors and a folder for the newswires."""
     put_glove(tmp_path / "root", ["oil", "wire", "reuter"])
     (tmp_path / "root" / "reuters").mkdir()
     return DataFolders(root=tmp_path / "root", cache=tmp_path / "cache")

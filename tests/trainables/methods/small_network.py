@@ -23,7 +23,7 @@ def seeded(seed: int = 0) -> ReplicaRNG:
 
 
 def network() -> nn.Sequential:
-    """Make a convolution, a max pool and two linear layers whose units are seldom silent."""
+    """Build a convolution, a max pool and two linear layers whose units are seldom silent."""
     model = nn.Sequential(
         nn.Conv2d(2, 3, 3),
         nn.ReLU(),

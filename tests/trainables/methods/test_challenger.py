@@ -23,7 +23,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def network() -> nn.Sequential:
-    """Make a convolution, a max pool and two linear layers for 2 × 6 × 6 inputs.
+    """Build a convolution, a max pool and two linear layers for 2 × 6 × 6 inputs.
 
     Biases are high enough that few units are silent: features that share the relevance 0 could
     be ranked either way.

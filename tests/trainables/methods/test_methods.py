@@ -179,7 +179,7 @@ def model() -> nn.Module:
 
 
 def changed(batch: Batch, result: Batch) -> Tensor:
-    """Tell which features of which samples differ, (batch, feature)."""
+    """Return which features of which samples differ, (batch, feature)."""
     return (result.inputs != batch.inputs).flatten(1)
 
 

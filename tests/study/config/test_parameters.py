@@ -14,7 +14,7 @@ from search_spaces import (
     resolve,
 )
 from search_spaces.optuna_sampler import suggest_params
-from study.spec.parameters import arm_rules, dataset_limits, fixed_reason, method_rules, searched
+from study.config.parameters import arm_rules, dataset_limits, fixed_reason, method_rules, searched
 from trainables.attribution import ATTRIBUTIONS
 from trainables.config import TrainingConfig
 from trainables.datasets import DATASETS, Cifar10, Digits, PtbXl
@@ -134,7 +134,7 @@ def test_each_variant_of_reldrop_opens_its_own_dimensions():
     rules = method_rules(RelDrop, DIGITS)
     both = resolve(rules, {"max_area": {}, "candidates": {}, "variant": {}})
     opened = {
-        variant: {name for name in both.dimensions if both.is_open(name, {"variant": variant})}
+        variant: {name for name in both.dimensions if both.is_active(name, {"variant": variant})}
         for variant in ("pixel", "block")
     }
     assert opened == {

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import annotated_types
 import pytest
 
-from study.config.schema import Replicas, Resources, Search
+from study.config.schema import Replicas, Resources, SearchConfig
 from trainables.attribution import ATTRIBUTIONS, EpsilonLrp
 from trainables.config import EvaluationConfig, FromBase, TrainingConfig
 from trainables.datasets import DATASETS, Cifar10, Mnist, Newsgroups20, PtbXl, Reuters
@@ -89,8 +89,8 @@ RANGES = {
     (PtbXl, "train_size"): SIZE,
     (Replicas, "search"): (1, 1000),
     (Replicas, "final"): (2, 1000),
-    (Search, "trials"): COUNT,
-    (Search, "startup_trials"): COUNT,
+    (SearchConfig, "trials"): COUNT,
+    (SearchConfig, "startup_trials"): COUNT,
     (Resources, "cpus"): (1, 1024),
     (Resources, "memory_gib"): (TINY, 1e5),
     (Resources, "priority"): (-1_000_000, 1_000_000),
@@ -102,7 +102,7 @@ RECORDS = {
     *itertools.chain(
         *(known.values() for known in (METHODS, ATTRIBUTIONS, MODELS, DATASETS, OPTIMIZERS)),
         SCHEDULES.values(),
-        (TrainingConfig, FromBase, EvaluationConfig, Replicas, Search, Resources),
+        (TrainingConfig, FromBase, EvaluationConfig, Replicas, SearchConfig, Resources),
     )
 }
 

@@ -1,4 +1,4 @@
-"""What an arm may search: the fields of its method, training and model, as rules of a space."""
+"""The searchable fields of an arm: of its method, training and model, as rules of a space."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FACTS = {"n_classes": "classes", "n_features": "input features"}
 
 
 def dataset_limits(dataset: DatasetConfig) -> Limits:
-    """Return what a dataset allows."""
+    """Return the limits of a dataset."""
     info = dataset.info
     return Limits(
         dataset=dataset.name,

@@ -20,7 +20,7 @@ from trainables.batch import Batch
 from trainables.datasets import DATASETS, DataFolders, Dataset, DatasetInfo, Splits
 from trainables.decoding import record
 from trainables.evaluation import evaluate
-from trainables.fields import Count, Positive, Search, Share, Symbol
+from trainables.fields import Count, Positive, SearchRange, Share, Symbol
 from trainables.methods import METHODS, Method
 from trainables.metrics import METRICS, PER_CENT, Score
 from trainables.models import MODELS, Model
@@ -39,8 +39,8 @@ class Jitter(Method):
 
     name: ClassVar[str] = "jitter"
     label: ClassVar[str] = "Jitter"
-    noise: Annotated[Positive, Search(0.1, 1.0, log=True), Symbol("σ", "Noise, σ")] = 0.5
-    rounds: Annotated[Count, Search(1, "n_classes")] = 1
+    noise: Annotated[Positive, SearchRange(0.1, 1.0, log=True), Symbol("σ", "Noise, σ")] = 0.5
+    rounds: Annotated[Count, SearchRange(1, "n_classes")] = 1
     keep: Share = 0.5
 
     def perturb(self, model: nn.Module, batch: Batch, draws: ReplicaRNG) -> Batch:
