@@ -21,7 +21,7 @@ MODULES: Final = tuple(
 _FIRST_WORDS: Final = frozenset({"Give", "Say", "Tell", "What", "Whether", "Who", "How", "Where"})
 _BRITISH: Final = re.compile(
     r"optimis(?!tic)|initialis(?!ation\"$)|normalis|standardis|maximis|minimis|serialis|summaris|colour|behaviour"
-    r"|\bgrey|\bcentre|neighbour|cancell(?:ed|ing)|labell",
+    r"|\bgrey|\bcentre|neighbour|cancell(?:ed|ing)|labell(?!imit)",
     re.IGNORECASE,
 )
 # The library's own word where it has one: these stood for trial stores, writers, leases, slots.

@@ -54,10 +54,10 @@ class Figure:
     """The functions of one kind of figure.
 
     Attributes:
-        subjects: Returns the subjects in a study, in order.
-        chart: Draws a record.
-        caption: Writes n, unit, interval and missing parts.
-        notes: Returns the missing parts of a record, in sentences.
+        subjects: The subjects in a study, in order.
+        chart: The chart of a record.
+        caption: Its n, unit, interval and missing parts, in sentences.
+        notes: Missing parts of a record, in sentences.
     """
 
     subjects: Callable[[ReportSource], Iterable[Subject]]
