@@ -126,7 +126,7 @@ class OneOf:
 
     def build(self, data: object) -> Any:  # noqa: ANN401 (any of the records)
         """Build the record named in the data."""
-        if type(data) in self.known.values():
+        if isinstance(data, tuple(self.known.values())):
             return data
         if isinstance(data, Mapping) and "name" not in data:
             raise ConfigError(f" needs a 'name'; {suggestion('', self.known)}")

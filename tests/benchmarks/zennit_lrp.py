@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import ClassVar
 
@@ -14,6 +13,7 @@ from torch.nn import functional
 from trainables.attribution import EpsilonLrp
 from trainables.attribution.attribution import Target
 from trainables.attribution.gradients import eval_mode, resolve_target
+from trainables.decoding import record
 
 
 def has_zennit() -> bool:
@@ -21,7 +21,7 @@ def has_zennit() -> bool:
     return find_spec("zennit") is not None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ZennitLrp(EpsilonLrp):
     """The same relevances, propagated layer by layer by zennit's ε rule.
 

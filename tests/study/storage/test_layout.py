@@ -47,7 +47,9 @@ def test_no_study_may_have_the_name_of_a_shared_file(tmp_path):
         storage.artifacts,
         storage.service,
     }
-    assert {path.name for path in shared} == RESERVED_NAMES
+    databases = (storage.database, storage.tracking_database)
+    sqlite = {f"{path.name}-{part}" for path in databases for part in ("journal", "shm", "wal")}
+    assert {path.name for path in shared} | sqlite == RESERVED_NAMES
     assert all(path.parent == tmp_path for path in shared)
     assert storage.database_url == f"sqlite:///{tmp_path}/optuna.db"
 
@@ -76,7 +78,7 @@ def test_a_root_that_cannot_be_written_is_refused_with_what_to_do(tmp_path):
     with pytest.raises(StoreError) as caught:
         StorageRoot(root=root).prepare()
     assert str(caught.value) == (
-        f"{root} must be a folder that can be written, but: File exists; name another with "
+        f"{root} must be a folder that can be written, but: Not a directory; name another with "
         "--storage."
     )
 
