@@ -1,4 +1,4 @@
-"""Where a search has been: the objective of each trial over its value of each dimension."""
+"""Trials of a search: the objective over each dimension."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _axis(name: str, axis: Dimension) -> Axis:
 
 
 FIGURE = Figure(
-    subjects=per_arm("Where the search of {arm} has been", "search-slices", search_points),
+    subjects=per_arm("Trials of the search of {arm}", "search-slices", search_points),
     chart=chart,
     caption=caption,
 )

@@ -17,7 +17,7 @@ from study.report.page import render_page
 from study.report.panel import RenderedFigure
 from study.sensitivity import sweep_curve
 from tests.browser.conftest import Save
-from tests.study.figures.charts import RECORDS, exhibit_of
+from tests.study.figures.charts import RECORDS, panel_of
 from tests.support.trial_tables import TableShape, make_trial_table, occluded, write_maps
 
 pytestmark = pytest.mark.browser
@@ -133,9 +133,9 @@ def overlapping(page: Page) -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write a page with every figure there is, of realistic records."""
-    shown = [exhibit_of(name) for name in RECORDS]
-    stills = {one.name: RenderedFigure(png=b"", svg=b"", address="data:,") for one in shown}
+    """Write a page with every figure, of realistic records."""
+    shown = [panel_of(name) for name in RECORDS]
+    stills = {one.name: RenderedFigure(png=b"", svg=b"", data_uri="data:,") for one in shown}
     path = tmp_path_factory.mktemp("page") / "all.html"
     path.write_text(render_page(TABLE, summarize(TABLE), shown, stills))
     return path

@@ -178,7 +178,7 @@ def spec_of(name: str) -> Specification:
 
 
 @cache
-def exhibit_of(name: str) -> ReportPanel:
+def panel_of(name: str) -> ReportPanel:
     return ReportPanel(
         name=name.replace(" ", "-"),
         title=name,

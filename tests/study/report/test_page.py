@@ -25,7 +25,7 @@ from study.report import write_report
 from study.report.markdown import summarize
 from study.report.page import EXPORT, page_script, render_page
 from study.report.panel import RenderedFigure, ReportPanel, render_panel
-from tests.study.figures.charts import exhibit_of
+from tests.study.figures.charts import panel_of
 from tests.support.trial_tables import TableShape, constant_table, make_trial_table
 
 TABLE = make_trial_table(TableShape(replicas=3, layers=2, sweep=(1, 3, 5)))
@@ -68,8 +68,8 @@ class Scripts(HTMLParser):
         return [text for found, text in self.found if found == kind]
 
 
-def exhibits(count: int) -> list[ReportPanel]:
-    return [exhibit_of(name) for name in NAMES[:count]]
+def some_panels(count: int) -> list[ReportPanel]:
+    return [panel_of(name) for name in NAMES[:count]]
 
 
 def page(
@@ -84,7 +84,7 @@ def digest(text: str) -> str:
 
 
 def test_the_policy_lets_two_scripts_run_and_nothing_be_loaded():
-    found = Scripts(page(exhibits(2)))
+    found = Scripts(page(some_panels(2)))
     (own,) = found.of(None)
     vega = vl_convert.javascript_bundle(EXPORT)
     assert dict(rule.split(" ", 1) for rule in found.policy.split("; ")) == {
@@ -96,7 +96,7 @@ def test_the_policy_lets_two_scripts_run_and_nothing_be_loaded():
 
 
 def test_vega_is_there_once_and_packed():
-    (packed,) = Scripts(page(exhibits(3))).of("text/plain")
+    (packed,) = Scripts(page(some_panels(3))).of("text/plain")
     text = gzip.decompress(base64.b64decode(packed)).decode()
     assert "vegaEmbed" in text
     assert len(packed) < 450_000
@@ -109,7 +109,7 @@ def test_a_page_without_figures_has_no_script_and_lets_none_run():
 
 
 def test_every_figure_has_its_specification():
-    shown = exhibits(3)
+    shown = some_panels(3)
     *written, theme = Scripts(page(shown)).of("application/json")
     assert [json.loads(text) for text in written] == [one.spec for one in shown]
     assert set(json.loads(theme)) == {"config", "dark"}
@@ -139,14 +139,14 @@ def test_a_number_that_is_not_finite_is_refused_rather_than_breaking_the_page():
 
 
 def test_a_page_of_ten_figures_is_below_two_and_a_half_megabytes():
-    shown = exhibits(10)
+    shown = some_panels(10)
     text = page(shown, {one.name: render_panel(one) for one in shown})
     assert text.count('class="still"') == text.count('class="live"') == 10
     assert len(text.encode()) < 2_500_000
 
 
 def test_a_figure_stands_in_the_page_as_svg_without_its_words():
-    (one, *_) = exhibits(3)[2:]
+    (one, *_) = some_panels(3)[2:]
     shown = render_panel(one)
     assert shown is not None
     assert shown.png.startswith(b"\x89PNG")
