@@ -187,7 +187,8 @@ def _wait_until_ready(process: subprocess.Popen[bytes], address: str) -> None:
         time.sleep(0.2)
     raise TrackingError(
         f"mlflow: the server must answer at {address}/health within {_STARTUP_TIMEOUT_S:.0f} s, "
-        "got no answer; look at its messages above, and start it again when the machine is less busy"
+        "got no answer; look at its messages above, and start it again when the machine is less "
+        "busy"
     )
 
 

@@ -219,8 +219,8 @@ def test_content_that_is_not_what_was_published_never_gets_the_name(setup):
     setup.publish(OTHER)
     expected = (
         f"what {setup.server.url(PATH)} sent for {setup.target} is not the published file: its "
-        f"md5 should be {md5(CONTENT).digest}, but is {md5(OTHER).digest} ({len(OTHER)} bytes). It is "
-        "kept as numbers.gz.rejected; run the same command again to fetch it again, and if that "
+        f"md5 should be {md5(CONTENT).digest}, but is {md5(OTHER).digest} ({len(OTHER)} bytes). It "
+        "is kept as numbers.gz.rejected; run the same command again to fetch it again, and if that "
         "ends the same, get the file by hand."
     )
     assert failure(setup) == expected
@@ -276,8 +276,8 @@ def test_a_file_that_is_not_there_is_asked_for_once(setup):
     setup.server.files.clear()
     assert failure(setup) == (
         f"{setup.target} could not be fetched; {setup.server.url(PATH)}: the server answers 404 "
-        "Not Found. Run the same command again when the server can be reached, or put the file there "
-        "by hand."
+        "Not Found. Run the same command again when the server can be reached, or put the file "
+        "there by hand."
     )
     assert len(setup.server.seen) == 1
     assert setup.names() == []
