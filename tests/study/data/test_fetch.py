@@ -219,9 +219,9 @@ def test_content_that_is_not_what_was_published_never_gets_the_name(setup):
     setup.publish(OTHER)
     expected = (
         f"what {setup.server.url(PATH)} sent for {setup.target} is not the published file: its "
-        f"md5 should be {md5(CONTENT).digest}, but is {md5(OTHER).digest} ({len(OTHER)} bytes). It "
-        "is kept as numbers.gz.rejected; run the same command again to fetch it again, and if that "
-        "ends the same, get the file by hand."
+        f"md5 should be {md5(CONTENT).digest}, but is {md5(OTHER).digest} ({len(OTHER)} bytes). "
+        "It is kept as numbers.gz.rejected; run the same command again to fetch it again, and if "
+        "that ends the same, get the file by hand."
     )
     assert failure(setup) == expected
     assert setup.names() == ["numbers.gz.rejected"]
