@@ -50,9 +50,9 @@ def targets(harness: ServiceHarness) -> Targets:
     daemon = [find_daemon(component, harness.service) for component in COMPONENTS]
     numbers = {number for each in daemon if each is not None for number in each.pids()}
     numbers |= {
-        each.number
+        each.pid
         for each in processes()
-        if has_instance_id(each.number, harness.service.instance_id)
+        if has_instance_id(each.pid, harness.service.instance_id)
     }
     numbers |= set(server_pids(harness.folder.postgres))
     found = targets_of(numbers, [harness.storage, harness.token.parent, harness.folder.ray])
@@ -95,7 +95,7 @@ def test_the_command_lines_that_everybody_sees_hold_no_secret(harness: ServiceHa
     ]
     if harness.service.config.has_postgres:
         secrets.append(read_login(harness.folder.postgres).password)
-    lines = [command_line(each.number) for each in processes()]
+    lines = [command_line(each.pid) for each in processes()]
     assert all(len(secret) > 20 for secret in secrets)
     assert not [line for line in lines for secret in secrets if secret in line]
 

@@ -34,8 +34,8 @@ def shell() -> Iterator[Shell]:
         if process.poll() is None:
             process.kill()
             process.wait()
-    for number in opened.processes():
-        os.kill(number, 9)
+    for pid in opened.pids():
+        os.kill(pid, 9)
     shutil.rmtree(home, ignore_errors=True)
 
 
@@ -44,7 +44,7 @@ def test_nothing_of_a_plain_run_is_read_written_or_run_by_another_account(shell:
     process = shell.start("run", "tiny.yaml")
     shell.until_reports(process, 4)
     (session,) = shell.ray.iterdir()
-    found = targets_of(shell.processes(), [shell.root, shell.folder / ".ray", session])
+    found = targets_of(shell.pids(), [shell.root, shell.folder / ".ray", session])
     # Something was tried: Ray's head and workers, its sockets and logs, the database.
     assert len(found.ports) > 5
     assert len(found.sockets) >= 2
