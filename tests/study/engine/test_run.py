@@ -322,7 +322,7 @@ def test_a_diverging_arm_fails_with_its_reason_and_the_others_finish(
     finished: Finished, study_yaml, command: Callable[..., int], capsys
 ) -> None:
     arms = study_file()["arms"]
-    wild = {"optimizer": {"name": "sgd", "lr": 1.0e30}}
+    wild = {"optimizer": {"name": "sgd", "lr": 1e3, "weight_decay": 1e3}}
     arms[1] = {"method": "random", "training": {**wild, "eval_every": 3}}
     arms.append({"method": "random", "name": "wild", "training": wild})
     path = study_yaml(name="diverging", arms=arms)
@@ -361,7 +361,7 @@ def test_a_study_without_any_result_exits_with_1_and_reports_it(
     finished: Finished, study_yaml, command: Callable[..., int], capsys
 ) -> None:
     data = study_file(name="hopeless")
-    data["defaults"]["training"]["optimizer"] = {"name": "sgd", "lr": 1.0e30}
+    data["defaults"]["training"]["optimizer"] = {"name": "sgd", "lr": 1e3, "weight_decay": 1e3}
     path = study_yaml(**data)
     arguments = ("--executor", "inline", "--storage", finished.storage)
     assert command("run", path, *arguments) == 1
