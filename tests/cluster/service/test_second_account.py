@@ -50,9 +50,7 @@ def targets(harness: ServiceHarness) -> Targets:
     daemon = [find_daemon(component, harness.service) for component in COMPONENTS]
     numbers = {number for each in daemon if each is not None for number in each.pids()}
     numbers |= {
-        each.pid
-        for each in processes()
-        if has_instance_id(each.pid, harness.service.instance_id)
+        each.pid for each in processes() if has_instance_id(each.pid, harness.service.instance_id)
     }
     numbers |= set(server_pids(harness.folder.postgres))
     found = targets_of(numbers, [harness.storage, harness.token.parent, harness.folder.ray])
