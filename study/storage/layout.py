@@ -36,7 +36,7 @@ _DATABASES = ("mlflow.db", "optuna.db")
 RESERVED_NAMES = frozenset(
     {
         *("cache", "mlflow-artifacts", "service", *_DATABASES),
-        # SQLite's own files stand beside a database.
+        # SQLite's own files of a database.
         *(f"{name}-{file}" for name in _DATABASES for file in ("journal", "shm", "wal")),
     }
 )

@@ -1,1 +1,1 @@
-"""A real study under blows at seeded moments, and an audit of what is left of it."""
+"""Fault injection at seeded moments into a real study, and an audit of its results."""

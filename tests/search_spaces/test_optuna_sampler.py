@@ -196,7 +196,7 @@ def test_a_design_gives_each_trial_the_point_of_its_number(design, space):
     study = optuna.create_study()
     expected = design_points(design, space, 5, 24)
     for number in range(24):
-        # Made anew for each trial, as the ledger does.
+        # A new sampler for each trial, as the trial store makes it.
         study.sampler = DesignSampler(design, space, 5)
         trial = study.ask()
         suggest_params(trial, space)

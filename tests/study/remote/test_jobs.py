@@ -1,4 +1,4 @@
-"""One job at a time drives a study, whoever submits it, and how often."""
+"""One job at a time drives a study, however often it is submitted."""
 
 from __future__ import annotations
 
