@@ -150,7 +150,7 @@ class _Run:
         outbox = Outbox(path=self.folder.outbox)
         progress = ProgressCallback(self.spec, self.console)
         sync = start_sync(self.folder, self.options)
-        callbacks = (TrackingCallback(self.spec, self.folder, tracked, outbox), sync, progress)
+        callbacks = (TrackingCallback(self.spec, self.folder, tracked, sync.put), progress)
         try:
             coordinator = TrialCoordinator(
                 self.spec,

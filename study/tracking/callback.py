@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from study.config import StudySpec
 from study.records.environment import git_commit
-from study.records.trial_table import ArmRow, StoredReport, TrialRow
+from study.records.trial_table import StoredReport, TrialRow
 from study.results.build import arm_row, flat_settings, trial_row
 from study.storage.layout import StudyFolder, TrialKey
 from study.storage.provenance import read_provenance
 from study.storage.trial_store import TrialRecord
 from study.tracking import mlflow_records
 from study.tracking.mlflow_records import TrackedStudy
-from study.tracking.outbox import Outbox
+from study.tracking.record_types import MlflowRecord
 from trainables.config import TrialConfig
 from trainables.metrics import METRICS
 
@@ -50,40 +50,33 @@ def _in_order(names: Iterable[Collection[str]]) -> tuple[str, ...]:
 
 
 class TrackingCallback:
-    """Turns events of trials into entries of the outbox."""
+    """Turns events of trials into records for MLflow."""
 
     def __init__(
         self,
         spec: StudySpec,
         folder: StudyFolder,
-        tracked: mlflow_records.TrackedStudy,
-        outbox: Outbox,
+        tracked: TrackedStudy,
+        put: Callable[[Iterable[MlflowRecord]], None],
     ) -> None:
-        """Serve one study."""
-        self._spec = spec
-        self._folder = folder
-        self._tracked = tracked
-        self._outbox = outbox
-        self._provenance = read_provenance(folder.provenance)
-        self._arms: dict[str, ArmRow] = {}
+        """Serve one study, whose records go to ``put``."""
+        self._spec, self._folder, self._tracked, self._put = spec, folder, tracked, put
+        provenance = read_provenance(folder.provenance)
+        self._arms = {arm.name: arm_row(arm, provenance) for arm in spec.arms}
 
     def on_trial_start(self, entry: TrialRecord, config: TrialConfig) -> None:  # noqa: ARG002 (the interface)
         """Open the trial's run, and its arm's if it is the first."""
         row = trial_row(self._spec, self._folder, entry, ())
-        known = self._arms.get(entry.key.arm)
-        if known is not None:
-            self._outbox.put(mlflow_records.trial_start_records(self._tracked, known, row))
-            return
-        arm = arm_row(self._spec.arm(entry.key.arm), self._provenance)
-        opened = mlflow_records.arm_start_records(self._tracked, arm, entry.started_ms)
-        self._outbox.put([*opened, *mlflow_records.trial_start_records(self._tracked, arm, row)])
-        self._arms[arm.name] = arm
+        arm = self._arms[entry.key.arm]
+        # A run that is open already keeps its first opening.
+        opened = mlflow_records.open_arm(self._tracked, arm, entry.started_ms)
+        self._put([opened, mlflow_records.open_trial(self._tracked, arm, row)])
 
     def on_report(self, key: TrialKey, report: StoredReport) -> None:
         """Log a report."""
-        self._outbox.put(mlflow_records.report_records(mlflow_records.trial_key(key), report))
+        self._put([mlflow_records.log_report(mlflow_records.trial_key(key), report)])
 
     def on_trial_end(self, entry: TrialRecord, reports: Sequence[StoredReport]) -> None:
         """Close the trial's run."""
         row = trial_row(self._spec, self._folder, entry, reports)
-        self._outbox.put(mlflow_records.trial_end_records(self._tracked, row))
+        self._put(mlflow_records.trial_end_records(self._tracked, row))

@@ -14,20 +14,19 @@ from cluster.mlflow_server import create_store_if_missing
 from cluster.port_owner import foreign_server_error
 from study.records.errors import TrackingError, mask_passwords
 from study.tracking.record_types import (
+    TAG_LENGTH,
     CloseRun,
     LogArtifact,
     LogMetrics,
     LogTable,
     MlflowRecord,
     OpenRun,
-    SetNote,
     SetTags,
 )
 from study.tracking.tracking_uri import TrackingUri
 
 RUN_KEY_TAG: Final = "challenger.run_key"
 _PARAMS_PER_CALL: Final = 100  # MLflow's limit for the params or tags of one log_batch
-_TAG_LENGTH: Final = 8000  # and for a tag, which a note is
 
 
 def is_permanent_error(error: Exception) -> bool:
@@ -40,14 +39,6 @@ def is_permanent_error(error: Exception) -> bool:
     if status is not None:
         return status() in {400, 413, 422}
     return isinstance(error, FileNotFoundError)
-
-
-def truncate_note(markdown: str, length: int = _TAG_LENGTH) -> str:
-    """Cut a note to what MLflow keeps, and say so in it."""
-    if len(markdown) <= length:
-        return markdown
-    ending = "\n\n… (cut here; the whole text is among the artifacts)"
-    return markdown[: length - len(ending)] + ending
 
 
 def table_json(table: LogTable) -> str:
@@ -149,11 +140,9 @@ class MlflowMirror:
             self._client.log_inputs(run_id, [entities.DatasetInput(dataset, context)])
 
     def send(self, run_id: str | None, records: Sequence[MlflowRecord]) -> None:
-        """Deliver entries of one run: one of any kind, or several reports in one call.
+        """Send one record of a run or the experiment (None), or several reports in one call.
 
-        Args:
-            run_id: The run, or None for the experiment.
-            records: Records of one kind or run. Sending them again changes nothing.
+        Sending them again changes nothing.
         """
         match records[0]:
             case LogMetrics():
@@ -165,8 +154,6 @@ class MlflowMirror:
                 self._client.log_artifact(run_id, record.path, record.artifact_folder or None)
             case LogTable() as record:
                 self._log_table(run_id, record)
-            case SetNote() as record:
-                self._set_tags(run_id, {"mlflow.note.content": truncate_note(record.markdown)})
             case SetTags() as record:
                 self._set_tags(run_id, record.tags)
             case CloseRun() as record:
@@ -193,7 +180,7 @@ class MlflowMirror:
             return
         listed = json.dumps([*shown, item])
         # What is too much for the tag is still there, as a file.
-        if len(listed) <= _TAG_LENGTH:
+        if len(listed) <= TAG_LENGTH:
             self._set_tags(run_id, {"mlflow.loggedArtifacts": listed})
 
     def _set_tags(self, run_id: str | None, tags: Mapping[str, str]) -> None:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -17,7 +18,6 @@ from typing import Final
 from study.records.labels import dimension_symbol
 from study.records.trial_table import (
     ArmRow,
-    ParamValue,
     StoredReport,
     TrialRow,
     TrialState,
@@ -44,12 +44,11 @@ def trial_name(row: TrialRow) -> str:
     Reads only what is known when a trial starts, so that its name never changes.
     """
     name = f"{row.arm} {row.phase} {row.number}"
-    point = " ".join(f"{dimension_symbol(key)}={_short(row.params[key])}" for key in row.params)
+    point = " ".join(
+        f"{dimension_symbol(key)}={f'{value:.3g}' if isinstance(value, float) else value}"
+        for key, value in row.params.items()
+    )
     return f"{name} · {point}" if point else name
-
-
-def _short(value: ParamValue) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 # MLflow's limit is 8000; a reason is read by people.
@@ -117,8 +116,7 @@ def experiment_records(tracked: TrackedStudy) -> tuple[MlflowRecord, ...]:
     }
     is_higher_better = tracked.higher_is_better.get(tracked.objective)
     if is_higher_better is not None:
-        greater = str(is_higher_better).lower()
-        tags["mlflow.experiment.primaryMetric.greaterIsBetter"] = greater
+        tags["mlflow.experiment.primaryMetric.greaterIsBetter"] = str(is_higher_better).lower()
     viewed = ViewedStudy(
         objective=tracked.objective,
         is_higher_better=is_higher_better is not False,
@@ -128,65 +126,44 @@ def experiment_records(tracked: TrackedStudy) -> tuple[MlflowRecord, ...]:
     return SetTags(run_key=None, tags=tags), SetTags(run_key=None, tags=view_tags(viewed))
 
 
-def arm_start_records(
-    tracked: TrackedStudy, arm: ArmRow, start_ms: int
-) -> tuple[MlflowRecord, ...]:
-    """Open the parent run of an arm, with its fixed settings as params.
-
-    Args:
-        tracked: The study.
-        arm: The arm.
-        start_ms: When its first trial started, in milliseconds since 1970.
-    """
+def open_arm(tracked: TrackedStudy, arm: ArmRow, start_ms: int) -> OpenRun:
+    """Open the parent run of an arm, with its fixed settings, when its first trial starts."""
     sizes = {
         "data/n_classes": str(arm.n_classes),
         "data/n_features": str(arm.n_features),
         "dimensions": " ".join(arm.dimensions),
         "epochs": str(arm.epochs),
     }
-    opening = OpenRun(
+    return OpenRun(
         run_key=arm_key(arm.name),
         parent_key=None,
         name=arm.name,
         start_ms=start_ms,
         params={**sizes, **tracked.settings.get(arm.name, {})},
-        tags={**_source_tags(tracked), **_arm_tags(tracked, arm), "kind": "arm"},
+        tags={**_tags(tracked, arm), "kind": "arm"},
         dataset=_dataset(arm),
     )
-    return (opening,)
 
 
-def arm_end_records(
-    tracked: TrackedStudy, arm: ArmRow, rows: tuple[TrialRow, ...]
-) -> tuple[MlflowRecord, ...]:
+def close_arm(tracked: TrackedStudy, arm: ArmRow, rows: Sequence[TrialRow]) -> CloseRun:
     """End the parent run of an arm with its chosen configuration and its counts of trials.
 
     An arm that continues later (a sensitivity sweep) is closed again: the later close counts.
-
-    Args:
-        tracked: The study.
-        arm: The arm.
-        rows: Its trials, all of them ended; at least one.
+    All its trials, at least one, have ended.
     """
-    counts: dict[str, int] = {}
-    for row in rows:
-        counts[row.state] = counts.get(row.state, 0) + 1
+    counts = Counter(row.state for row in rows)
     tags = {f"trials/{state}": str(counts[state]) for state in sorted(counts)}
     chosen = arm.best_params or {}
     tags |= {f"best_params/{name}": str(chosen[name]) for name in sorted(chosen)}
-    is_failed = set(counts) == {"FAIL"}
-    closing = CloseRun(
+    return CloseRun(
         run_key=arm_key(arm.name),
-        status="FAILED" if is_failed else "FINISHED",
+        status="FAILED" if set(counts) == {"FAIL"} else "FINISHED",
         end_ms=max(_end_ms(row) for row in rows),
         tags={**tags, "objective": tracked.objective},
     )
-    return (closing,)
 
 
-def trial_start_records(
-    tracked: TrackedStudy, arm: ArmRow, row: TrialRow
-) -> tuple[MlflowRecord, ...]:
+def open_trial(tracked: TrackedStudy, arm: ArmRow, row: TrialRow) -> OpenRun:
     """Open the child run of a trial, with its point of the space and its arm's settings as params.
 
     Reads the row's arm, phase, number, params, seeds and start only, so that a row made when the
@@ -194,8 +171,7 @@ def trial_start_records(
     """
     point = {name: str(value) for name, value in row.params.items()}
     tags = {
-        **_source_tags(tracked),
-        **_arm_tags(tracked, arm),
+        **_tags(tracked, arm),
         "kind": "trial",
         "phase": row.phase,
         "trial_number": str(row.number),
@@ -204,7 +180,7 @@ def trial_start_records(
     }
     if tracked.config_hash is not None:
         tags["config_hash"] = tracked.config_hash(row)
-    opening = OpenRun(
+    return OpenRun(
         run_key=trial_key(row),
         parent_key=arm_key(row.arm),
         name=trial_name(row),
@@ -213,21 +189,16 @@ def trial_start_records(
         tags=tags,
         dataset=_dataset(arm),
     )
-    return (opening,)
 
 
-def report_records(run_key: str, report: StoredReport) -> tuple[MlflowRecord, ...]:
+def log_report(run_key: str, report: StoredReport) -> LogMetrics:
     """Log a report's means over the replicas, and what the process used as ``system/…``.
 
     System metrics have MLflow's own names, so that its page of them shows them.
     """
     points = replica_metrics(report.metrics)
     points |= {f"system/{key}": v for key, v in report.usage.items() if key.endswith(_LEVELS)}
-    if not points:
-        return ()
-    return (
-        LogMetrics(run_key=run_key, epoch=report.epoch, time_ms=report.time_ms, metrics=points),
-    )
+    return LogMetrics(run_key=run_key, epoch=report.epoch, time_ms=report.time_ms, metrics=points)
 
 
 def replica_metrics(metrics: Mapping[str, tuple[float, ...]]) -> dict[str, float]:
@@ -237,12 +208,16 @@ def replica_metrics(metrics: Mapping[str, tuple[float, ...]]) -> dict[str, float
     """
     points: dict[str, float] = {}
     for key, values in metrics.items():
-        if not values or not all(map(math.isfinite, values)):
+        if not _is_finite(values):
             continue
         points[key] = mean(values)
         if len(values) > 1:
             points[f"{key}_std"] = std(values)
     return points
+
+
+def _is_finite(values: Sequence[float]) -> bool:
+    return len(values) > 0 and all(map(math.isfinite, values))
 
 
 def cost_metrics(rows: Sequence[TrialRow]) -> dict[str, float]:
@@ -258,16 +233,13 @@ def best_metrics(row: TrialRow, higher_is_better: Mapping[str, bool]) -> dict[st
         ``best/val/accuracy`` and its like. MLflow itself shows a metric's last value, not its
         best (https://github.com/mlflow/mlflow/issues/7790).
     """
-    means: dict[str, list[float]] = {}
+    best: dict[str, float] = {}
     for report in row.reports:
         for key, values in report.metrics.items():
-            if key.startswith("val/") and values and all(map(math.isfinite, values)):
-                means.setdefault(key, []).append(mean(values))
-    return {
-        f"best/{key}": max(seen) if higher_is_better[key] else min(seen)
-        for key, seen in means.items()
-        if key in higher_is_better
-    }
+            if key.startswith("val/") and key in higher_is_better and _is_finite(values):
+                better = max if higher_is_better[key] else min
+                best[f"best/{key}"] = better(best.get(f"best/{key}", mean(values)), mean(values))
+    return best
 
 
 def replica_table(row: TrialRow) -> dict[str, list[int | float | None]]:
@@ -317,21 +289,17 @@ def all_records(tracked: TrackedStudy, table: TrialTable) -> Iterator[MlflowReco
     """
     yield from experiment_records(tracked)
     for arm in table.arms:
-        rows = tuple(row for row in table.rows if row.arm == arm.name)
+        rows = [row for row in table.rows if row.arm == arm.name]
         if not rows:
             continue
-        yield from arm_start_records(tracked, arm, min(row.started_ms for row in rows))
+        yield open_arm(tracked, arm, min(row.started_ms for row in rows))
         for row in rows:
-            yield from _trial_records(tracked, arm, row)
+            yield open_trial(tracked, arm, row)
+            for report in row.reports:
+                yield log_report(trial_key(row), report)
+            yield from trial_end_records(tracked, row)
         if all(row.state != "RUNNING" for row in rows):
-            yield from arm_end_records(tracked, arm, rows)
-
-
-def _trial_records(tracked: TrackedStudy, arm: ArmRow, row: TrialRow) -> Iterator[MlflowRecord]:
-    yield from trial_start_records(tracked, arm, row)
-    for report in row.reports:
-        yield from report_records(trial_key(row), report)
-    yield from trial_end_records(tracked, row)
+            yield close_arm(tracked, arm, rows)
 
 
 def _end_ms(row: TrialRow) -> int:
@@ -341,19 +309,17 @@ def _end_ms(row: TrialRow) -> int:
     return row.reports[-1].time_ms if row.reports else row.started_ms
 
 
-def _arm_tags(tracked: TrackedStudy, arm: ArmRow) -> dict[str, str]:
-    return {
+def _tags(tracked: TrackedStudy, arm: ArmRow) -> dict[str, str]:
+    """Return an arm's tags, and MLflow's own, which ``create_run`` does not set by itself."""
+    tags = {
         "study": tracked.study,
         "arm": arm.name,
         "dataset": arm.dataset,
         "model": arm.model,
         "method": arm.method,
+        "mlflow.source.name": "challenger-study",
+        "mlflow.source.type": "LOCAL",
     }
-
-
-def _source_tags(tracked: TrackedStudy) -> dict[str, str]:
-    """Return MLflow's own tags, which ``MlflowClient.create_run`` does not set by itself."""
-    tags = {"mlflow.source.name": "challenger-study", "mlflow.source.type": "LOCAL"}
     if tracked.user is not None:
         tags["mlflow.user"] = tracked.user
     if tracked.git_commit is not None:

@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-import contextlib
-import ipaddress
-import json
 import os
 import signal
-import socket
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlencode
 
 from cluster.mlflow_server import server_command, server_environment
+from cluster.ports import Port
+from cluster.process import terminate_session
 from cluster.service.folder import ServiceFolder
+from cluster.service.http_client import http_get
 from cluster.service.mlflow_component import basic_headers, create_auth
 from study.records.errors import TrackingError
 from study.tracking.saved_views import VIEW_TAG
 
 # A fresh database took 22 s on two shared cores.
 _STARTUP_TIMEOUT_S: Final = 180.0
-_TERMINATE_TIMEOUT_S: Final = 10.0
 
+_HOST: Final = "127.0.0.1"
 # MLflow 3.17 shows the side bar of language-model projects unless the link says otherwise.
 _WORKFLOW: Final = "workflowType=machine_learning"
 _MOST_LINKS: Final = 20
 _FOREIGN: Final = ("MLFLOW_", "_MLFLOW_")
-# A proxy of the environment is not for this machine, and must not see the password.
-_OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _OPENED_VIEW: Final = "arms"
 
 
@@ -58,7 +55,6 @@ def serve(
     artifacts: Path,
     service: Path,
     *,
-    host: str = "127.0.0.1",
     port: int = 5000,
     announce: Callable[[Page], None],
 ) -> int:
@@ -73,7 +69,6 @@ def serve(
         artifacts: Folder in which the server keeps artifacts; it opens no others.
         service: Folder of the passwords, and of the file with the link that needs none, which is
             there for as long as the server runs. Both are for their owner alone.
-        host: Loopback address to listen on.
         port: Port to listen on.
         announce: Called with MLflow's first page and one per study, the latest first, once the
             server answers.
@@ -82,26 +77,25 @@ def serve(
         0 after Ctrl-C or SIGTERM, otherwise the server's own exit code.
 
     Raises:
-        TrackingError: If the address is not this machine's own, the port is taken, or the
-            server ends before it answers.
-        ClusterError: If the folder of passwords cannot be used.
+        TrackingError: If the server ends before it answers.
+        ClusterError: If the port is taken, or the folder of passwords cannot be used.
     """
-    _require_loopback(host)
-    _require_free(host, port)
-    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    Port(
+        address=_HOST, number=port, server="mlflow", remedy="choose another port with --port"
+    ).require_free()
+    address = f"http://{_HOST}:{port}"
     folder = ServiceFolder(root=service)
     folder.prepare()
-    hosts = tuple(dict.fromkeys((host, "127.0.0.1", "localhost")))
-    guard = create_auth(folder, hosts, port)
+    guard = create_auth(folder, (_HOST, "localhost"), port)
     # Another server's settings are not this one's.
     ours = {k: text for k, text in os.environ.items() if not k.startswith(_FOREIGN)}
     environment = {**ours, **server_environment(storage_uri, artifacts, guard)}
-    with (
-        _sigterm_interrupts(),
-        _deleted_at_the_end(folder.link(port)) as link,
-        _running(server_command(host, port), environment) as process,
-    ):
-        try:
+    link = folder.link(port)
+    try:
+        with (
+            _sigterm_interrupts(),
+            _running(server_command(_HOST, port), environment) as process,
+        ):
             _wait_until_ready(process, address)
             for name, fragment in _pages(address, basic_headers(folder)):
                 announce(
@@ -113,8 +107,10 @@ def serve(
                     )
                 )
             return process.wait()
-        except KeyboardInterrupt:
-            return 0
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        link.unlink(missing_ok=True)
 
 
 def _pages(address: str, headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -123,21 +119,13 @@ def _pages(address: str, headers: Mapping[str, str]) -> Iterator[tuple[str, str]
     A click in MLflow's list forgets the kind of work.
     """
     yield "", f"#/experiments?{_WORKFLOW}"
-    query = json.dumps(
-        {
-            "max_results": _MOST_LINKS,
-            "filter": "tags.study LIKE '%'",
-            "order_by": ["last_update_time DESC"],
-        }
-    )
-    request = urllib.request.Request(
-        f"{address}/api/2.0/mlflow/experiments/search",
-        data=query.encode(),
-        headers={"Content-Type": "application/json", **headers},
-    )
-    with _OPENER.open(request, timeout=30) as answer:
-        found = json.load(answer).get("experiments", [])
-    for one in found:
+    query = {
+        "max_results": _MOST_LINKS,
+        "filter": "tags.study LIKE '%'",
+        "order_by": "last_update_time DESC",
+    }
+    url = f"{address}/api/2.0/mlflow/experiments/search?{urlencode(query)}"
+    for one in http_get(url, headers, timeout_s=30).json().get("experiments", []):
         runs = f"#/experiments/{one['experiment_id']}/runs?{_WORKFLOW}"
         yield one["name"], runs + _view(one.get("tags", []))
 
@@ -148,29 +136,6 @@ def _view(tags: Sequence[Mapping[str, str]]) -> str:
     return f"&viewStateShareKey={_OPENED_VIEW}" if has_view else ""
 
 
-def _require_loopback(host: str) -> None:
-    with contextlib.suppress(ValueError):
-        if host == "localhost" or ipaddress.ip_address(host).is_loopback:
-            return
-    raise TrackingError(
-        f"mlflow: host must be a loopback address, because passwords travel in clear; got "
-        f"{host!r}; use 127.0.0.1 and reach it through 'ssh -L'"
-    )
-
-
-def _require_free(host: str, port: int) -> None:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except (OSError, OverflowError) as error:
-            raise TrackingError(
-                f"mlflow: {host}:{port} must be free to listen on, got: {error}; end what "
-                "listens there or choose another port with --port"
-            ) from error
-
-
 def _wait_until_ready(process: subprocess.Popen[bytes], address: str) -> None:
     end = time.monotonic() + _STARTUP_TIMEOUT_S
     while time.monotonic() < end:
@@ -179,10 +144,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], address: str) -> None:
                 f"mlflow: the server at {address} must start, but it ended with exit code "
                 f"{process.returncode}; its own message stands above"
             )
-        with (
-            contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError),
-            _OPENER.open(f"{address}/health", timeout=5),
-        ):
+        if http_get(f"{address}/health", timeout_s=5).status == 200:
             return
         time.sleep(0.2)
     raise TrackingError(
@@ -192,19 +154,11 @@ def _wait_until_ready(process: subprocess.Popen[bytes], address: str) -> None:
     )
 
 
-@contextlib.contextmanager
-def _deleted_at_the_end(file: Path) -> Iterator[Path]:
-    try:
-        yield file
-    finally:
-        file.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
+@contextmanager
 def _running(
     command: list[str], environment: Mapping[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the server in a process group of its own, of which nothing outlives the block."""
+    """Run the server in a session of its own, of which nothing outlives the block."""
     process = subprocess.Popen(
         command,
         env=environment,
@@ -215,26 +169,10 @@ def _running(
     try:
         yield process
     finally:
-        # The group, not the process: MLflow's own process does not pass a signal on to the
-        # web server below it.
-        end = time.monotonic() + _TERMINATE_TIMEOUT_S
-        while _send_signal(process.pid, signal.SIGTERM) and time.monotonic() < end:
-            process.poll()
-            time.sleep(0.2)
-        _send_signal(process.pid, signal.SIGKILL)
-        process.wait()
+        terminate_session(process)
 
 
-def _send_signal(group: int, number: int) -> bool:
-    """Send a signal to a process group; False if there is none any more."""
-    try:
-        os.killpg(group, number)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-@contextlib.contextmanager
+@contextmanager
 def _sigterm_interrupts() -> Iterator[None]:
     """Let SIGTERM end the server as Ctrl-C does."""
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from study.records.errors import StoreError
 from study.storage.sqlite import use_write_ahead_log
@@ -24,7 +25,6 @@ from study.tracking.record_types import (
     decode,
     digest,
     encode,
-    kind,
     part,
 )
 
@@ -43,7 +43,7 @@ CREATE TABLE IF NOT EXISTS record (
 );
 CREATE INDEX IF NOT EXISTS record_waiting ON record (seq) WHERE state = 'waiting';
 CREATE TABLE IF NOT EXISTS run (run_key TEXT PRIMARY KEY, run_id TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS note (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS flag (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
 
@@ -90,14 +90,10 @@ class PendingRecords:
 
 @dataclass(slots=True, kw_only=True)
 class Outbox:
-    """The queue's file. Made by the first put; may be used from several threads.
+    """The queue's file, made by the first put; may be used from several threads.
 
     It must lie on a local disk (SQLite's write-ahead log does not work over a network). The
-    other process reads and marks while the driver puts. The class holds an open
-    connection, and is otherwise SQL.
-
-    Attributes:
-        path: The file.
+    other process reads and marks while the driver puts.
     """
 
     path: Path
@@ -107,7 +103,7 @@ class Outbox:
     def put(self, records: Iterable[MlflowRecord]) -> None:
         """Queue records, all or none. A record that is there already, sent or not, is kept.
 
-        An artifact, table, note, set of tags or close whose content differs from the one there
+        An artifact, table, set of tags or close whose content differs from the one there
         replaces it, and is sent (again).
 
         Raises:
@@ -132,14 +128,11 @@ class Outbox:
         """Count what has not been sent. A missing file is an empty queue."""
         if not self.path.exists():
             return PendingRecords()
-        with self._transaction() as database:
-            records, points = database.execute(
-                "SELECT count(*), coalesce(sum(points), 0) FROM record WHERE state = 'waiting'"
-            ).fetchone()
-            refused = database.execute(
-                "SELECT error FROM record WHERE state = 'rejected' ORDER BY seq"
-            ).fetchall()
-            flags = dict(database.execute("SELECT name, value FROM note").fetchall())
+        ((records, points),) = self._query(
+            "SELECT count(*), coalesce(sum(points), 0) FROM record WHERE state = 'waiting'"
+        )
+        refused = self._query("SELECT error FROM record WHERE state = 'rejected' ORDER BY seq")
+        flags = dict(self._query("SELECT name, value FROM flag"))
         return PendingRecords(
             records=records,
             metric_points=points,
@@ -152,34 +145,30 @@ class Outbox:
 
     def next_batch(self, limit: int) -> tuple[QueuedRecord, ...]:
         """Return the oldest waiting records of the experiment and of runs that have an opening."""
-        with self._transaction() as database:
-            rows = database.execute(
-                "SELECT seq, kind, payload FROM record WHERE state = 'waiting' AND (run_key = '' "
-                "OR EXISTS (SELECT 1 FROM record AS opening WHERE opening.kind = 'open' "
-                "AND opening.run_key = record.run_key)) ORDER BY seq LIMIT ?",
-                (limit,),
-            ).fetchall()
-        return tuple(QueuedRecord(seq=seq, record=decode(name, text)) for seq, name, text in rows)
+        rows = self._query(
+            "SELECT seq, payload FROM record WHERE state = 'waiting' AND (run_key = '' "
+            "OR EXISTS (SELECT 1 FROM record AS opening WHERE opening.kind = 'open' "
+            "AND opening.run_key = record.run_key)) ORDER BY seq LIMIT ?",
+            limit,
+        )
+        return tuple(QueuedRecord(seq=seq, record=decode(text)) for seq, text in rows)
 
     def opening(self, run_key: str) -> QueuedRun | None:
         """Return the record that opens a run, or None if none was put."""
-        with self._transaction() as database:
-            row = database.execute(
-                "SELECT seq, payload, state, run_id FROM record LEFT JOIN run USING (run_key) "
-                "WHERE kind = 'open' AND run_key = ?",
-                (run_key,),
-            ).fetchone()
-        if row is None:
-            return None
-        seq, payload, state, run_id = row
-        record = decode("open", payload)
-        assert isinstance(record, OpenRun)
-        return QueuedRun(seq=seq, record=record, is_pending=state == "waiting", run_id=run_id)
+        rows = self._query(
+            "SELECT seq, payload, state, run_id FROM record LEFT JOIN run USING (run_key) "
+            "WHERE kind = 'open' AND run_key = ?",
+            run_key,
+        )
+        for seq, payload, state, run_id in rows:
+            record = decode(payload)
+            assert isinstance(record, OpenRun)
+            return QueuedRun(seq=seq, record=record, is_pending=state == "waiting", run_id=run_id)
+        return None
 
     def save_run_id(self, run_key: str, run_id: str) -> None:
         """Store MLflow's id of a run."""
-        with self._transaction() as database:
-            database.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (run_key, run_id))
+        self._query("INSERT OR REPLACE INTO run VALUES (?, ?)", run_key, run_id)
 
     def requeue_run(self, run_key: str) -> None:
         """Queue everything of a run again, because MLflow no longer has it."""
@@ -191,46 +180,37 @@ class Outbox:
             )
 
     def requeue_all(self) -> None:
-        """Queue everything again, refused entries too: for a rebuild or another MLflow server."""
+        """Queue everything again, refused records too: for a rebuild or another MLflow server."""
         with self._transaction() as database:
             database.execute("DELETE FROM run")
             database.execute("UPDATE record SET state = 'waiting', error = NULL")
 
-    def mark_sent(self, seqs: Iterable[int], time_ms: int) -> None:
-        """Mark records as sent, unless they were replaced in the meantime."""
+    def mark_sent(self, seqs: Iterable[int], rejection: str | None = None) -> None:
+        """Mark records as sent or, with MLflow's reason, as refused for good."""
+        state = "sent" if rejection is None else "rejected"
         with self._transaction() as database:
+            # What was replaced in the meantime has another number.
             database.executemany(
-                "UPDATE record SET state = 'sent' WHERE seq = ?", [(seq,) for seq in seqs]
+                "UPDATE record SET state = ?, error = ? WHERE seq = ?",
+                [(state, rejection, seq) for seq in seqs],
             )
-            _write_flag(database, "last_sent_ms", str(time_ms))
+            _set_flag(database, f"last_{state}_ms", _now_ms())
 
-    def mark_rejected(self, seqs: Iterable[int], error: str) -> None:
-        """Mark records that MLflow refuses for good."""
-        with self._transaction() as database:
-            database.executemany(
-                "UPDATE record SET state = 'rejected', error = ? WHERE seq = ?",
-                [(error, seq) for seq in seqs],
-            )
-
-    def save_error(self, error: str, time_ms: int) -> None:
+    def save_error(self, error: str) -> None:
         """Store why an attempt failed, for ``status``."""
         with self._transaction() as database:
-            _write_flag(database, "last_error", error)
-            _write_flag(database, "last_error_ms", str(time_ms))
+            _set_flag(database, "last_error", error)
+            _set_flag(database, "last_error_ms", _now_ms())
 
     def flag(self, name: str) -> str | None:
-        """Read a note that driver and delivery leave each other, or None."""
-        with self._transaction() as database:
-            row = database.execute("SELECT value FROM note WHERE name = ?", (name,)).fetchone()
-        return None if row is None else str(row[0])
+        """Read a flag that driver and synchronizing process leave each other, or None."""
+        rows = self._query("SELECT value FROM flag WHERE name = ?", name)
+        return str(rows[0][0]) if rows else None
 
     def set_flag(self, name: str, value: str | None) -> None:
-        """Write a note, or take it away."""
+        """Write a flag, or delete it."""
         with self._transaction() as database:
-            if value is None:
-                database.execute("DELETE FROM note WHERE name = ?", (name,))
-            else:
-                _write_flag(database, name, value)
+            _set_flag(database, name, value)
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
@@ -238,6 +218,10 @@ class Outbox:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+
+    def _query(self, statement: str, *values: str | int) -> list[tuple[Any, ...]]:
+        with self._transaction() as database:
+            return database.execute(statement, values).fetchall()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -275,7 +259,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _row(record: MlflowRecord) -> dict[str, str | int]:
     payload = encode(record)
     return {
-        "kind": kind(record),
+        "kind": record.kind,
         "run_key": record.run_key or "",
         "part": part(record),
         "payload": payload,
@@ -284,8 +268,14 @@ def _row(record: MlflowRecord) -> dict[str, str | int]:
     }
 
 
-def _write_flag(database: sqlite3.Connection, name: str, value: str) -> None:
-    database.execute("INSERT OR REPLACE INTO note VALUES (?, ?)", (name, value))
+def _set_flag(database: sqlite3.Connection, name: str, value: str | None) -> None:
+    database.execute("DELETE FROM flag WHERE name = ?", (name,))
+    if value is not None:
+        database.execute("INSERT INTO flag VALUES (?, ?)", (name, value))
+
+
+def _now_ms() -> str:
+    return str(time.time_ns() // 1_000_000)
 
 
 def _number(text: str | None) -> int | None:

@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import math
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
+
+from pydantic import AfterValidator, Field, FiniteFloat, StringConstraints, TypeAdapter
+from pydantic.dataclasses import dataclass
 
 RunStatus: TypeAlias = Literal["FINISHED", "FAILED", "KILLED"]
 Cell: TypeAlias = str | int | float | bool | None
 
-# These would have to be escaped in the search by which a run is found again, which MLflow's
-# filter language cannot do.
-_UNSEARCHABLE: Final = re.compile(r"['\"`\\\x00-\x1f]")
+TAG_LENGTH: Final = 8000
+"""MLflow's limit for a tag."""
+_NOTE: Final = "mlflow.note.content"
+
+
+def _require_absolute(path: str) -> str:
+    """Refuse a relative path: another process sends the file, maybe from another folder."""
+    if not Path(path).is_absolute():
+        raise ValueError("must be absolute")
+    return path
+
+
+def _require_equal_lengths(columns: Mapping[str, Sequence[Cell]]) -> Mapping[str, Sequence[Cell]]:
+    lengths = {name: len(cells) for name, cells in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"columns must be of one length, got {lengths}")
+    return columns
+
+
+# Quotes and backslashes would have to be escaped in the search by which a run is found again,
+# which MLflow's filter language cannot do.
+_RunKey: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[^'\"`\\\x00-\x1f]+$")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,23 +66,14 @@ class OpenRun:
         dataset: Dataset input, or None.
     """
 
-    run_key: str
+    run_key: _RunKey
     parent_key: str | None
     name: str
     start_ms: int
     params: Mapping[str, str]
     tags: Mapping[str, str]
     dataset: DatasetInput | None
-
-    def __post_init__(self) -> None:
-        """Refuse a key that could not be searched for, and a run that is its own parent."""
-        if not self.run_key or _UNSEARCHABLE.search(self.run_key):
-            raise ValueError(
-                f"OpenRun: run_key must be text without quotes, backslashes and control "
-                f"characters, got {self.run_key!r}; make it with tracking.arm_key or trial_key"
-            )
-        if self.parent_key == self.run_key:
-            raise ValueError(f"OpenRun: {self.run_key!r} must not be its own parent_key")
+    kind: Literal["open"] = "open"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,24 +85,16 @@ class LogMetrics:
         epoch: Epochs trained so far; MLflow's step.
         time_ms: When the report arrived, in milliseconds since 1970. It is part of a point's
             identity in MLflow: the same point sent twice is stored once.
-        metrics: Metric key to a finite value.
+        metrics: Metric key to a finite value; MLflow would store infinity as 1.8e308.
         name: Distinguishes two records of one run and epoch.
     """
 
     run_key: str
     epoch: int
     time_ms: int
-    metrics: Mapping[str, float]
+    metrics: Mapping[str, FiniteFloat]
     name: str = "report"
-
-    def __post_init__(self) -> None:
-        """Refuse what is not finite: MLflow would store infinity as 1.8e308."""
-        for key, value in self.metrics.items():
-            if not math.isfinite(value):
-                raise ValueError(
-                    f"LogMetrics: {key} of {self.run_key} at epoch {self.epoch} must be finite, "
-                    f"got {value}; leave it out"
-                )
+    kind: Literal["metrics"] = "metrics"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +112,7 @@ class CloseRun:
     status: RunStatus
     end_ms: int
     tags: Mapping[str, str]
+    kind: Literal["close"] = "close"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,13 +126,9 @@ class LogArtifact:
     """
 
     run_key: str
-    path: str
+    path: Annotated[str, AfterValidator(_require_absolute)]
     artifact_folder: str
-
-    def __post_init__(self) -> None:
-        """Refuse a relative path: another process sends it, maybe from another folder."""
-        if not Path(self.path).is_absolute():
-            raise ValueError(f"LogArtifact: path must be absolute, got {self.path!r}")
+    kind: Literal["artifact"] = "artifact"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,29 +137,14 @@ class LogTable:
 
     Attributes:
         run_key: The run.
-        name: File name inside the run's artifacts, ending in ``.json``.
+        name: File name inside the run's artifacts, ending in ``.json``, or MLflow shows no table.
         columns: Column name to its cells; all of one length. A missing cell is None.
     """
 
     run_key: str
-    name: str
-    columns: Mapping[str, Sequence[Cell]]
-
-    def __post_init__(self) -> None:
-        """Refuse ragged columns and a name that MLflow would not show as a table."""
-        if not self.name.endswith(".json"):
-            raise ValueError(f"LogTable: name must end in .json, got {self.name!r}")
-        lengths = {name: len(cells) for name, cells in self.columns.items()}
-        if len(set(lengths.values())) > 1:
-            raise ValueError(f"LogTable: columns of {self.name} differ in length: {lengths}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetNote:
-    """Set the description of a run, or of the experiment where ``run_key`` is None."""
-
-    run_key: str | None
-    markdown: str
+    name: Annotated[str, StringConstraints(pattern=r"\.json$")]
+    columns: Annotated[Mapping[str, Sequence[Cell]], AfterValidator(_require_equal_lengths)]
+    kind: Literal["table"] = "table"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,27 +153,19 @@ class SetTags:
 
     run_key: str | None
     tags: Mapping[str, str]
+    kind: Literal["tags"] = "tags"
 
 
-MlflowRecord: TypeAlias = (
-    OpenRun | LogMetrics | CloseRun | LogArtifact | LogTable | SetNote | SetTags
-)
-
-_KINDS: Final[Mapping[str, type[MlflowRecord]]] = {
-    "artifact": LogArtifact,
-    "close": CloseRun,
-    "metrics": LogMetrics,
-    "note": SetNote,
-    "open": OpenRun,
-    "table": LogTable,
-    "tags": SetTags,
-}
-_NAMES: Final = {kind: name for name, kind in _KINDS.items()}
+MlflowRecord: TypeAlias = OpenRun | LogMetrics | CloseRun | LogArtifact | LogTable | SetTags
+_RECORD: Final = TypeAdapter[MlflowRecord](Annotated[MlflowRecord, Field(discriminator="kind")])
 
 
-def kind(record: MlflowRecord) -> str:
-    """Return the name of a record's type, as it is stored."""
-    return _NAMES[type(record)]
+def note(run_key: str | None, markdown: str) -> SetTags:
+    """Describe a run, or the experiment where ``run_key`` is None, cut to what MLflow keeps."""
+    if len(markdown) > TAG_LENGTH:
+        ending = "\n\n… (cut here; the whole text is among the artifacts)"
+        markdown = markdown[: TAG_LENGTH - len(ending)] + ending
+    return SetTags(run_key=run_key, tags={_NOTE: markdown})
 
 
 def part(record: MlflowRecord) -> str:
@@ -209,32 +184,22 @@ def part(record: MlflowRecord) -> str:
 
 
 def encode(record: MlflowRecord) -> str:
-    """Write a record as JSON; ValueError for a number that is not finite."""
-    # Not asdict of the whole, which copies every value: a large study has a million.
-    content = {field.name: getattr(record, field.name) for field in fields(record)}
-    return json.dumps(content, sort_keys=True, allow_nan=False, default=asdict)
+    """Write a record as JSON."""
+    return _RECORD.dump_json(record).decode()
 
 
-def decode(kind: str, payload: str) -> MlflowRecord:
+def decode(payload: str) -> MlflowRecord:
     """Read a record; the inverse of ``encode``.
 
-    >>> note = SetNote(run_key=None, markdown="# Tiny")
-    >>> decode("note", encode(note)) == note
+    >>> record = note(None, "# Tiny")
+    >>> decode(encode(record)) == record
     True
     """
-    fields: dict[str, Any] = json.loads(payload)
-    if kind == "open" and fields["dataset"] is not None:
-        fields["dataset"] = DatasetInput(**fields["dataset"])
-    return _KINDS[kind](**fields)
+    return _RECORD.validate_json(payload)
 
 
 def digest(record: MlflowRecord, payload: str) -> str:
-    """Hash a record's content, a file's bytes included; FileNotFoundError if it is absent.
-
-    Args:
-        record: The record.
-        payload: What ``encode`` gives for it.
-    """
+    """Hash a record and its JSON, a file's bytes included; FileNotFoundError if it is absent."""
     content = hashlib.sha256(payload.encode())
     if isinstance(record, LogArtifact):
         content.update(Path(record.path).read_bytes())

@@ -16,7 +16,7 @@ from study.records.trial_table import ArmRow, TrialTable
 from study.storage.layout import StudyFolder
 from study.tracking.arm_summary import arm_summary_records
 from study.tracking.mlflow_records import arm_key, trial_key
-from study.tracking.record_types import Cell, LogArtifact, LogTable, MlflowRecord, SetNote
+from study.tracking.record_types import Cell, LogArtifact, LogTable, MlflowRecord, note
 
 if TYPE_CHECKING:
     from study.report import ReportFiles, Table
@@ -38,11 +38,10 @@ def artifact_records(
     # Slow to import, for commands that write no report.
     from study.report import arm_note
 
-    yield SetNote(run_key=None, markdown=files.summary.read_text(encoding="utf-8"))
+    yield note(None, files.summary.read_text(encoding="utf-8"))
     for arm in table.arms:
         if any(row.arm == arm.name for row in table.rows):
-            note = arm_note(table, arm, files.written)
-            yield SetNote(run_key=arm_key(arm.name), markdown=note)
+            yield note(arm_key(arm.name), arm_note(table, arm, files.written))
             yield from _arm_files(arm, files, folder)
             yield from _trial_files(table, arm, files, folder)
     yield from arm_summary_records(table)
@@ -51,8 +50,7 @@ def artifact_records(
 def _arm_files(arm: ArmRow, files: ReportFiles, folder: StudyFolder) -> Iterator[MlflowRecord]:
     key = arm_key(arm.name)
     study_files = (folder.spec, folder.sweeps, folder.provenance)
-    at_first_sight = (files.html, files.summary, files.environment, *study_files)
-    yield from _artifacts(key, [path for path in at_first_sight if path.exists()], "")
+    yield from _artifacts(key, (files.html, files.summary, files.environment, *study_files), "")
     for path in (*files.figures[arm.name], *files.tables[arm.name]):
         yield from _artifacts(key, [path], _FOLDERS[path.suffix])
     for name, shown in files.shown[arm.name]:
@@ -69,12 +67,15 @@ def _trial_files(
     drawn = [p for p in files.figures[arm.name] if _MAPS in p.stem and p.suffix == ".png"]
     numbers = folder.path / chosen.folder / "attribution_maps.npz"
     yield from _artifacts(trial_key(chosen), drawn, "figures")
-    yield from _artifacts(trial_key(chosen), [numbers] if numbers.exists() else [], "")
+    yield from _artifacts(trial_key(chosen), [numbers], "")
 
 
 def _artifacts(key: str, paths: Sequence[Path], artifact_folder: str) -> Iterator[LogArtifact]:
     for path in paths:
-        yield LogArtifact(run_key=key, path=str(path.absolute()), artifact_folder=artifact_folder)
+        if path.exists():
+            yield LogArtifact(
+                run_key=key, path=str(path.absolute()), artifact_folder=artifact_folder
+            )
 
 
 def _columns(shown: Table) -> dict[str, list[Cell]]:

@@ -26,12 +26,7 @@ class _RunDeletedError(Exception):
 
 
 def split_calls(queued: Sequence[QueuedRecord], points: int) -> Iterator[tuple[QueuedRecord, ...]]:
-    """Split a run's entries into calls, in order: neighboring reports share one call.
-
-    Args:
-        queued: Entries of one run.
-        points: Most metric values in a call; a single larger report is a call of its own.
-    """
+    """Split a run's records into calls, in order; neighboring reports share one of most points."""
     batch: list[QueuedRecord] = []
     size = 0
     for item in queued:
@@ -57,14 +52,7 @@ def retry_delay_s(failures: int) -> float:
 
 @dataclass(slots=True, kw_only=True)
 class MlflowSync:
-    """The loop that sends an outbox to MLflow; holds nothing that a kill could lose.
-
-    Attributes:
-        outbox: The queue.
-        copy: MLflow.
-        is_over: Tells that the parent is gone.
-        secrets: Passwords that no message may show.
-    """
+    """The loop that sends an outbox to MLflow; holds nothing that a kill could lose."""
 
     outbox: Outbox
     mirror: MlflowMirror
@@ -74,7 +62,7 @@ class MlflowSync:
     _deferred: set[str] = field(default_factory=set)
 
     def run(self) -> None:
-        """Deliver until the parent is gone or, once told to finish, nothing is left to deliver."""
+        """Send until the parent is gone or, once told to finish, nothing is left to send."""
         failures = 0
         while not self.should_stop():
             # Read before the queue: what is put before the flag is set is sent.
@@ -95,12 +83,9 @@ class MlflowSync:
                 self._pause(IDLE_PAUSE_S)
 
     def step(self, points: int) -> int:
-        """Deliver what waits now, and give how many entries that was.
+        """Send what waits now, at most so many points a call; returns the number of records.
 
         A run that fails goes last in the next step, so that it delays itself only.
-
-        Args:
-            points: Most metric values in one call.
         """
         self.mirror.require_own_server()
         if not self._is_connected:
@@ -161,7 +146,7 @@ class MlflowSync:
             self.mirror.connect()
             self._reject([QueuedRecord(seq=opening.seq, record=record)], str(error))
         else:
-            self.outbox.mark_sent([opening.seq], _now_ms())
+            self.outbox.mark_sent([opening.seq])
         return run_id
 
     def _send(self, run_id: str | None, queued: Sequence[QueuedRecord]) -> None:
@@ -180,19 +165,19 @@ class MlflowSync:
             self._send(run_id, queued[:middle])
             self._send(run_id, queued[middle:])
         else:
-            self.outbox.mark_sent([item.seq for item in queued], _now_ms())
+            self.outbox.mark_sent([item.seq for item in queued])
 
     def _reject(self, queued: Sequence[QueuedRecord], error: str) -> None:
         for item in queued:
-            kind, run_key = type(item.record).__name__, item.record.run_key or "the experiment"
-            text = mask_passwords(f"{kind} of {run_key}: {error}", self.secrets)
+            where = f"{item.record.kind} of {item.record.run_key or 'the experiment'}"
+            text = mask_passwords(f"{where}: {error}", self.secrets)
             _log.error("refused for good: %s", text)
-            self.outbox.mark_rejected([item.seq], text)
+            self.outbox.mark_sent([item.seq], rejection=text)
 
     def _log_failure(self, error: Exception, failures: int) -> None:
         text = mask_passwords(f"{type(error).__name__}: {error}", self.secrets)
         _log.warning("attempt %d failed: %s", failures, text)
-        self.outbox.save_error(text, _now_ms())
+        self.outbox.save_error(text)
         self.outbox.set_flag("attempted", "yes")
         self._is_connected = False
 
@@ -200,7 +185,3 @@ class MlflowSync:
         end = time.monotonic() + seconds
         while time.monotonic() < end and not self.should_stop():
             time.sleep(min(IDLE_PAUSE_S, max(end - time.monotonic(), 0)))
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -18,16 +18,15 @@ import site
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from study.records.errors import TrackingError
-from study.records.trial_table import StoredReport
-from study.storage.layout import TrialKey
 from study.tracking.mlflow_mirror import MlflowMirror
 from study.tracking.outbox import Outbox, PendingRecords
+from study.tracking.record_types import MlflowRecord
 from study.tracking.sync import IDLE_PAUSE_S, MlflowSync
 from study.tracking.tracking_uri import TrackingUri, secrets
 
@@ -41,10 +40,6 @@ _STARTUP_TIMEOUT_S: Final = 60.0
 _TERMINATE_TIMEOUT_S: Final = 2.0
 
 _RESTART_DELAY_S: Final = 30.0
-
-if TYPE_CHECKING:
-    from study.storage.trial_store import TrialRecord
-    from trainables.config import TrialConfig
 
 _log = logging.getLogger(__name__)
 
@@ -127,34 +122,24 @@ def _environment(address: TrackingUri) -> dict[str, str]:
 
 @dataclass(slots=True, kw_only=True)
 class SyncProcess:
-    """The synchronizing process as its parent sees it: a thin shell over ``subprocess.Popen``.
-
-    Attributes:
-        outbox: The queue that the process sends.
-        process: The process.
-    """
+    """The synchronizing process, and the queue that it sends, as its parent sees them."""
 
     outbox: Outbox
     process: subprocess.Popen[bytes]
     _launch: Callable[[], subprocess.Popen[bytes]]
     _launched_at: float = field(default_factory=time.monotonic)
 
-    def restart_if_dead(self) -> None:
-        """Start the process again if it died (killed by the system for its memory, say)."""
+    def put(self, records: Iterable[MlflowRecord]) -> None:
+        """Queue records, and start the process again if it died some time ago."""
+        self.outbox.put(records)
+        # One that dies at once is not started again in a row.
+        if time.monotonic() - self._launched_at > _RESTART_DELAY_S:
+            self._restart_if_dead()
+
+    def _restart_if_dead(self) -> None:
         if self.process.poll() is not None:
             self._launched_at = time.monotonic()
             self.process = self._launch()
-
-    def on_trial_start(self, entry: TrialRecord, config: TrialConfig) -> None:
-        """Do nothing: as a callback it restarts the process when a report comes."""
-
-    def on_report(self, key: TrialKey, report: StoredReport) -> None:  # noqa: ARG002
-        """Restart the process if it has died; one that dies at once is not restarted in a row."""
-        if time.monotonic() - self._launched_at > _RESTART_DELAY_S:
-            self.restart_if_dead()
-
-    def on_trial_end(self, entry: TrialRecord, reports: Sequence[StoredReport]) -> None:
-        """Do nothing."""
 
     def finish(
         self, timeout_s: float, on_progress: Callable[[PendingRecords], None]
@@ -170,7 +155,7 @@ class SyncProcess:
         """
         self.outbox.set_flag("finish", "yes")
         if self.outbox.pending().records:
-            self.restart_if_dead()
+            self._restart_if_dead()
         before, since = self.outbox.pending(), time.monotonic()
         while self.process.poll() is None:
             now = self.outbox.pending()
@@ -217,16 +202,9 @@ def start(
     TrackingUri.parse(tracking_uri)
     outbox = Outbox(path=outbox_path.absolute())
     outbox.set_flag("finish", None)
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "study.tracking.sync_process",
-        "--outbox",
-        str(outbox.path),
-    ]
-    command += ["--experiment", experiment, "--artifacts", str(artifacts.absolute())]
-    command += ["--parent-pid", str(os.getpid())]
+    command = [sys.executable, "-P", "-m", "study.tracking.sync_process"]
+    command += ["--outbox", str(outbox.path), "--experiment", experiment]
+    command += ["--artifacts", str(artifacts.absolute()), "--parent-pid", str(os.getpid())]
     environment = {**os.environ, **_import_path(), ADDRESS_VARIABLE: tracking_uri}
 
     def launch() -> subprocess.Popen[bytes]:

@@ -31,7 +31,6 @@ from study.storage.sqlite import sqlite_url
 from study.storage.store_writer import StoreWriter
 from study.storage.trial_store import TrialStore
 from study.tracking.callback import TrackingCallback, tracked_study
-from study.tracking.outbox import Outbox
 from study.tracking.sync_process import SyncProcess
 
 DatabaseKind: TypeAlias = Literal["sqlite", "postgresql"]
@@ -129,13 +128,13 @@ def measured_study(
     with lease(folder, options.database_url, on_message, on_message):
         write_atomic(folder.spec, text)
         write_provenance(folder.provenance, {})
-        tracking = TrackingCallback(spec, folder, tracked_study(spec), Outbox(path=folder.outbox))
         store = TrialStore(options.database_url, spec.name, maximize=True)
         sync = start_sync(folder, options)
+        tracking = TrackingCallback(spec, folder, tracked_study(spec), sync.put)
         try:
             with (folder.logs / "driver.log").open("w", encoding="utf-8") as log:
                 progress = ProgressCallback(spec, Console(file=log))
-                every = (*callbacks, clocked(tracking), clocked(sync), progress)
+                every = (*callbacks, clocked(tracking), progress)
                 coordinator = TrialCoordinator(
                     spec, folder, store, every, writer=StoreWriter(on_message)
                 )

@@ -170,11 +170,11 @@ def _expected_artifact(record: LogArtifact | LogTable) -> tuple[str, bytes | Non
 
 def _queued(outbox: Path) -> Iterator[tuple[str, LogArtifact | LogTable]]:
     query = (
-        "SELECT run_id, kind, payload FROM record LEFT JOIN run USING (run_key) "
+        "SELECT run_id, payload FROM record LEFT JOIN run USING (run_key) "
         "WHERE kind IN ('artifact', 'table') ORDER BY seq"
     )
-    for run_id, kind, payload in _rows(outbox, query):
-        record: MlflowRecord = decode(kind, payload)
+    for run_id, payload in _rows(outbox, query):
+        record = decode(payload)
         if isinstance(record, LogArtifact | LogTable):
             yield run_id, record
 

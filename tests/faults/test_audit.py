@@ -42,7 +42,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study = StudyFixture.of(root / "storage", STUDY)
     outbox = Outbox(path=study.folder.outbox)
     tracked = tracked_study(study.spec)
-    coordinator = study.coordinator([TrackingCallback(study.spec, study.folder, tracked, outbox)])
+    tracking = TrackingCallback(study.spec, study.folder, tracked, outbox.put)
+    coordinator = study.coordinator([tracking])
     simulate(coordinator, study.context)
     assert coordinator.flush()
     table = build_trial_table(study.spec, study.folder, study.state())
@@ -251,7 +252,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], set[str]]] = {
     ),
     "a file is not in MLflow": (no_artifact, {"files in MLflow"}),
     "a record waits": (
-        outbox("UPDATE record SET state = 'waiting' WHERE kind = 'note' OR seq = 3"),
+        outbox("UPDATE record SET state = 'waiting' WHERE seq = 3"),
         {"outbox"},
     ),
     "a record was refused": (

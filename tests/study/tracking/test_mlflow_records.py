@@ -23,7 +23,6 @@ from study.tracking.record_types import (
     OpenRun,
     SetTags,
 )
-from study.tracking.saved_views import ViewedStudy, view_tags
 from tests.support.trial_tables import AXES, final_row
 
 TESTED = {"test/accuracy": (0.5, 0.75)}
@@ -125,23 +124,8 @@ def test_the_experiment_names_its_primary_metric_and_direction() -> None:
     )
 
 
-def test_the_experiment_offers_views_of_what_is_searched_and_swept() -> None:
-    tracked = replace(REVIEW, dimensions=("top_k", "alpha"), swept=("top_k",))
-    _opened, views = tracking.experiment_records(tracked)
-    assert isinstance(views, SetTags)
-    assert views.run_key is None
-    viewed = ViewedStudy(
-        objective="val/accuracy",
-        is_higher_better=True,
-        dimensions=("top_k", "alpha"),
-        swept=("top_k",),
-    )
-    assert views.tags == view_tags(viewed)
-
-
 def test_a_trial_opens_a_child_run_with_its_point_settings_and_tags() -> None:
-    (opening,) = tracking.trial_start_records(REVIEW, ARM, ROW)
-    assert isinstance(opening, OpenRun)
+    opening = tracking.open_trial(REVIEW, ARM, ROW)
     assert opening.run_key == KEY
     assert opening.parent_key == tracking.arm_key(ARM.name) == "arm/digits challenger"
     assert opening.name == "digits challenger search 7 · K=5 α=0.5"
@@ -173,25 +157,20 @@ def test_a_trial_opens_a_child_run_with_its_point_settings_and_tags() -> None:
 
 def test_what_is_not_known_of_the_source_is_not_claimed() -> None:
     tracked = replace(REVIEW, git_commit=None, user=None, config_hash=None)
-    (opening,) = tracking.trial_start_records(tracked, ARM, ROW)
-    assert isinstance(opening, OpenRun)
+    opening = tracking.open_trial(tracked, ARM, ROW)
     unknown = {"git_commit", "config_hash", "mlflow.user", "mlflow.source.git.commit"}
     assert not unknown & set(opening.tags)
 
 
 def test_a_commit_with_changed_files_is_named_as_mlflow_names_it() -> None:
-    (opening,) = tracking.trial_start_records(
-        replace(REVIEW, git_commit="0123abc-dirty"), ARM, ROW
-    )
-    assert isinstance(opening, OpenRun)
+    opening = tracking.open_trial(replace(REVIEW, git_commit="0123abc-dirty"), ARM, ROW)
     assert opening.tags["mlflow.source.git.commit"] == "0123abc"
     assert opening.tags["mlflow.source.git.dirty"] == "true"
     assert opening.tags["git_commit"] == "0123abc-dirty"
 
 
 def test_an_arm_opens_the_parent_run_with_its_fixed_settings() -> None:
-    (opening,) = tracking.arm_start_records(REVIEW, ARM, 80)
-    assert isinstance(opening, OpenRun)
+    opening = tracking.open_arm(REVIEW, ARM, 80)
     assert (opening.run_key, opening.parent_key) == ("arm/digits challenger", None)
     assert (opening.name, opening.start_ms) == ("digits challenger", 80)
     assert opening.params["batch_size"] == "30"
@@ -200,7 +179,7 @@ def test_an_arm_opens_the_parent_run_with_its_fixed_settings() -> None:
 
 
 def test_a_report_is_logged_as_mean_and_sample_deviation() -> None:
-    (logged,) = tracking.report_records(KEY, REPORTS[1])
+    logged = tracking.log_report(KEY, REPORTS[1])
     assert logged == LogMetrics(
         run_key=KEY,
         epoch=10,
@@ -218,8 +197,7 @@ def test_what_the_process_used_is_logged_as_mlflows_system_metrics_and_its_sum_a
     usage = {"trained_s": 2.0, "cpu_s": 1.5, "cpu_utilization_percentage": 75.0}
     usage |= {"system_memory_usage_megabytes": 900.0}
     report = StoredReport(epoch=1, time_ms=1, metrics={}, usage=usage)
-    (logged,) = tracking.report_records(KEY, report)
-    assert isinstance(logged, LogMetrics)
+    logged = tracking.log_report(KEY, report)
     assert logged.metrics == {
         "system/cpu_utilization_percentage": 75.0,
         "system/system_memory_usage_megabytes": 900.0,
@@ -233,18 +211,16 @@ def test_what_the_process_used_is_logged_as_mlflows_system_metrics_and_its_sum_a
 
 def test_one_replica_has_no_deviation() -> None:
     report = StoredReport(epoch=1, time_ms=1, metrics={"val/accuracy": (0.5,)})
-    (logged,) = tracking.report_records(KEY, report)
-    assert isinstance(logged, LogMetrics)
+    logged = tracking.log_report(KEY, report)
     assert logged.metrics == {"val/accuracy": 0.5}
 
 
 def test_a_value_that_is_not_finite_is_left_out_and_its_neighbors_are_not() -> None:
     metrics = {"a": (math.nan, 0.5), "b": (math.inf,), "c": (), "d": (0.5,)}
-    (logged,) = tracking.report_records(KEY, StoredReport(epoch=1, time_ms=1, metrics=metrics))
-    assert isinstance(logged, LogMetrics)
+    logged = tracking.log_report(KEY, StoredReport(epoch=1, time_ms=1, metrics=metrics))
     assert logged.metrics == {"d": 0.5}
     empty = StoredReport(epoch=1, time_ms=1, metrics={"a": (math.nan,)})
-    assert tracking.report_records(KEY, empty) == ()
+    assert tracking.log_report(KEY, empty).metrics == {}
 
 
 def test_best_metrics_follow_each_metrics_direction_and_use_validation_only() -> None:
@@ -335,7 +311,7 @@ def test_a_running_trial_is_not_ended_and_neither_is_its_arm() -> None:
 
 def test_an_arm_ends_with_its_counts_and_chosen_configuration() -> None:
     failed = replace(ROW, number=8, state="FAIL", finished_ms=150)
-    (closing,) = tracking.arm_end_records(REVIEW, ARM, (ROW, failed))
+    closing = tracking.close_arm(REVIEW, ARM, (ROW, failed))
     assert closing == CloseRun(
         run_key="arm/digits challenger",
         status="FINISHED",
@@ -348,8 +324,7 @@ def test_an_arm_ends_with_its_counts_and_chosen_configuration() -> None:
             "objective": "val/accuracy",
         },
     )
-    (closing,) = tracking.arm_end_records(REVIEW, ARM, (failed,))
-    assert isinstance(closing, CloseRun)
+    closing = tracking.close_arm(REVIEW, ARM, (failed,))
     assert closing.status == "FAILED"
 
 
@@ -357,14 +332,13 @@ def test_a_rebuild_says_what_the_live_study_said(tmp_path: Path) -> None:
     asked = replace(ROW, state="RUNNING", reports=(), value=None, finished_ms=None)
     outbox = Outbox(path=tmp_path / "outbox.sqlite")
     outbox.put(tracking.experiment_records(REVIEW))
-    outbox.put(tracking.arm_start_records(REVIEW, ARM, asked.started_ms))
-    outbox.put(tracking.trial_start_records(REVIEW, ARM, asked))
-    for report in REPORTS:
-        outbox.put(tracking.report_records(tracking.trial_key(asked), report))
+    outbox.put([tracking.open_arm(REVIEW, ARM, asked.started_ms)])
+    outbox.put([tracking.open_trial(REVIEW, ARM, asked)])
+    outbox.put(tracking.log_report(tracking.trial_key(asked), report) for report in REPORTS)
     outbox.put(tracking.trial_end_records(REVIEW, ROW))
-    outbox.put(tracking.arm_end_records(REVIEW, ARM, (ROW,)))
+    outbox.put([tracking.close_arm(REVIEW, ARM, (ROW,))])
     live = [item.record for item in outbox.next_batch(100)]
-    outbox.mark_sent([item.seq for item in outbox.next_batch(100)], time_ms=0)
+    outbox.mark_sent(item.seq for item in outbox.next_batch(100))
 
     rebuilt = list(tracking.all_records(REVIEW, table(ROW)))
     outbox.put(rebuilt)

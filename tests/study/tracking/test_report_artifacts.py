@@ -13,7 +13,7 @@ import pytest
 from study.records.trial_table import TrialTable
 from study.report import ReportFiles, write_report
 from study.storage.layout import StudyFolder
-from study.tracking.record_types import LogArtifact, LogTable, MlflowRecord, SetNote
+from study.tracking.record_types import LogArtifact, LogTable, MlflowRecord, SetTags
 from study.tracking.report_artifacts import artifact_records
 from tests.support.trial_tables import TableShape, make_trial_table
 
@@ -37,8 +37,13 @@ class Published:
 
     def note(self, run_key: str | None) -> str:
         """Return a run's description."""
-        (note,) = (e for e in self.entries if isinstance(e, SetNote) and e.run_key == run_key)
-        return note.markdown
+        (note,) = (
+            entry.tags["mlflow.note.content"]
+            for entry in self.entries
+            if isinstance(entry, SetTags) and entry.run_key == run_key
+            if "mlflow.note.content" in entry.tags
+        )
+        return note
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.tracking.mlflow_mirror import is_permanent_error, truncate_note
+from study.tracking.mlflow_mirror import is_permanent_error
 from study.tracking.outbox import QueuedRecord
-from study.tracking.record_types import LogMetrics, SetNote
+from study.tracking.record_types import LogMetrics, SetTags, note
 from study.tracking.sync import points_per_call, retry_delay_s, split_calls
 
 
@@ -20,7 +20,7 @@ def queued(sizes: list[int]) -> list[QueuedRecord]:
                 run_key="arm/a", epoch=seq, time_ms=0, metrics={f"m{i}": 0.0 for i in range(size)}
             )
             if size
-            else SetNote(run_key="arm/a", markdown=""),
+            else SetTags(run_key="arm/a", tags={}),
         )
         for seq, size in enumerate(sizes)
     ]
@@ -69,7 +69,7 @@ def test_only_a_refusal_is_final() -> None:
 
 
 def test_a_note_that_is_too_long_is_cut_and_says_so() -> None:
-    assert truncate_note("short") == "short"
-    cut = truncate_note("x" * 9000)
+    assert note(None, "short").tags == {"mlflow.note.content": "short"}
+    (cut,) = note(None, "x" * 9000).tags.values()
     assert len(cut) == 8000
     assert cut.endswith("x\n\n… (cut here; the whole text is among the artifacts)")

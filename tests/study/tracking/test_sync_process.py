@@ -31,8 +31,8 @@ from study.tracking.record_types import (
     LogTable,
     MlflowRecord,
     OpenRun,
-    SetNote,
     SetTags,
+    note,
 )
 
 pytestmark = pytest.mark.service
@@ -150,7 +150,7 @@ def one_of_each(folder: Path) -> list[MlflowRecord]:
     child = "trial/a/search/0"
     return [
         SetTags(run_key=None, tags={"mlflow.experiment.primaryMetric.name": "val/accuracy"}),
-        SetNote(run_key=None, markdown="# Tiny"),
+        note(None, "# Tiny"),
         # The child first: the parent is opened before it all the same.
         opening(child, "arm/a", top_k="2"),
         opening("arm/a"),
@@ -160,7 +160,7 @@ def one_of_each(folder: Path) -> list[MlflowRecord]:
         LogArtifact(
             run_key="arm/a", path=str(folder / "figure.png"), artifact_folder="figures/top_k"
         ),
-        SetNote(run_key="arm/a", markdown="long " * 2000),
+        note("arm/a", "long " * 2000),
         CloseRun(run_key=child, status="KILLED", end_ms=5_000, tags={"state": "PRUNED"}),
     ]
 
@@ -195,10 +195,10 @@ def test_everything_arrives_and_a_second_delivery_of_it_changes_nothing(place: P
     experiment = dict(place.sql("SELECT key, value FROM experiment_tags"))
     assert experiment["mlflow.note.content"] == "# Tiny"
     assert experiment["mlflow.experiment.primaryMetric.name"] == "val/accuracy"
-    ((note,),) = place.sql(
+    ((told,),) = place.sql(
         f"SELECT value FROM tags WHERE key = 'mlflow.note.content' AND run_uuid = '{parent}'"
     )
-    assert str(note).endswith("(cut here; the whole text is among the artifacts)")
+    assert str(told).endswith("(cut here; the whole text is among the artifacts)")
     kept = place.folder / "artifacts"
     assert (kept / str(parent) / "artifacts/figures/top_k/figure.png").read_bytes() == b"figure"
     table = json.loads((kept / str(child) / "artifacts/replicas.json").read_text())
@@ -256,9 +256,9 @@ def test_what_mlflow_refuses_does_not_hold_up_the_rest(place: Place) -> None:
         ("a", 0), ("a", 1), ("a", 1), ("a", 2), ("a", 3), ("a", 5), ("a", 6), ("a", 7)
     ]  # fmt: skip
     assert place.sql("SELECT status FROM runs WHERE status = 'FINISHED'") == [("FINISHED",)]
-    assert f"LogMetrics of {good}: Invalid value" in place.log()
-    assert f"OpenRun of {bad}: Invalid value" in place.log()
-    assert f"LogArtifact of {good}: {vanishing}: the artifact is no longer there" in place.log()
+    assert f"metrics of {good}: Invalid value" in place.log()
+    assert f"open of {bad}: Invalid value" in place.log()
+    assert f"artifact of {good}: {vanishing}: the artifact is no longer there" in place.log()
 
 
 @pytest.mark.extended
