@@ -26,7 +26,6 @@ STUDY_BENCHMARKS: Final[Mapping[str, str]] = {
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Measure with torch alone, and print a table or JSON."""
     options = _parser().parse_args(argv)
     benchmark = TORCH_BENCHMARKS[options.subcommand]
     record = benchmark.measure(options, _print_status)

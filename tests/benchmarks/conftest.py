@@ -33,5 +33,4 @@ def seeded_globally() -> Iterator[None]:
 
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., CliResult]:
-    """Return a function that runs the benchmarks of studies in this process."""
     return caller(capsys, command, PROGRAM)

@@ -20,8 +20,6 @@ _METRICS: Final = ("train/accuracy", "train/nll", "val/accuracy", "val/nll", "va
 
 
 class IdleTrainable(ChallengerTrainable):
-    """The trainable of studies, with trials that cost nothing."""
-
     def _train(self, trial: TrialConfig, context: TrialContext) -> Iterator[Report]:
         return idle_reports(trial, context)
 

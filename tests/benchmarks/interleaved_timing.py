@@ -58,11 +58,9 @@ def quartiles(values: tuple[float, ...]) -> Quartiles:
 
 
 def paired_ratio(times: tuple[float, ...], to: tuple[float, ...]) -> Quartiles:
-    """Return the ratio of two alternatives' times, round by round."""
     return quartiles(tuple(a / b for a, b in zip(times, to, strict=True)))
 
 
 def as_plain_data(spreads: Mapping[str, Quartiles]) -> dict[str, Any]:
-    """Return plain data: each median under its name, and all quartiles together."""
     medians = {name: found.median for name, found in spreads.items()}
     return {**medians, "quartiles": {name: [s.low, s.high] for name, s in spreads.items()}}

@@ -40,8 +40,6 @@ _BARE: Final = "bare"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabasePair:
-    """Two SQLAlchemy URLs."""
-
     study: str | None
     bare: str
 
@@ -77,20 +75,16 @@ class MeasuredStudy:
 
     @property
     def folder(self) -> StudyFolder:
-        """The study's folder."""
         return self.options.storage.study(self.spec.name)
 
     def require_whole(self) -> None:
-        """Raise what ended its training before its end, if anything did."""
         if self.coordinator.stop_error is not None:
             raise self.coordinator.stop_error
 
     def table(self) -> TrialTable:
-        """Return all its trials."""
         return build_trial_table(self.spec, self.folder, self.coordinator.state)
 
     def context(self, address: str | None = None) -> ExecutionContext:
-        """Return the context of its trials: a Ray of its own, or one at an address."""
         return ExecutionContext(
             spec=self.spec,
             data=self.options.data,
@@ -101,7 +95,6 @@ class MeasuredStudy:
 
 
 def bench_text(**changes: Any) -> str:  # noqa: ANN401 (YAML)
-    """Write the study of ``study.yaml``."""
     text = (files("tests.benchmarks") / "study.yaml").read_text(encoding="utf-8")
     study: dict[str, Any] = yaml.safe_load(text)
     study["resources"] = changes.pop("resources", {})

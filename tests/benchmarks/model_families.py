@@ -29,8 +29,6 @@ from trainables.seeding import stream
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """A model and the data that it is measured on."""
-
     model: ModelConfig
     dataset: DatasetConfig
 
@@ -57,37 +55,30 @@ class FixedBatch:
 
     @property
     def targets(self) -> Labels:
-        """The batch's targets, from which a training learns their kind and where they lie."""
         return self.batch.targets
 
     def __len__(self) -> int:
-        """Count the samples of all steps."""
         return self.n_steps * len(self.batch)
 
     def take(self, indices: Int[Tensor, " chosen"]) -> FixedBatch:
-        """Return the same: the samples do not differ."""
         del indices
         return self
 
     def to(self, device: torch.device) -> FixedBatch:
-        """Return the same, which must be on the device already."""
         assert self.batch.inputs.device == device
         return self
 
     def make_batch(self, indices: Int[Tensor, " chosen"], generator: torch.Generator) -> Batch:
-        """Return the batch."""
         del indices, generator
         return self.batch
 
     def views(self, indices: Int[Tensor, " chosen"]) -> Float[Tensor, "view batch channel *grid"]:
-        """Return the batch as one view."""
         del indices
         return self.batch.inputs[None]
 
     def valid_mask(
         self, indices: Int[Tensor, " chosen"]
     ) -> Bool[Tensor, "view batch first *rest"] | None:
-        """Return which positions of the batch are valid."""
         del indices
         return None if self.batch.valid_mask is None else self.batch.valid_mask[None]
 

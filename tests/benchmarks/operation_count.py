@@ -87,7 +87,6 @@ def count_operations(model: nn.Module, input_shape: tuple[int, ...]) -> Operatio
 
 
 def count_step(operations: Operations, passes: Passes, batch_size: int) -> int:
-    """Count the multiplications of one training step."""
     trained = (batch_size + passes.trained) * operations.trained
     return trained + passes.explained * operations.explained
 

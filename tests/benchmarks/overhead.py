@@ -79,7 +79,6 @@ class BareOptuna:
     """A search without trials between ask and tell. Has mutable state: its Optuna study."""
 
     def __init__(self, url: str, space: Space, *, startup_trials: int, reports: int) -> None:
-        """Begin a search."""
         self._space = space
         self._reports = reports
         self._study = optuna.create_study(
@@ -87,7 +86,6 @@ class BareOptuna:
         )
 
     def run(self, trials: int) -> float:
-        """Run some more trials; returns the seconds per trial."""
         began = time.monotonic()
         for _ in range(trials):
             trial = self._study.ask()
@@ -120,7 +118,6 @@ class BlockTimer:
         self._begun += 1
 
     def on_report(self, key: TrialKey, report: StoredReport) -> None:  # noqa: ARG002
-        """Note the first report of all."""
         if self.first_report_s is None:
             self.first_report_s = time.monotonic()
 
@@ -149,7 +146,6 @@ class Overhead:
     to_stock_tune: Quartiles
 
     def as_data(self) -> dict[str, Any]:
-        """Return the figures as JSON data, medians by documented names."""
         spreads = {
             "seconds_per_trial": self.study,
             "bare_optuna_seconds_per_trial": self.bare_optuna,

@@ -46,8 +46,6 @@ _LEARNING_RATE = 1e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicasOptions:
-    """What is measured."""
-
     methods: tuple[str, ...]
     replicas: tuple[int, ...]
     width: float = 1.0
@@ -56,7 +54,6 @@ class ReplicasOptions:
     device: torch.device = torch.device("cpu")  # noqa: RUF009 (immutable)
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
         for count in self.replicas:
             require(count >= 2, "replicas", "must be at least 2", count)
         require(self.rounds >= 1, "rounds", "must be at least 1", self.rounds)
@@ -64,8 +61,6 @@ class ReplicasOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicasRow:
-    """One method with a number of replicas."""
-
     method: str
     replicas: int
     gain: Quartiles
@@ -74,8 +69,6 @@ class ReplicasRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicasReport:
-    """What was measured, on what and where."""
-
     machine: MachineInfo
     width: float
     batch_size: int
@@ -85,7 +78,6 @@ class ReplicasReport:
 def measure_replicas(
     options: ReplicasOptions, on_message: Callable[[str], None] = lambda _: None
 ) -> ReplicasReport:
-    """Measure each method with each number of replicas."""
     with tempfile.TemporaryDirectory() as cache:
         folders = DataFolders(root=None, cache=Path(cache))
         rows = tuple(_measure(options, folders, on_message))

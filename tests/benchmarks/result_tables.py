@@ -28,15 +28,14 @@ _SAVINGS = {
 def print_scaling(
     usages: list[SlotUtilization], left_out: list[int], much: LargeStudyCosts | None
 ) -> None:
-    """Print slot utilization, and the costs of a study of very many trials."""
     table = Table("trials at a time", "seconds each", "trials", "ideal s", "actual s", "used")
     for each in usages:
         table.add_row(
             str(each.slots),
-            f"{each.trial_s:g}",
+            f"{each.trial_seconds:g}",
             str(each.trials),
-            f"{each.ideal_s:.1f}",
-            f"{each.actual_s:.1f}",
+            f"{each.ideal_seconds:.1f}",
+            f"{each.actual_seconds:.1f}",
             f"{each.efficiency:.1%}",
         )
     console = make_console()
@@ -45,14 +44,14 @@ def print_scaling(
         console.print(f"left out for lack of memory: {', '.join(map(str, left_out))} at a time")
     if much is not None:
         console.print(
-            f"{much.trials} trials: status {much.status_s:.1f} s, report {much.report_s:.1f} s, "
-            f"driver {much.driver_mib:.0f} MiB, of which {much.driver_own_mib:.0f} for the trials",
+            f"{much.trials} trials: status {much.status_seconds:.1f} s, report "
+            f"{much.report_seconds:.1f} s, driver {much.driver_mib:.0f} MiB, of which "
+            f"{much.driver_mib_for_trials:.0f} for the trials",
             highlight=False,
         )
 
 
 def print_overhead(found: Overhead) -> None:
-    """Print the overhead of a study."""
     title = f"Overhead: {found.trials} trials, {found.slots} at a time"
     table = _spread_table(title, "seconds per trial")
     rows = {
@@ -72,7 +71,6 @@ def print_overhead(found: Overhead) -> None:
 
 
 def print_tracking(found: Tracking) -> None:
-    """Print how fast a backlog reaches MLflow."""
     title = f"Tracking: {found.points} points at a time, {found.bare.rounds} rounds"
     table = _spread_table(title, "points per second")
     for name, rate in {
@@ -90,17 +88,16 @@ def print_tracking(found: Tracking) -> None:
 
 
 def print_tracking_share(found: TrackingShare) -> None:
-    """Print the share of a study's time spent on tracking."""
     make_console().print(
-        f"a study of {found.trials} trials and {found.study_s:.0f} s waits {found.queued_s:.2f} s "
-        f"for the queue and {found.last_s:.1f} s for the last entries, {found.waited:.1%} of its "
-        f"time; its synchronization takes {found.delivery_cpu_s:.1f} CPU seconds",
+        f"a study of {found.trials} trials and {found.study_seconds:.0f} s waits "
+        f"{found.queued_seconds:.2f} s for the queue and {found.last_seconds:.1f} s for the last "
+        f"records, {found.waited:.1%} of its time; its synchronization takes "
+        f"{found.delivery_cpu_seconds:.1f} CPU seconds",
         highlight=False,
     )
 
 
 def print_reuse(found: Reuse) -> None:
-    """Print the savings."""
     table = Table(
         "not done again",
         "times",

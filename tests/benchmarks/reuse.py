@@ -35,21 +35,16 @@ _TWINS: Final = "twins"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saving:
-    """What was not done again."""
-
     times: int
     each: Quartiles
 
     @property
     def seconds(self) -> float:
-        """CPU seconds that the study did not take."""
         return self.times * self.each.median
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reuse:
-    """The figures, of search trials."""
-
     trials: int
     study_s: float
     savings: Mapping[str, Saving]
@@ -65,7 +60,6 @@ class Reuse:
         return self.study_s + sum(saving.seconds for saving in counted)
 
     def as_data(self) -> dict[str, Any]:
-        """Return the figures as JSON data; medians of CPU seconds by name."""
         return {
             "trials": self.trials,
             "study_cpu_seconds": self.study_s,
@@ -77,7 +71,6 @@ class Reuse:
 
 
 def stated_study() -> str:
-    """Return the text of the measured study file."""
     return (files("tests.benchmarks") / "reuse.yaml").read_text(encoding="utf-8")
 
 

@@ -35,26 +35,11 @@ class SlotUtilization:
     """Utilization of the slots: ideal is the mean sleep of a slot, actual its mean duration."""
 
     slots: int
-    trial_s: float
+    trial_seconds: float
     trials: int
-    ideal_s: float
-    actual_s: float
-
-    @property
-    def efficiency(self) -> float:
-        """Share of the slots' time in which trials slept."""
-        return self.ideal_s / self.actual_s
-
-    def as_data(self) -> dict[str, Any]:
-        """Return the figures as JSON data."""
-        return {
-            "slots": self.slots,
-            "trial_seconds": self.trial_s,
-            "trials": self.trials,
-            "ideal_seconds": self.ideal_s,
-            "actual_seconds": self.actual_s,
-            "efficiency": self.efficiency,
-        }
+    ideal_seconds: float
+    actual_seconds: float
+    efficiency: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +76,6 @@ def nodes_for(slots: int) -> tuple[int, ...]:
 def measure_scaling(
     root: Path, scaling_config: ScalingConfig, address: str, on_message: Callable[[str], None]
 ) -> Iterator[SlotUtilization]:
-    """Run one study per number of slots and duration; yields the utilization of each."""
     for slots in scaling_config.slots:
         for trial_s in scaling_config.trial_s:
             on_message(f"{slots} at a time, {trial_s} s each, {scaling_config.rounds} per slot")
@@ -152,7 +136,6 @@ class _Gate:
         """Do nothing."""
 
     def on_report(self, key: TrialKey, report: StoredReport) -> None:
-        """Open the gate once a trial waits in every slot."""
         slot = self._slot_of[key.number] = report.usage["slot"]
         if not self._slot_times:
             self._waiting[key.number] = slot
@@ -169,14 +152,16 @@ class _Gate:
             self.stop()
 
     def usage(self, trial_s: float) -> SlotUtilization:
-        """Return the utilization, once the study has ended."""
         slot_times = self._slot_times.values()
+        ideal_s = trial_s * self._n_ended / len(slot_times)
+        actual_s = sum(slot.ended_s - slot.began_s for slot in slot_times) / len(slot_times)
         return SlotUtilization(
             slots=self.slots,
-            trial_s=trial_s,
+            trial_seconds=trial_s,
             trials=self._n_ended,
-            ideal_s=trial_s * self._n_ended / len(slot_times),
-            actual_s=sum(slot.ended_s - slot.began_s for slot in slot_times) / len(slot_times),
+            ideal_seconds=ideal_s,
+            actual_seconds=actual_s,
+            efficiency=ideal_s / actual_s,
         )
 
     def _open(self) -> None:

@@ -32,22 +32,18 @@ class SleepingTrainable(tune.Trainable):
     _is_first = True
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Take a trial."""
         self._results = results(config, is_first=self._is_first)
         self._is_first = False
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take the next trial in the same process."""
         self.setup(new_config)
         return True
 
     def step(self) -> dict[str, Any]:
-        """Return the next report."""
         return next(self._results)
 
 
 def start_file(stop_file: Path) -> Path:
-    """Return the path of the file that trials wait for."""
     return stop_file.with_name("go")
 
 

@@ -43,8 +43,6 @@ Clock: TypeAlias = Literal["cpu", "wall"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepOptions:
-    """What is measured."""
-
     families: tuple[str, ...]
     batch_sizes: tuple[int, ...]
     ways: tuple[str, ...]
@@ -52,7 +50,6 @@ class StepOptions:
     device: torch.device = torch.device("cpu")  # noqa: RUF009 (immutable)
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
         for size in self.batch_sizes:
             require(size >= 4, "batch_size", "must be at least 4, of which 2 are challenged", size)
         require(self.rounds >= 1, "rounds", "must be at least 1", self.rounds)
@@ -60,8 +57,6 @@ class StepOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepRow:
-    """One way to take a step, on one family at one batch size."""
-
     family: str
     batch_size: int
     way: str
@@ -72,8 +67,6 @@ class StepRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
-    """What was not measured."""
-
     family: str
     way: str
     reason: str
@@ -81,8 +74,6 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepReport:
-    """What was measured, where, and what was not."""
-
     machine: MachineInfo
     clock: Clock
     rows: tuple[StepRow, ...]
@@ -101,8 +92,6 @@ _LEARNING_RATE = 1e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepVariant:
-    """A way to take a step."""
-
     method: Callable[[], MethodConfig]
     precision: Precision = "float32"
 

@@ -20,16 +20,13 @@ class NoOpTrainable(tune.Trainable):
     """A trainable that returns four results at once."""
 
     def setup(self, config: dict[str, Any]) -> None:  # noqa: ARG002 (Tune's)
-        """Begin to count."""
         self._counter = itertools.count(1)
 
     def step(self) -> dict[str, Any]:
-        """Return the next result."""
         count = next(self._counter)
         return {"value": 0.5, "done": count == 4}
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:  # noqa: ARG002 (Tune's)
-        """Return the checkpoint at the end of a trial."""
         return {"value": 0.5}
 
 

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +103,7 @@ def _tracking(rounds: int, folder: Path | None, as_json: bool) -> None:
         found = measure_tracking(root / "rates", rounds, _print_status)
         share = measure_tracking_share(root / "study", _print_status)
     if as_json:
-        _print_json({**found.as_data(), "study": share.as_data()})
+        _print_json({**found.as_data(), "study": asdict(share)})
     else:
         tables.print_tracking(found)
         tables.print_tracking_share(share)
@@ -190,8 +191,8 @@ def _scaling(
         found = _large_study(root / "much", much)
     left_out = sorted(set(slots) - set(scaling_config.slots))
     if as_json:
-        data = {"usage": [usage.as_data() for usage in utilizations], "left_out_slots": left_out}
-        _print_json({**data, "much": None if found is None else found.as_data()})
+        data = {"usage": [asdict(usage) for usage in utilizations], "left_out_slots": left_out}
+        _print_json({**data, "much": None if found is None else asdict(found)})
     else:
         tables.print_scaling(utilizations, left_out, found)
 
@@ -231,7 +232,6 @@ def _large_study(root: Path, trials: int) -> LargeStudyCosts | None:
 
 @contextmanager
 def _work_folder(folder: Path | None) -> Iterator[Path]:
-    """Create an empty folder, and remove it in the end."""
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     root = Path(tempfile.mkdtemp(prefix="bench-", dir=folder))

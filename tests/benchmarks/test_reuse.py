@@ -104,5 +104,5 @@ def test_a_study_s_share_of_tracking_is_that_of_one_that_mlflow_has_whole(tmp_pa
     found = measure_tracking_share(tmp_path, lambda _: None, small_study())
     assert found.trials == 5 + 1
     assert 0 < found.waited < 1
-    assert found.delivery_cpu_s > 0
+    assert found.delivery_cpu_seconds > 0
     assert Outbox(path=tmp_path / "studies" / "reuse" / "outbox.db").pending().records == 0

@@ -15,5 +15,8 @@ from tests.benchmarks.scaling import ScalingConfig, measure_scaling
 def test_slot_utilization_is_at_most_one(tmp_path: Path, ray_address: str, at_once: bool) -> None:
     config = ScalingConfig(slots=(1, 2), trial_s=(1,), rounds=2, at_once=at_once)
     usages = list(measure_scaling(tmp_path, config, ray_address, lambda _: None))
-    assert [(each.slots, each.trials, each.ideal_s) for each in usages] == [(1, 2, 2), (2, 4, 2)]
+    assert [(each.slots, each.trials, each.ideal_seconds) for each in usages] == [
+        (1, 2, 2),
+        (2, 4, 2),
+    ]
     assert all(0 < each.efficiency <= 1 for each in usages)

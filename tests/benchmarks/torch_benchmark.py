@@ -18,8 +18,6 @@ from trainables.errors import ConfigError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TorchBenchmark:
-    """One benchmark of ``python -m tests.benchmarks``."""
-
     summary: str
     add_options: Callable[[ArgumentParser], None]
     measure: Callable[[Namespace, Callable[[str], None]], Any]
@@ -45,8 +43,6 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineInfo:
-    """Hardware and versions."""
-
     device: str
     processor: str
     cores: int
@@ -56,13 +52,11 @@ class MachineInfo:
     python: str
 
     def __str__(self) -> str:
-        """Describe it in one line."""
         where = self.gpu or f"{self.processor}, {self.threads} of {self.cores} cores"
         return f"{where}; torch {self.torch}, Python {self.python}"
 
 
 def machine_info(device: torch.device) -> MachineInfo:
-    """Describe the machine on which a benchmark runs."""
     return MachineInfo(
         device=device.type,
         processor=_processor(),
@@ -84,7 +78,6 @@ def _processor() -> str:
 
 
 def add_machine_options(parser: ArgumentParser) -> None:
-    """Add ``--device``, ``--threads`` and ``--rounds``."""
     parser.add_argument("--device", default="cpu", help="cpu or cuda; default: cpu")
     parser.add_argument("--threads", type=int, help="threads of the CPU; default: torch's")
     parser.add_argument(
@@ -96,7 +89,6 @@ def add_machine_options(parser: ArgumentParser) -> None:
 
 
 def take_device(options: Namespace) -> torch.device:
-    """Return the requested device, and set the number of threads."""
     if options.threads is not None:
         if options.threads < 1:
             raise ConfigError(f"--threads must be at least 1, got {options.threads}.")

@@ -54,7 +54,6 @@ class Tracking:
     reports_to_bare: Quartiles
 
     def as_data(self) -> dict[str, Any]:
-        """Return the figures as JSON data."""
         spreads = {
             "backlog_points_per_second": self.backlog,
             "reports_alone_points_per_second": self.reports_alone,
@@ -195,29 +194,14 @@ def _reports(key: str) -> Iterator[LogMetrics]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackingShare:
-    """Seconds of a study."""
+    """Seconds of a study, and the share of them in which it waited for its tracking."""
 
     trials: int
-    study_s: float
-    queued_s: float
-    last_s: float
-    delivery_cpu_s: float
-
-    @property
-    def waited(self) -> float:
-        """Share of the study's time in which it waited for its tracking."""
-        return (self.queued_s + self.last_s) / self.study_s
-
-    def as_data(self) -> dict[str, Any]:
-        """Return the figures as JSON data."""
-        return {
-            "trials": self.trials,
-            "study_seconds": self.study_s,
-            "queued_seconds": self.queued_s,
-            "last_seconds": self.last_s,
-            "delivery_cpu_seconds": self.delivery_cpu_s,
-            "waited": self.waited,
-        }
+    study_seconds: float
+    queued_seconds: float
+    last_seconds: float
+    delivery_cpu_seconds: float
+    waited: float
 
 
 def measure_tracking_share(
@@ -239,10 +223,11 @@ def measure_tracking_share(
         ended = time.monotonic()
     return TrackingShare(
         trials=len(table.rows),
-        study_s=ended - began,
-        queued_s=clock.seconds,
-        last_s=ended - left,
-        delivery_cpu_s=_cpu_s_of_children() - others_s,
+        study_seconds=ended - began,
+        queued_seconds=clock.seconds,
+        last_seconds=ended - left,
+        delivery_cpu_seconds=_cpu_s_of_children() - others_s,
+        waited=(clock.seconds + ended - left) / (ended - began),
     )
 
 
@@ -251,34 +236,27 @@ def _cpu_s_of_children() -> float:
     return used.ru_utime + used.ru_stime
 
 
+@dataclass(slots=True)
 class _Clock:
-    """The time that callbacks take. Mutable."""
+    """The time that a callback takes. Mutable."""
 
-    def __init__(self) -> None:
-        """Begin at 0."""
-        self.seconds = 0.0
+    callback: Callback | None = None
+    seconds: float = 0.0
 
     def around(self, callback: Callback) -> Callback:
-        """Wrap a callback so that its time is added."""
-        return _Clocked(self, callback)
-
-    def run(self, call: Callable[[], None]) -> None:
-        """Call, and add the time."""
-        began = time.monotonic()
-        call()
-        self.seconds += time.monotonic() - began
-
-
-@dataclass(frozen=True, slots=True)
-class _Clocked:
-    clock: _Clock
-    callback: Callback
+        self.callback = callback
+        return self
 
     def on_trial_start(self, record: TrialRecord, config: TrialConfig) -> None:
-        self.clock.run(lambda: self.callback.on_trial_start(record, config))
+        self._time("on_trial_start", record, config)
 
     def on_report(self, key: TrialKey, report: StoredReport) -> None:
-        self.clock.run(lambda: self.callback.on_report(key, report))
+        self._time("on_report", key, report)
 
     def on_trial_end(self, record: TrialRecord, reports: Sequence[StoredReport]) -> None:
-        self.clock.run(lambda: self.callback.on_trial_end(record, reports))
+        self._time("on_trial_end", record, reports)
+
+    def _time(self, event: str, *arguments: object) -> None:
+        began = time.monotonic()
+        getattr(self.callback, event)(*arguments)
+        self.seconds += time.monotonic() - began

@@ -17,7 +17,6 @@ from trainables.decoding import record
 
 
 def has_zennit() -> bool:
-    """Return whether zennit can be imported."""
     return find_spec("zennit") is not None
 
 
