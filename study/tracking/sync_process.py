@@ -8,8 +8,6 @@ sent twice is stored once.
 
 from __future__ import annotations
 
-import argparse
-import contextlib
 import fcntl
 import logging
 import os
@@ -18,12 +16,11 @@ import site
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
-from study.records.errors import TrackingError
 from study.tracking.mlflow_mirror import MlflowMirror
 from study.tracking.outbox import Outbox, PendingRecords
 from study.tracking.record_types import MlflowRecord
@@ -44,62 +41,35 @@ _RESTART_DELAY_S: Final = 30.0
 _log = logging.getLogger(__name__)
 
 
-@contextlib.contextmanager
-def exclusive_lock(outbox: Path, should_stop: Callable[[], bool]) -> Iterator[bool]:
-    """Wait until no other process drains the outbox; yields False if it is over before."""
-    lock = outbox.with_name(f"{outbox.name}.lock")
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        is_announced = False
-        while not should_stop():
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if not is_announced:
-                    _log.info("waiting: another process holds %s", lock)
-                    is_announced = True
-                time.sleep(IDLE_PAUSE_S)
-            else:
-                yield True
-                return
-        yield False
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the synchronizing process; see the module's docstring."""
-    parser = argparse.ArgumentParser(
-        prog="python -m study.tracking.sync_process", description=__doc__
-    )
-    parser.add_argument("--outbox", type=Path, required=True)
-    parser.add_argument("--experiment", required=True)
-    parser.add_argument("--artifacts", type=Path, required=True)
-    parser.add_argument("--parent-pid", type=int, required=True)
-    options = parser.parse_args(arguments)
-    parent_pid: int = options.parent_pid
+def main(outbox: Path, experiment: str, artifacts: Path, parent_pid: int) -> None:
+    """Send the outbox while the parent lives; see :func:`start` for the arguments."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     # At once, even in a call to MLflow: that is safe, and Python takes seconds to leave.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    try:
-        address = TrackingUri.parse(os.environ.pop(ADDRESS_VARIABLE, ""))
-    except TrackingError as error:
-        sys.stderr.write(f"TrackingError: {error}\n")
-        return 2
+    address = TrackingUri.parse(os.environ.pop(ADDRESS_VARIABLE, ""))
     os.environ.update(_environment(address))
+    sync = MlflowSync(
+        outbox=Outbox(path=outbox),
+        mirror=MlflowMirror(address=address, experiment=experiment, artifacts=artifacts),
+        should_stop=lambda: os.getppid() != parent_pid,
+        secrets=secrets(address, os.environ),
+    )
+    with outbox.with_name(f"{outbox.name}.lock").open("w") as lock:
+        if _acquire(lock, sync.should_stop):
+            sync.run()
 
-    def should_stop() -> bool:
-        return os.getppid() != parent_pid
 
-    with exclusive_lock(options.outbox, should_stop) as is_mine:
-        if is_mine:
-            MlflowSync(
-                outbox=Outbox(path=options.outbox),
-                mirror=MlflowMirror(
-                    address=address, experiment=options.experiment, artifacts=options.artifacts
-                ),
-                should_stop=should_stop,
-                secrets=secrets(address, os.environ),
-            ).run()
-    return 0
+def _acquire(lock: IO[str], should_stop: Callable[[], bool]) -> bool:
+    """Wait until no other process sends the outbox; False if it should stop before."""
+    _log.info("waiting for %s", lock.name)
+    while not should_stop():
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(IDLE_PAUSE_S)
+        else:
+            return True
+    return False
 
 
 def _environment(address: TrackingUri) -> dict[str, str]:
@@ -203,8 +173,7 @@ def start(
     outbox = Outbox(path=outbox_path.absolute())
     outbox.set_flag("finish", None)
     command = [sys.executable, "-P", "-m", "study.tracking.sync_process"]
-    command += ["--outbox", str(outbox.path), "--experiment", experiment]
-    command += ["--artifacts", str(artifacts.absolute()), "--parent-pid", str(os.getpid())]
+    command += [str(outbox.path), experiment, str(artifacts.absolute()), str(os.getpid())]
     environment = {**os.environ, **_import_path(), ADDRESS_VARIABLE: tracking_uri}
 
     def launch() -> subprocess.Popen[bytes]:
@@ -237,8 +206,8 @@ def _import_path() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    code = main()
+    outbox_path, name, folder, pid = sys.argv[1:]
+    main(Path(outbox_path), name, Path(folder), int(pid))
     logging.shutdown()
-    sys.stderr.flush()
     # The study waits for this process to end; freeing what MLflow has imported takes a second.
-    os._exit(code)
+    os._exit(0)

@@ -330,7 +330,7 @@ def test_two_processes_never_synchronize_at_once(place: Place) -> None:
     with (place.folder / "outbox.sqlite.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         second = place.start()
-        wait_until(lambda: "another process holds" in place.log())
+        wait_until(lambda: "waiting for" in place.log())
         # It has not even asked MLflow.
         assert place.outbox.flag("attempted") is None
         assert place.outbox.pending().records == 1
