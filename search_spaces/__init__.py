@@ -24,27 +24,3 @@ from search_spaces.dimensions import (
 )
 from search_spaces.rules import Condition, Limits, Rule
 from search_spaces.space import Space, check_values, resolve
-
-__all__ = [
-    "DESIGNS",
-    "CategoricalDimension",
-    "Condition",
-    "Design",
-    "Dimension",
-    "FloatDimension",
-    "IntDimension",
-    "Limits",
-    "ParamValue",
-    "Rule",
-    "Saltelli",
-    "Sobol",
-    "Space",
-    "SpaceError",
-    "check_design",
-    "check_values",
-    "design_point",
-    "design_points",
-    "resolve",
-    "sweep",
-    "unique",
-]

@@ -25,16 +25,12 @@ if TYPE_CHECKING:
 
 
 def quantile_value(axis: Dimension, fraction: float) -> ParamValue:
-    """Return the value of an axis at a fraction of it.
+    """Return the value of an axis at a fraction of it in [0, 1).
 
     Even fractions of the unit interval give even values of the axis: of its logarithm on a
     logarithmic scale. Every integer and every choice has an interval of its own, of equal length
     except for integers on a logarithmic scale, where k has from log(k - ½) to log(k + ½), as in
     Optuna.
-
-    Args:
-        axis: The axis.
-        fraction: In [0, 1).
 
     Example:
         >>> from search_spaces.dimensions import FloatDimension
@@ -96,16 +92,7 @@ class Sobol:
         )
 
     def unit_points(self, n_dimensions: int, seed: int, count: int) -> Float[np.ndarray, "n dim"]:
-        """Return the first points in the unit cube.
-
-        Args:
-            n_dimensions: Number of dimensions D.
-            seed: Seed of the scrambling.
-            count: Number of points n.
-
-        Returns:
-            In [0, 1); read only.
-        """
+        """Return the first points in [0, 1)^D, scrambled by the seed; read only."""
         return _sequence(n_dimensions, seed, (count - 1).bit_length())[:count]
 
 
@@ -149,7 +136,19 @@ class Saltelli:
         Raises:
             SpaceError: The message starts with the key of the search that must change.
         """
-        self._check_space(space)
+        if space.conditions:
+            names = " and ".join(space.conditions)
+            opener = next(iter(space.conditions.values())).dimension
+            raise SpaceError(
+                "design 'saltelli' changes one dimension at a time, so that each must have a "
+                f"value in every trial, but {names} have none without a certain {opener}; hold "
+                f"{opener} at one value, or take 'design: sobol'."
+            )
+        if self.second_order and len(space.dimensions) < 2:
+            raise SpaceError(
+                "design.second_order must be false for a space of one dimension, which has no "
+                "pairs; remove it."
+            )
         size = self.block_size(len(space.dimensions))
         blocks = trials // size
         below = 2 ** (blocks.bit_length() - 1) if blocks else 0
@@ -168,34 +167,10 @@ class Saltelli:
         return None
 
     def unit_points(self, n_dimensions: int, seed: int, count: int) -> Float[np.ndarray, "n dim"]:
-        """Return the first points in the unit cube.
-
-        Args:
-            n_dimensions: Number of dimensions D.
-            seed: Seed of the scrambling.
-            count: Number of points n; the last block may be cut off.
-
-        Returns:
-            In [0, 1); read only.
-        """
+        """Return the first points in [0, 1)^D, the last block cut off; read only."""
         blocks = -(-count // self.block_size(n_dimensions))
         exponent = (blocks - 1).bit_length()
         return _sample(n_dimensions, seed, exponent, self.second_order)[:count]
-
-    def _check_space(self, space: Space) -> None:
-        if space.conditions:
-            names = " and ".join(space.conditions)
-            opener = next(iter(space.conditions.values())).dimension
-            raise SpaceError(
-                "design 'saltelli' changes one dimension at a time, so that each must have a "
-                f"value in every trial, but {names} have none without a certain {opener}; hold "
-                f"{opener} at one value, or take 'design: sobol'."
-            )
-        if self.second_order and len(space.dimensions) < 2:
-            raise SpaceError(
-                "design.second_order must be false for a space of one dimension, which has no "
-                "pairs; remove it."
-            )
 
 
 # Every trial looks up its own point, and all trials of an arm are rows of one sample.
@@ -238,14 +213,8 @@ def design_points(
 ) -> tuple[dict[str, ParamValue], ...]:
     """Return the first points of a design, without inactive dimensions.
 
-    The first n points of a longer design are the shorter one. Points are even over an axis's
-    values: over their logarithms on a logarithmic scale.
-
-    Args:
-        design: The design.
-        space: Space that it fills.
-        seed: Seed of its scrambling; equal seeds give equal points.
-        count: Number of points, at least 1.
+    The first n points of a longer design are the shorter one, and equal seeds give equal points.
+    Points are even over an axis's values: over their logarithms on a logarithmic scale.
 
     Example:
         >>> from search_spaces.dimensions import IntDimension
@@ -288,8 +257,5 @@ def unique(points: Iterable[Mapping[str, ParamValue]]) -> tuple[dict[str, ParamV
         >>> unique([{"top_k": 1}, {"top_k": 2}, {"top_k": 1}])
         ({'top_k': 1}, {'top_k': 2})
     """
-    kept: list[dict[str, ParamValue]] = []
-    for point in points:
-        if dict(point) not in kept:
-            kept.append(dict(point))
-    return tuple(kept)
+    listed = [dict(point) for point in points]
+    return tuple(point for i, point in enumerate(listed) if point not in listed[:i])

@@ -15,37 +15,8 @@ ParamValue: TypeAlias = int | float | str | bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IntDimension:
-    """Integers from ``low`` to ``high``, both included.
-
-    Attributes:
-        low: Smallest value.
-        high: Largest value.
-        log: Whether the sampler works on a logarithmic scale.
-    """
-
-    low: int
-    high: int
-    log: bool = False
-
-    def __post_init__(self) -> None:
-        """Check the range."""
-        _check_range(self.low, self.high, log=self.log)
-
-    def __contains__(self, value: object) -> bool:
-        """Return whether a value lies on this axis."""
-        return type(value) is int and self.low <= value <= self.high
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FloatDimension:
-    """Real numbers from ``low`` to ``high``, both included.
-
-    Attributes:
-        low: Smallest value.
-        high: Largest value.
-        log: Whether the sampler works on a logarithmic scale.
-    """
+class _Range:
+    """Numbers from ``low`` to ``high``, both included, on a linear or logarithmic scale."""
 
     low: float
     high: float
@@ -53,7 +24,30 @@ class FloatDimension:
 
     def __post_init__(self) -> None:
         """Check the range."""
-        _check_range(self.low, self.high, log=self.log)
+        ends = f"got low {self.low} and high {self.high}"
+        if not (math.isfinite(self.low) and math.isfinite(self.high)):
+            raise SpaceError(f"low and high must be finite, {ends}.")
+        if self.low > self.high:
+            raise SpaceError(f"low must not exceed high, {ends}; swap them.")
+        if self.log and self.low <= 0:
+            raise SpaceError(f"low must be above 0 on a logarithmic scale, got {self.low}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntDimension(_Range):
+    """Integers of a range."""
+
+    low: int
+    high: int
+
+    def __contains__(self, value: object) -> bool:
+        """Return whether a value lies on this axis."""
+        return type(value) is int and self.low <= value <= self.high
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FloatDimension(_Range):
+    """Real numbers of a range."""
 
     def __contains__(self, value: object) -> bool:
         """Return whether a value lies on this axis."""
@@ -79,12 +73,3 @@ class CategoricalDimension:
 
 
 Dimension: TypeAlias = IntDimension | FloatDimension | CategoricalDimension
-
-
-def _check_range(low: float, high: float, *, log: bool) -> None:
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise SpaceError(f"low and high must be finite, got low {low} and high {high}.")
-    if low > high:
-        raise SpaceError(f"low must not exceed high, got low {low} and high {high}; swap them.")
-    if log and low <= 0:
-        raise SpaceError(f"low must be above 0 on a logarithmic scale, got {low}.")

@@ -39,12 +39,12 @@ def suggest_params(trial: optuna.Trial, space: Space) -> None:
         if name in trial.params and is_drawn_alone:
             frozen = trial.study.trials[trial.number]
             trial.study.sampler.sample_independent(trial.study, frozen, name, within)
-        if isinstance(axis, IntDimension):
-            trial.suggest_int(name, axis.low, axis.high, log=axis.log)
-        elif isinstance(axis, FloatDimension):
-            trial.suggest_float(name, axis.low, axis.high, log=axis.log)
-        else:
+        if isinstance(axis, CategoricalDimension):
             trial.suggest_categorical(name, axis.choices)
+        elif isinstance(axis, IntDimension):
+            trial.suggest_int(name, axis.low, axis.high, log=axis.log)
+        else:
+            trial.suggest_float(name, axis.low, axis.high, log=axis.log)
 
 
 def to_distribution(axis: Dimension) -> BaseDistribution:
@@ -64,9 +64,17 @@ def fixed_distributions(
     Numbers get a distribution of that value alone; choices get their dimension's, which Optuna
     requires to be equal in all trials.
     """
-    return {
-        name: _fixed_distribution(value, dimensions.get(name)) for name, value in params.items()
-    }
+
+    def fixed(value: ParamValue, axis: Dimension | None) -> BaseDistribution:
+        if isinstance(axis, CategoricalDimension) and value in axis:
+            return CategoricalDistribution(axis.choices)
+        if type(value) is int:
+            return IntDistribution(value, value)
+        if type(value) is float:
+            return FloatDistribution(value, value)
+        return CategoricalDistribution((value,))
+
+    return {name: fixed(value, dimensions.get(name)) for name, value in params.items()}
 
 
 def make_sampler(
@@ -89,7 +97,7 @@ class DesignSampler(optuna.samplers.BaseSampler):
 
     def infer_relative_search_space(
         self,
-        study: optuna.Study,  # noqa: ARG002 (Optuna's)
+        study: optuna.Study,  # noqa: ARG002 (Optuna's, as below)
         trial: optuna.trial.FrozenTrial,  # noqa: ARG002
     ) -> dict[str, BaseDistribution]:
         """Return the whole space: all values of a point are proposed together."""
@@ -113,13 +121,3 @@ class DesignSampler(optuna.samplers.BaseSampler):
     ) -> Any:  # noqa: ANN401
         """Raise an error: dimensions that a design does not propose are inactive in that trial."""
         raise AssertionError(f"trial {trial.number} of a design has no {param_name}")
-
-
-def _fixed_distribution(value: ParamValue, axis: Dimension | None) -> BaseDistribution:
-    if isinstance(axis, CategoricalDimension) and value in axis:
-        return CategoricalDistribution(axis.choices)
-    if type(value) is int:
-        return IntDistribution(value, value)
-    if type(value) is float:
-        return FloatDistribution(value, value)
-    return CategoricalDistribution((value,))

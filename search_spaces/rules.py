@@ -69,7 +69,7 @@ class Rule:
         """Return the dimension of given ``low``, ``high`` and ``log``, or their defaults."""
         default = self._default(given)
         if isinstance(default, CategoricalDimension):
-            for key in given:
+            if key := next(iter(given), ""):
                 raise SpaceError(
                     f"{key} is not a setting of choices; write a list of some of them."
                 )

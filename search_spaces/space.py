@@ -51,8 +51,7 @@ def resolve(
             the rule. The message starts with the dimension.
     """
     for name in given:
-        if name not in rules:
-            raise SpaceError(f"{name} is not a dimension; {_suggestion(name, rules)}")
+        _require_known(rules, name)
     dimensions: dict[str, Dimension] = {}
     fixed: dict[str, ParamValue] = {}
     for name, rule in rules.items():
@@ -70,19 +69,16 @@ def resolve(
             raise SpaceError(f"{name}{dot}{error}") from None
     conditions = {
         name: condition
-        for name, condition in ((name, rules[name].condition) for name in dimensions)
-        if condition is not None and condition.dimension in dimensions
+        for name in dimensions
+        if (condition := rules[name].condition) and condition.dimension in dimensions
     }
-    return Space(
-        dimensions=_choices_first(dimensions, conditions), fixed=fixed, conditions=conditions
-    )
-
-
-def _choices_first(
-    dimensions: Mapping[str, Dimension], conditions: Mapping[str, Condition]
-) -> dict[str, Dimension]:
     openers = {condition.dimension for condition in conditions.values()}
-    return {name: dimensions[name] for name in sorted(dimensions, key=lambda n: n not in openers)}
+    openers_first = sorted(dimensions, key=lambda name: name not in openers)
+    return Space(
+        dimensions={name: dimensions[name] for name in openers_first},
+        fixed=fixed,
+        conditions=conditions,
+    )
 
 
 def check_values(
@@ -93,9 +89,13 @@ def check_values(
     Raises:
         SpaceError: If the dimension is unknown or a value is illegal.
     """
+    _require_known(rules, name)
+    return tuple(rules[name].check(value, name) for value in values)
+
+
+def _require_known(rules: Mapping[str, Rule], name: str) -> None:
     if name not in rules:
         raise SpaceError(f"{name} is not a dimension; {_suggestion(name, rules)}")
-    return tuple(rules[name].check(value, name) for value in values)
 
 
 def _axis(rule: Rule, entry: Any) -> Dimension | None:  # noqa: ANN401 (straight from YAML)
@@ -112,7 +112,8 @@ def _check_keys(entry: Mapping[str, Any]) -> None:
         if key == "choices":
             raise SpaceError("choices is not a setting; give the list itself, such as [1, 2, 5].")
         if key not in _KEYS:
-            raise SpaceError(f"{_key(key)} is not a setting; {_suggestion(str(key), _KEYS)}")
+            shown = ascii(str(key)[:80])[1:-1]
+            raise SpaceError(f"{shown} is not a setting; {_suggestion(str(key), _KEYS)}")
     log = entry.get("log", False)
     if type(log) is not bool:
         raise SpaceError(f"log must be true or false, got {_shown(log)}.")
@@ -127,10 +128,6 @@ def _choices(rule: Rule, entry: Sequence[object]) -> CategoricalDimension:
     return CategoricalDimension(choices=choices)
 
 
-def _key(key: object) -> str:
-    return ascii(str(key)[:80])[1:-1]
-
-
 def _shown(value: object) -> str:
     text = reprlib.repr(value)
     return text if len(text) <= 80 else f"{text[:79]}…"
@@ -138,6 +135,4 @@ def _shown(value: object) -> str:
 
 def _suggestion(name: str, known: Mapping[str, Any] | tuple[str, ...]) -> str:
     close = difflib.get_close_matches(name[:80], list(known), n=1)
-    if close:
-        return f"did you mean '{close[0]}'?"
-    return f"known: {', '.join(known) or 'none'}."
+    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known) or 'none'}."

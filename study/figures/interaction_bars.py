@@ -32,11 +32,11 @@ def subjects(source: ReportSource) -> Iterator[Subject]:
 
 def chart(record: Interactions) -> Chart:
     """Draw the strongest pairs with their intervals, and the level of chance."""
-    pairs = [(pair_symbol(pair), pair) for pair in record.pairs[:SHOWN_PAIRS]]
+    pairs = [(pair_symbol(pair), pair) for pair in record.shares[:SHOWN_PAIRS]]
     shown = share_panel(
         share_frame(pairs, 100.0),
         record.data.method,
-        title=record.estimator,
+        title=record.name,
         axis="Share of the variance beyond each alone [%]",
         level=None if record.level is None else record.level * 100,
     )
@@ -49,7 +49,7 @@ def caption(record: Interactions) -> str:
     filled = (
         "more than chance, all pairs corrected together" if record.chance else "interval above 0"
     )
-    left = len(record.pairs) - SHOWN_PAIRS
+    left = len(record.shares) - SHOWN_PAIRS
     sentences = (
         f"Interactions of pairs of dimensions for {describe_trials(record.data)}",
         f"Bars: {CONFIDENCE:.0%} intervals ({record.interval}). Filled: {filled}.",

@@ -113,14 +113,14 @@ def interaction_table(record: Interactions) -> Table:
     """Build the table of every pair's share beyond each of the two alone."""
     return Table(
         title=f"Interactions for {metric_label(record.data.metric).name}",
-        columns=("Pair", f"{record.estimator}: share of the variance [%]"),
+        columns=("Pair", f"{record.name}: share of the variance [%]"),
         rows=(
             *(
                 (
                     f"{dimension_symbol(pair.first)} × {dimension_symbol(pair.second)}",
                     _format_share(pair, 100.0),
                 )
-                for pair in record.pairs
+                for pair in record.shares
             ),
             ("Chance level", _format_level(record.level, 100.0)),
         ),

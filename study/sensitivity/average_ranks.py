@@ -13,10 +13,9 @@ from study.records.errors import ReportError
 from study.records.frames import Row, Tabular
 from study.records.labels import Direction, metric_label
 from study.records.trial_table import TrialTable
-from study.sensitivity.comparison import Comparison, compare
+from study.sensitivity.comparison import compare
 from study.sensitivity.intervals import CONFIDENCE
 from study.sensitivity.permutation_tests import block_test
-from study.sensitivity.workloads import workloads
 
 _MIN_COUNT = 3
 """Fewest datasets, and fewest methods, that can be ranked."""
@@ -86,11 +85,7 @@ def average_ranks(table: TrialTable, metric: str) -> AverageRanks:
     References:
         Demšar, JMLR 2006, section 3.2.2.
     """
-    comparison = compare(table, (metric,))
-    results = {
-        name: _workload_results(comparison, name, metric)
-        for name in (f"{one.dataset}, {one.model}" for one in workloads(table))
-    }
+    results = _workload_results(table, metric)
     kept = {name: found for name, found in results.items() if found}
     every = tuple(dict.fromkeys(arm.method for arm in table.arms))
     methods = [m for m in every if kept and all(m in found for found in kept.values())]
@@ -102,7 +97,12 @@ def average_ranks(table: TrialTable, metric: str) -> AverageRanks:
             if method not in methods
         ),
     )
-    _require_enough(table, len(kept), len(methods), notes)
+    for count, noun in ((len(kept), "datasets"), (len(methods), "methods with results on all")):
+        if count < _MIN_COUNT:
+            raise ReportError(
+                f"study '{table.study}': average ranks need at least {_MIN_COUNT} {noun}, but "
+                f"there are {count}; add arms to the study file.{''.join(' ' + n for n in notes)}"
+            )
     direction = metric_label(metric).direction
     sign = -1.0 if direction == "maximize" else 1.0
     ranks = np.array(
@@ -155,21 +155,11 @@ def _insignificant_groups(
     return tuple(groups)
 
 
-def _workload_results(comparison: Comparison, workload: str, metric: str) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for row in comparison.rows:
-        measured = row.get(metric)
-        if f"{row.dataset}, {row.model}" == workload and measured is not None:
-            found.setdefault(row.method, measured.interval.mean)
+def _workload_results(table: TrialTable, metric: str) -> dict[str, dict[str, float]]:
+    """Return each method's mean over replicas, by dataset and model."""
+    found: dict[str, dict[str, float]] = {}
+    for row in compare(table, (metric,)).rows:
+        results = found.setdefault(f"{row.dataset}, {row.model}", {})
+        if (measured := row.get(metric)) is not None:
+            results.setdefault(row.method, measured.interval.mean)
     return found
-
-
-def _require_enough(
-    table: TrialTable, datasets: int, methods: int, notes: tuple[str, ...]
-) -> None:
-    for count, noun in ((datasets, "datasets"), (methods, "methods with results on all")):
-        if count < _MIN_COUNT:
-            raise ReportError(
-                f"study '{table.study}': average ranks need at least {_MIN_COUNT} {noun}, but "
-                f"there are {count}; add arms to the study file.{''.join(' ' + n for n in notes)}"
-            )

@@ -8,24 +8,28 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from study.records.errors import ReportError
 from study.records.frames import Row, Tabular
 from study.records.trial_table import ArmRow, ParamValue, TrialRow, TrialTable
 from study.sensitivity.intervals import (
     CorrectedDifference,
-    Interval,
+    Replicated,
     ReplicaValues,
-    correct_family,
     difference_cells,
+    differences_to,
     interval_cells,
     last_values,
     replica_cells,
-    require_replicas,
-    seed_difference,
-    t_interval,
 )
-from study.sensitivity.workloads import Workload, control_of, require_chosen, workloads
+from study.sensitivity.workloads import (
+    Workload,
+    control_of,
+    read_arms,
+    require_replicated,
+    workloads,
+)
 
 TEST_METRICS = (
     "test/accuracy",
@@ -41,18 +45,15 @@ COMPARED_METRICS = (*TEST_METRICS, "filter_cosine/mean")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
+class Measurement(Replicated):
     """One metric of one arm.
 
     Attributes:
-        replicas: Value per replica, in the order of the arm's seeds.
         to_control: Paired difference to the control (this arm minus control), Holm-corrected
             over the arms of the same dataset and model; None for the control itself.
     """
 
     metric: str
-    replicas: tuple[float, ...]
-    interval: Interval
     to_control: CorrectedDifference | None
 
 
@@ -144,13 +145,14 @@ def compare(
             f"study '{table.study}': a comparison needs an arm with a completed final trial of "
             f"at least 2 replicas, but there is none ({' '.join(notes)})"
         )
-    differences = {
-        key: difference
-        for workload in workloads(table)
-        for metric in metrics
-        for key, difference in _corrected_family(table, workload, metric, values, against).items()
-    }
-    without = [s for s in workloads(table) if control_of(table, s.arms[0], against) is None]
+    differences: dict[tuple[str, str], CorrectedDifference] = {}
+    without = []
+    for workload in workloads(table):
+        control = control_of(table, workload.arms[0], against)
+        if control is None:
+            without.append(workload)
+        for metric in metrics:
+            differences |= _corrected_family(workload, metric, values, control)
     return Comparison(
         study=table.study,
         against=against,
@@ -164,38 +166,32 @@ def compare(
 
 
 def _measured_values(table: TrialTable, metrics: Sequence[str]) -> tuple[_Values, tuple[str, ...]]:
+    chosen, notes = read_arms(table.arms, partial(require_replicated, table))
     values: _Values = {}
-    notes: list[str] = []
-    for arm in table.arms:
-        try:
-            chosen = require_chosen(table, arm)
-            require_replicas(arm.name, chosen.seeds)
-        except ReportError as error:
-            notes.append(str(error))
-            continue
+    missing = []
+    for arm, row in chosen.items():
         for metric in metrics:
             try:
-                values[arm.name, metric] = last_values(chosen, metric)
+                values[arm, metric] = last_values(row, metric)
             except ReportError as error:
-                notes.append(str(error))
-    return values, tuple(notes)
+                missing.append(str(error))
+    return values, (*notes, *missing)
 
 
 def _corrected_family(
-    table: TrialTable, workload: Workload, metric: str, values: _Values, against: str
+    workload: Workload, metric: str, values: _Values, control: ArmRow | None
 ) -> dict[tuple[str, str], CorrectedDifference]:
-    control = control_of(table, workload.arms[0], against)
-    reference = None if control is None else values.get((control.name, metric))
-    if reference is None:
+    if control is None:
         return {}
-    return correct_family(
+    return differences_to(
+        values.get((control.name, metric)),
         {
-            (arm.name, metric): seed_difference(values[arm.name, metric], reference)
+            (arm.name, metric): values[arm.name, metric]
             for arm in workload.arms
             if (arm.name, metric) in values
             and arm != control
-            and (against == "base" or arm.method != "base")
-        }
+            and (control.method == "base" or arm.method != "base")
+        },
     )
 
 
@@ -218,7 +214,6 @@ def _row(
             Measurement(
                 metric=metric,
                 replicas=values[arm.name, metric].values,
-                interval=t_interval(values[arm.name, metric].values),
                 to_control=differences.get((arm.name, metric)),
             )
             for metric in metrics
@@ -231,15 +226,12 @@ _MAJORITY_METRIC = "test/majority_accuracy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MajorityClass:
+class MajorityClass(Replicated):
     """Accuracy on the test split of the most frequent class of the training split.
 
     Replicas differ where they train on different samples; where they agree the interval is a
     point.
     """
-
-    replicas: tuple[float, ...]
-    interval: Interval
 
 
 def majority_class(table: TrialTable, workload: Workload) -> MajorityClass | None:
@@ -251,7 +243,7 @@ def majority_class(table: TrialTable, workload: Workload) -> MajorityClass | Non
         chosen = table.chosen(arm.name)
         values = None if chosen is None else chosen.last(_MAJORITY_METRIC)
         if arm.domain == "text" and values is not None and len(values) > 1:
-            return MajorityClass(replicas=values, interval=t_interval(values))
+            return MajorityClass(replicas=values)
     return None
 
 

@@ -10,15 +10,13 @@ from study.records.errors import ReportError
 from study.records.frames import Row, Tabular
 from study.records.trial_table import ArmRow, ParamValue, TrialRow, TrialTable
 from study.sensitivity.intervals import (
+    Compared,
     CorrectedDifference,
     Interval,
     ReplicaValues,
-    correct_family,
     difference_cells,
-    interval_cells,
+    differences_to,
     last_values,
-    replica_cells,
-    seed_difference,
     t_interval,
 )
 from study.sensitivity.workloads import control_of, describe_state, require_chosen
@@ -30,21 +28,15 @@ SourceKind: TypeAlias = Literal["own", "arm", "group"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TransferValue:
-    """One metric of one configuration on the target.
+class TransferValue(Compared):
+    """One metric of one configuration on the target; one family is the configurations there.
 
     Attributes:
-        replicas: Value per replica, in the order of the row's seeds.
-        to_base: Paired difference to Base on the target (this minus Base), Holm-corrected over
-            the configurations tried there; None without Base.
         to_own: Paired difference to the target's own choice, Holm-corrected over the other
             configurations tried there; None for that choice, and without its result.
     """
 
     metric: str
-    replicas: tuple[float, ...]
-    interval: Interval
-    to_base: CorrectedDifference | None
     to_own: CorrectedDifference | None
 
 
@@ -133,16 +125,14 @@ def _value_cells(row: TransferRow, value: TransferValue) -> Row:
     to_own = difference_cells(value.to_own, "own")
     return {
         "metric": value.metric,
-        **interval_cells(value.interval),
-        **difference_cells(value.to_base, "base"),
+        **value.cells(row.seeds),
         **{name if "own" in name else f"{name}_to_own": cell for name, cell in to_own.items()},
-        **replica_cells(row.seeds, value.replicas),
     }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ConfigurationSource:
-    """The origin of a configuration: an arm, or a group of arms that share one search."""
+    """An arm, or a group of arms that share one search."""
 
     arm: ArmRow
     name: str
@@ -162,11 +152,7 @@ class _Candidate:
 
 def transfer_methods(table: TrialTable) -> tuple[str, ...]:
     """Return the methods whose configurations are tried on other datasets, in the arms' order."""
-    return tuple(
-        dict.fromkeys(
-            arm.method for arm in table.arms if arm.transfer and _other_sources(table, arm)
-        )
-    )
+    return tuple(dict.fromkeys(arm.method for arm in _targets(table)))
 
 
 def transfer(table: TrialTable, method: str) -> Transfer:
@@ -181,9 +167,7 @@ def transfer(table: TrialTable, method: str) -> Transfer:
         ReportError: If no arm of the method has a completed final trial, a trial has fewer than
             2 replicas, or trials that should be pairs have different seeds.
     """
-    arms = [
-        a for a in table.arms if a.method == method and a.transfer and _other_sources(table, a)
-    ]
+    arms = [arm for arm in _targets(table) if arm.method == method]
     targets = tuple(_target(table, arm) for arm in arms)
     if not any(row.values for target in targets for row in target.rows):
         raise ReportError(
@@ -194,21 +178,20 @@ def transfer(table: TrialTable, method: str) -> Transfer:
     return Transfer(study=table.study, method=method, targets=targets)
 
 
+def _targets(table: TrialTable) -> list[ArmRow]:
+    return [arm for arm in table.arms if arm.transfer and _other_sources(table, arm)]
+
+
 def _other_sources(table: TrialTable, arm: ArmRow) -> list[_ConfigurationSource]:
     """Return the sources of other configurations, those of a group as one."""
     if not arm.dimensions:
         return []
-    others = [
-        other
-        for other in table.arms
-        if other.transfer
-        and other.dimensions
-        and other.method == arm.method
-        and other.name != arm.name
-        and (other.group is None or other.group != arm.group)
-    ]
-    by_name = {_name(other): other for other in reversed(others)}
-    return [_source(table, by_name[name]) for name in dict.fromkeys(map(_name, others))]
+    sources: dict[str, _ConfigurationSource] = {}
+    for other in table.arms:
+        is_other = other.name != arm.name and (other.group is None or other.group != arm.group)
+        if is_other and other.transfer and other.dimensions and other.method == arm.method:
+            sources.setdefault(_name(other), _source(table, other))
+    return list(sources.values())
 
 
 def _source(table: TrialTable, arm: ArmRow, *, is_own: bool = False) -> _ConfigurationSource:
@@ -256,19 +239,15 @@ def _transferred_candidate(
     params = source.arm.best_params
     if params is None:
         return _Candidate(source=source, note="no result: its search has not chosen yet.")
-    if source.arm.name in arm.refusals:
-        reason = arm.refusals[source.arm.name]
-        return _Candidate(
-            source=source, note=f"outside this search space: {reason}", is_infeasible=True
-        )
+    if reason := arm.refusals.get(source.arm.name):
+        note = f"outside this search space: {reason}"
+        return _Candidate(source=source, note=note, is_infeasible=True)
     trials = [r for r in table.select(arm.name, "final") if dict(r.params) == dict(params)]
     row = max(trials, key=lambda r: r.state == "COMPLETE", default=None)
     if row is None or row.state != "COMPLETE":
         return _Candidate(source=source, note=f"no result: its trial {describe_state(row)}.")
-    is_same = params == arm.best_params
-    return _Candidate(
-        source=source, trial=row, note="the same as the own choice." if is_same else ""
-    )
+    note = "the same as the own choice." if params == arm.best_params else ""
+    return _Candidate(source=source, trial=row, note=note)
 
 
 def _base_values(
@@ -314,27 +293,18 @@ def _values(
     found = {number: last_values(row, metric) for number, row in trials.items()}
     own = tried[0].trial
     rest = {n: v for n, v in found.items() if own is not None and n != own.number}
-    to_base = _differences(found, base)
-    to_own = _differences(rest, None if own is None else found[own.number])
+    to_base = differences_to(base, found)
+    to_own = differences_to(None if own is None else found[own.number], rest)
     for number, values in found.items():
         yield (
             number,
             TransferValue(
                 metric=metric,
                 replicas=values.values,
-                interval=t_interval(values.values),
                 to_base=to_base.get(number),
                 to_own=to_own.get(number),
             ),
         )
-
-
-def _differences(
-    found: Mapping[int, ReplicaValues], reference: ReplicaValues | None
-) -> Mapping[int, CorrectedDifference]:
-    if reference is None:
-        return {}
-    return correct_family({n: seed_difference(one, reference) for n, one in found.items()})
 
 
 def _missing_notes(rows: Sequence[TransferRow]) -> Iterator[str]:

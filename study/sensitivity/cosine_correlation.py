@@ -10,7 +10,7 @@ from scipy import stats
 
 from study.records.errors import ReportError
 from study.records.frames import Row, Tabular
-from study.records.trial_table import ArmRow, PhaseName, TrialRow, TrialTable
+from study.records.trial_table import ArmRow, PhaseName, TrialTable
 from study.sensitivity.intervals import CONFIDENCE
 from study.sensitivity.layer_cosine import MEAN_LAYER
 from study.sensitivity.workloads import Workload
@@ -120,17 +120,16 @@ def _points(
     table: TrialTable, arm: ArmRow, phase: PhaseName, metric: str
 ) -> tuple[TrialPoint, ...]:
     return tuple(
-        TrialPoint(number=row.number, cosine=both[0], accuracy=both[1])
+        TrialPoint(
+            number=row.number,
+            cosine=statistics.fmean(cosine),
+            accuracy=statistics.fmean(accuracy),
+        )
         for row in table.select(arm.name, phase)
-        if row.state == "COMPLETE" and (both := _cosine_and_metric(row, metric)) is not None
+        if row.state == "COMPLETE"
+        and (cosine := row.last(COSINE))
+        and (accuracy := row.last(metric))
     )
-
-
-def _cosine_and_metric(row: TrialRow, metric: str) -> tuple[float, float] | None:
-    cosine, accuracy = row.last(COSINE), row.last(metric)
-    if not cosine or not accuracy:
-        return None
-    return statistics.fmean(cosine), statistics.fmean(accuracy)
 
 
 def _correlation(points: Sequence[TrialPoint]) -> Correlation | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from scipy import stats
@@ -13,6 +13,15 @@ from scipy import stats
 from study.records.errors import ReportError
 from study.records.frames import Row
 from study.records.trial_table import TrialRow
+
+CONFIDENCE = 0.95
+"""Confidence of every interval that a report shows."""
+
+_ROUNDING = 1e-12
+"""A spread below this share of the values is rounding of equal numbers, not variance."""
+
+_K = TypeVar("_K")
+_X = TypeVar("_X", bound=float)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,97 +37,10 @@ class ReplicaValues:
     seeds: tuple[int, ...]
     values: tuple[float, ...]
 
-
-def last_values(row: TrialRow, metric: str) -> ReplicaValues:
-    """Return a metric per replica at the trial's last evaluation that has it.
-
-    Raises:
-        ReportError: If no evaluation has it, or a replica's value is not finite.
-    """
-    return _validated_values(row, metric, row.last(metric), "at any epoch")
-
-
-def initial_values(row: TrialRow, metric: str) -> ReplicaValues:
-    """Return a metric per replica at epoch 0, the freshly initialized model.
-
-    Raises:
-        ReportError: If epoch 0 does not have it, or a replica's value is not finite.
-    """
-    values = next((r.metrics.get(metric) for r in row.reports if r.epoch == 0), None)
-    return _validated_values(row, metric, values, "at epoch 0")
-
-
-def require_replicas(arm: str, seeds: tuple[int, ...]) -> None:
-    """Check that an arm's final trial has the 2 replicas that an interval needs."""
-    if len(seeds) < 2:
-        raise ReportError(
-            f"arm '{arm}' needs at least 2 final replicas for an interval, but has {len(seeds)}; "
-            f"set 'replicas.final' to 2 or more and resume the study."
-        )
-
-
-def align_by_seed(
-    a: ReplicaValues, b: ReplicaValues
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the values of two trials in the seed order of the first.
-
-    Raises:
-        ReportError: If the two trials were not trained with the same seeds.
-    """
-    return a.values, align_to_seeds(a.seeds, b, owner=a.trial)
-
-
-def align_to_seeds(
-    seeds: tuple[int, ...], replicas: ReplicaValues, *, owner: str
-) -> tuple[float, ...]:
-    """Return the values of a trial in the order of another trial's seeds.
-
-    Args:
-        seeds: The order wanted.
-        replicas: The values to reorder.
-        owner: The other trial, for the message.
-
-    Raises:
-        ReportError: If the trial was not trained with exactly these seeds.
-    """
-    if sorted(seeds) != sorted(replicas.seeds):
-        raise ReportError(
-            f"{replicas.metric}: pairs must share their replica seeds, but {owner} has "
-            f"{list(seeds)} and {replicas.trial} has {list(replicas.seeds)}; train both with "
-            f"the same 'replicas.final' and resume the study."
-        )
-    by_seed = dict(zip(replicas.seeds, replicas.values, strict=True))
-    return tuple(by_seed[seed] for seed in seeds)
-
-
-def _validated_values(
-    row: TrialRow, metric: str, values: tuple[float, ...] | None, when: str
-) -> ReplicaValues:
-    trial = f"{row.phase} trial {row.number} of arm '{row.arm}'"
-    if values is None:
-        raise ReportError(
-            f"{trial} must report {metric}, but has none {when}; "
-            f"name another metric or resume the study."
-        )
-    if len(values) != len(row.seeds) or len(set(row.seeds)) != len(row.seeds):
-        raise ReportError(
-            f"{trial}: {metric} must hold one value for each of its distinct seeds, but holds "
-            f"{len(values)} for {list(row.seeds)}; delete the trial and resume the study."
-        )
-    for seed, value in zip(row.seeds, values, strict=True):
-        if not math.isfinite(value):
-            raise ReportError(
-                f"{trial}: {metric} must be finite, but is {value} for seed {seed}; "
-                f"look at that replica's loss."
-            )
-    return ReplicaValues(trial=trial, metric=metric, seeds=row.seeds, values=values)
-
-
-CONFIDENCE = 0.95
-"""Confidence of every interval that a report shows."""
-
-_ROUNDING = 1e-12
-"""A spread below this share of the values is rounding of equal numbers, not variance."""
+    @classmethod
+    def of(cls, row: TrialRow, metric: str, values: tuple[float, ...]) -> ReplicaValues:
+        """Return the values that a trial reported."""
+        return cls(trial=describe_trial(row), metric=metric, seeds=row.seeds, values=values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,15 +99,122 @@ class CorrectedDifference:
         return self.difference.interval.excludes(0.0) and self.p_holm < 1 - CONFIDENCE
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replicated:
+    """One metric of one configuration.
+
+    Attributes:
+        replicas: Value per replica, in the order of the seeds that the record states; at least 2.
+        interval: Their mean and its interval.
+    """
+
+    replicas: tuple[float, ...]
+    interval: Interval = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Compute the interval."""
+        object.__setattr__(self, "interval", t_interval(self.replicas))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared(Replicated):
+    """One metric of one configuration, compared with Base.
+
+    Attributes:
+        to_base: Paired difference to Base (this minus Base), Holm-corrected over the family that
+            the record states; None for Base itself, and where Base has no value.
+    """
+
+    to_base: CorrectedDifference | None
+
+    def cells(self, seeds: Sequence[int]) -> Row:
+        """Return mean, ends, difference and replicas as cells."""
+        return {
+            **interval_cells(self.interval),
+            **difference_cells(self.to_base, "base"),
+            **replica_cells(seeds, self.replicas),
+        }
+
+
+def last_values(row: TrialRow, metric: str) -> ReplicaValues:
+    """Return a metric per replica at the trial's last evaluation that has it.
+
+    Raises:
+        ReportError: If no evaluation has it, or a replica's value is not finite.
+    """
+    return _validated_values(row, metric, row.last(metric), "at any epoch")
+
+
+def initial_values(row: TrialRow, metric: str) -> ReplicaValues:
+    """Return a metric per replica at epoch 0, the freshly initialized model.
+
+    Raises:
+        ReportError: If epoch 0 does not have it, or a replica's value is not finite.
+    """
+    values = next((r.metrics.get(metric) for r in row.reports if r.epoch == 0), None)
+    return _validated_values(row, metric, values, "at epoch 0")
+
+
+def describe_trial(row: TrialRow) -> str:
+    """Return phase, number and arm of a trial, for messages."""
+    return f"{row.phase} trial {row.number} of arm '{row.arm}'"
+
+
+def require_replicas(arm: str, seeds: tuple[int, ...]) -> None:
+    """Check that an arm's final trial has the 2 replicas that an interval needs."""
+    if len(seeds) < 2:
+        raise ReportError(
+            f"arm '{arm}' needs at least 2 final replicas for an interval, but has {len(seeds)}; "
+            f"set 'replicas.final' to 2 or more and resume the study."
+        )
+
+
+def align_to_seeds(
+    seeds: tuple[int, ...], replicas: ReplicaValues, *, owner: str
+) -> tuple[float, ...]:
+    """Return the values of a trial in the order of the seeds of another trial, the owner.
+
+    Raises:
+        ReportError: If the trial was not trained with exactly these seeds.
+    """
+    if sorted(seeds) != sorted(replicas.seeds):
+        raise ReportError(
+            f"{replicas.metric}: pairs must share their replica seeds, but {owner} has "
+            f"{list(seeds)} and {replicas.trial} has {list(replicas.seeds)}; train both with "
+            f"the same 'replicas.final' and resume the study."
+        )
+    by_seed = dict(zip(replicas.seeds, replicas.values, strict=True))
+    return tuple(by_seed[seed] for seed in seeds)
+
+
+def _validated_values(
+    row: TrialRow, metric: str, values: tuple[float, ...] | None, when: str
+) -> ReplicaValues:
+    trial = describe_trial(row)
+    if values is None:
+        raise ReportError(
+            f"{trial} must report {metric}, but has none {when}; "
+            f"name another metric or resume the study."
+        )
+    if len(values) != len(row.seeds) or len(set(row.seeds)) != len(row.seeds):
+        raise ReportError(
+            f"{trial}: {metric} must hold one value for each of its distinct seeds, but holds "
+            f"{len(values)} for {list(row.seeds)}; delete the trial and resume the study."
+        )
+    for seed, value in zip(row.seeds, values, strict=True):
+        if not math.isfinite(value):
+            raise ReportError(
+                f"{trial}: {metric} must be finite, but is {value} for seed {seed}; "
+                f"look at that replica's loss."
+            )
+    return ReplicaValues.of(row, metric, values)
+
+
 def t_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
     """Compute the mean of independent values with Student's t interval, mean ± t·s/√n.
 
     It covers the true mean in ``confidence`` of all studies for normal values at any n ≥ 2,
     where a percentile bootstrap of 5 values covers only 83 %.
-
-    Args:
-        values: One finite number per replica, at least 2.
-        confidence: Share of studies whose interval holds the truth, in (0, 1).
 
     Raises:
         ReportError: If there are fewer than 2 values, or one is not finite.
@@ -201,16 +230,12 @@ def t_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Inter
 
 
 def paired_difference(a: Sequence[float], b: Sequence[float]) -> PairedDifference:
-    """Compare two configurations on the same seeds by the paired t test of a - b.
+    """Compare values on the same seeds, in the same order, by the paired t test of a - b.
 
     Where all differences are equal the t test has no variance. If they are 0, p is 1 and the
     effect size 0. Otherwise the interval is that single point, the effect size infinite with its
     sign, and p the exact sign-flip test's 2^(1-n), the least that n equal signs can give. (The t
     test's limit, p = 0, would make two replicas a proof.)
-
-    Args:
-        a: Values of the first configuration, one per seed.
-        b: Values of the second configuration, in the same order of seeds.
 
     Raises:
         ReportError: If lengths differ, there are fewer than 2 pairs or a value is not finite.
@@ -224,15 +249,22 @@ def paired_difference(a: Sequence[float], b: Sequence[float]) -> PairedDifferenc
     _require_enough(b)
     differences = [x - y for x, y in zip(a, b, strict=True)]
     scale = max(abs(value) for value in (*a, *b))
-    interval, deviation = t_interval(differences), _sample_std(differences)
-    if deviation <= _ROUNDING * scale:
-        return _constant_difference(statistics.fmean(differences), len(a), scale)
-    statistic = interval.mean / (deviation / math.sqrt(len(a)))
+    interval, deviation, n = t_interval(differences), _sample_std(differences), len(a)
+    if deviation > _ROUNDING * scale:
+        statistic = interval.mean / (deviation / math.sqrt(n))
+        return PairedDifference(
+            interval=interval,
+            p_value=float(2 * stats.t.sf(abs(statistic), n - 1)),
+            effect_size=interval.mean / deviation,
+            n=n,
+        )
+    is_zero = abs(interval.mean) <= _ROUNDING * scale
+    mean = 0.0 if is_zero else interval.mean
     return PairedDifference(
-        interval=interval,
-        p_value=float(2 * stats.t.sf(abs(statistic), len(a) - 1)),
-        effect_size=interval.mean / deviation,
-        n=len(a),
+        interval=Interval(mean=mean, low=mean, high=mean, n=n),
+        p_value=1.0 if is_zero else 2.0 ** (1 - n),
+        effect_size=0.0 if is_zero else math.copysign(math.inf, mean),
+        n=n,
     )
 
 
@@ -258,46 +290,45 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     return tuple(adjusted)
 
 
-_K = TypeVar("_K")
-
-
 def seed_difference(a: ReplicaValues, b: ReplicaValues) -> PairedDifference:
     """Compute the paired difference a - b of two trials with the same seeds.
 
     Raises:
         ReportError: If the two trials were not trained with the same seeds.
     """
-    return paired_difference(*align_by_seed(a, b))
+    return paired_difference(a.values, align_to_seeds(a.seeds, b, owner=a.trial))
 
 
 def correct_family(differences: Mapping[_K, PairedDifference]) -> dict[_K, CorrectedDifference]:
     """Correct the differences of one family by Holm, under their keys."""
-    corrected = apply_holm(list(differences.values()))
-    return {key: one for key, one in zip(differences, corrected, strict=True) if one is not None}
+    adjusted = holm([difference.p_value for difference in differences.values()])
+    return {
+        key: CorrectedDifference(difference=difference, p_holm=p, family=len(differences))
+        for (key, difference), p in zip(differences.items(), adjusted, strict=True)
+    }
 
 
-def apply_holm(
-    differences: Sequence[PairedDifference | None],
-) -> tuple[CorrectedDifference | None, ...]:
-    """Correct the differences of one family by Holm; None stays None and does not count."""
-    present = [difference for difference in differences if difference is not None]
-    adjusted = iter(holm([difference.p_value for difference in present]))
-    return tuple(
-        None
-        if difference is None
-        else CorrectedDifference(difference=difference, p_holm=next(adjusted), family=len(present))
-        for difference in differences
-    )
+def differences_to(
+    reference: ReplicaValues | None, values: Mapping[_K, ReplicaValues]
+) -> dict[_K, CorrectedDifference]:
+    """Compare values with one reference, as one family; none without a reference."""
+    if reference is None:
+        return {}
+    return correct_family({key: seed_difference(one, reference) for key, one in values.items()})
 
 
-def _constant_difference(mean: float, n: int, scale: float) -> PairedDifference:
-    is_zero = abs(mean) <= _ROUNDING * scale
-    mean = 0.0 if is_zero else mean
-    return PairedDifference(
-        interval=Interval(mean=mean, low=mean, high=mean, n=n),
-        p_value=1.0 if is_zero else 2.0 ** (1 - n),
-        effect_size=0.0 if is_zero else math.copysign(math.inf, mean),
-        n=n,
+def curve_differences(
+    curves: Mapping[str, Mapping[_X, ReplicaValues]], base: str | None
+) -> dict[tuple[str, _X], CorrectedDifference]:
+    """Compare the arms' curves with Base's at every place beyond 0, all as one family."""
+    reference = {} if base is None else curves.get(base, {})
+    return correct_family(
+        {
+            (arm, x): seed_difference(values, reference[x])
+            for arm, curve in curves.items()
+            for x, values in curve.items()
+            if arm != base and x > 0 and x in reference
+        }
     )
 
 

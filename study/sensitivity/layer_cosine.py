@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 
 from study.records.errors import ReportError
 from study.records.frames import Row, Tabular
@@ -12,12 +13,13 @@ from study.sensitivity.intervals import (
     CorrectedDifference,
     Interval,
     ReplicaValues,
-    correct_family,
+    curve_differences,
+    describe_trial,
     difference_cells,
+    differences_to,
     initial_values,
     interval_cells,
     last_values,
-    seed_difference,
     t_interval,
 )
 from study.sensitivity.sweep_curves import DimensionCurve, sweep_curve
@@ -27,15 +29,17 @@ from study.sensitivity.workloads import (
     read_arms,
     require_arm,
     require_chosen,
+    require_replicated,
 )
 
 MEAN_LAYER = "mean"
 """Name of the unweighted mean over the convolution layers."""
 
-CHANCE_COSINE = 0.0
-"""Expected signed cosine of two independent random filters."""
+SIGNED, RELATIVE = "filter_cosine", "filter_cosine_relative"
+"""Kinds: the signed cosine, and the mean |cosine| over its value for random filters."""
 
-_SIGNED = "filter_cosine/"
+CHANCE = {SIGNED: 0.0, RELATIVE: 1.0}
+"""Expected value of independent random filters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +62,7 @@ class LayerCosine:
     initial: Interval | None
     pair_std: float | None
     relative: Interval | None
-    to_base: CorrectedDifference | None = None
+    to_base: CorrectedDifference | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,20 +138,31 @@ def filter_cosine(table: TrialTable, workload: Workload) -> FilterCosineByLayer:
     Raises:
         ReportError: If no arm has a completed final trial with 2 replicas and filter metrics.
     """
-    arms, notes = read_arms(
-        workload.arms, lambda arm: _arm_cosine(arm, require_chosen(table, arm))
-    )
-    if not arms:
+    found, notes = read_arms(workload.arms, partial(_layer_values, table))
+    if not found:
         raise ReportError(
             f"study '{table.study}': filter cosine on {workload.dataset} needs an arm with a "
             f"completed final trial of at least 2 replicas, but there is none ({' '.join(notes)})"
         )
+    base = control_of(table, workload.arms[0], "base")
+    reference = {} if base is None else found.get(base.name, {})
+    others = {arm: values for arm, values in found.items() if values is not reference}
+    to_base = {
+        layer: differences_to(
+            values, {arm: each[layer] for arm, each in others.items() if layer in each}
+        )
+        for layer, values in reference.items()
+    }
     return FilterCosineByLayer(
         study=table.study,
         dataset=workload.dataset,
         model=workload.model,
-        chance=CHANCE_COSINE,
-        arms=_with_differences(table, workload, tuple(arms.values())),
+        chance=CHANCE[SIGNED],
+        arms=tuple(
+            _arm_cosine(table, arm, found[arm.name], to_base)
+            for arm in workload.arms
+            if arm.name in found
+        ),
         notes=notes,
     )
 
@@ -165,18 +180,18 @@ def filter_cosine_over_dimension(
         study=table.study,
         arm=arm,
         dimension=dimension,
-        chance=CHANCE_COSINE,
+        chance=CHANCE[SIGNED],
         curves=tuple(
-            sweep_curve(table, arm, dimension, _SIGNED + layer)
+            sweep_curve(table, arm, dimension, f"{SIGNED}/{layer}")
             for layer in _require_layers(chosen)
         ),
     )
 
 
-def layers_of(row: TrialRow) -> tuple[str, ...]:
+def _layers_of(row: TrialRow) -> tuple[str, ...]:
     """Return the layers whose filter cosine a trial reports, by number, ``mean`` last."""
-    keys = {key for report in row.reports for key in report.metrics if key.startswith(_SIGNED)}
-    return tuple(sorted((key.removeprefix(_SIGNED) for key in keys), key=_layer_order))
+    keys = (key.split("/", 1) for report in row.reports for key in report.metrics if "/" in key)
+    return tuple(sorted({layer for kind, layer in keys if kind == SIGNED}, key=_layer_order))
 
 
 def _layer_order(layer: str) -> tuple[bool, str, int]:
@@ -185,64 +200,45 @@ def _layer_order(layer: str) -> tuple[bool, str, int]:
 
 
 def _require_layers(row: TrialRow) -> tuple[str, ...]:
-    layers = layers_of(row)
+    layers = _layers_of(row)
     if not layers:
         raise ReportError(
-            f"{row.phase} trial {row.number} of arm '{row.arm}' must report filter_cosine, but "
-            f"has none; only models with convolution layers of 2 or more filters do."
+            f"{describe_trial(row)} must report filter_cosine, but has none; only models with "
+            f"convolution layers of 2 or more filters do."
         )
     return layers
 
 
-def _arm_cosine(arm: ArmRow, row: TrialRow) -> ArmCosine:
+def _layer_values(table: TrialTable, arm: ArmRow) -> dict[str, ReplicaValues]:
+    row = require_replicated(table, arm)
+    return {layer: last_values(row, f"{SIGNED}/{layer}") for layer in _require_layers(row)}
+
+
+def _arm_cosine(
+    table: TrialTable,
+    arm: ArmRow,
+    layers: Mapping[str, ReplicaValues],
+    to_base: Mapping[str, Mapping[str, CorrectedDifference]],
+) -> ArmCosine:
+    row = require_chosen(table, arm)
+
+    def layer_cosine(layer: str, values: ReplicaValues) -> LayerCosine:
+        pair_std = _optional_last(row, f"filter_cosine_pair_std/{layer}")
+        return LayerCosine(
+            layer=layer,
+            last=t_interval(values.values),
+            initial=_optional_initial(row, f"{SIGNED}/{layer}"),
+            pair_std=None if pair_std is None else pair_std.mean,
+            relative=_optional_last(row, f"{RELATIVE}/{layer}"),
+            to_base=to_base.get(layer, {}).get(arm.name),
+        )
+
     return ArmCosine(
         arm=arm.name,
         method=arm.method,
-        epoch=row.reports[-1].epoch if row.reports else 0,
+        epoch=row.reports[-1].epoch,
         accuracy=_optional_last(row, "test/accuracy"),
-        layers=tuple(_layer_cosine(row, layer) for layer in _require_layers(row)),
-    )
-
-
-def _with_differences(
-    table: TrialTable, workload: Workload, arms: tuple[ArmCosine, ...]
-) -> tuple[ArmCosine, ...]:
-    """Add the paired differences to Base; one family is one layer, over the arms."""
-    base = control_of(table, workload.arms[0], "base")
-    reference = None if base is None else table.chosen(base.name)
-    if base is None or reference is None:
-        return arms
-    rows = {one.arm: table.chosen(one.arm) for one in arms if one.arm != base.name}
-    found = {
-        layer: correct_family(
-            {
-                name: seed_difference(last_values(row, metric), last_values(reference, metric))
-                for name, row in rows.items()
-                if row is not None and row.last(metric) is not None
-            }
-        )
-        for layer in layers_of(reference)
-        for metric in [_SIGNED + layer]
-    }
-    return tuple(
-        replace(
-            arm,
-            layers=tuple(
-                replace(one, to_base=found.get(one.layer, {}).get(arm.arm)) for one in arm.layers
-            ),
-        )
-        for arm in arms
-    )
-
-
-def _layer_cosine(row: TrialRow, layer: str) -> LayerCosine:
-    pair_std = _optional_last(row, f"filter_cosine_pair_std/{layer}")
-    return LayerCosine(
-        layer=layer,
-        last=t_interval(last_values(row, _SIGNED + layer).values),
-        initial=_optional_initial(row, _SIGNED + layer),
-        pair_std=None if pair_std is None else pair_std.mean,
-        relative=_optional_last(row, f"filter_cosine_relative/{layer}"),
+        layers=tuple(layer_cosine(*each) for each in layers.items()),
     )
 
 
@@ -255,10 +251,6 @@ def _optional_initial(row: TrialRow, metric: str) -> Interval | None:
         return t_interval(initial_values(row, metric).values)
     except ReportError:
         return None
-
-
-SIGNED = "filter_cosine"
-RELATIVE = "filter_cosine_relative"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,7 +269,7 @@ class EpochPoint:
     epoch: int
     level: Interval
     change: Interval | None
-    to_base: CorrectedDifference | None = None
+    to_base: CorrectedDifference | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,9 +287,8 @@ class LayerOverEpochs:
 
     Attributes:
         layer: ``conv1``, …, or ``mean``.
-        kind: ``filter_cosine`` (signed), or ``filter_cosine_relative``: mean |cosine| over its
-            value for random filters.
-        chance: Value for random filters: 0 and 1.
+        kind: SIGNED or RELATIVE.
+        chance: Value for random filters.
     """
 
     layer: str
@@ -348,101 +339,76 @@ def cosine_over_epochs(table: TrialTable, workload: Workload) -> CosineOverEpoch
         ReportError: If no arm has a completed final trial with 2 replicas and filter metrics at
             two epochs.
     """
-    found: dict[str, TrialRow] = {}
-    notes = []
-    for arm in workload.arms:
-        try:
-            row = require_chosen(table, arm)
-        except ReportError as error:
-            notes.append(str(error))
-            continue
-        if len(row.seeds) >= 2 and len(_reported_epochs(row, f"{SIGNED}/{MEAN_LAYER}")) >= 2:
-            found[arm.name] = row
-        else:
-            notes.append(f"Arm '{arm.name}' has no filter cosine at two epochs or more.")
+    found, notes = read_arms(workload.arms, partial(_require_epochs, table))
     if not found:
         raise ReportError(
             f"study '{table.study}': the filter cosine over epochs on {workload.dataset} needs an "
             f"arm with 2 replicas that reports it at two epochs, but there is none "
             f"({' '.join(notes)})"
         )
-    rows = [(arm, found[arm.name]) for arm in workload.arms if arm.name in found]
     control = control_of(table, workload.arms[0], "base")
-    base = None if control is None else found.get(control.name)
-    layers = tuple(dict.fromkeys(layer for _, row in rows for layer in layers_of(row)))
-    wanted = [(MEAN_LAYER, SIGNED, CHANCE_COSINE), (MEAN_LAYER, RELATIVE, 1.0)]
-    wanted += [(layer, SIGNED, CHANCE_COSINE) for layer in layers if layer != MEAN_LAYER]
+    base = None if control is None else control.name
+    layers = dict.fromkeys(layer for row in found.values() for layer in _layers_of(row))
+    wanted = [(MEAN_LAYER, SIGNED), (MEAN_LAYER, RELATIVE)]
+    wanted += [(layer, SIGNED) for layer in layers if layer != MEAN_LAYER]
+    curves = {
+        (layer, kind): _epoch_curves(table, found, f"{kind}/{layer}", base)
+        for layer, kind in wanted
+    }
     return CosineOverEpochs(
         study=table.study,
         dataset=workload.dataset,
         model=workload.model,
-        replicas=tuple(sorted({len(row.seeds) for _, row in rows})),
+        replicas=tuple(sorted({len(row.seeds) for row in found.values()})),
         layers=tuple(
-            LayerOverEpochs(layer=layer, kind=kind, chance=chance, curves=curves)
-            for layer, kind, chance in wanted
-            if (curves := _epoch_curves(rows, f"{kind}/{layer}", base))
+            LayerOverEpochs(layer=layer, kind=kind, chance=CHANCE[kind], curves=each)
+            for (layer, kind), each in curves.items()
+            if each
         ),
-        notes=tuple(notes),
+        notes=notes,
     )
+
+
+def _require_epochs(table: TrialTable, arm: ArmRow) -> TrialRow:
+    row = require_replicated(table, arm)
+    if len(_by_epoch(row, f"{SIGNED}/{MEAN_LAYER}")) < 2:
+        raise ReportError(f"Arm '{arm.name}' has no filter cosine at two epochs or more.")
+    return row
+
+
+def _by_epoch(row: TrialRow, metric: str) -> dict[int, ReplicaValues]:
+    return {
+        report.epoch: ReplicaValues.of(row, metric, report.metrics[metric])
+        for report in row.reports
+        if metric in report.metrics
+    }
 
 
 def _epoch_curves(
-    rows: list[tuple[ArmRow, TrialRow]], metric: str, base: TrialRow | None
+    table: TrialTable, rows: Mapping[str, TrialRow], metric: str, base: str | None
 ) -> tuple[EpochCurve, ...]:
-    differences = _differences([row for _, row in rows], metric, base)
+    curves = {arm: _by_epoch(row, metric) for arm, row in rows.items()}
+    to_base = curve_differences(curves, base)
     return tuple(
-        EpochCurve(arm=arm.name, method=arm.method, points=points)
-        for arm, row in rows
-        if (points := _epoch_points(row, metric, differences))
-    )
-
-
-def _differences(
-    rows: list[TrialRow], metric: str, base: TrialRow | None
-) -> dict[tuple[str, int], CorrectedDifference]:
-    """Return the paired difference to Base by arm and epoch, one family over both."""
-    if base is None:
-        return {}
-    reference = _reported_epochs(base, metric)
-    return correct_family(
-        {
-            (row.arm, epoch): seed_difference(
-                _replicas(row, metric, values), _replicas(base, metric, reference[epoch])
-            )
-            for row in rows
-            if row is not base
-            for epoch, values in _reported_epochs(row, metric).items()
-            if epoch > 0 and epoch in reference
-        }
-    )
-
-
-def _replicas(row: TrialRow, metric: str, values: tuple[float, ...]) -> ReplicaValues:
-    trial = f"{row.phase} trial {row.number} of arm '{row.arm}'"
-    return ReplicaValues(trial=trial, metric=metric, seeds=row.seeds, values=values)
-
-
-def _epoch_points(
-    row: TrialRow,
-    metric: str,
-    differences: dict[tuple[str, int], CorrectedDifference],
-) -> tuple[EpochPoint, ...]:
-    by_epoch = _reported_epochs(row, metric)
-    initial = by_epoch.get(0)
-    return tuple(
-        EpochPoint(
-            epoch=epoch,
-            level=t_interval(values),
-            change=None
-            if initial is None
-            else t_interval([now - then for now, then in zip(values, initial, strict=True)]),
-            to_base=differences.get((row.arm, epoch)),
+        EpochCurve(
+            arm=arm,
+            method=table.arm(arm).method,
+            points=tuple(
+                EpochPoint(
+                    epoch=epoch,
+                    level=t_interval(values.values),
+                    change=_change(curve.get(0), values),
+                    to_base=to_base.get((arm, epoch)),
+                )
+                for epoch, values in curve.items()
+            ),
         )
-        for epoch, values in by_epoch.items()
+        for arm, curve in curves.items()
+        if curve
     )
 
 
-def _reported_epochs(row: TrialRow, metric: str) -> dict[int, tuple[float, ...]]:
-    return {
-        report.epoch: report.metrics[metric] for report in row.reports if metric in report.metrics
-    }
+def _change(initial: ReplicaValues | None, now: ReplicaValues) -> Interval | None:
+    if initial is None:
+        return None
+    return t_interval([b - a for a, b in zip(initial.values, now.values, strict=True)])

@@ -2,42 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from study.records.errors import ReportError
 from study.records.frames import Row, Tabular
-from study.records.trial_table import ArmRow, TrialTable
-from study.sensitivity.intervals import Interval, interval_cells, replica_cells, t_interval
-from study.sensitivity.workloads import Workload, require_chosen, workloads
+from study.records.trial_table import ArmRow, TrialRow, TrialTable
+from study.sensitivity.intervals import Replicated, interval_cells, replica_cells
+from study.sensitivity.workloads import Workload, read_arms, require_replicated, workloads
 
 LOSS = "train/loss"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LearningPoint:
-    """One evaluation of one arm.
-
-    Attributes:
-        epoch: Epochs trained.
-        replicas: The metric per replica, in the order of the seeds.
-        interval: Mean over the replicas and its interval.
-    """
+class LearningPoint(Replicated):
+    """One evaluation of one arm, after a number of epochs."""
 
     epoch: int
-    replicas: tuple[float, ...]
-    interval: Interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearningCurve:
-    """One metric of one arm's chosen configuration over the epochs.
-
-    Attributes:
-        seeds: Replica seeds.
-        points: By increasing epoch.
-    """
+    """One metric of one arm's chosen configuration over the epochs."""
 
     arm: str
     method: str
@@ -99,51 +88,40 @@ def learning_curves(table: TrialTable, workload: Workload) -> LearningCurves:
     Raises:
         ReportError: If no arm has a completed final trial of 2 replicas and 2 evaluations.
     """
-    notes: list[str] = []
+    rows, missing = read_arms(workload.arms, partial(require_replicated, table))
+    notes = list(missing)
     curves: list[LearningCurve] = []
     metrics = (LOSS, table.objective)
-    for metric in metrics:
-        for arm in workload.arms:
-            try:
-                curve = _curve(table, arm, metric, notes)
-            except ReportError as error:
-                notes.append(str(error))
-                continue
-            if len(curve.points) >= 2:
-                curves.append(curve)
-            else:
-                notes.append(f"Arm '{arm.name}' has {metric} at fewer than two evaluations.")
-    notes = list(dict.fromkeys(notes))
+    for metric, arm in itertools.product(metrics, rows):
+        curve = _curve(table.arm(arm), rows[arm], metric, notes)
+        if len(curve.points) >= 2:
+            curves.append(curve)
+        else:
+            notes.append(f"Arm '{arm}' has {metric} at fewer than two evaluations.")
     if not curves:
         raise ReportError(
             f"study '{table.study}': learning curves on {workload.dataset} need an arm with a "
             f"completed final trial of 2 replicas that was evaluated twice, but there is none "
             f"({' '.join(notes)})"
         )
-    shown = {curve.metric for curve in curves}
     return LearningCurves(
         study=table.study,
         dataset=workload.dataset,
         model=workload.model,
-        metrics=tuple(metric for metric in metrics if metric in shown),
+        metrics=tuple(dict.fromkeys(curve.metric for curve in curves)),
         curves=tuple(curves),
         notes=tuple(notes),
     )
 
 
-def _curve(table: TrialTable, arm: ArmRow, metric: str, notes: list[str]) -> LearningCurve:
-    row = require_chosen(table, arm)
+def _curve(arm: ArmRow, row: TrialRow, metric: str, notes: list[str]) -> LearningCurve:
     points = []
     for report in row.reports:
-        values = report.metrics.get(metric)
-        if values is None:
-            continue
+        values = report.metrics.get(metric, ())
         if not all(map(math.isfinite, values)):
             notes.append(f"Arm '{arm.name}': {metric} is not finite at epoch {report.epoch}.")
-            continue
-        points.append(
-            LearningPoint(epoch=report.epoch, replicas=values, interval=t_interval(values))
-        )
+        elif values:
+            points.append(LearningPoint(epoch=report.epoch, replicas=values))
     return LearningCurve(
         arm=arm.name, method=arm.method, metric=metric, seeds=row.seeds, points=tuple(points)
     )

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
+
+import numpy as np
 
 from study.records.errors import ReportError
 from study.records.frames import Row, Tabular
 from study.records.trial_table import ArmRow, TrialRow, TrialTable
 from study.sensitivity.intervals import (
-    CorrectedDifference,
-    Interval,
+    Compared,
     ReplicaValues,
-    correct_family,
-    difference_cells,
-    interval_cells,
+    curve_differences,
+    differences_to,
     last_values,
-    replica_cells,
-    require_replicas,
-    seed_difference,
-    t_interval,
 )
-from study.sensitivity.workloads import Workload, control_of, read_arms, require_chosen, workloads
+from study.sensitivity.workloads import (
+    Workload,
+    control_of,
+    read_arms,
+    require_replicated,
+    workloads,
+)
 
 OCCLUSION_ORDERS = ("random", "most_relevant")
 """Orders in which positions are hidden: at random, or the most relevant first."""
@@ -35,38 +36,15 @@ _KEY = re.compile(rf"occlusion/({'|'.join(OCCLUSION_ORDERS)})/(.+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OcclusionPoint:
-    """One hidden share.
+class OcclusionPoint(Compared):
+    """One hidden share; one family of comparisons is all arms and shares of one order.
 
     Attributes:
-        share: Hidden share of a sample's positions; 0 for the whole sample.
-        replicas: The metric per replica, in the order of the curve's seeds.
-        to_base: Paired difference to Base (this minus Base), Holm-corrected over all arms and
-            shares of one order; None for Base itself, and for the whole sample, whose
-            difference is in the comparison.
+        share: Hidden share of a sample's positions; 0 for the whole sample, whose difference is
+            in the comparison.
     """
 
     share: float
-    replicas: tuple[float, ...]
-    interval: Interval
-    to_base: CorrectedDifference | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OcclusionArea:
-    """Area under a curve by the trapezoidal rule, divided by the largest share.
-
-    It is the metric's mean over the shares from 0 to the largest, in the metric's unit.
-
-    Attributes:
-        replicas: Area per replica, in the order of the curve's seeds.
-        to_base: Paired difference to Base (this minus Base), Holm-corrected over the arms; None
-            for Base itself, and where Base was tested with other shares.
-    """
-
-    replicas: tuple[float, ...]
-    interval: Interval
-    to_base: CorrectedDifference | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +55,9 @@ class OcclusionCurve:
         order: ``random`` or ``most_relevant``.
         seeds: Replica seeds of every point.
         points: By increasing share, from 0.
+        area: Area under the curve by the trapezoidal rule, divided by the largest share: the
+            metric's mean over the shares, in its unit. One family of comparisons is the arms;
+            there is none where Base was tested with other shares.
     """
 
     arm: str
@@ -84,7 +65,7 @@ class OcclusionCurve:
     order: str
     seeds: tuple[int, ...]
     points: tuple[OcclusionPoint, ...]
-    area: OcclusionArea
+    area: Compared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,11 +92,8 @@ class Robustness(Tabular):
     def frame_rows(self) -> Iterator[Row]:
         """Yield a row per order, arm and hidden share, and one for the area under each curve."""
         for curve in self.curves:
-            found: list[tuple[float, OcclusionPoint | OcclusionArea]] = [
-                *((point.share, point) for point in curve.points),
-                (curve.points[-1].share, curve.area),
-            ]
-            for share, one in found:
+            found = [(point.share, point) for point in curve.points]
+            for share, one in (*found, (curve.points[-1].share, curve.area)):
                 yield {
                     "arm": curve.arm,
                     "method": curve.method,
@@ -125,9 +103,7 @@ class Robustness(Tabular):
                     "order": curve.order,
                     "share": share,
                     "is_area": one is curve.area,
-                    **interval_cells(one.interval),
-                    **difference_cells(one.to_base, "base"),
-                    **replica_cells(curve.seeds, one.replicas),
+                    **one.cells(curve.seeds),
                 }
 
 
@@ -180,8 +156,7 @@ def robustness(table: TrialTable, workload: Workload) -> Robustness:
 
 
 def _occluded_trial(table: TrialTable, arm: ArmRow) -> TrialRow:
-    row = require_chosen(table, arm)
-    require_replicas(arm.name, row.seeds)
+    row = require_replicated(table, arm)
     if not all(_shares(row, order) for order in OCCLUSION_ORDERS):
         raise ReportError(
             f"arm '{row.arm}' was not tested with hidden inputs; give it 'evaluation.occlusion' "
@@ -203,9 +178,17 @@ def _values(row: TrialRow, order: str) -> dict[float, ReplicaValues]:
 def _curves(
     table: TrialTable, order: str, values: _Values, base: str | None
 ) -> Iterator[OcclusionCurve]:
-    differences = _differences(values, base)
+    differences = curve_differences(values, base)
     areas = {name: _area_under_curve(by_share) for name, by_share in values.items()}
-    to_base = _area_differences(areas, values, base)
+    reference = values.get(base or "", {})
+    to_base = differences_to(
+        areas.get(base or ""),
+        {
+            name: area
+            for name, area in areas.items()
+            if name != base and values[name].keys() == reference.keys()
+        },
+    )
     for name, by_share in values.items():
         yield OcclusionCurve(
             arm=name,
@@ -216,61 +199,23 @@ def _curves(
                 OcclusionPoint(
                     share=share,
                     replicas=found.values,
-                    interval=t_interval(found.values),
                     to_base=differences.get((name, share)),
                 )
                 for share, found in by_share.items()
             ),
-            area=OcclusionArea(
-                replicas=areas[name].values,
-                interval=t_interval(areas[name].values),
-                to_base=to_base.get(name),
-            ),
+            area=Compared(replicas=areas[name].values, to_base=to_base.get(name)),
         )
 
 
-def _differences(
-    values: _Values, base: str | None
-) -> dict[tuple[str, float], CorrectedDifference]:
-    reference = values.get(base, {}) if base is not None else {}
-    return correct_family(
-        {
-            (name, share): seed_difference(mine, reference[share])
-            for name, by_share in values.items()
-            for share, mine in by_share.items()
-            if name != base and share > 0 and share in reference
-        }
-    )
-
-
-def _area_differences(
-    areas: Mapping[str, ReplicaValues], values: _Values, base: str | None
-) -> dict[str, CorrectedDifference]:
-    if base is None or base not in areas:
-        return {}
-    return correct_family(
-        {
-            name: seed_difference(area, areas[base])
-            for name, area in areas.items()
-            if name != base and values[name].keys() == values[base].keys()
-        }
-    )
-
-
 def _area_under_curve(by_share: Mapping[float, ReplicaValues]) -> ReplicaValues:
-    whole = by_share[0.0]
-    replicas = zip(*(found.values for found in by_share.values()), strict=True)
-    return ReplicaValues(
-        trial=whole.trial,
+    shares = list(by_share)
+    values = np.array([found.values for found in by_share.values()])
+    areas = np.asarray(np.trapezoid(values, shares, axis=0))
+    return replace(
+        by_share[0.0],
         metric="the area under the occlusion curve",
-        seeds=whole.seeds,
-        values=tuple(_trapezoidal_mean(tuple(by_share), values) for values in replicas),
+        values=tuple((areas / shares[-1]).tolist()),
     )
-
-
-def _trapezoidal_mean(shares: tuple[float, ...], values: tuple[float, ...]) -> float:
-    corners = itertools.pairwise(zip(shares, values, strict=True))
-    return sum((b - a) * (at_a + at_b) / 2 for (a, at_a), (b, at_b) in corners) / shares[-1]
 
 
 def _notes(workload: Workload, values: _Values, base: str | None) -> Iterator[str]:

@@ -91,14 +91,9 @@ def search_history(table: TrialTable, arm: str) -> SearchHistory:
     row = require_arm(table, arm)
     trials = table.select(arm, "search")
     if not trials:
-        raise ReportError(
-            f"arm '{arm}' has no search trials"
-            + (
-                f"; run 'challenger-study resume {table.study}'."
-                if row.dimensions
-                else ": its method has no dimensions."
-            )
-        )
+        resume = f"; run 'challenger-study resume {table.study}'."
+        reason = resume if row.dimensions else ": its method has no dimensions."
+        raise ReportError(f"arm '{arm}' has no search trials{reason}")
     return SearchHistory(
         **_search_facts(table, row, trials),
         points=_history_points(table, trials),
@@ -125,8 +120,8 @@ def _history_points(table: TrialTable, trials: tuple[TrialRow, ...]) -> tuple[Hi
     for trial in trials:
         replicas = trial.last(table.objective)
         value = trial.value
-        if value is None and replicas:
-            value = statistics.fmean(replicas)
+        if value is None:
+            value = _mean_objective(trial, table.objective)
         if trial.state == "COMPLETE" and value is not None:
             best = value if best is None else better(best, value)
         points.append(

@@ -87,7 +87,7 @@ def read_attribution_maps(
     Args:
         table: Trials of the study.
         folder: Folder of the study, to which the trials' folders are relative.
-        arms: Names of the arms, at least one, all on the same test images.
+        arms: Names of the arms, at least one.
         at_most: Number of images to keep, from the first.
 
     Raises:
@@ -152,13 +152,7 @@ def _read(table: TrialTable, folder: Path, arm: ArmRow) -> tuple[Path, _Arrays]:
             f"{path} must be a readable npz file, but is not ({error}); "
             f"delete it and train the arm's chosen configuration again."
         ) from error
-    _check(path, arrays)
-    return path, arrays
-
-
-def _check(path: Path, arrays: _Arrays) -> None:
-    missing = [key for key in _ARRAYS if key not in arrays]
-    if missing:
+    if missing := [key for key in _ARRAYS if key not in arrays]:
         raise ReportError(
             f"{path} must hold the arrays {', '.join(_ARRAYS)}, but lacks {', '.join(missing)}; "
             f"delete it and train the arm's chosen configuration again."
@@ -175,3 +169,4 @@ def _check(path: Path, arrays: _Arrays) -> None:
             f"{path} must hold inputs and relevance (n, channel, height, width) and target and "
             f"predicted (n,), but holds {shapes}; attribution maps are drawn for images only."
         )
+    return path, arrays

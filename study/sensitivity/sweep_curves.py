@@ -10,16 +10,15 @@ from study.records.frames import Row, Tabular
 from study.records.labels import Direction, metric_label
 from study.records.trial_table import ArmRow, ParamValue, TrialRow, TrialTable
 from study.sensitivity.intervals import (
+    Compared,
     CorrectedDifference,
     Interval,
     ReplicaValues,
     align_to_seeds,
-    correct_family,
     difference_cells,
+    differences_to,
     interval_cells,
     last_values,
-    replica_cells,
-    seed_difference,
     t_interval,
 )
 from study.sensitivity.workloads import (
@@ -32,19 +31,10 @@ from study.sensitivity.workloads import (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CurvePoint:
-    """One value of the dimension.
-
-    Attributes:
-        replicas: The metric per replica, in the order of the curve's seeds.
-        to_base: Paired difference to Base (this minus Base), Holm-corrected over the curve's
-            values, or None without Base.
-    """
+class CurvePoint(Compared):
+    """One value of the dimension; one family of comparisons is the curve's values."""
 
     value: ParamValue
-    replicas: tuple[float, ...]
-    interval: Interval
-    to_base: CorrectedDifference | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,9 +92,7 @@ class DimensionCurve(Tabular):
                 "dimension": self.dimension,
                 "value": point.value,
                 "is_chosen": point.value == self.chosen,
-                **interval_cells(point.interval),
-                **difference_cells(point.to_base, "base"),
-                **replica_cells(self.seeds, point.replicas),
+                **point.cells(self.seeds),
             }
         for control in self.controls:
             yield {
@@ -136,12 +124,8 @@ def sweep_curve(table: TrialTable, arm: str, dimension: str, metric: str) -> Dim
             f"run 'challenger-study resume {table.study}'."
         )
     controls, control_notes = _controls(table, row, metric)
-    base = controls.get("base")
-    differences = (
-        {}
-        if base is None
-        else correct_family({value: seed_difference(one, base) for value, one in found.items()})
-    )
+    base = next((values for one, values in controls if one.method == "base"), None)
+    differences = differences_to(base, found)
     return DimensionCurve(
         study=table.study,
         arm=arm,
@@ -158,21 +142,18 @@ def sweep_curve(table: TrialTable, arm: str, dimension: str, metric: str) -> Dim
                 replicas=align_to_seeds(
                     chosen.seeds, values, owner=f"the chosen trial of arm '{arm}'"
                 ),
-                interval=t_interval(values.values),
                 to_base=differences.get(value),
             )
             for value, values in found.items()
         ),
         controls=tuple(
             ControlResult(
-                arm=_control_name(table, row, method),
-                method=method,
+                arm=control.name,
+                method=control.method,
                 interval=t_interval(values.values),
-                to_base=None
-                if base is None or values is base
-                else correct_family({method: seed_difference(values, base)})[method],
+                to_base=differences_to(None if values is base else base, {0: values}).get(0),
             )
-            for method, values in controls.items()
+            for control, values in controls
         ),
         notes=(*notes, *control_notes),
     )
@@ -248,26 +229,19 @@ def _sorted_values(values: tuple[ParamValue, ...]) -> tuple[ParamValue, ...]:
 
 def _controls(
     table: TrialTable, arm: ArmRow, metric: str
-) -> tuple[dict[str, ReplicaValues], tuple[str, ...]]:
-    found: dict[str, ReplicaValues] = {}
+) -> tuple[list[tuple[ArmRow, ReplicaValues]], tuple[str, ...]]:
+    found = []
     notes = []
     for method in CONTROLS:
         control = control_of(table, arm, method)
         if control is None:
             notes.append(f"The study has no {method} arm on {arm.dataset} with {arm.model}.")
-            continue
-        if control == arm:
-            continue
-        try:
-            found[method] = last_values(require_chosen(table, control), metric)
-        except ReportError as error:
-            notes.append(f"The control {method} is left out: {error}")
+        elif control != arm:
+            try:
+                found.append((control, last_values(require_chosen(table, control), metric)))
+            except ReportError as error:
+                notes.append(f"The control {method} is left out: {error}")
     return found, tuple(notes)
-
-
-def _control_name(table: TrialTable, arm: ArmRow, method: str) -> str:
-    control = control_of(table, arm, method)
-    return method if control is None else control.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
 from study.records.errors import ReportError
 from study.records.trial_table import ArmRow, TrialRow, TrialTable
+from study.sensitivity.intervals import require_replicas
+from trainables.names import suggestion
 
 _T = TypeVar("_T")
 
@@ -58,9 +59,7 @@ def require_arm(table: TrialTable, name: str) -> ArmRow:
     """
     names = [arm.name for arm in table.arms]
     if name not in names:
-        close = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"its arms are {', '.join(names)}."
-        raise ReportError(f"study '{table.study}' has no arm '{name}'; {hint}")
+        raise ReportError(f"study '{table.study}' has no arm '{name}'; {suggestion(name, names)}")
     return table.arm(name)
 
 
@@ -86,6 +85,13 @@ def require_chosen(table: TrialTable, arm: ArmRow) -> TrialRow:
             f"trial {describe_state(row)}; {again}"
         )
     return chosen
+
+
+def require_replicated(table: TrialTable, arm: ArmRow) -> TrialRow:
+    """Return the completed final trial of the chosen configuration, of at least 2 replicas."""
+    row = require_chosen(table, arm)
+    require_replicas(arm.name, row.seeds)
+    return row
 
 
 def describe_state(row: TrialRow | None) -> str:

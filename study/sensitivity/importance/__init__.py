@@ -18,21 +18,3 @@ from study.sensitivity.importance.search_data import (
     search_data,
 )
 from study.sensitivity.importance.shares import DimensionShare, Importance
-
-__all__ = [
-    "IMPORTANCES",
-    "DimensionShare",
-    "Importance",
-    "Interactions",
-    "PairShare",
-    "PartialCurve",
-    "PartialDependence",
-    "SearchData",
-    "encode_value",
-    "estimators_for",
-    "importance",
-    "interactions",
-    "is_design",
-    "partial_dependence",
-    "search_data",
-]

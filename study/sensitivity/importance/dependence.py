@@ -13,6 +13,7 @@ from jaxtyping import Float
 from search_spaces import CategoricalDimension, Dimension, IntDimension
 from study.records.frames import Row, Tabular
 from study.records.trial_table import ParamValue
+from study.sensitivity.importance.fanova import fit_forest
 from study.sensitivity.importance.search_data import (
     SearchData,
     axis_bounds,
@@ -93,15 +94,15 @@ def partial_dependence(data: SearchData) -> PartialDependence:
         for place, (_, axis) in enumerate(data.axes)
         if not is_constant(axis)
     }
-    means = _mean_curves(
-        data.x,
-        grids,
-        _fit_smooth_forest(data.x, data.y, TREES, estimator_seed(data, "dependence")),
-    )
+
+    def mean_curves(
+        x: np.ndarray, y: np.ndarray, trees: int, seed: int
+    ) -> dict[int, Float[np.ndarray, " point"]]:
+        return _mean_curves(x, grids, fit_forest(x, y, trees, seed, _MIN_SAMPLES_LEAF))
+
+    means = mean_curves(data.x, data.y, TREES, estimator_seed(data, "dependence"))
     drawn = [
-        _mean_curves(
-            data.x[p], grids, _fit_smooth_forest(data.x[p], data.y[p], TREES_PER_DRAW, draw)
-        )
+        mean_curves(data.x[p], data.y[p], TREES_PER_DRAW, draw)
         for draw, p in enumerate(bootstrap(data, DRAWS, "partial_dependence"), start=1)
     ]
     curves = []
@@ -137,17 +138,6 @@ def _axis_grid(axis: Dimension) -> Float[np.ndarray, " point"]:
         values = {decode_value(axis, number) for number in np.linspace(low, high, POINTS)}
         return np.array(sorted(encode_value(axis, value) for value in values))
     return np.linspace(*axis_bounds(axis), POINTS)
-
-
-def _fit_smooth_forest(
-    x: Float[np.ndarray, "trial dimension"], y: Float[np.ndarray, " trial"], trees: int, seed: int
-) -> RandomForestRegressor:
-    from sklearn.ensemble import RandomForestRegressor
-
-    forest = RandomForestRegressor(
-        n_estimators=trees, min_samples_leaf=_MIN_SAMPLES_LEAF, random_state=seed
-    )
-    return forest.fit(x, y)
 
 
 def _mean_curves(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
@@ -16,8 +15,13 @@ from study.sensitivity.importance.search_data import (
     require_trials,
     require_unconditional,
 )
-from study.sensitivity.importance.shares import Importance, ImportanceEstimator
+from study.sensitivity.importance.shares import (
+    DimensionShare,
+    Importance,
+    ImportanceEstimator,
+)
 from study.sensitivity.importance.sobol_analysis import SOBOL_FIRST, SOBOL_TOTAL
+from trainables.names import suggestion
 
 IMPORTANCES: Mapping[str, ImportanceEstimator] = MappingProxyType(
     {
@@ -49,31 +53,30 @@ def importance(data: SearchData, name: str) -> Importance:
         ReportError: If there is no such estimator, or it does not support this design, this
             number of trials or these dimensions.
     """
-    estimator = _find_estimator(name)
+    if name not in IMPORTANCES:
+        hint = suggestion(name, IMPORTANCES)
+        raise ReportError(f"'{name}' is not an estimator of importance; {hint}")
+    estimator = IMPORTANCES[name]
     _require_design(data, estimator)
     if not estimator.supports_conditions:
         require_unconditional(data, estimator.title)
     needed, reason = estimator.min_trials(data), estimator.min_trials_reason
     require_trials(data, estimator.title, needed, reason)
     found = estimator.measure(data)
+    shares = (
+        DimensionShare(dimension=dimension, value=value, low=low, high=high, p_value=p)
+        for dimension, (value, low, high, p) in zip(data.dimensions, found.rows(), strict=True)
+    )
     return Importance(
         data=data,
         name=name,
         estimator=estimator,
-        shares=tuple(sorted(found.shares, key=lambda share: -share.value)),
+        shares=tuple(sorted(shares, key=lambda share: -share.value)),
         level=found.level,
         interval=found.interval,
         chance=found.chance,
         notes=(*data.notes, *found.notes),
     )
-
-
-def _find_estimator(name: str) -> ImportanceEstimator:
-    if name not in IMPORTANCES:
-        close = difflib.get_close_matches(name, list(IMPORTANCES), n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(IMPORTANCES)}."
-        raise ReportError(f"'{name}' is not an estimator of importance; {hint}")
-    return IMPORTANCES[name]
 
 
 def _require_design(data: SearchData, estimator: ImportanceEstimator) -> None:

@@ -21,11 +21,10 @@ from study.sensitivity.importance.shares import (
     EstimatedShares,
     ImportanceEstimator,
     bootstrap,
-    chance_level,
     estimator_seed,
+    min_per_dimension,
     percentile_interval,
     permutations,
-    to_shares,
 )
 
 if TYPE_CHECKING:
@@ -75,11 +74,14 @@ def fit_forest(
     y: Float[np.ndarray, " trial"],
     trees: int,
     seed: int,
+    min_samples_leaf: int = 1,
 ) -> RandomForestRegressor:
-    """Fit the forest of Optuna's fANOVA: unpruned trees, each on its own bootstrap."""
+    """Fit the forest of Optuna's fANOVA: trees on bootstraps, with leaves of single trials."""
     from sklearn.ensemble import RandomForestRegressor
 
-    forest = RandomForestRegressor(n_estimators=trees, max_depth=64, random_state=seed)
+    forest = RandomForestRegressor(
+        n_estimators=trees, max_depth=64, min_samples_leaf=min_samples_leaf, random_state=seed
+    )
     return forest.fit(values, y)
 
 
@@ -178,16 +180,17 @@ class ForestShares:
     resampled: Float[np.ndarray, "draw dimension dimension"]
     permuted: Float[np.ndarray, "permutation dimension dimension"]
 
-    @property
-    def interval(self) -> str:
-        """Method of the intervals."""
-        draws = f"{len(self.resampled)} draws, {TREES_PER_DRAW} trees each"
-        return f"percentile bootstrap over trials, {draws}"
-
-    @property
-    def chance(self) -> str:
-        """Method of the chance level."""
-        return f"{len(self.permuted)} permutations of the values, {TREES_PER_DRAW} trees each"
+    def select(self, places: tuple[Any, ...], note: str) -> EstimatedShares:
+        """Return the shares at some places of the matrices."""
+        values, each = self.values[places], f"{TREES_PER_DRAW} trees each"
+        return EstimatedShares(
+            values=values,
+            ends=percentile_interval(values, self.resampled[:, *places]),
+            max_shares=self.permuted[:, *places].max(axis=1),
+            interval=f"percentile bootstrap over trials, {len(self.resampled)} draws, {each}",
+            chance=f"{len(self.permuted)} permutations of the values, {each}",
+            notes=(note,),
+        )
 
 
 @lru_cache(maxsize=16)
@@ -229,28 +232,14 @@ def fanova_importance(data: SearchData) -> EstimatedShares:
     permutation test over all dimensions together. With a strong dimension it is conservative: a
     weak dimension below it may still matter.
     """
-    found = forest_shares(data)
-    values = np.diagonal(found.values)
-    resampled = np.diagonal(found.resampled, axis1=1, axis2=2)
-    max_shares = np.diagonal(found.permuted, axis1=1, axis2=2).max(axis=1)
-    return EstimatedShares(
-        shares=to_shares(data, values, percentile_interval(values, resampled), max_shares),
-        level=chance_level(max_shares),
-        interval=found.interval,
-        chance=found.chance,
-        notes=(f"fANOVA: a forest of {TREES} trees; shares of the variance that it predicts.",),
-    )
+    note = f"fANOVA: a forest of {TREES} trees; shares of the variance that it predicts."
+    return forest_shares(data).select(np.diag_indices(len(data.axes)), note)
 
 
 FANOVA = ImportanceEstimator(
     title="fANOVA",
     question="what explains the variance",
-    share_of="of the variance",
-    axis="Share of the variance [%]",
-    factor=100.0,
-    samplers=(),
-    min_trials=lambda data: max(30, 10 * len(data.axes)),
+    min_trials=min_per_dimension(30),
     min_trials_reason="10 for each dimension, and 30 for a forest at all",
-    supports_conditions=False,
     measure=fanova_importance,
 )

@@ -14,10 +14,9 @@ from study.sensitivity.importance.search_data import SearchData, is_constant
 from study.sensitivity.importance.shares import (
     EstimatedShares,
     ImportanceEstimator,
-    chance_level,
     estimator_seed,
+    min_per_dimension,
     permutations,
-    to_shares,
 )
 from study.sensitivity.intervals import CONFIDENCE
 
@@ -83,12 +82,11 @@ def given_first_order(data: SearchData) -> EstimatedShares:
             for x, m in zip(columns, edges, strict=True)
         ]
     values, half = shares(data.y), np.where(is_varied, reach, 0.0)
-    max_shares = np.array(
-        [shares(y).max() for y in permutations(data, FIRST_ORDER_PERMUTATIONS, "given_first")]
-    )
+    permuted = permutations(data, FIRST_ORDER_PERMUTATIONS, "given_first")
     return EstimatedShares(
-        shares=to_shares(data, values, (values - half, values + half), max_shares),
-        level=chance_level(max_shares),
+        values=values,
+        ends=(values - half, values + half),
+        max_shares=np.array([shares(y).max() for y in permuted]),
         interval=f"SALib's, normal, from {FIRST_ORDER_RESAMPLES} bootstrap draws of trials",
         chance=f"{FIRST_ORDER_PERMUTATIONS} permutations of the values",
     )
@@ -97,13 +95,9 @@ def given_first_order(data: SearchData) -> EstimatedShares:
 GIVEN_FIRST = ImportanceEstimator(
     title="First order, from given data",
     question="what each dimension alone explains of the variance",
-    share_of="of the variance",
-    axis="Share of the variance [%]",
-    factor=100.0,
     samplers=("random", "sobol", "tpe"),
-    min_trials=lambda data: max(50, 10 * len(data.axes)),
+    min_trials=min_per_dimension(50),
     min_trials_reason="10 for each dimension, and 50 for classes of more than 10",
-    supports_conditions=False,
     measure=given_first_order,
 )
 
@@ -111,6 +105,8 @@ GIVEN_FIRST = ImportanceEstimator(
 DELTA_RESAMPLES, DELTA_PERMUTATIONS = 100, 99
 
 
+# Densities of a hundred trials are small: with threads it takes 20 times as long.
+@threadpool_limits.wrap(limits=1, user_api="blas")  # type: ignore[untyped-decorator]
 def borgonovo_delta(data: SearchData) -> EstimatedShares:
     """Estimate δ: half the area between the metric's density and its density given a dimension.
 
@@ -123,23 +119,12 @@ def borgonovo_delta(data: SearchData) -> EstimatedShares:
     References:
         Borgonovo, RESS 92(6), 2007; Plischke, Borgonovo and Smith, EJOR 226, 2013, eq. 26.
     """
-    # Densities of a hundred trials are small: with threads it takes 20 times as long.
-    with threadpool_limits(limits=1, user_api="blas"):
-        return _borgonovo_delta(data)
-
-
-def _borgonovo_delta(data: SearchData) -> EstimatedShares:
-    values = _delta_indices(data, data.y)
-    half = _delta_half_widths(data)
-    max_shares = np.array(
-        [
-            _delta_indices(data, y).max()
-            for y in permutations(data, DELTA_PERMUTATIONS, "given_delta")
-        ]
-    )
+    values, half = _delta_indices(data, data.y), _delta_half_widths(data)
+    permuted = permutations(data, DELTA_PERMUTATIONS, "given_delta")
     return EstimatedShares(
-        shares=to_shares(data, values, (values - half, values + half), max_shares),
-        level=chance_level(max_shares),
+        values=values,
+        ends=(values - half, values + half),
+        max_shares=np.array([_delta_indices(data, y).max() for y in permuted]),
         interval=f"SALib's, normal, from {DELTA_RESAMPLES} bootstrap draws of trials",
         chance=f"{DELTA_PERMUTATIONS} permutations of the values",
     )
@@ -167,20 +152,9 @@ def _delta_half_widths(data: SearchData) -> np.ndarray:
             x = data.x[:, place]
             if not is_constant(axis):
                 edges = bin_edges(axis, x)
-                # The last two arguments are used by 'balanced' only.
-                _, half[place], _ = delta.bias_reduced_delta(
-                    y,
-                    _density_grid(y),
-                    x,
-                    edges,
-                    DELTA_RESAMPLES,
-                    CONFIDENCE,
-                    len(y),
-                    "raw",
-                    (),
-                    name,
-                    0,
-                )
+                # The last four arguments: the method, and what 'balanced' alone uses.
+                of = (DELTA_RESAMPLES, CONFIDENCE, len(y), "raw", (), name, 0)
+                _, half[place], _ = delta.bias_reduced_delta(y, _density_grid(y), x, edges, *of)
     return half
 
 
@@ -195,8 +169,7 @@ GIVEN_DELTA = ImportanceEstimator(
     axis="δ",
     factor=1.0,
     samplers=("random", "sobol", "tpe"),
-    min_trials=lambda data: max(50, 10 * len(data.axes)),
+    min_trials=min_per_dimension(50),
     min_trials_reason="10 for each dimension, and 50 for densities within classes",
-    supports_conditions=False,
     measure=borgonovo_delta,
 )

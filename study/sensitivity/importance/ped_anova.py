@@ -14,10 +14,9 @@ from study.sensitivity.importance.shares import (
     EstimatedShares,
     ImportanceEstimator,
     bootstrap,
-    chance_level,
+    min_per_dimension,
     percentile_interval,
     permutations,
-    to_shares,
 )
 
 TOP_QUANTILE = 0.1
@@ -50,12 +49,10 @@ def ped_anova_importance(data: SearchData) -> EstimatedShares:
         for places in bootstrap(data, DRAWS, "ped_anova")
     ]
     permuted = [_shares(data, trials, y) for y in permutations(data, PERMUTATIONS, "ped_anova")]
-    max_shares = np.array(permuted).max(axis=1)
     return EstimatedShares(
-        shares=to_shares(
-            data, values, percentile_interval(values, np.array(resampled)), max_shares
-        ),
-        level=chance_level(max_shares),
+        values=values,
+        ends=percentile_interval(values, np.array(resampled)),
+        max_shares=np.array(permuted).max(axis=1),
         interval=f"percentile bootstrap over trials, {DRAWS} draws",
         chance=f"{PERMUTATIONS} permutations of the values",
     )
@@ -90,9 +87,7 @@ PED_ANOVA = ImportanceEstimator(
     question="what predicts the best tenth of the trials",
     share_of="of the membership of the best tenth",
     axis="Share of membership of the best tenth [%]",
-    factor=100.0,
-    samplers=(),
-    min_trials=lambda data: max(50, 10 * len(data.axes)),
+    min_trials=min_per_dimension(50),
     min_trials_reason="10 for each dimension, and 50 for 5 among the best tenth",
     supports_conditions=True,
     measure=ped_anova_importance,

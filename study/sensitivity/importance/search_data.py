@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from jaxtyping import Float
@@ -181,6 +181,7 @@ def search_data(
     found = [last_values(trial, metric) for trial in trials]
     values = tuple(statistics.fmean(each.values) for each in found)
     _require_variance(row, metric, values)
+    noise = noise_variance(found)
     return SearchData(
         study=table.study,
         arm=arm,
@@ -194,11 +195,11 @@ def search_data(
         points=tuple(_encoded_point(row, trial) for trial in trials),
         values=values,
         replicas=tuple(sorted({len(each.seeds) for each in found})),
-        noise=_noise_share(found, values),
+        noise=None if noise is None else noise / statistics.variance(values),
         block=_block_size(row),
         second_order=isinstance(row.design, Saltelli) and row.design.second_order,
         is_biased=row.sampler not in UNBIASED_SAMPLERS,
-        notes=(*notes, *_bias_notes(row)),
+        notes=notes,
     )
 
 
@@ -234,7 +235,7 @@ def _require_design(arm: ArmRow, *, allow_biased: bool) -> None:
             f"arm '{arm.name}' must search a dimension for a claim about its space, but its "
             f"method has none or all are fixed; name another arm."
         )
-    if arm.sampler not in UNBIASED_SAMPLERS and not allow_biased:
+    if not (allow_biased or is_design(arm)):
         raise ReportError(
             f"arm '{arm.name}': a claim about its whole space needs trials that were chosen "
             f"without using results, but these are from {arm.sampler}: they cluster around the "
@@ -261,21 +262,17 @@ def _usable_trials(
             f"arm '{arm.name}': a claim about its whole space needs completed search trials, but "
             f"of {len(trials)} there are {len(kept)} to use; resume the study."
         )
-    return kept, _exclusion_notes(arm, trials, kept)
+    return kept, _notes(arm, trials, kept)
 
 
 def _complete_blocks(arm: ArmRow, trials: Sequence[TrialRow]) -> tuple[TrialRow, ...]:
     """Return the completed trials, of a design of blocks those of complete blocks."""
     size, done = _block_size(arm), [trial for trial in trials if trial.state == "COMPLETE"]
-    counts: dict[int, int] = {}
-    for trial in done:
-        counts[trial.number // size] = counts.get(trial.number // size, 0) + 1
+    counts = Counter(trial.number // size for trial in done)
     return tuple(trial for trial in done if counts[trial.number // size] == size)
 
 
-def _exclusion_notes(
-    arm: ArmRow, trials: Sequence[TrialRow], kept: Sequence[TrialRow]
-) -> tuple[str, ...]:
+def _notes(arm: ArmRow, trials: Sequence[TrialRow], kept: Sequence[TrialRow]) -> tuple[str, ...]:
     failed = sum(trial.state == "FAIL" for trial in trials)
     running = sum(trial.state == "RUNNING" for trial in trials)
     size = _block_size(arm)
@@ -294,6 +291,11 @@ def _exclusion_notes(
             f"{blocks} of the design's blocks of {size} trials are incomplete and excluded, "
             f"{lost} trials in all."
         )
+    if arm.sampler not in UNBIASED_SAMPLERS:
+        notes.append(
+            f"Biased: {arm.sampler} chose the trials by earlier results, so that they cluster "
+            f"around the best; the shares describe its choices as much as the space."
+        )
     return tuple(notes)
 
 
@@ -303,18 +305,16 @@ def _block_size(arm: ArmRow) -> int:
 
 
 def _encoded_point(arm: ArmRow, trial: TrialRow) -> tuple[float, ...]:
-    number = partial(_encoded_param, arm, trial)
-    return tuple(number(name, axis) for name, axis in arm.dimensions.items())
-
-
-def _encoded_param(arm: ArmRow, trial: TrialRow, name: str, axis: Dimension) -> float:
-    if name in trial.params:
-        return encode_value(axis, trial.params[name])
-    if name in arm.conditions:
-        return float("nan")
-    raise ReportError(
-        f"search trial {trial.number} of arm '{arm.name}' must have a value of {name}, but has "
-        f"{', '.join(trial.params) or 'none'}; it is not of this search: delete it and resume."
+    for name in arm.dimensions:
+        if name not in trial.params and name not in arm.conditions:
+            raise ReportError(
+                f"search trial {trial.number} of arm '{arm.name}' must have a value of {name}, "
+                f"but has {', '.join(trial.params) or 'none'}; it is not of this search: delete "
+                f"it and resume."
+            )
+    return tuple(
+        encode_value(axis, trial.params[name]) if name in trial.params else math.nan
+        for name, axis in arm.dimensions.items()
     )
 
 
@@ -324,17 +324,3 @@ def _require_variance(arm: ArmRow, metric: str, values: Sequence[float]) -> None
             f"arm '{arm.name}': {metric} must differ between trials for anything to explain it, "
             f"but is {values[0]:g} in all {len(values)}; name another metric or train longer."
         )
-
-
-def _noise_share(found: Sequence[ReplicaValues], values: Sequence[float]) -> float | None:
-    noise = noise_variance(found)
-    return None if noise is None else noise / statistics.variance(values)
-
-
-def _bias_notes(arm: ArmRow) -> tuple[str, ...]:
-    if arm.sampler in UNBIASED_SAMPLERS:
-        return ()
-    return (
-        f"Biased: {arm.sampler} chose the trials by earlier results, so that they cluster around "
-        f"the best; the shares describe its choices as much as the space.",
-    )

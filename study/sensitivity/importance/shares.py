@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -14,17 +16,48 @@ from study.sensitivity.intervals import CONFIDENCE
 from trainables.seeding import derive_seed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DimensionShare:
-    """The importance of one dimension.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EstimatedShares:
+    """The result of an estimator: arrays with an entry per dimension, or per pair of them.
 
     Attributes:
-        value: The importance, in the unit of the estimator.
-        p_value: Probability that chance alone makes any dimension at least as important; None
-            without a chance level.
+        max_shares: Largest share of all in each study without effects that was drawn, at least
+            19; None where no such study can be drawn.
+        interval: Method of the intervals.
+        chance: Method of ``max_shares``; empty without them.
+        notes: Reservations, in sentences.
     """
 
-    dimension: str
+    values: Float[np.ndarray, " share"]
+    ends: tuple[Float[np.ndarray, " share"], Float[np.ndarray, " share"]]
+    max_shares: Float[np.ndarray, " draw"] | None
+    interval: str
+    chance: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def level(self) -> float | None:
+        """Level that the largest share exceeds in at most 5 % of studies without effects."""
+        return None if self.max_shares is None else chance_level(self.max_shares)
+
+    def rows(self) -> Iterator[tuple[float, float, float, float | None]]:
+        """Yield value, ends and p value of each share."""
+        p_values: Sequence[float | None] = [None] * len(self.values)
+        if self.max_shares is not None:
+            p_values = permutation_p_values(self.values, self.max_shares)
+        low, high = (ends.tolist() for ends in self.ends)
+        yield from zip(self.values.tolist(), low, high, p_values, strict=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share(ABC):
+    """An importance, in the unit of its estimator.
+
+    Attributes:
+        p_value: Probability that chance alone makes any share at least as large; None without a
+            chance level.
+    """
+
     value: float
     low: float
     high: float
@@ -32,28 +65,65 @@ class DimensionShare:
 
     @property
     def is_significant(self) -> bool:
-        """Whether the share is above chance, over all dimensions together."""
-        return self.p_value is not None and self.p_value <= 1 - CONFIDENCE + 1e-9
+        """Whether the share is above chance, over all shares together."""
+        return self.p_value is not None and is_above_chance(self.p_value)
+
+    @abstractmethod
+    def name_cells(self) -> Row:
+        """Return the cells that name it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EstimatedShares:
-    """The result of an estimator.
+class DimensionShare(Share):
+    """The importance of one dimension."""
+
+    dimension: str
+
+    def name_cells(self) -> Row:
+        """Return the dimension."""
+        return {"dimension": self.dimension}
+
+
+_S = TypeVar("_S", bound=Share)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharesRecord(Tabular, Generic[_S]):
+    """The shares of an arm's dimensions, or of their pairs, by one estimator.
 
     Attributes:
-        shares: One per dimension, in the arm's order.
-        level: Chance level: the 95 % quantile of the largest importance of any dimension in
-            studies without effects, or None.
+        name: Name of the estimator.
+        shares: The largest first.
+        level: Chance level over all shares, or None.
         interval: Method of the intervals.
         chance: Method of the level; empty without one.
-        notes: Reservations, in sentences.
+        notes: Reservations of data and estimator, in sentences.
     """
 
-    shares: tuple[DimensionShare, ...]
+    data: SearchData
+    name: str
+    shares: tuple[_S, ...]
     level: float | None
     interval: str
     chance: str
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
+
+    def frame_rows(self) -> Iterator[Row]:
+        """Yield a row per share."""
+        for share in self.shares:
+            yield {
+                **self.data.cells(),
+                "estimator": self.name,
+                **share.name_cells(),
+                "share": share.value,
+                "low": share.low,
+                "high": share.high,
+                "p_value": share.p_value,
+                "chance_level": self.level,
+                "is_more_than_chance": share.is_significant,
+                "interval": self.interval,
+                "chance": self.chance,
+            }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,58 +144,35 @@ class ImportanceEstimator:
 
     title: str
     question: str
-    share_of: str
-    axis: str
-    factor: float
-    samplers: tuple[str, ...]
+    share_of: str = "of the variance"
+    axis: str = "Share of the variance [%]"
+    factor: float = 100.0
+    samplers: tuple[str, ...] = ()
     min_trials: Callable[[SearchData], int]
     min_trials_reason: str
-    supports_conditions: bool
+    supports_conditions: bool = False
     measure: Callable[[SearchData], EstimatedShares]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Importance(Tabular):
-    """The importances of an arm's dimensions by one estimator.
+class Importance(SharesRecord[DimensionShare]):
+    """The importances of an arm's dimensions by one estimator of IMPORTANCES."""
 
-    Attributes:
-        name: Name of the estimator in IMPORTANCES.
-        shares: One per dimension, the most important first.
-        level: Chance level over all dimensions, or None.
-        interval: Method of the intervals.
-        chance: Method of the level; empty without one.
-        notes: Reservations of data and estimator, in sentences.
-    """
-
-    data: SearchData
-    name: str
     estimator: ImportanceEstimator
-    shares: tuple[DimensionShare, ...]
-    level: float | None
-    interval: str
-    chance: str
-    notes: tuple[str, ...]
 
     def get(self, dimension: str) -> DimensionShare:
         """Return the share of one of the dimensions."""
         return next(share for share in self.shares if share.dimension == dimension)
 
-    def frame_rows(self) -> Iterator[Row]:
-        """Yield a row per dimension."""
-        for share in self.shares:
-            yield {
-                **self.data.cells(),
-                "estimator": self.name,
-                "dimension": share.dimension,
-                "share": share.value,
-                "low": share.low,
-                "high": share.high,
-                "p_value": share.p_value,
-                "chance_level": self.level,
-                "is_more_than_chance": share.is_significant,
-                "interval": self.interval,
-                "chance": self.chance,
-            }
+
+def is_above_chance(p_value: float) -> bool:
+    """Return whether a p value, which is a multiple of 1/(draws + 1), is at most 5 %."""
+    return p_value <= 1 - CONFIDENCE + 1e-9
+
+
+def min_per_dimension(least: int) -> Callable[[SearchData], int]:
+    """Return the rule of 10 trials for each dimension, and a least number."""
+    return lambda data: max(least, 10 * len(data.axes))
 
 
 def estimator_rng(data: SearchData, *purpose: str) -> np.random.Generator:
@@ -172,9 +219,6 @@ def chance_level(max_shares: Float[np.ndarray, " draw"]) -> float:
     """Compute the level that the largest share exceeds in at most 5 % of the draws and the study.
 
     Exactly the shares above it have a p value of at most 0.05.
-
-    Args:
-        max_shares: Largest share over all dimensions of each permutation; at least 19.
     """
     rank = int((1 - CONFIDENCE) * (len(max_shares) + 1) + 1e-9)
     return float(np.sort(max_shares)[-rank])
@@ -189,21 +233,3 @@ def permutation_p_values(
     """
     exceeding = (max_shares[:, None] >= values[None, :]).sum(axis=0)
     return [float(p) for p in (1 + exceeding) / (1 + len(max_shares))]
-
-
-def to_shares(
-    data: SearchData,
-    values: Float[np.ndarray, " dimension"],
-    ends: tuple[Float[np.ndarray, " dimension"], Float[np.ndarray, " dimension"]],
-    max_shares: Float[np.ndarray, " draw"] | None,
-) -> tuple[DimensionShare, ...]:
-    """Combine values, intervals and p values to one share per dimension."""
-    p_values = (
-        [None] * len(values) if max_shares is None else permutation_p_values(values, max_shares)
-    )
-    return tuple(
-        DimensionShare(
-            dimension=name, value=float(value), low=float(low), high=float(high), p_value=p
-        )
-        for name, value, low, high, p in zip(data.dimensions, values, *ends, p_values, strict=True)
-    )

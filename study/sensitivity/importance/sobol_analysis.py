@@ -13,11 +13,9 @@ from study.sensitivity.importance.search_data import SearchData
 from study.sensitivity.importance.shares import (
     EstimatedShares,
     ImportanceEstimator,
-    chance_level,
     estimator_rng,
     estimator_seed,
     permutations,
-    to_shares,
 )
 from study.sensitivity.intervals import CONFIDENCE
 
@@ -100,15 +98,11 @@ def sobol_first_order(data: SearchData) -> EstimatedShares:
     permutation test over all trials of the design.
     """
     found = sobol_indices(data)
-    max_shares = np.array(
-        [
-            _first_order(data, y).max()
-            for y in permutations(data, SOBOL_PERMUTATIONS, "sobol_first")
-        ]
-    )
+    permuted = permutations(data, SOBOL_PERMUTATIONS, "sobol_first")
     return EstimatedShares(
-        shares=to_shares(data, found["S1"], index_interval(found, "S1"), max_shares),
-        level=chance_level(max_shares),
+        values=found["S1"],
+        ends=index_interval(found, "S1"),
+        max_shares=np.array([_first_order(data, y).max() for y in permuted]),
         interval=INTERVAL_METHOD,
         chance=f"{SOBOL_PERMUTATIONS} permutations of the values",
     )
@@ -125,13 +119,9 @@ def _first_order(data: SearchData, y: np.ndarray) -> np.ndarray:
 SOBOL_FIRST = ImportanceEstimator(
     title="Sobol, first order",
     question="what each dimension alone explains of the variance",
-    share_of="of the variance",
-    axis="Share of the variance [%]",
-    factor=100.0,
     samplers=("saltelli",),
     min_trials=lambda data: BLOCKS * data.block,
     min_trials_reason=MIN_BLOCKS_REASON,
-    supports_conditions=False,
     measure=sobol_first_order,
 )
 
@@ -150,13 +140,26 @@ def sobol_total_order(data: SearchData) -> EstimatedShares:
     unknown, and there is no level.
     """
     found = sobol_indices(data)
-    max_shares = None if data.noise is None else _noise_only_indices(data, data.noise)
+    if data.noise is None:
+        max_shares, chance = None, ""
+        note = (
+            "Total indices include the noise of the replicas, which is unknown with one replica "
+            "per trial: there is no chance level; search with 2 replicas or more."
+        )
+    else:
+        max_shares = _noise_only_indices(data, data.noise)
+        chance = f"noise of the replicas alone, {NOISE_DRAWS} draws"
+        note = (
+            f"Noise of the replicas is {min(1.0, data.noise):.0%} of the variance of "
+            f"{data.metric} between trials; every total index is larger by about that much."
+        )
     return EstimatedShares(
-        shares=to_shares(data, found["ST"], index_interval(found, "ST"), max_shares),
-        level=None if max_shares is None else chance_level(max_shares),
+        values=found["ST"],
+        ends=index_interval(found, "ST"),
+        max_shares=max_shares,
         interval=INTERVAL_METHOD,
-        chance="" if max_shares is None else f"noise of the replicas alone, {NOISE_DRAWS} draws",
-        notes=(_noise_note(data),),
+        chance=chance,
+        notes=(note,),
     )
 
 
@@ -172,27 +175,13 @@ def _noise_only_indices(data: SearchData, noise: float) -> Float[np.ndarray, " d
     return max_shares
 
 
-def _noise_note(data: SearchData) -> str:
-    if data.noise is None:
-        return (
-            "Total indices include the noise of the replicas, which is unknown with one replica "
-            "per trial: there is no chance level; search with 2 replicas or more."
-        )
-    return (
-        f"Noise of the replicas is {min(1.0, data.noise):.0%} of the variance of "
-        f"{data.metric} between trials; every total index is larger by about that much."
-    )
-
-
 SOBOL_TOTAL = ImportanceEstimator(
     title="Sobol, total",
     question="what each dimension explains of the variance with all its interactions",
     share_of="of the variance, interactions included",
     axis="Share of the variance, with interactions [%]",
-    factor=100.0,
     samplers=("saltelli",),
     min_trials=lambda data: BLOCKS * data.block,
     min_trials_reason=MIN_BLOCKS_REASON,
-    supports_conditions=False,
     measure=sobol_total_order,
 )

@@ -157,7 +157,7 @@ def test_shares_are_rows_with_interval_level_and_fill():
         0.0,
         record.level * record.estimator.factor,
     }
-    pairs = record_of("interaction_bars").pairs
+    pairs = record_of("interaction_bars").shares
     shown = {
         row["y"]: row["is_filled"] for row in rows_of(spec_of("interaction_bars")) if "y" in row
     }

@@ -8,7 +8,7 @@ from scipy import stats
 
 from study.records.errors import ReportError
 from study.sensitivity import Interval, holm, paired_difference, t_interval
-from study.sensitivity.intervals import apply_holm
+from study.sensitivity.intervals import correct_family
 
 VALUES = (0.61, 0.58, 0.66, 0.63, 0.6)
 OTHERS = (0.5, 0.49, 0.52, 0.55, 0.47)
@@ -46,22 +46,16 @@ def test_an_end_of_an_interval_is_not_excluded():
     assert interval.excludes(2.001)
 
 
-def test_fewer_than_two_values_are_refused():
-    with pytest.raises(ReportError) as caught:
-        t_interval((0.5,))
-    assert str(caught.value) == (
-        "an interval needs at least 2 replicas, but there is only 1; set 'replicas.final' to 2 "
-        "or more (5 or more is advised) and resume the study."
-    )
-
-
-def test_values_that_are_not_finite_are_refused():
-    with pytest.raises(ReportError) as caught:
-        t_interval((0.5, math.nan))
-    assert str(caught.value) == (
-        "an interval needs finite values, but the replicas gave [0.5, nan]; "
-        "look at the trial of the replica that is not finite."
-    )
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ((0.5,), "at least 2 replicas, but there is only 1; set 'replicas.final' to 2 or more"),
+        ((0.5, math.nan), r"needs finite values, but the replicas gave \[0.5, nan\]; look at the"),
+    ],
+)
+def test_too_few_values_and_values_that_are_not_finite_are_refused(values, message):
+    with pytest.raises(ReportError, match=message):
+        t_interval(values)
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 10])
@@ -124,24 +118,12 @@ def test_holm_never_exceeds_1_and_leaves_one_value_alone():
     assert holm(()) == ()
 
 
-def test_an_absent_difference_does_not_count_into_its_family():
-    real = paired_difference(VALUES, OTHERS)
-    first, absent, last = apply_holm([real, None, real])
-    assert absent is None
-    assert first is not None
-    assert first == last
-    assert first.family == 2
-    assert first.p_holm == pytest.approx(2 * real.p_value)
-
-
 def test_a_difference_is_shown_only_if_its_corrected_p_is_small_too():
     real = paired_difference((0.1, 0.2, 0.15, 0.1), (0.0, 0.15, 0.05, 0.03))
     assert real.interval.excludes(0.0)
-    alone, *_ = apply_holm([real])
-    crowded, *_ = apply_holm([real] * 40)
-    assert alone is not None
-    assert alone.is_significant
-    assert crowded is not None
+    assert correct_family({0: real})[0].is_significant
+    crowded = correct_family(dict.fromkeys(range(40), real))[0]
+    assert (crowded.family, crowded.p_holm) == (40, min(1.0, 40 * real.p_value))
     assert not crowded.is_significant
 
 

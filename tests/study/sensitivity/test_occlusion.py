@@ -17,7 +17,7 @@ from study.sensitivity import (
     t_interval,
     workloads,
 )
-from study.sensitivity.intervals import apply_holm
+from study.sensitivity.intervals import correct_family
 from tests.support.trial_tables import (
     DATASET,
     MODEL,
@@ -84,17 +84,16 @@ def test_every_arm_has_a_curve_from_the_whole_sample_to_the_largest_share_for_ea
 
 def test_differences_to_base_are_paired_and_corrected_over_arms_and_shares_of_an_order():
     base, *others = record_of(table_of()).curves_for("random")
-    expected = apply_holm(
-        [
-            paired_difference(RANDOM[arm][share], RANDOM["base"][share])
+    expected = correct_family(
+        {
+            (arm, share): paired_difference(RANDOM[arm][share], RANDOM["base"][share])
             for arm in ("random", "challenger")
             for share in (0.25, 1.0)
-        ]
+        }
     )
     found = [point.to_base for curve in others for point in curve.points if point.share]
-    assert tuple(found) == expected
-    assert expected[0] is not None
-    assert expected[0].family == 4
+    assert found == list(expected.values())
+    assert found[0].family == 4
     assert [point.to_base for point in base.points] == [None] * 3
     # That of the whole samples is in the comparison, and is not tested twice.
     assert [curve.points[0].to_base for curve in others] == [None] * 2
@@ -110,10 +109,10 @@ def test_the_area_is_that_of_trapezoids_over_the_largest_share_per_replica():
         assert curve.area.interval == t_interval(curve.area.replicas)
     base, random, ours = record.curves_for("random")
     assert base.area.to_base is None
-    expected = apply_holm(
-        [paired_difference(c.area.replicas, base.area.replicas) for c in (random, ours)]
+    expected = correct_family(
+        {c.arm: paired_difference(c.area.replicas, base.area.replicas) for c in (random, ours)}
     )
-    assert (random.area.to_base, ours.area.to_base) == expected
+    assert {c.arm: c.area.to_base for c in (random, ours)} == expected
 
 
 def test_the_area_of_a_curve_that_is_level_is_its_level_at_any_largest_share():
@@ -128,22 +127,6 @@ def test_several_labels_are_measured_by_auc():
     for arm in table.arms:
         table = with_arm(table, replace(arm, is_multi_label=True))
     assert record_of(table).metric == "test/auc"
-
-
-def test_replicas_are_paired_by_seed_and_not_by_place():
-    table = table_of()
-    row = table.select("challenger", "final")[0]
-    metrics = {key: values[::-1] for key, values in row.reports[0].metrics.items()}
-    turned = replace(
-        row, seeds=row.seeds[::-1], reports=(replace(row.reports[0], metrics=metrics),)
-    )
-    found, expected = (
-        record_of(one).curves_for("random")[2] for one in (with_row(table, turned), table)
-    )
-    for point, twin in zip(found.points[1:], expected.points[1:], strict=True):
-        assert point.to_base is not None
-        assert twin.to_base is not None
-        assert point.to_base.p_holm == pytest.approx(twin.to_base.p_holm, rel=1e-9)
 
 
 def test_an_arm_that_was_not_tested_is_named_and_the_others_are_shown():
@@ -184,24 +167,15 @@ def test_a_base_without_results_leaves_the_curves_of_the_others():
     record = record_of(with_row(table, failed))
     assert [curve.arm for curve in record.curves_for("random")] == ["random", "challenger"]
     assert all(point.to_base is None for curve in record.curves for point in curve.points)
-    assert record.notes == (
-        "arm 'base' must have trained its chosen configuration to the end, but that trial failed "
-        "(out of memory); run 'challenger-study resume tiny-mnist-top-k'.",
-    )
+    assert "that trial failed (out of memory)" in record.notes[0]
 
 
 def test_a_single_replica_has_no_interval():
     table = constant_table({"base": {0: (0.8,)}})
     metrics = {"occlusion/none": (0.8,), "occlusion/random/0.5": (0.5,)}
     table = with_final_metrics(table, "base", {**metrics, "occlusion/most_relevant/0.5": (0.2,)})
-    with pytest.raises(ReportError) as caught:
+    with pytest.raises(ReportError, match=r"but there is none .arm 'base' needs at least 2 final"):
         record_of(table)
-    assert str(caught.value) == (
-        "study 'tiny-mnist-top-k': robustness on mnist (3 per class) needs an arm with a "
-        "completed final trial of at least 2 replicas that was tested with hidden inputs, but "
-        "there is none (arm 'base' needs at least 2 final replicas for an interval, but has 1; "
-        "set 'replicas.final' to 2 or more and resume the study.)"
-    )
 
 
 def test_only_settings_with_a_finished_occlusion_test_are_named():

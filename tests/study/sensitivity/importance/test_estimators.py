@@ -56,7 +56,7 @@ def test_an_unknown_estimator_is_refused_with_the_closest_name():
     data = search_data_of(design_table(additive, axes=UNIT, trials=20))
     with pytest.raises(ReportError, match=r"'fanove' is not an estimator.*did you mean 'fanova'"):
         importance(data, "fanove")
-    with pytest.raises(ReportError, match="known: fanova, ped_anova, sobol_first"):
+    with pytest.raises(ReportError, match="known: fanova, given_delta, given_first"):
         importance(data, "xyz")
 
 

@@ -31,14 +31,14 @@ def test_second_order_is_salibs_and_ishigamis_closed_form(monkeypatch):
         seed=estimator_seed(data, "sobol"),
     )
     found = interactions(data)
-    assert found.estimator == "Sobol, second order"
+    assert found.name == "Sobol, second order"
     assert found.level is None
-    strongest = found.pairs[0]
+    strongest = found.shares[0]
     assert (strongest.first, strongest.second) == ("alpha", "split")
     assert strongest.value == pytest.approx(expected["S2"][0, 2])
     assert strongest.high - strongest.value == pytest.approx(expected["S2_conf"][0, 2])
     assert strongest.value == pytest.approx(0.2437, abs=0.05)
-    assert [pair.is_significant for pair in found.pairs] == [True, False, False]
+    assert [pair.is_significant for pair in found.shares] == [True, False, False]
 
 
 def test_the_forests_pairs_find_a_product_and_call_it_more_than_chance(monkeypatch):
@@ -48,18 +48,18 @@ def test_the_forests_pairs_find_a_product_and_call_it_more_than_chance(monkeypat
     found = interactions(
         search_data_of(design_table(surface, axes=UNIT, trials=256, design=SOBOL))
     )
-    first = found.pairs[0]
+    first = found.shares[0]
     assert (first.first, first.second) == ("a", "d")
     assert first.is_significant
-    assert first.low > found.level > found.pairs[1].value
-    assert len(found.pairs) == 10
+    assert first.low > found.level > found.shares[1].value
+    assert len(found.shares) == 10
 
 
 def test_an_additive_metric_has_no_pair_above_chance(monkeypatch):
     monkeypatch.setattr(fanova, "DRAWS", 20)
     monkeypatch.setattr(fanova, "PERMUTATIONS", 39)
     found = interactions(search_data_of(design_table(additive, axes=UNIT, trials=128, noise=0.2)))
-    assert not any(pair.is_significant for pair in found.pairs)
+    assert not any(pair.is_significant for pair in found.shares)
 
 
 def test_one_dimension_has_no_pairs():
