@@ -32,17 +32,11 @@ FindTrial = Callable[[str, int], MemberTrial | None]
 
 @dataclass(slots=True, kw_only=True)
 class GroupSearch:
-    """State of a group's search; mutable as its points are created and told.
+    """State of a group's search; mutable as its points, by number, are created and told."""
 
-    Attributes:
-        name: Name of the group, under which the trial store has its points.
-        members: Its arms, one per dataset.
-        baselines: Base arm of each member, in their order.
-        metric: The objective.
-        records: Its points by number.
-    """
-
+    # Under it the trial store has the group's points.
     name: str
+    # One arm per dataset, and the Base arm of each.
     members: tuple[Arm, ...]
     baselines: tuple[Arm, ...]
     metric: str

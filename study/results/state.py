@@ -17,18 +17,14 @@ from trainables.config import TrialConfig
 
 @dataclass(slots=True, kw_only=True)
 class PhaseState:
-    """State of one arm's search or final trials; mutable as trials proceed.
-
-    Attributes:
-        records: Its trials by number.
-        reports: Their evaluations by number and epoch.
-        interrupted: Trials that were running when the state was read, and are not assigned yet.
-        assigned: Trials that were assigned and have not ended.
-    """
+    """State of one arm's search or final trials by number; mutable as trials proceed."""
 
     records: dict[int, TrialRecord]
+    # Their evaluations by number and epoch.
     reports: dict[int, dict[int, StoredReport]]
+    # Those that were running when the state was read, and are not assigned yet.
     interrupted: list[int]
+    # Those that were assigned and have not ended.
     assigned: set[int] = field(default_factory=set)
 
     @property

@@ -132,14 +132,11 @@ _RETRY_S: Final = 0.2
 
 @dataclass(frozen=True, slots=True)
 class DatabaseFile:
-    """The file that SQLite has open: deleted, it could still be written without an error.
+    """The file that SQLite has open: deleted, it could still be written without an error."""
 
-    Attributes:
-        path: The file; None for a server.
-        identity: Its device and inode.
-    """
-
+    # None for a server.
     path: Path | None
+    # Device and inode.
     identity: tuple[int, int] | None
 
     @classmethod
@@ -168,11 +165,7 @@ def require_database_file(url: str) -> None:
 
 
 def open_database(url: str) -> RDBStorage:
-    """Open a database and create missing tables; SQLite gets write-ahead logging.
-
-    Raises:
-        StoreError: If it cannot be opened.
-    """
+    """Open a database and create missing tables; SQLite gets write-ahead logging."""
     options = {"connect_args": connection_options(url), "pool_pre_ping": True}
     try:
         if (path := sqlite_path(url)) is not None:

@@ -192,14 +192,9 @@ class StudyFolder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """The budgets of a study.
+    """The budgets of a study: numbers of search and final trials by arm.
 
-    Attributes:
-        name: Name of the study.
-        metric: The objective.
-        direction: ``maximize`` or ``minimize``.
-        search: Arm to the number of its search trials.
-        final: Arm to the number of its final trials, as far as known before the search.
+    Those of final trials are as far as known before the search.
     """
 
     name: str

@@ -47,16 +47,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseTiming:
-    """Intervals of a lease.
+    """Intervals of a lease."""
 
-    Attributes:
-        renew_s: From one renewal to the next.
-        expire_s: How long a holder on another machine is watched before it is replaced.
-        poll_s: From one read of its row to the next meanwhile.
-    """
-
+    # From one renewal to the next.
     renew_s: float = 3.0
+    # How long a holder on another machine is watched before it is replaced.
     expire_s: float = 15.0
+    # From one read of its row to the next meanwhile.
     poll_s: float = 0.5
 
 
@@ -79,13 +76,13 @@ def lease(
     once, and on another one when its lease expires.
 
     Args:
-        folder: The study's folder; its name is the study's.
+        folder: The study's folder.
         url: URL of the Optuna database; a missing table, or SQLite file, is created.
         on_lost: Called from a thread, at most once, if another machine took the study over
             because this process was suspended or cut off. This process must then stop.
         on_wait: Called at most once, before a holder on another machine is watched.
         owner: The holder, if not this process.
-        timing: Intervals of the lease.
+        timing: Its intervals.
 
     Raises:
         BusyError: If another process holds it.
@@ -168,10 +165,7 @@ def _thread_name(token: str) -> str:
 def _acquire(
     row: LeaseRow, owner: ProcessIdentity, timing: LeaseTiming, on_wait: Callable[[str], None]
 ) -> str:
-    """Acquire the lease and return its token.
-
-    Of several processes that try at the same time exactly one succeeds. May be interrupted at
-    any time.
+    """Acquire the lease and return its token; of several that try, exactly one succeeds.
 
     Raises:
         BusyError: If another process holds the study and runs.

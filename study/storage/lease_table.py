@@ -44,18 +44,13 @@ _ENDED: Final = {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessIdentity:
-    """A process, distinguished from every other one on any machine.
-
-    Attributes:
-        host: Name of its machine, for messages.
-        pid_namespace: What its pid is unique in: a machine between two boots, or a container.
-        pid: Process id.
-        start_time: Seconds from boot to its start; empty if unknown.
-    """
+    """A process, distinguished from every other one on any machine."""
 
     host: str
+    # What the pid is unique in: a machine between two boots, or a container.
     pid_namespace: str
     pid: int
+    # Seconds from boot to its start; empty if unknown.
     start_time: str
 
     def __str__(self) -> str:
@@ -75,15 +70,7 @@ def current_process() -> ProcessIdentity:
 
 
 def is_alive(owner: ProcessIdentity, here: ProcessIdentity) -> bool | None:
-    """Check whether a process still runs.
-
-    Args:
-        owner: The process.
-        here: The calling process.
-
-    Returns:
-        None if that cannot be seen from here: it is on another machine, or hidden.
-    """
+    """Check whether a process still runs; None if it is on another machine, or hidden."""
     if owner.pid_namespace != here.pid_namespace:
         return None
     try:
@@ -140,15 +127,9 @@ _LEASES: Final = Table(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseHolder:
-    """The process that holds a study.
+    """The process that holds a study, and the token of its lease.
 
-    Attributes:
-        owner: The process.
-        token: Identifier of this lease.
-        acquired_at: When the lease began, by the clock of the owner's machine.
-        renewals: How often it was renewed since.
-        renewed_at: When it was last renewed, by the clock of the owner's machine; for messages
-            only, since that clock may be wrong.
+    Both times are by the clock of the owner's machine, which may be wrong, and only shown.
     """
 
     owner: ProcessIdentity
@@ -207,11 +188,7 @@ class LeaseRow:
 
 @contextmanager
 def open_lease_row(url: str, study: str) -> Iterator[LeaseRow]:
-    """Open a study's row; a missing table, or SQLite file, is created.
-
-    Raises:
-        StoreError: If the database cannot be opened.
-    """
+    """Open a study's row; a missing table, or SQLite file, is created."""
     with _lease_engine(url) as engine:
         try:
             if (path := sqlite_path(url)) is not None:
@@ -226,12 +203,8 @@ def open_lease_row(url: str, study: str) -> Iterator[LeaseRow]:
 def lease_holder(url: str, study: str) -> LeaseHolder | None:
     """Return the process that holds a study, on any machine; creates nothing.
 
-    Returns:
-        None if there is none, or if it was on this machine and has ended. One on another machine
-        may have ended too: then ``renewed_at`` no longer changes.
-
-    Raises:
-        StoreError: If the database cannot be opened.
+    None if it was on this machine and has ended. One on another machine may have ended too: then
+    ``renewed_at`` no longer changes.
     """
     path = sqlite_path(url)
     if path is not None and not path.exists():
@@ -289,14 +262,8 @@ def _execute(engine: Engine, statement: Executable) -> int:
 
 
 def _lease_values(owner: ProcessIdentity, token: str) -> dict[str, str | int]:
-    now = _now()
-    return {
-        **asdict(owner),
-        "token": token,
-        "acquired_at": now,
-        "renewals": 0,
-        "renewed_at": now,
-    }
+    times = dict.fromkeys(("acquired_at", "renewed_at"), _now())
+    return {**asdict(owner), "token": token, "renewals": 0, **times}
 
 
 def _decode_holder(row: dict[str, Any]) -> LeaseHolder:

@@ -1,8 +1,7 @@
 """Access to the trials in Optuna's database: in bulk by its private tables, or by its public API.
 
-This is the only file that knows Optuna's private tables and attributes. Both ways stand behind
-:class:`TrialTables`; :func:`open_tables` takes the public one for versions of Optuna whose tables
-were not tested.
+This is the only file that knows Optuna's private tables and attributes. :class:`TrialTables` is
+the public way; :func:`open_tables` takes it for versions of Optuna whose tables were not tested.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final, Literal, Protocol, TypeAlias, cast
+from typing import Any, Final, Literal, cast
 
 import optuna
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
@@ -23,7 +22,7 @@ from optuna.storages import InMemoryStorage, RDBStorage
 from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, inspect, select
 from sqlalchemy.orm import Session
 
 from search_spaces import ParamValue, Space
@@ -124,43 +123,6 @@ def _values(value: float | None) -> list[float] | None:
     return None if value is None else [value]
 
 
-_UserAttrs: TypeAlias = Mapping[str, int | str]
-
-
-class TrialTables(Protocol):
-    """Reads and writes of trials in an Optuna database."""
-
-    def add_trial(self, study_id: int, trial: FrozenTrial) -> int:
-        """Store a new running trial, whole or not at all, and return its id.
-
-        Args:
-            study_id: The study.
-            trial: The trial, with the next number of the study.
-
-        Raises:
-            StoreError: If the study has more trials.
-        """
-
-    def add_intermediate_values(self, values: Mapping[tuple[int, int], float]) -> None:
-        """Store objectives of running trials by trial id and step; a stored step is kept.
-
-        Raises:
-            UpdateFinishedTrialError: If one of the trials has ended.
-        """
-
-    def end_trial(
-        self, trial_id: int, state: TrialState, value: float | None, user_attrs: _UserAttrs
-    ) -> None:
-        """Store the end of a running trial with its objective, if any, and user attributes.
-
-        Raises:
-            UpdateFinishedTrialError: If it has ended before.
-        """
-
-    def read_trials(self, study_id: int) -> list[FrozenTrial]:
-        """Read all trials of a study by number, without Optuna's times and system attributes."""
-
-
 def open_tables(storage: RDBStorage) -> TrialTables:
     """Choose the way to access a database by the version of Optuna."""
     if optuna.__version__.rpartition(".")[0] in _BULK_VERSIONS:
@@ -171,7 +133,7 @@ def open_tables(storage: RDBStorage) -> TrialTables:
         optuna.__version__,
         ", ".join(sorted(_BULK_VERSIONS)),
     )
-    return PublicTables(storage)
+    return TrialTables(storage)
 
 
 def _number_error(study: str, number: int, count: int) -> StoreError:
@@ -183,13 +145,21 @@ def _number_error(study: str, number: int, count: int) -> StoreError:
 
 
 @dataclass(frozen=True, slots=True)
-class PublicTables:
+class TrialTables:
     """Access by Optuna's public API: a statement or more for each value."""
 
     storage: RDBStorage
 
     def add_trial(self, study_id: int, trial: FrozenTrial) -> int:
-        """See :meth:`TrialTables.add_trial`."""
+        """Store a new running trial, whole or not at all, and return its id.
+
+        Args:
+            study_id: The study.
+            trial: The trial, with the next number of the study.
+
+        Raises:
+            StoreError: If the study has more trials.
+        """
         study = self.storage.get_study_name_from_id(study_id)
         count = self.storage.get_n_trials(study_id)
         if count != trial.number:
@@ -203,7 +173,11 @@ class PublicTables:
         return trial_id
 
     def add_intermediate_values(self, values: Mapping[tuple[int, int], float]) -> None:
-        """See :meth:`TrialTables.add_intermediate_values`; a transaction for each value."""
+        """Store objectives of running trials by trial id and step; a stored step is kept.
+
+        Raises:
+            UpdateFinishedTrialError: If one of the trials has ended.
+        """
         trials = {trial_id: self.storage.get_trial(trial_id) for trial_id, _ in values}
         for trial_id, trial in trials.items():
             self.storage.check_trial_is_updatable(trial_id, trial.state)
@@ -212,15 +186,24 @@ class PublicTables:
                 self.storage.set_trial_intermediate_value(trial_id, step, value)
 
     def end_trial(
-        self, trial_id: int, state: TrialState, value: float | None, user_attrs: _UserAttrs
+        self,
+        trial_id: int,
+        state: TrialState,
+        value: float | None,
+        user_attrs: Mapping[str, int | str],
     ) -> None:
-        """See :meth:`TrialTables.end_trial`; attributes of a running trial mean nothing."""
+        """Store the end of a running trial with its objective, if any, and user attributes.
+
+        Raises:
+            UpdateFinishedTrialError: If it has ended before.
+        """
+        # Attributes of a running trial mean nothing, should the process end in between.
         for name, attr in user_attrs.items():
             self.storage.set_trial_user_attr(trial_id, name, attr)
         self.storage.set_trial_state_values(trial_id, state, _values(value))
 
     def read_trials(self, study_id: int) -> list[FrozenTrial]:
-        """See :meth:`TrialTables.read_trials`."""
+        """Read all trials of a study by number, without Optuna's times and system attributes."""
         trials = self.storage.get_all_trials(study_id, deepcopy=True)
         for trial in trials:
             trial.datetime_start = trial.datetime_complete = None
@@ -229,10 +212,8 @@ class PublicTables:
 
 
 @dataclass(frozen=True, slots=True)
-class BulkTables:
+class BulkTables(TrialTables):
     """Access by Optuna's private tables: one transaction for each call."""
-
-    storage: RDBStorage
 
     def add_trial(self, study_id: int, trial: FrozenTrial) -> int:
         """See :meth:`TrialTables.add_trial`."""
@@ -276,7 +257,11 @@ class BulkTables:
                 session.execute(insert(model), rows)
 
     def end_trial(
-        self, trial_id: int, state: TrialState, value: float | None, user_attrs: _UserAttrs
+        self,
+        trial_id: int,
+        state: TrialState,
+        value: float | None,
+        user_attrs: Mapping[str, int | str],
     ) -> None:
         """See :meth:`TrialTables.end_trial`."""
         with _create_scoped_session(self.storage.scoped_session) as session:
@@ -299,21 +284,36 @@ class BulkTables:
         columns = (trial.trial_id, trial.number, trial.state)
         with _create_scoped_session(self.storage.scoped_session) as session:
             found = session.execute(select(*columns).where(of_study).order_by(trial.number)).all()
-            params = _read_params(session, of_study)
-            user_attrs = _read_user_attrs(session, of_study)
-            values = _read_values(session, of_study)
-            steps = _read_intermediate_values(session, of_study)
+            param, attr = models.TrialParamModel, models.TrialUserAttributeModel
+            of_param = (param.param_name, param.param_value, param.distribution_json)
+            params = _read_rows(session, of_study, *of_param)
+            user_attrs = _read_rows(session, of_study, attr.key, attr.value_json)
+            end = models.TrialValueModel
+            values = _read_rows(session, of_study, end.objective, end.value, end.value_type)
+            step = models.TrialIntermediateValueModel
+            of_step = (step.step, step.intermediate_value, step.intermediate_value_type)
+            steps = _read_rows(session, of_study, *of_step)
+        within = {
+            trial_id: {name: _distribution(text) for name, (_, text) in of_trial.items()}
+            for trial_id, of_trial in params.items()
+        }
         return [
             FrozenTrial(
                 number=number,
                 trial_id=trial_id,
                 state=state,
-                value=values.get(trial_id, {}).get(0),
-                params={name: value for name, (value, _) in params[trial_id].items()},
-                distributions={name: within for name, (_, within) in params[trial_id].items()},
-                user_attrs=user_attrs[trial_id],
+                value=end.stored_repr_to_value(*values[trial_id][0]) if values[trial_id] else None,
+                params={
+                    name: within[trial_id][name].to_external_repr(value)
+                    for name, (value, _) in params[trial_id].items()
+                },
+                distributions=within.get(trial_id, {}),
+                user_attrs={k: json.loads(v) for k, (v,) in user_attrs[trial_id].items()},
                 system_attrs={},
-                intermediate_values=steps[trial_id],
+                intermediate_values={
+                    epoch: step.stored_repr_to_intermediate_value(*stored)
+                    for epoch, stored in steps[trial_id].items()
+                },
                 datetime_start=None,
                 datetime_complete=None,
             )
@@ -352,45 +352,16 @@ def _user_attr_rows(trial: FrozenTrial, trial_id: int) -> Iterator[dict[str, Any
 _ByTrial = dict[int, dict[Any, Any]]
 
 
-def _read_params(session: Session, of_study: Any) -> _ByTrial:  # noqa: ANN401 (SQLAlchemy's)
-    param, found = models.TrialParamModel, _by_trial()
-    columns = (param.trial_id, param.param_name, param.param_value, param.distribution_json)
-    rows = select(*columns).join(models.TrialModel).where(of_study).order_by(param.param_id)
-    for trial_id, name, value, text in session.execute(rows):
-        within = _distribution(text)
-        found[trial_id][name] = (within.to_external_repr(value), within)
+def _read_rows(session: Session, of_study: Any, *columns: Any) -> _ByTrial:  # noqa: ANN401 (SQLAlchemy's)
+    """Read rows of a study's trials; the first column is a name or step."""
+    model = columns[0].class_
+    rows = select(model.trial_id, *columns).join(models.TrialModel).where(of_study)
+    found: _ByTrial = defaultdict(dict)
+    # By the primary key: samplers read params in the order in which they were stored.
+    in_order = rows.order_by(*inspect(model).primary_key)
+    for trial_id, name, *content in session.execute(in_order):
+        found[trial_id][name] = content
     return found
-
-
-def _read_user_attrs(session: Session, of_study: Any) -> _ByTrial:  # noqa: ANN401
-    attr, found = models.TrialUserAttributeModel, _by_trial()
-    columns = (attr.trial_id, attr.key, attr.value_json)
-    rows = select(*columns).join(models.TrialModel).where(of_study)
-    for trial_id, name, text in session.execute(rows):
-        found[trial_id][name] = json.loads(text)
-    return found
-
-
-def _read_values(session: Session, of_study: Any) -> _ByTrial:  # noqa: ANN401
-    value, found = models.TrialValueModel, _by_trial()
-    columns = (value.trial_id, value.objective, value.value, value.value_type)
-    rows = select(*columns).join(models.TrialModel).where(of_study)
-    for trial_id, objective, stored, kind in session.execute(rows):
-        found[trial_id][objective] = value.stored_repr_to_value(stored, kind)
-    return found
-
-
-def _read_intermediate_values(session: Session, of_study: Any) -> _ByTrial:  # noqa: ANN401
-    step, found = models.TrialIntermediateValueModel, _by_trial()
-    columns = (step.trial_id, step.step, step.intermediate_value, step.intermediate_value_type)
-    rows = select(*columns).join(models.TrialModel).where(of_study)
-    for trial_id, epoch, stored, kind in session.execute(rows):
-        found[trial_id][epoch] = step.stored_repr_to_intermediate_value(stored, kind)
-    return found
-
-
-def _by_trial() -> _ByTrial:
-    return defaultdict(dict)
 
 
 @lru_cache(maxsize=1024)

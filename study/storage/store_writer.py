@@ -106,16 +106,12 @@ class StoreWriter:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A job and its result."""
-
     job: Callable[[], Any]
     future: Future[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class _BatchItem:
-    """An item that is written together with others."""
-
     write: Callable[[list[Any]], object]
     item: Any
     future: Future[None]
@@ -126,21 +122,15 @@ _Job: TypeAlias = _Call | _BatchItem
 
 @dataclass(slots=True, kw_only=True)
 class _WriteQueue:
-    """State of the thread.
-
-    Attributes:
-        notify: Called when the database becomes unavailable or available.
-        jobs: The queue; None ends the thread.
-        failure: The first error that was not transient.
-        unavailable_since: When the database became unavailable, or None.
-        batch: Items that wait for others.
-        batch_until: When they are written, on the monotonic clock.
-    """
+    """State of the thread; times are on the monotonic clock."""
 
     notify: Callable[[str], None]
+    # None ends the thread.
     jobs: queue.SimpleQueue[_Job | None] = field(default_factory=queue.SimpleQueue)
+    # The first error that was not transient.
     failure: BaseException | None = None
     unavailable_since: float | None = None
+    # Items that wait for others, until they are written.
     batch: list[_BatchItem] = field(default_factory=list)
     batch_until: float = 0.0
 

@@ -39,16 +39,12 @@ logging.getLogger("optuna").setLevel(logging.WARNING)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRecord:
-    """One trial in the trial store.
+    """One trial in the trial store; times are in milliseconds since 1970.
 
     Attributes:
-        key: Arm, phase and number.
-        state: Its state.
         params: Its point; empty for a method without dimensions.
         value: Objective after the last epoch, or None.
         reason: Why it failed, or None.
-        started_ms: When it was created, in milliseconds since 1970.
-        finished_ms: When it ended, or None.
         replicas: How many replicas it trains; None if unknown.
     """
 
@@ -73,16 +69,11 @@ class IntermediateValue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplerSettings:
-    """A sampler that proposes points.
-
-    Attributes:
-        name: Name of the sampler.
-        seed: Seed; each trial's draws depend on it and on the trial's number.
-        startup_trials: Trials sampled at random before a model is fitted.
-    """
+    """A sampler that proposes points; a trial's draws depend on its seed and on its number."""
 
     name: SamplerName
     seed: int
+    # Sampled at random before a model is fitted.
     startup_trials: int
 
     def sampler(self, space: Space, number: int) -> optuna.samplers.BaseSampler:  # noqa: ARG002

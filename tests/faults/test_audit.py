@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,6 @@ from tests.faults.checks import CHECKS
 from tests.faults.event_log import DriverExit, EventLog, InjectedFault
 from tests.faults.evidence import Evidence, StudyLocation, gather
 from tests.faults.mlflow_checks import audit
-from tests.faults.run import Retraining, most_interrupted
 from tests.faults.schedule import Fault
 from tests.support.simulated import StudyFixture, simulate, study_text
 
@@ -138,9 +137,6 @@ def new_file(name: str, content: bytes = b"x") -> Callable[[Path], None]:
     return damage
 
 
-def other_end(root: Path) -> None:
-    path = trial_folder(root) / "end.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "state": "PRUNED"}))
 
 
 def no_artifact(root: Path) -> None:
@@ -169,10 +165,6 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], set[str]]] = {
         optuna(f"UPDATE trials SET state = 'RUNNING' WHERE trial_id = {_TRIAL.format('search')}"),
         {"trials told", "end files"},
     ),
-    "a trial failed": (
-        optuna(f"UPDATE trials SET state = 'FAIL' WHERE trial_id = {_TRIAL.format('search')}"),
-        {"trials failed", "end files", "ends in MLflow", "tags in MLflow"},
-    ),
     "a point was trained twice": (
         optuna(
             "UPDATE trial_params SET param_value = (SELECT max(param_value) FROM trial_params AS "
@@ -184,24 +176,9 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], set[str]]] = {
         lines(lambda found: [*found, found[1]]),
         {"epochs in result files"},
     ),
-    "an epoch is missing in a result file": (
-        lines(lambda found: [*found[:1], *found[2:]]),
-        {"epochs in result files", "epochs in Optuna", "metric values in MLflow"},
-    ),
-    "a result file ends in the middle of a line": (
-        lines(lambda found: [*found, '{"epoch"']),
-        {"epochs in result files"},
-    ),
     "an intermediate value differs": (
         optuna(
             "UPDATE trial_intermediate_values SET intermediate_value = 0.25 WHERE step = 2 "
-            f"AND trial_id = {_TRIAL.format('search')}"
-        ),
-        {"epochs in Optuna"},
-    ),
-    "an intermediate value is missing": (
-        optuna(
-            "DELETE FROM trial_intermediate_values WHERE step = 2 "
             f"AND trial_id = {_TRIAL.format('search')}"
         ),
         {"epochs in Optuna"},
@@ -210,31 +187,15 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], set[str]]] = {
         optuna(f"UPDATE trial_values SET value = 0.1 WHERE trial_id = {_TRIAL.format('search')}"),
         {"values in Optuna", "end files", "metric values in MLflow"},
     ),
-    "an end file differs": (other_end, {"end files"}),
     "a checkpoint is left": (new_file("epoch-00000002-00.pt"), {"checkpoints left"}),
     "a file was never renamed": (
         new_file(".epoch-00000002-00.pt.77.tmp"),
         {"temporary files left"},
     ),
     "a log holds the password": (new_file("log", SECRET.encode()), {"secrets in files"}),
-    "a run is missing": (
-        mlflow("DELETE FROM tags WHERE value = 'trial/challenger/search/0'"),
-        {"runs in MLflow"},
-    ),
-    "a param differs": (
-        mlflow(f"UPDATE params SET value = '99' WHERE key = 'top_k' AND run_uuid = {_RUN}"),
-        {"params in MLflow"},
-    ),
     "a tag is missing": (
         mlflow(f"DELETE FROM tags WHERE key = 'state' AND run_uuid = {_RUN}"),
         {"tags in MLflow"},
-    ),
-    "a metric value stands twice": (
-        mlflow(
-            "INSERT INTO metrics SELECT key, value, timestamp + 1, run_uuid, step, is_nan FROM "
-            f"metrics WHERE step = 2 AND run_uuid = {_RUN}"
-        ),
-        {"metric values in MLflow"},
     ),
     "a metric value is missing": (
         mlflow(f"DELETE FROM metrics WHERE step = 2 AND run_uuid = {_RUN}"),
@@ -244,19 +205,9 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], set[str]]] = {
         mlflow(f"UPDATE runs SET status = 'RUNNING' WHERE run_uuid = {_RUN}"),
         {"ends in MLflow"},
     ),
-    "a run has another parent": (
-        mlflow(
-            f"UPDATE tags SET value = 'x' WHERE key = 'mlflow.parentRunId' AND run_uuid = {_RUN}"
-        ),
-        {"ends in MLflow"},
-    ),
     "a file is not in MLflow": (no_artifact, {"files in MLflow"}),
     "a record waits": (
         outbox("UPDATE record SET state = 'waiting' WHERE seq = 3"),
-        {"outbox"},
-    ),
-    "a record was refused": (
-        outbox("UPDATE record SET state = 'rejected' WHERE seq = 3"),
         {"outbox"},
     ),
 }
@@ -308,47 +259,3 @@ def test_a_broken_promise_fails_the_audit(root: Path, name: str) -> None:
 def test_every_check_was_seen_to_fail() -> None:
     seen = {name for _, names in DAMAGES.values() for name in names} | set(RUNS)
     assert seen | {"trials trained again"} == set(CHECKS)
-
-
-def retrained(study: StudyFixture, scratch: Path, count: int) -> Mapping[str, tuple[str, ...]]:
-    state, data = study.state(), study.context.data
-    again = Retraining(spec=study.spec, state=state, data=data, scratch=scratch)
-    return again.differences(most_interrupted(state.records(), lambda _: 1, 0, count))
-
-
-def test_trials_that_were_interrupted_most_often_are_trained_again(root: Path) -> None:
-    records = list(StudyFixture.of(root / "storage", STUDY).state().records())
-    attempts = {str(record.key): i for i, record in enumerate(records)}
-    records[-1] = replace(records[-1], state="PRUNED")
-    chosen = most_interrupted(records, lambda record: attempts[str(record.key)], 0, 2)
-    assert chosen == (records[-2], records[-3])
-
-
-def test_a_trial_that_differs_when_retrained_fails(root: Path, tmp_path: Path) -> None:
-    study = StudyFixture.of(root / "storage", STUDY)
-    # Simulated results are no trained ones, so that each of them differs.
-    found = retrained(study, tmp_path / "again", 1)
-    assert len(found) == 1
-    differences = failing(replace(evidence_of(root), retrained=found))["trials trained again"]
-    assert "filter_cosine" in differences
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> StudyFixture:
-    from study.engine.executors import run_inline
-
-    study = StudyFixture.of(
-        tmp_path_factory.mktemp("trained"), study_text(trials=1, epochs=2, sweep=[])
-    )
-    coordinator = study.coordinator()
-    run_inline(coordinator, study.context)
-    assert coordinator.flush()
-    return study
-
-
-def test_a_trial_that_was_really_trained_gives_the_same_again(
-    trained: StudyFixture, tmp_path: Path
-) -> None:
-    found = retrained(trained, tmp_path / "again", 2)
-    assert len(found) == 2
-    assert set(found.values()) == {()}

@@ -169,38 +169,6 @@ def test_a_row_per_replica_has_its_seed_and_its_own_values(table):
     assert next(rows, None) is None
 
 
-def test_a_replica_of_a_trial_that_was_not_evaluated_has_a_row(table):
-    table = with_row(table, replace(table.rows[0], reports=()))
-    rows = records(table, "replica")[: len(table.rows[0].seeds)]
-    assert [row["seed"] for row in rows] == list(table.rows[0].seeds)
-    assert {row["val/accuracy"] for row in rows} == {None}
-
-
-def test_a_row_per_report_has_its_epoch_and_time(table):
-    rows = iter(records(table, "report"))
-    for trial in table.rows:
-        for report in trial.reports:
-            for replica, seed in enumerate(trial.seeds):
-                row = next(rows)
-                assert (row["arm"], row["replica"], row["seed"], row["epoch"]) == (
-                    trial.arm,
-                    replica,
-                    seed,
-                    report.epoch,
-                )
-                assert row["time"].timestamp() * 1000 == pytest.approx(report.time_ms)
-                for name, values in report.metrics.items():
-                    assert row[name] == values[replica]
-    assert next(rows, None) is None
-
-
-@pytest.mark.parametrize("per", ["trial", "replica", "report"])
-def test_a_study_without_trials_has_its_columns(table, per):
-    columns = export_columns(replace(table, rows=()), per)
-    assert set(columns.values()) == {()}
-    assert {"arm", "state", "params/top_k", "epoch"} <= columns.keys()
-
-
 TABLE = make_trial_table(
     TableShape(replicas=2, layers=1, sweep=(1, 9), search_trials=3, epochs=10)
 )
@@ -274,10 +242,3 @@ def test_a_study_without_trials_is_a_frame_without_rows(per):
     assert len(frame) == 0
     assert to_csv(frame) == ",".join(frame) + "\n"
     assert list(pd.read_parquet(io.BytesIO(to_parquet(frame)))) == list(frame)
-
-
-def test_a_reason_of_several_lines_stays_one_cell():
-    failed = replace(TABLE.rows[0], state="FAIL", reason='the loss, "it" is\nnot finite')
-    frame = frame_of(replace(TABLE, rows=(failed, *TABLE.rows[1:])))
-    back = pd.read_csv(io.StringIO(to_csv(frame)))
-    assert back["reason"][0] == failed.reason

@@ -9,7 +9,6 @@ import pytest
 
 from study.engine.protocol import TrialAssignment
 from study.records.trial_table import StoredReport
-from study.results.build import build_trial_table
 from study.results.multi_dataset import MemberTrial, mean_gain
 from study.storage.layout import TrialKey
 from study.storage.trial_store import TrialRecord
@@ -121,12 +120,6 @@ def test_a_study_that_is_killed_before_any_of_its_writes_ends_with_the_same_poin
             assert [record.params for record in trials] == [e.params for e in points]
             assert {record.state for record in trials} == {"COMPLETE"}
         assert not coordinator.has_work()
-
-
-def test_the_table_names_the_group_of_its_members(tmp_path):
-    place = place_of(tmp_path)
-    table = build_trial_table(place.spec, place.folder, place.state())
-    assert [arm.group for arm in table.arms] == [None, None, "both", "both"]
 
 
 def member_trial(values: tuple[float, ...]) -> MemberTrial:

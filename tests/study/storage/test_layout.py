@@ -10,32 +10,11 @@ from study.storage.layout import RESERVED_NAMES, Manifest, StorageRoot, TrialKey
 KEY = TrialKey(arm="challenger", phase="final", number=7)
 
 
-def test_a_trial_is_named_by_arm_phase_and_number():
-    assert str(KEY) == "challenger/final/7"
-
-
 def test_a_study_has_one_folder_and_each_trial_one_within(tmp_path):
     folder = StorageRoot(root=tmp_path).study("demo")
     assert folder.path == tmp_path / "demo"
     assert folder.trial(KEY) == tmp_path / "demo" / "trials" / "challenger" / "final" / "00007"
     assert folder.reports(KEY) == folder.trial(KEY) / "reports.jsonl"
-
-
-def test_the_files_of_a_study_lie_in_its_folder_under_different_names(tmp_path):
-    folder = StorageRoot(root=tmp_path).study("demo")
-    parts = [
-        folder.spec,
-        folder.manifest,
-        folder.sweeps,
-        folder.ray,
-        folder.lock,
-        folder.outbox,
-        folder.report,
-        folder.logs,
-        folder.path / "trials",
-    ]
-    assert all(part.parent == folder.path for part in parts)
-    assert len(set(parts)) == len(parts)
 
 
 def test_no_study_may_have_the_name_of_a_shared_file(tmp_path):
@@ -106,11 +85,3 @@ def test_an_unknown_study_is_refused_with_the_names_there_are(tmp_path):
     with pytest.raises(SpecError) as caught:
         read_manifest(tmp_path / "third" / "manifest.json")
     assert str(caught.value) == (f"there is no study 'third' in {tmp_path}; known: first, second.")
-
-
-def test_a_missing_storage_root_has_no_studies(tmp_path):
-    storage = tmp_path / "storage"
-    with pytest.raises(SpecError) as caught:
-        read_manifest(storage / "x" / "manifest.json")
-    assert str(caught.value) == f"there is no study 'x' in {storage}; known: none."
-    assert not storage.exists()

@@ -145,20 +145,6 @@ def test_a_second_process_is_refused_with_host_and_process_of_the_first(
     assert text.endswith(REMEDY)
 
 
-def test_a_second_process_with_another_storage_is_refused_at_once_as_well(
-    folder: StudyFolder, other_storage: StudyFolder, url: str, starter: LeaseProcess
-) -> None:
-    hold(starter, folder, url)
-    waits: list[str] = []
-    with pytest.raises(BusyError) as refused, held(other_storage, url, waits=waits):
-        pass
-    who = holder_of(url)
-    assert who.owner.pid == starter.pid
-    assert str(refused.value) == f"study 'tiny' is being run by {who}{REMEDY}"
-    assert waits == []
-    assert not is_running(other_storage)
-
-
 def test_a_suspended_process_of_this_machine_is_not_replaced(
     folder: StudyFolder, other_storage: StudyFolder, file_url: str, starter: LeaseProcess
 ) -> None:
@@ -207,22 +193,6 @@ def test_a_study_can_be_held_again_and_again(folder: StudyFolder, url: str) -> N
             assert row.read() is None
 
 
-def test_a_study_is_released_when_its_run_fails(folder: StudyFolder, url: str) -> None:
-    with pytest.raises(KeyError), held(folder, url):
-        raise KeyError
-    assert not is_running(folder)
-    with open_lease_row(url, "tiny") as row:
-        assert row.read() is None
-
-
-def test_studies_of_one_database_are_held_apart(
-    folder: StudyFolder, tmp_path: Path, file_url: str
-) -> None:
-    with held(folder, file_url), held(StudyFolder(path=tmp_path / "small"), file_url):
-        assert lease_holder(file_url, "tiny") is not None
-        assert lease_holder(file_url, "small") is not None
-
-
 def test_an_empty_lock_file_still_refuses(
     folder: StudyFolder, file_url: str, starter: LeaseProcess
 ) -> None:
@@ -232,15 +202,6 @@ def test_an_empty_lock_file_still_refuses(
         pytest.raises(BusyError, match="is being run by another process; wait"),
         held(folder, file_url),
     ):
-        pass
-
-
-def test_a_lock_without_a_row_still_refuses(
-    folder: StudyFolder, tmp_path: Path, file_url: str, starter: LeaseProcess
-) -> None:
-    hold(starter, folder, file_url)
-    another = sqlite_url(tmp_path / "another.db")
-    with pytest.raises(BusyError, match=f"process {starter.pid} on"), held(folder, another):
         pass
 
 
@@ -297,18 +258,6 @@ def test_a_process_of_another_machine_that_runs_refuses(
         f"'tiny' since {acquired_at}, still runs."
     ]
     assert lost == []
-
-
-def test_a_process_of_another_machine_that_does_not_renew_is_replaced(
-    folder: StudyFolder, url: str
-) -> None:
-    with open_lease_row(url, "tiny") as row:
-        row.insert(ELSEWHERE, "token")
-    waits: list[str] = []
-    with held(folder, url, waits=waits):
-        assert holder_of(url).owner == current_process()
-    assert len(waits) == 1
-    assert waits[0].startswith("waiting up to 1 s to see whether process 77 on nodeB, which has")
 
 
 def test_a_lease_released_while_it_is_watched_is_acquired_at_once(
@@ -555,17 +504,6 @@ def _hanging(url: str, request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     for process in processes:
         os.kill(process, signal.SIGCONT)
-
-
-def test_a_database_that_cannot_be_opened_is_named(folder: StudyFolder, tmp_path: Path) -> None:
-    path = tmp_path / "optuna.db"
-    path.write_text("a text that is longer than nothing" * 100)
-    with (
-        pytest.raises(StoreError, match="cannot be opened: file is not a database"),
-        held(folder, sqlite_url(path)),
-    ):
-        pass
-    assert not is_running(folder)
 
 
 def test_a_database_that_fails_while_a_holder_is_watched_is_named(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import threading
@@ -45,17 +44,6 @@ def owner_of(process: subprocess.Popen[bytes]) -> ProcessIdentity:
     start_time = module._start_time(process.pid)
     assert start_time
     return replace(current_process(), pid=process.pid, start_time=start_time)
-
-
-def test_a_process_knows_itself() -> None:
-    me = current_process()
-    assert str(me) == f"process {os.getpid()} on {socket.gethostname()}"
-    assert me == current_process()
-    assert is_alive(me, me)
-
-
-def test_a_process_of_this_machine_is_seen_to_run(child: subprocess.Popen[bytes]) -> None:
-    assert is_alive(owner_of(child), current_process()) is True
 
 
 def test_a_suspended_process_still_runs(child: subprocess.Popen[bytes]) -> None:
@@ -219,22 +207,6 @@ def test_several_processes_create_the_table_at_the_same_moment(url: str) -> None
                 done.result()
 
 
-def test_a_new_file_has_a_write_ahead_log_however_many_create_it(tmp_path: Path) -> None:
-    n_rounds, n_threads = 20, 4
-    gate = threading.Barrier(n_threads)
-
-    def make(url: str) -> None:
-        gate.wait()
-        with open_lease_row(url, "tiny") as row, row.engine.connect() as connection:
-            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
-
-    with ThreadPoolExecutor(n_threads) as threads:
-        for number in range(n_rounds):
-            new = sqlite_url(tmp_path / f"{number}.db")
-            for done in [threads.submit(make, new) for _ in range(n_threads)]:
-                done.result()
-
-
 def test_a_file_that_is_being_written_is_waited_for(tmp_path: Path) -> None:
     path = tmp_path / "optuna.db"
     with closing(sqlite3.connect(path, check_same_thread=False)) as other:
@@ -245,17 +217,6 @@ def test_a_file_that_is_being_written_is_waited_for(tmp_path: Path) -> None:
         with open_lease_row(sqlite_url(path), "tiny") as row:
             assert row.insert(HERE, "token")
         end.join()
-
-
-def test_a_file_that_cannot_be_opened_is_not_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delattr("time.sleep")
-    with (
-        pytest.raises(StoreError, match="unable to open"),
-        open_lease_row(sqlite_url(tmp_path), "tiny"),
-    ):
-        pass
 
 
 @pytest.mark.postgres
@@ -296,12 +257,6 @@ def test_a_holder_that_may_run_is_returned(url: str) -> None:
         assert lease_holder(url, "tiny") is None
 
 
-def test_a_process_that_has_ended_holds_nothing(url: str) -> None:
-    with open_lease_row(url, "tiny") as row:
-        row.insert(replace(HERE, start_time="1"), "token")
-    assert lease_holder(url, "tiny") is None
-
-
 @pytest.mark.postgres
 def test_a_wrong_password_is_not_repeated(postgres_url: str) -> None:
     place = postgres_url.rpartition("@")[2]
@@ -324,6 +279,12 @@ def test_a_connection_times_out_within_a_lease_unless_the_url_sets_other_options
     assert ours.items() <= settings(postgres_url).items()
     theirs = settings(f"{postgres_url}?connect_timeout=9")
     assert {**ours, "connect_timeout": "9"}.items() <= theirs.items()
+
+
+def test_a_process_that_has_ended_holds_nothing(url: str) -> None:
+    with open_lease_row(url, "tiny") as row:
+        row.insert(replace(HERE, start_time="1"), "token")
+    assert lease_holder(url, "tiny") is None
 
 
 @pytest.mark.postgres

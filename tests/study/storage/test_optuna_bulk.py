@@ -18,7 +18,7 @@ from search_spaces import FloatDimension, IntDimension, Space
 from search_spaces.optuna_sampler import make_sampler, suggest_params
 from study.engine.protocol import TrialAssignment
 from study.records.errors import StoreError
-from study.storage.optuna_bulk import BulkTables, PublicTables, TrialTables, open_tables
+from study.storage.optuna_bulk import BulkTables, TrialTables, open_tables
 from study.storage.report_log import TrialOutcome
 from study.storage.sqlite import sqlite_url
 from study.storage.trial_store import IntermediateValue, SamplerSettings
@@ -151,7 +151,7 @@ def test_a_running_search_reads_no_trial_again(url: str) -> None:
     assert read == []
 
 
-BOTH = pytest.mark.parametrize("tables", [BulkTables, PublicTables])
+BOTH = pytest.mark.parametrize("tables", [BulkTables, TrialTables])
 
 
 @BOTH
@@ -265,5 +265,5 @@ def test_versions_of_optuna_with_untested_tables_are_accessed_by_the_public_api(
     assert isinstance(open_tables(storage), BulkTables)
     assert not caplog.records
     monkeypatch.setattr(optuna, "__version__", "5.1.0")
-    assert isinstance(open_tables(storage), PublicTables)
+    assert type(open_tables(storage)) is TrialTables
     assert "Optuna 5.1.0 is not a version" in caplog.text

@@ -11,7 +11,6 @@ from study.storage.provenance import (
     check_provenance,
     provenance_of,
     read_provenance,
-    with_provenance,
     write_provenance,
 )
 from trainables.datasets import Cifar10, DataFolders, Digits, PtbXl
@@ -71,15 +70,3 @@ def test_other_data_are_refused(
     with pytest.raises(SpecError) as caught:
         check_provenance(path, {"digits": None, "ptbxl": now}, "s.yaml")
     assert str(caught.value) == message
-
-
-@pytest.mark.parametrize(
-    ("description", "note", "text"),
-    [
-        ("ptbxl (form)", SUBSET, f"ptbxl (form; {SUBSET})"),
-        ("digits", SUBSET, f"digits ({SUBSET})"),
-        ("ptbxl (form)", None, "ptbxl (form)"),
-    ],
-)
-def test_a_dataset_is_described_with_its_provenance(description, note, text) -> None:
-    assert with_provenance(description, note) == text

@@ -18,10 +18,6 @@ def report(epoch: int, *values: float) -> StoredReport:
     return StoredReport(epoch=epoch, time_ms=1000 + epoch, metrics={"val/accuracy": values})
 
 
-def test_a_missing_file_holds_no_reports(tmp_path: Path) -> None:
-    assert read_reports(tmp_path / "reports.jsonl") == ()
-
-
 def test_reports_are_read_by_epoch_in_whatever_order_they_came(tmp_path: Path) -> None:
     path = tmp_path / "reports.jsonl"
     for epoch in (2, 0, 3, 1):
@@ -45,14 +41,6 @@ def test_a_file_cut_at_any_byte_keeps_its_complete_reports_and_takes_more(
         assert read_reports(path) == (first, third)
         append_report(path, second)
         assert read_reports(path) == (first, second, third)
-
-
-def test_a_file_with_only_a_partial_line_holds_no_reports(tmp_path: Path) -> None:
-    path = tmp_path / "reports.jsonl"
-    path.write_bytes(b'{"epoch": 1, "time')
-    assert read_reports(path) == ()
-    append_report(path, report(1, 0.5))
-    assert read_reports(path) == (report(1, 0.5),)
 
 
 def test_a_report_is_on_disk_before_the_call_returns(

@@ -39,15 +39,6 @@ def test_a_new_file_logs_ahead_of_its_writes_however_many_make_it(tmp_path: Path
             assert {each.result() for each in done} == {"wal"}
 
 
-def test_a_file_that_logs_ahead_already_does_so_beside_a_writer(tmp_path: Path) -> None:
-    path = tmp_path / "a.db"
-    use_write_ahead_log(path)
-    with closing(sqlite3.connect(path)) as writer:
-        writer.execute("CREATE TABLE study (name TEXT)")
-        writer.execute("BEGIN IMMEDIATE")
-        use_write_ahead_log(path)
-
-
 def test_a_file_that_others_write_is_busy_and_a_wrong_one_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -120,16 +120,6 @@ def test_items_are_written_together_until_a_call() -> None:
     assert written == [[0, 1, 2, 3, 4], "first", "second", [5], "third"]
 
 
-@pytest.mark.usefixtures("long_window")
-def test_each_write_gets_its_own_items_in_order() -> None:
-    written: list[object] = []
-    writer = StoreWriter(wait_s=TIMEOUT_S)
-    for number in range(4):
-        writer.enqueue(written.append if number < 3 else written.extend, number)
-    writer.call(lambda: None)
-    assert written == [[0, 1, 2], 3]
-
-
 def test_items_are_written_after_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("study.storage.store_writer._BATCH_WINDOW_S", 0.01)
     written: list[list[int]] = []
@@ -167,18 +157,6 @@ def test_items_that_failed_are_written_together_when_the_database_is_back() -> N
     assert database.done == [0, 7]
 
 
-def test_an_error_of_an_item_is_raised_by_the_next_call() -> None:
-    def wrong(_: list[int]) -> None:
-        raise ValueError("a bug")
-
-    writer = StoreWriter(wait_s=TIMEOUT_S)
-    writer.enqueue(wrong, 1).exception(TIMEOUT_S)
-    with pytest.raises(ValueError, match="a bug"):
-        writer.enqueue(wrong, 2)
-    with pytest.raises(ValueError, match="a bug"):
-        writer.call(lambda: None)
-
-
 def test_an_error_that_is_not_transient_is_raised_by_every_later_call() -> None:
     def wrong() -> None:
         raise ValueError("a bug")
@@ -189,15 +167,6 @@ def test_an_error_that_is_not_transient_is_raised_by_every_later_call() -> None:
             writer.call(wrong)
     with pytest.raises(ValueError, match="a bug"):
         writer.flush()
-
-
-def test_the_thread_ends_with_its_writer() -> None:
-    writer = StoreWriter(wait_s=TIMEOUT_S)
-    writer.call(lambda: None)
-    thread = writer._thread
-    del writer
-    thread.join(TIMEOUT_S)
-    assert not thread.is_alive()
 
 
 def test_a_postgresql_that_is_killed_and_started_again_gets_every_write_once(
@@ -258,24 +227,3 @@ def test_a_full_disk_is_not_transient(disk: Disk) -> None:
         "the Optuna database must be writable while its study runs, but: database or disk is "
         "full; free some space, or restore the file and its permissions."
     )
-
-
-def test_a_slow_database_delays_only_the_first_call(tmp_path: Path) -> None:
-    path = tmp_path / "optuna.db"
-    path.write_bytes(empty_database())
-    store = DirectTrialStore(sqlite_url(path), "tiny", maximize=True)
-    key = store.ask("a", 0, SPACE, RANDOM).key
-    slow, calls = threading.Event(), []
-
-    def report(epoch: int) -> None:
-        slow.wait(TIMEOUT_S)
-        store.report_one(key, epoch, float(epoch))
-        calls.append(epoch)
-
-    writer = StoreWriter(wait_s=0.0)
-    for epoch in range(20):
-        writer.call(lambda epoch=epoch: report(epoch))
-    assert calls == []
-    slow.set()
-    assert writer.flush(TIMEOUT_S)
-    assert calls == list(range(20))

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import math
 import os
-import sqlite3
 import subprocess
 import sys
 import time
@@ -64,25 +63,6 @@ def url(request: pytest.FixtureRequest) -> str:
 
 def open_store(url: str, study: str = "tiny") -> DirectTrialStore:
     return DirectTrialStore(url, study, maximize=True)
-
-
-def test_a_file_is_made_with_write_ahead_logging(file_url: str, tmp_path: Path) -> None:
-    (tmp_path / "optuna.db").unlink()
-    open_store(file_url)
-    database = sqlite3.connect(tmp_path / "optuna.db")
-    assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    database.close()
-
-
-def test_a_trial_is_running_from_the_moment_it_is_asked_for(url: str) -> None:
-    store = open_store(url)
-    asked = [store.ask_next("a", SPACE, TPE), store.enqueue_next("a", POINT, SPACE)]
-    for record in asked:
-        assert record.state == "RUNNING"
-        assert record.value is record.reason is record.finished_ms is None
-        assert store.record(record.key) == record
-        assert open_store(url).record(record.key) == record
-    assert set(asked[0].params) == set(SPACE.dimensions)
 
 
 def test_a_point_is_stored_to_the_last_bit_with_its_types(url: str) -> None:
@@ -166,16 +146,6 @@ def test_the_first_end_of_a_trial_is_kept(
         assert other.record(key) == first
 
 
-def test_a_repeated_report_changes_nothing(url: str) -> None:
-    store = open_store(url)
-    key = store.ask_next("a", SPACE, TPE).key
-    for epoch, value in ((2, 0.5), (1, 0.25), (2, 0.5), (1, 0.25)):
-        store.report_one(key, epoch, value)
-    study = optuna.load_study(study_name="tiny/a/search", storage=url)
-    assert study.trials[0].intermediate_values == {1: 0.25, 2: 0.5}
-    assert len(study.trials) == 1
-
-
 def test_reports_of_several_trials_are_stored_together_or_not_at_all(url: str) -> None:
     store = open_store(url)
     keys = [store.ask_next(arm, SPACE, TPE).key for arm in ("a", "a", "b")]
@@ -210,14 +180,6 @@ def test_a_pruned_trial_has_its_last_value_in_optuna_and_none_here(url: str) -> 
     assert trial.state == optuna.trial.TrialState.PRUNED
     assert trial.value == 0.5
     assert store.record(key).value is None
-
-
-def test_a_process_that_starts_again_does_not_repeat_the_draws(url: str) -> None:
-    random = SamplerSettings(name="random", seed=3, startup_trials=1)
-    points = [
-        tuple(open_store(url).ask_next("a", SPACE, random).params.values()) for _ in range(4)
-    ]
-    assert len(set(points)) == 4
 
 
 def test_the_draws_of_a_study_can_be_repeated(tmp_path: Path) -> None:
@@ -315,14 +277,6 @@ def test_a_trial_that_another_program_adds_is_an_error(url: str) -> None:
     assert len(again.records("a", "search")) == 1
     with pytest.raises(StoreError, match="trial a/search/1 in the Optuna database must be one of"):
         again.ask("a", 1, SPACE, TPE)
-
-
-def test_an_end_that_another_process_told_first_is_kept(url: str) -> None:
-    store = open_store(url)
-    key = store.ask("a", 0, SPACE, TPE).key
-    open_store(url).complete(key, 0.25)
-    store.fail(key, "too late")
-    assert (store.record(key).state, store.record(key).value) == ("COMPLETE", 0.25)
 
 
 def test_asking_for_the_same_number_again_gives_the_trial_that_is_there(url: str) -> None:
