@@ -1,1 +1,1 @@
-"""Ray sessions, the service of a machine, quotas and launch files."""
+"""Ray sessions, the service of a machine, quotas and launch files, of challenger-study."""

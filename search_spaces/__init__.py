@@ -1,4 +1,4 @@
-"""Search spaces: dimensions, their rules, spaces and designs.
+"""Search spaces of challenger-study: dimensions, their rules, spaces and designs.
 
 Only :mod:`search_spaces.optuna_sampler` imports Optuna.
 """

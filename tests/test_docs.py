@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from study.cli.main import cli
-from study.config import parse
 from study.config.reference import HEADING, reference
+from study.config.study_spec import parse
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PAGES: Final = (

@@ -28,6 +28,7 @@ from trainables.names import suggestion
 T = TypeVar("T")
 
 Direction: TypeAlias = Literal["maximize", "minimize"]
+ReplicaMode: TypeAlias = Literal["auto", "vmap", "loop"]
 
 Count: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000)]
 Size: TypeAlias = Annotated[int, Field(ge=1, le=10_000_000)]

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 import torch
 from torch import nn
@@ -40,8 +40,6 @@ from trainables.runtime.stop_monitor import StepCallback, no_step_callback
 from trainables.runtime.storage_errors import atomic_file
 
 logger = logging.getLogger(__name__)
-
-ReplicaMode: TypeAlias = Literal["auto", "vmap", "loop"]
 
 TIMED_STEPS: Final = 3
 _TIMED_ROUNDS: Final = 7

@@ -17,8 +17,9 @@ from trainables.config import TrialConfig
 from trainables.datasets import DataFolders
 from trainables.decoding import encode
 from trainables.errors import CheckpointError, DeviceMemoryError, StoppedError, TimeLimitError
+from trainables.fields import ReplicaMode
 from trainables.loop import require_finite
-from trainables.replica_mode import ReplicaMode, is_stacking_faster, stacking_obstacle
+from trainables.replica_mode import is_stacking_faster, stacking_obstacle
 from trainables.replicas import Replica, start_replicas, train_replicas
 from trainables.report import Report
 from trainables.runtime.attempts import append_attempt

@@ -10,8 +10,16 @@ import click
 from click.core import ParameterSource
 
 from cluster.errors import ClusterError
+from study.cli.console import is_private_output
 from study.cli.lazy_group import LazyGroup
-from study.cli.options import command_line, make_storage, storage_option
+from study.cli.options import (
+    check_output,
+    command_line,
+    data_root_option,
+    force_option,
+    make_storage,
+    storage_option,
+)
 from study.storage.atomic_write import write_atomic
 
 if TYPE_CHECKING:
@@ -30,7 +38,7 @@ _COMMANDS: Final = {
 
 
 _MODULES: Final = {
-    "check": "study.cli.cluster_check_command:cluster_check_command",
+    "check": "study.cli.cluster_status_commands:cluster_check_command",
     "down": "study.cli.cluster_commands:down_command",
     "queue": "study.cli.cluster_status_commands:queue_command",
     "render": "study.cli.cluster_commands:render_command",
@@ -48,17 +56,14 @@ _PORT: Final = click.IntRange(1024, 65535)
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 # Parameter to its field of the service's configuration.
 _CONFIG_FIELDS: Final = {
-    "host": "host",
-    "cpus": "cpus",
-    "gpus": "gpus",
     "postgres": "has_postgres",
-    "port": "port",
-    "dashboard_port": "dashboard_port",
-    "mlflow_port": "mlflow_port",
-    "data_root": "data_root",
-    "tls_cert": "tls_cert",
-    "tls_key": "tls_key",
-    "tls_ca": "tls_ca",
+    **{
+        name: name
+        for name in (
+            *("host", "cpus", "gpus", "port", "dashboard_port", "mlflow_port", "data_root"),
+            *("tls_cert", "tls_key", "tls_ca"),
+        )
+    },
 }
 
 
@@ -102,12 +107,7 @@ _CONFIG_FIELDS: Final = {
 )
 @click.option("--tls-key", type=_FILE, help="Its key (PEM), of mode 600.")
 @click.option("--tls-ca", type=_FILE, help="Certificate (PEM) of who signed it.")
-@click.option(
-    "--data-root",
-    type=click.Path(path_type=Path),
-    envvar="CHALLENGER_DATA",
-    help="Folder with datasets; read only.",
-)
+@data_root_option
 @storage_option
 @click.pass_context
 def up_command(ctx: click.Context, /, storage: Path, **params: Any) -> int:  # noqa: ANN401 (click's)
@@ -191,8 +191,6 @@ def _summary_lines(started: StartResult, storage: StorageRoot) -> list[str]:
 
 def _mlflow(started: StartResult) -> str:
     """Return MLflow's address, with the password where nobody else reads it."""
-    from study.cli.private_output import is_private_output
-
     service = started.service
     link = service.folder.link(service.config.mlflow_port)
     if is_private_output():
@@ -209,20 +207,14 @@ def _tls(started: StartResult) -> str:
     return f"RAY_USE_TLS=1 {own} RAY_TLS_CA_CERT={ca} "
 
 
-def _mlflow_password(started: StartResult) -> str:
-    passwords = started.service.folder.passwords
-    return f"MLflow asks programs for user 'admin' and the password in {passwords}."
-
-
 def _join_instructions(started: StartResult) -> list[str]:
     from cluster.auth import require_token
 
     service = started.service
+    passwords = service.folder.passwords
+    mlflow = f"MLflow asks programs for user 'admin' and the password in {passwords}."
     if not service.is_open:
-        return [
-            "Only this machine can reach it; for others: 'cluster up --host ADDRESS'.",
-            _mlflow_password(started),
-        ]
+        return ["Only this machine can reach it; for others: 'cluster up --host ADDRESS'.", mlflow]
     token = require_token().file
     where = "the token of RAY_AUTH_TOKEN" if token is None else f"the file {token}"
     return [
@@ -232,7 +224,7 @@ def _join_instructions(started: StartResult) -> list[str]:
         f"  {_tls(started)}RAY_AUTH_MODE=token "
         f"RAY_USAGE_STATS_ENABLED=0 ray start --address={service.head} "
         "--include-log-monitor=false",
-        _mlflow_password(started),
+        mlflow,
     ]
 
 
@@ -274,7 +266,7 @@ FORMATS = ("compose", "dockerfile", "kuberay", "ray-up", "slurm")
     metavar="FILE",
     help="Output file; default: standard output.",
 )
-@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
+@force_option
 @click.option("--list", "is_list", is_flag=True, help="List all settings instead.")
 def render_command(
     launcher: str, pairs: tuple[str, ...], output: Path | None, force: bool, is_list: bool
@@ -289,11 +281,7 @@ def render_command(
 
     if is_list:
         return _print_settings(pairs)
-    if output is not None and output.exists() and not force:
-        raise click.UsageError(
-            f"{output} must not exist, but does; replace it with --force, or give another FILE "
-            "with -o."
-        )
+    check_output(output, force)
     command = _command_line(launcher, pairs)
     if output is None:
         click.echo(render_launch_file(launcher, pairs, command), nl=False)

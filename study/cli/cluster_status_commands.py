@@ -1,4 +1,4 @@
-"""``cluster queue`` and ``cluster status``: quotas of studies, services, nodes and jobs."""
+"""``cluster check``, ``queue`` and ``status``: the service, quotas, nodes and jobs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.text import Text
 
 from study.cli.cluster_client import is_remote, run_on_cluster
 from study.cli.console import make_console
-from study.cli.options import make_storage, storage_option, without_ray_client
+from study.cli.options import json_option, make_storage, storage_option, without_ray_client
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @click.command("queue", short_help="Show how studies share a cluster.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @click.option(
     "--address",
     metavar="ADDRESS",
@@ -70,6 +70,27 @@ def queue_table(rows: tuple[QueueRow, ...]) -> Table:
     return table
 
 
+@click.command("check", short_help="Check that other accounts cannot reach the service.")
+@storage_option
+def cluster_check_command(storage: Path) -> int:
+    """Check owners and modes of the service's files, its ports, and what its servers require.
+
+    Exit code 0 if all of it is safe, 1 if something is not, 2 if there is no service.
+    """
+    from cluster.service import ServiceFolder
+    from cluster.service.checking import check_service
+
+    place = make_storage(storage)
+    found = check_service(ServiceFolder(root=place.service))
+    if not found:
+        click.echo(f"no service runs for {place.root}; 'cluster up' starts one.", err=True)
+        return 2
+    for each in found:
+        mark = "✓" if each.fault is None else "✗"
+        click.echo(f"{mark} {each.what}: {', '.join(filter(None, (each.state, each.fault)))}")
+    return int(any(each.fault is not None for each in found))
+
+
 _STATE_MARKS: Final = {
     "answers": "[green]✓[/]",
     "does not answer": "[red]✗[/]",
@@ -78,7 +99,7 @@ _STATE_MARKS: Final = {
 
 
 @click.command("status", short_help="Show whether the service answers, its nodes and studies.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @click.option(
     "--address",
     metavar="URL",

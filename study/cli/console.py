@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import stat
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -120,3 +123,17 @@ def _print_unsent(result: RunResult, options: RunOptions, console: Console) -> N
 def print_plain(console: Console, text: str) -> None:
     """Print a text without markup, highlighting or wrapping."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def is_private_output() -> bool:
+    """Return whether standard output is a terminal, a pipe, or a file for its owner alone.
+
+    A file that others may read is a log, in which no password belongs.
+    """
+    try:
+        mode = os.fstat(sys.stdout.fileno()).st_mode
+    except (OSError, ValueError):
+        return False
+    if stat.S_ISCHR(mode):
+        return sys.stdout.isatty()
+    return stat.S_ISFIFO(mode) or (stat.S_ISREG(mode) and not mode & 0o077)

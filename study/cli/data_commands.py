@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from study.cli.console import make_console, print_plain
+from study.cli.options import data_root_option, json_option
 
 if TYPE_CHECKING:
     from study.data import DatasetCheck
@@ -75,13 +76,8 @@ def fetch_command(names: list[str], data_root: Path | None) -> int:
 
 @data_command.command("check", short_help="Check which files exist and are complete.")
 @_names_argument
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option(
-    "--data-root",
-    type=click.Path(path_type=Path, file_okay=False),
-    envvar="CHALLENGER_DATA",
-    help="Folder with datasets; read only.",
-)
+@json_option
+@data_root_option
 def check_command(names: list[str], as_json: bool, data_root: Path | None) -> int:
     """Check the files of the datasets NAME, or 'all'.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from rich.table import Table
@@ -16,33 +17,37 @@ from rich.text import Text
 
 from study.cli.cluster_client import cluster_option, exit_code, forwarded_options, run_on_cluster
 from study.cli.console import make_console, print_plain
-from study.cli.options import database_option, make_storage, storage_option, study_options
+from study.cli.options import (
+    database_option,
+    json_option,
+    make_storage,
+    storage_option,
+    study_options,
+)
 
 if TYPE_CHECKING:
     from study.engine.status import StudyStatus
 
-KINDS = (
-    "datasets",
-    "models",
-    "methods",
-    "attributions",
-    "metrics",
-    "spaces",
-    "presets",
-    "studies",
-)
+# Kind to the mapping of its classes.
+_CLASSES: Final = {
+    "datasets": "trainables.datasets:DATASETS",
+    "models": "trainables.models:MODELS",
+    "methods": "trainables.methods:METHODS",
+    "attributions": "trainables.attribution:ATTRIBUTIONS",
+}
+KINDS: Final = (*_CLASSES, "metrics", "spaces", "presets", "studies")
 
 
 @click.command("list")
 @click.argument("kind", metavar="[KIND]", type=click.Choice(KINDS), required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @storage_option
 def list_command(kind: str | None, as_json: bool, storage: Path) -> int:
     """List datasets, models, methods, attributions, metrics, spaces, presets or studies.
 
     One KIND of these, or all of them.
     """
-    found = {one: _LISTINGS[one](storage) for one in ([kind] if kind else KINDS)}
+    found = {one: _listing(one, storage) for one in ([kind] if kind else KINDS)}
     if as_json:
         click.echo(json.dumps(found[kind] if kind else found, indent=2))
         return 0
@@ -54,82 +59,43 @@ def list_command(kind: str | None, as_json: bool, storage: Path) -> int:
     return 0
 
 
-def _classes(mapping: Mapping[str, type]) -> dict[str, str]:
-    return {name: _first_line(kind) for name, kind in sorted(mapping.items())}
+def _listing(kind: str, storage: Path) -> dict[str, str]:
+    """Return the names of a kind, each with a line about it."""
+    if kind in _CLASSES:
+        module, _, mapping = _CLASSES[kind].partition(":")
+        found: Mapping[str, type] = getattr(importlib.import_module(module), mapping)
+        return {name: _first_line(each) for name, each in sorted(found.items())}
+    if kind == "metrics":
+        from trainables.metrics import METRICS
+
+        metrics = {f"val/{name}": _first_line(each.compute) for name, each in METRICS.items()}
+        filters = (
+            "Cosine similarity of the filters of a layer, or its unweighted mean over layers."
+        )
+        return {**metrics, "filter_cosine/mean": filters}
+    if kind == "spaces":
+        from study.config.parameters import searched
+        from trainables.methods import METHODS
+
+        spaces = {name: ", ".join(searched(method)) for name, method in sorted(METHODS.items())}
+        return {name: dimensions for name, dimensions in spaces.items() if dimensions}
+    if kind == "presets":
+        presets = [p for p in files("study.presets").iterdir() if p.name.endswith(".yaml")]
+        return {
+            p.name.removesuffix(".yaml"): p.read_text("utf-8").splitlines()[0].removeprefix("# ")
+            for p in sorted(presets, key=lambda p: p.name)
+        }
+    return dict.fromkeys(make_storage(storage).studies(), "")
 
 
 def _first_line(thing: object) -> str:
     return (thing.__doc__ or "").strip().splitlines()[0]
 
 
-def _datasets(_: Path) -> dict[str, str]:
-    from trainables.datasets import DATASETS
-
-    return _classes(DATASETS)
-
-
-def _models(_: Path) -> dict[str, str]:
-    from trainables.models import MODELS
-
-    return _classes(MODELS)
-
-
-def _methods(_: Path) -> dict[str, str]:
-    from trainables.methods import METHODS
-
-    return _classes(METHODS)
-
-
-def _attributions(_: Path) -> dict[str, str]:
-    from trainables.attribution import ATTRIBUTIONS
-
-    return _classes(ATTRIBUTIONS)
-
-
-def _metrics(_: Path) -> dict[str, str]:
-    from trainables.metrics import METRICS
-
-    found = {f"val/{name}": _first_line(metric.compute) for name, metric in METRICS.items()}
-    filters = "Cosine similarity of the filters of a layer, or its unweighted mean over layers."
-    return {**found, "filter_cosine/mean": filters}
-
-
-def _spaces(_: Path) -> dict[str, str]:
-    from study.config.parameters import searched
-    from trainables.methods import METHODS
-
-    found = {name: searched(method) for name, method in sorted(METHODS.items())}
-    return {name: ", ".join(dimensions) for name, dimensions in found.items() if dimensions}
-
-
-def _presets(_: Path) -> dict[str, str]:
-    presets = [p for p in files("study.presets").iterdir() if p.name.endswith(".yaml")]
-    return {
-        p.name.removesuffix(".yaml"): p.read_text("utf-8").splitlines()[0].removeprefix("# ")
-        for p in sorted(presets, key=lambda p: p.name)
-    }
-
-
-def _studies(storage: Path) -> dict[str, str]:
-    return dict.fromkeys(make_storage(storage).studies(), "")
-
-
-_LISTINGS: Mapping[str, Callable[[Path], dict[str, str]]] = {
-    "datasets": _datasets,
-    "models": _models,
-    "methods": _methods,
-    "attributions": _attributions,
-    "metrics": _metrics,
-    "spaces": _spaces,
-    "presets": _presets,
-    "studies": _studies,
-}
-
-
 @click.command("schema")
 def schema_command() -> int:
     """Print the JSON Schema of a study file, for editors."""
-    from study.config import schema
+    from study.config.reference import schema
 
     click.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
     return 0
@@ -137,7 +103,7 @@ def schema_command() -> int:
 
 @click.command("show")
 @click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @database_option
 @storage_option
 def show_command(name: str, as_json: bool, **params: Any) -> int:  # noqa: ANN401 (click's parameters)
@@ -161,7 +127,8 @@ def show_command(name: str, as_json: bool, **params: Any) -> int:  # noqa: ANN40
         if arm.group is not None:
             click.echo(f"  shares the search of {arm.group!r}, by the mean gain over Base")
         for dimension, axis in arm.space.dimensions.items():
-            click.echo(f"  searches {dimension}: {_format_axis(encode(axis))}")
+            how = f"searches {dimension}: {_format_axis(encode(axis))}"
+            click.echo(f"  {how}" if arm.like is None else f"  takes {dimension} from {arm.like}")
         for dimension, value in arm.space.fixed.items():
             click.echo(f"  fixes {dimension} at {value}")
         for dimension, values in arm.sweeps().items():
@@ -170,7 +137,7 @@ def show_command(name: str, as_json: bool, **params: Any) -> int:  # noqa: ANN40
             click.echo("  nothing chosen yet")
         elif row.best_params:
             point = ", ".join(f"{k} = {_format_number(v)}" for k, v in row.best_params.items())
-            click.echo(f"  chose {point}")
+            click.echo(f"  chose {point}" if arm.like is None else f"  has {point}")
     return 0
 
 
@@ -186,7 +153,7 @@ def _format_number(value: object) -> str:
 
 @click.command("status")
 @click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @cluster_option(required=False)
 @database_option
 @storage_option
@@ -194,40 +161,31 @@ def status_command(
     name: str, as_json: bool, address: str | None, database: str | None, storage: Path
 ) -> int:
     """Show trials by state, best so far, failures with reasons, rate and time left of NAME."""
-    status = (
-        _local_status(name, database, storage)
-        if address is None
-        else _cluster_status(name, address)
-    )
+    from study.engine.status import read_status, study_status
+
+    if address is None:
+        root = make_storage(storage)
+        url = database or root.database_url
+        status = study_status(root.study(name), url, must_exist=database is not None)
+    else:
+        command = ["status", name, "--json", *forwarded_options()]
+        status = read_status(run_on_cluster(address, command))
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(status), indent=2))
-        return 0
-    _print_progress(status)
+    else:
+        _print_progress(status)
     return 0
-
-
-def _local_status(name: str, database: str | None, storage: Path) -> StudyStatus:
-    from study.engine.status import study_status
-
-    root = make_storage(storage)
-    return study_status(
-        root.study(name), database or root.database_url, must_exist=database is not None
-    )
-
-
-def _cluster_status(name: str, address: str) -> StudyStatus:
-    from study.engine.status import read_status
-
-    return read_status(run_on_cluster(address, ["status", name, "--json", *forwarded_options()]))
 
 
 def _print_progress(status: StudyStatus) -> None:
     console = make_console()
     runner = "" if status.runner is None else f" ({status.runner})"
     print_plain(console, f"study {status.study}: {status.activity}{runner}")
-    table = Table(
-        "arm", "phase", "asked", "running", "complete", "pruned", "failed", f"best {status.metric}"
-    )
+    # Everything fits into 80 columns: the metric stands above, and names fold.
+    table = Table(title=f"best: {status.metric}", title_justify="left", pad_edge=False)
+    table.add_column("arm", overflow="fold")
+    for name in ("phase", "asked", "running", "complete", "pruned", "failed", "best"):
+        table.add_column(name, no_wrap=True)
     for counts in status.phases:
         best = "–" if counts.best is None else f"{counts.best:.4f}"
         numbers = (counts.running, counts.complete, counts.pruned, counts.failed)

@@ -19,6 +19,7 @@ import click
 from cluster.errors import ClusterError
 from search_spaces.dimensions import SpaceError
 from study.cli.lazy_group import LazyGroup
+from study.cli.output import install_streams, output_problem
 from study.records.errors import StudyError
 from trainables.errors import TrainableError
 
@@ -81,13 +82,18 @@ def cli() -> None:
 
 def main(command: click.Command = cli, program: str = _PROGRAM) -> None:
     """Run a command line and exit."""
+    if sys.flags.optimize > 1 and os.environ.pop("PYTHONOPTIMIZE", None):
+        # Libraries read their own docstrings, which that variable removes.
+        os.execv(sys.executable, sys.orig_argv)
+    sinks = install_streams()
     code = run(None, command, program)
     # Ray's exit handler would wait for a cluster that is gone.
     handlers = threading.Thread(target=atexit._run_exitfuncs, daemon=True)
     handlers.start()
     handlers.join(_EXIT_TIMEOUT_S)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    if (problem := output_problem(sinks)) is not None:
+        click.echo(f"Error: {problem}", err=True)
+        code = code or 2
     # Unloading torch and Ray takes seconds, which Ctrl-C would wait for.
     os._exit(code)
 
@@ -103,12 +109,19 @@ def run(
         program: Its name in help and messages.
     """
     signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+        # A terminal that is closed; under nohup the signal is ignored.
+        signal.signal(signal.SIGHUP, _interrupt)
     try:
         code = command.main(args=arguments, prog_name=program, standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return 2
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as error:
+        if isinstance(error.__cause__, EOFError):
+            # For click, the end of its input.
+            click.echo(f"Error: a file ended too early ({error.__cause__}).", err=True)
+            return 2
         click.echo("interrupted.", err=True)
         return 130
     except (StudyError, SpaceError, TrainableError, ClusterError) as error:

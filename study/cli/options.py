@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from click.core import ParameterSource
@@ -21,16 +22,31 @@ DEFAULT_STORAGE = Path("challenger-studies")
 _Decorated = Callable[..., Any]
 
 
-def storage_option(command: _Decorated) -> _Decorated:
-    """Add ``--storage``."""
-    return click.option(
-        "--storage",
-        type=click.Path(path_type=Path, file_okay=False),
-        default=DEFAULT_STORAGE,
-        envvar="CHALLENGER_STORAGE",
-        show_default=True,
-        help="Folder of all studies.",
-    )(command)
+storage_option: Final = click.option(
+    "--storage",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=DEFAULT_STORAGE,
+    envvar="CHALLENGER_STORAGE",
+    show_default=True,
+    help="Folder of all studies.",
+)
+data_root_option: Final = click.option(
+    "--data-root",
+    type=click.Path(path_type=Path),
+    envvar="CHALLENGER_DATA",
+    help="Folder with datasets; read only.",
+)
+json_option: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+force_option: Final = click.option("--force", is_flag=True, help="Replace FILE if it exists.")
+
+
+def check_output(path: Path | None, force: bool) -> None:
+    """Refuse a file that exists, unless it is to be replaced."""
+    if path is not None and path.exists() and not force:
+        raise click.UsageError(
+            f"{path} must not exist, but does; replace it with --force, or name another FILE "
+            "with -o."
+        )
 
 
 def _without_password(
@@ -50,28 +66,22 @@ def _without_password(
     return url
 
 
-def database_option(command: _Decorated) -> _Decorated:
-    """Add ``--database``."""
-    return click.option(
-        "--database",
-        envvar="CHALLENGER_DATABASE",
-        callback=_without_password,
-        metavar="URL",
-        help="Optuna database; default: optuna.db in the storage folder. Set one with a "
-        "password in CHALLENGER_DATABASE.",
-    )(command)
-
-
-def tracking_option(command: _Decorated) -> _Decorated:
-    """Add ``--tracking-uri``."""
-    return click.option(
-        "--tracking-uri",
-        envvar=["CHALLENGER_TRACKING_URI", "MLFLOW_TRACKING_URI"],
-        callback=_without_password,
-        metavar="URL",
-        help="MLflow server; default: mlflow.db in the storage folder. Set one with a "
-        "password in CHALLENGER_TRACKING_URI.",
-    )(command)
+database_option: Final = click.option(
+    "--database",
+    envvar="CHALLENGER_DATABASE",
+    callback=_without_password,
+    metavar="URL",
+    help="Optuna database; default: optuna.db in the storage folder. Set one with a "
+    "password in CHALLENGER_DATABASE.",
+)
+tracking_option: Final = click.option(
+    "--tracking-uri",
+    envvar=["CHALLENGER_TRACKING_URI", "MLFLOW_TRACKING_URI"],
+    callback=_without_password,
+    metavar="URL",
+    help="MLflow server; default: mlflow.db in the storage folder. Set one with a "
+    "password in CHALLENGER_TRACKING_URI.",
+)
 
 
 def without_ray_client(
@@ -108,12 +118,7 @@ def running_options(command: _Decorated) -> _Decorated:
         ),
         tracking_option,
         database_option,
-        click.option(
-            "--data-root",
-            type=click.Path(path_type=Path),
-            envvar="CHALLENGER_DATA",
-            help="Folder with datasets; read only.",
-        ),
+        data_root_option,
         storage_option,
         click.option("--as-job", "is_job", is_flag=True, hidden=True, help="Set by 'submit'."),
     ):
@@ -150,10 +155,10 @@ def make_storage(path: Path) -> StorageRoot:
 
 
 def command_line(arguments: str, storage: StorageRoot) -> str:
-    """Return a command line for the same shell and storage."""
+    """Return a command line for the same shell and storage, which can be pasted."""
     launcher = "uv run challenger-study" if "UV" in os.environ else "challenger-study"
     is_default = storage.root == DEFAULT_STORAGE.absolute()
-    option = "" if is_default else f" --storage {relative_path(storage.root)}"
+    option = "" if is_default else f" --storage {shlex.quote(str(relative_path(storage.root)))}"
     return f"{launcher} {arguments}{option}"
 
 

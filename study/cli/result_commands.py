@@ -8,20 +8,25 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import click
 
 from study.cli.cluster_client import cluster_option, forwarded_options, run_on_cluster
-from study.cli.console import make_console, show_results, tracking_location
+from study.cli.console import (
+    is_private_output,
+    make_console,
+    show_results,
+    tracking_location,
+)
 from study.cli.options import (
+    check_output,
     database_option,
+    force_option,
     make_storage,
     storage_option,
     study_options,
     tracking_option,
 )
-from study.cli.private_output import is_private_output
 
 if TYPE_CHECKING:
     from study.report import PageFormat
     from study.results.export import Per
-if TYPE_CHECKING:
     from study.tracking.mlflow_server import Page
 
 
@@ -130,7 +135,7 @@ _Format: TypeAlias = Literal["csv", "parquet"]
     metavar="FILE",
     help="Output file; '-' writes CSV to standard output. Default: such as NAME-trials.csv.",
 )
-@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
+@force_option
 @database_option
 @storage_option
 def export_command(
@@ -152,7 +157,9 @@ def export_command(
 
     kind = file_format or _format_of(output)
     path = None if output == "-" else Path(output or f"{name}-{per}s.{kind}")
-    _check_output(path, kind, force)
+    if path is None and kind == "parquet":
+        raise click.UsageError("'-' supports CSV only, got --format parquet; name a FILE with -o.")
+    check_output(path, force)
     table = load_trial_table(name, study_options(data_root=None, tracking_uri=None, **params))
     frame = to_frame(export_columns(table, per), table)
     if path is None:
@@ -173,16 +180,6 @@ def _format_of(output: str | None) -> _Format:
         f"{output} must end in .csv or .parquet; use --format csv or --format parquet for other "
         "names."
     )
-
-
-def _check_output(path: Path | None, kind: _Format, force: bool) -> None:
-    if path is None and kind == "parquet":
-        raise click.UsageError("'-' supports CSV only, got --format parquet; name a FILE with -o.")
-    if path is not None and path.exists() and not force:
-        raise click.UsageError(
-            f"{path} must not exist, but does; replace it with --force, or name another FILE "
-            "with -o."
-        )
 
 
 @click.group("mlflow", invoke_without_command=True)

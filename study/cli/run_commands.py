@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 
+from cluster.errors import ClusterError
 from study.cli.cluster_client import cluster_option, forwarded_options, is_remote, wait_for_driver
 from study.cli.console import make_console, print_table, show_result
 from study.cli.options import (
@@ -28,7 +30,7 @@ def run_command(file: Path, **params: Any) -> int:  # noqa: ANN401 (click's para
     The same command resumes the study. A file with more trials, other sweeps or further arms
     extends it.
     """
-    from study.config import read_text
+    from study.config.yaml_reader import read_text
 
     if is_remote(params["address"]):
         raise click.UsageError(
@@ -40,15 +42,29 @@ def run_command(file: Path, **params: Any) -> int:  # noqa: ANN401 (click's para
 
 def run_text(text: str, where: str, **params: Any) -> int:  # noqa: ANN401
     """Run the text of a study file and print the result."""
-    from study.config import parse
+    from study.config.outline import read_outline
 
-    # A wrong file is refused before Ray, Optuna and MLflow are imported, which takes seconds.
+    # A wrong file is refused before torch, and then before Ray, Optuna and MLflow are imported,
+    # which takes seconds.
+    read_outline(text, where)
+    from study.config.study_spec import parse
+
     parse(text, where)
     from study.engine.run import run_study
 
     settings = study_options(**params)
     console = make_console()
-    return show_result(run_study(text, where, settings, console), settings, console)
+    try:
+        result = run_study(text, where, settings, console)
+    except ClusterError as error:
+        source = click.get_current_context().get_parameter_source("address")
+        if source is not ParameterSource.ENVIRONMENT or str(settings.address) not in str(error):
+            raise
+        raise ClusterError(
+            f"{error} The address is that of the variable RAY_ADDRESS; unset it for a Ray of the "
+            "study's own."
+        ) from None
+    return show_result(result, settings, console)
 
 
 @click.command("resume")
@@ -116,7 +132,7 @@ def sensitivity_command(
     Each value is trained with the fresh replica seeds of the Base and Random controls; trained
     values are not trained again.
     """
-    from study.config import SweepRequest, add_sweeps, read_values
+    from study.config.sweeps import add_sweeps, read_values
     from study.results.build import load_study, read_study_text
 
     if values is not None and len(over) > 1:
@@ -124,7 +140,7 @@ def sensitivity_command(
     folder = make_storage(params["storage"]).study(name)
     spec = load_study(folder)
     parsed = None if values is None else read_values(values)
-    add_sweeps(spec, folder, SweepRequest(over=over, values=parsed, arm=arm))
+    add_sweeps(spec, folder, over, parsed, arm)
     return run_text(read_study_text(folder), str(folder.spec), **params)
 
 
@@ -175,7 +191,8 @@ def submit_command(file: Path, address: str, no_wait: bool, **_: Any) -> int:  #
     trial.
     """
     from cluster.jobs import JobClient
-    from study.config import parse, read_text
+    from study.config.study_spec import parse
+    from study.config.yaml_reader import read_text
     from study.remote.jobs import submit
 
     text = read_text(file)
@@ -199,7 +216,6 @@ def stop_command(name: str, address: str) -> int:
 
     A study in a terminal is stopped by Ctrl-C.
     """
-    from cluster.errors import ClusterError
     from cluster.jobs import JobClient
     from study.remote.jobs import latest_job, stop
 

@@ -57,6 +57,10 @@ class Arm:
             compares with it.
         transfer: Whether the settings that other arms of its method chose are tried on it.
         evaluation: What final trials measure beside their metrics.
+        like: Name of the arm whose choice it takes in place of a search; its space then holds
+            what it takes. None for an arm with a search of its own.
+        passes_like: Name of the arm whose passes through the model its final trials have: their
+            epochs are the parameter ``training.epochs``. None for the epochs of ``training``.
     """
 
     name: str
@@ -72,6 +76,8 @@ class Arm:
     is_baseline: bool = False
     transfer: bool = False
     evaluation: EvaluationConfig = EvaluationConfig()  # noqa: RUF009 (frozen)
+    like: str | None = None
+    passes_like: str | None = None
 
     @property
     def limits(self) -> Limits:
@@ -84,9 +90,14 @@ class Arm:
         return arm_rules(self.method, self.training, self.model, self.limits)
 
     @property
+    def is_searched(self) -> bool:
+        """Whether it has dimensions and a search of its own, or of its group."""
+        return bool(self.space.dimensions) and self.like is None
+
+    @property
     def search_budget(self) -> int:
-        """Number of search trials; for a method without dimensions 0, or 1 for a baseline."""
-        return self.search.trials if self.space.dimensions else int(self.is_baseline)
+        """Number of search trials; without a search 0, or 1 for a baseline."""
+        return self.search.trials if self.is_searched else int(self.is_baseline)
 
     @property
     def final_budget(self) -> int:
@@ -107,6 +118,11 @@ class Arm:
             point for over, values in self.sweeps().items() for point in sweep(best, over, values)
         ]
         return unique([best, *swept])
+
+    def with_passes_of(self, method: MethodConfig) -> dict[str, ParamValue]:
+        """Return the epochs in which it has as many passes as another method in its own."""
+        epochs = self.training.epochs * method.passes / self.method.passes
+        return {"training.epochs": max(1, round(epochs))}
 
     def rejection_reason(self, params: Mapping[str, ParamValue]) -> str | None:
         """Return why another arm's configuration is illegal here; None if it is legal."""

@@ -13,17 +13,11 @@ from search_spaces import Limits, Rule, Space, SpaceError, check_design, resolve
 from study.config.arm import Arm
 from study.config.defaults import has_path, merge
 from study.config.groups import ArmEntry, expand, shared_limits, with_baselines
-from study.config.names import Name, check_name
-from study.config.parameters import (
-    arm_rules,
-    dataset_limits,
-    dimension_names,
-    fixed_reason,
-)
-from study.config.schema import Replicas, SearchConfig, Sensitivity
+from study.config.parameters import arm_rules, dataset_limits, dimension_names, fixed_reason
+from study.config.schema import Name, Replicas, SearchConfig, Sensitivity, check_name
 from trainables.config import EvaluationConfig, TrainingConfig
 from trainables.datasets import DatasetConfig
-from trainables.decoding import decode, field_names, record, shown
+from trainables.decoding import decode, encode, record, shown
 from trainables.errors import ConfigError
 from trainables.fields import hints
 from trainables.methods import METHODS, MethodConfig
@@ -40,6 +34,10 @@ class ArmFile:
         dataset: Data and splits.
         model: Architecture.
         name: Unique in the study; left out, what tells the arm from the others.
+        like: Name of an arm whose choice it takes in place of a search: ``{method: random, like:
+            challenger}`` is trained with the N, α, β and split that Challenger chose.
+        passes_like: Name of an arm whose passes through the model it gets, for ``base``: its
+            epochs are multiplied by the passes of that arm's training step.
         training: Budget and optimizer.
         replicas: Seeds per configuration.
         search: How the space is searched, and the space.
@@ -52,6 +50,8 @@ class ArmFile:
     dataset: DatasetConfig
     model: ModelConfig
     name: Name | None = None
+    like: Name | None = None
+    passes_like: Name | None = None
     training: TrainingConfig = TrainingConfig()
     replicas: Replicas = Replicas()
     search: SearchConfig = SearchConfig()
@@ -93,7 +93,7 @@ class _RawArm:
 
 
 def decode_arms(
-    arms: Sequence[object], defaults: Mapping[str, Any]
+    arms: Sequence[Mapping[str, Any]], defaults: Mapping[str, Any]
 ) -> tuple[tuple[Arm, ...], tuple[str, ...]]:
     """Resolve the arms of a study file.
 
@@ -108,10 +108,17 @@ def decode_arms(
         ConfigError: If anything is wrong; the message starts with the dotted path.
     """
     _check_defaults(defaults)
-    mappings = [_as_mapping(f"arms[{i}]", arm) for i, arm in enumerate(arms)]
-    raw = _raw_arms(expand(mappings), defaults)
+    for i, arm in enumerate(arms):
+        if "method" not in arm:
+            known = ", ".join(sorted(METHODS))
+            raise ConfigError(f"arms[{i}].method is missing; known: {known}.")
+    raw = _raw_arms(expand(arms), defaults)
     _check_paths(raw, defaults)
-    resolved = with_baselines([_arm(one) for one in raw])
+    own = {one.name: _arm(one) for one in raw if one.file.like is None}
+    for one in raw:
+        if one.file.passes_like is not None:
+            own[one.name] = _with_passes(one, raw, own)
+    resolved = with_baselines([own.get(one.name) or _matched(one, raw, own) for one in raw])
     pairs = zip(raw, resolved, strict=True)
     return resolved, tuple(note for one, arm in pairs for note in _notes(one, arm))
 
@@ -176,6 +183,101 @@ def _arm(raw: _RawArm) -> Arm:
     return replace(arm, sensitivity=_sweeps(raw, arm))
 
 
+def _matched(raw: _RawArm, all_raw: Sequence[_RawArm], own: Mapping[str, Arm]) -> Arm:
+    """Resolve an arm that takes what another one chose."""
+    source = _source(raw, "like", all_raw, own)
+    space = Space(
+        dimensions={k: v for k, v in source.space.dimensions.items() if k in raw.rules},
+        fixed={k: v for k, v in source.space.fixed.items() if k in raw.rules},
+        conditions={k: v for k, v in source.space.conditions.items() if k in raw.rules},
+    )
+    method, theirs = encode(raw.file.method), encode(source.method)
+    shared = {key: theirs[key] for key in method if key in theirs and key != "name"}
+    taken = {*space.dimensions, *space.fixed, *(k for k in shared if _is_dimension(raw, k))}
+    if not taken:
+        raise ConfigError(
+            f"{raw.where}.like is {source.name!r}, but method {source.method.name} has no "
+            f"dimension that {raw.file.method.name} has too, so there is nothing to take; remove "
+            "it."
+        )
+    for key in shared:
+        if not has_path(raw.own, ("method", key)):
+            method[key] = shared[key]
+        elif key in {*space.dimensions, *space.fixed} or (
+            _is_dimension(raw, key) and method[key] != shared[key]
+        ):
+            raise ConfigError(
+                f"{raw.where}.method.{key} is set, and 'like' takes it from {source.name!r}; "
+                "remove one of them."
+            )
+    arm = Arm(
+        name=raw.name,
+        dataset=raw.file.dataset,
+        model=raw.file.model,
+        method=decode(type(raw.file.method), method, f"{raw.where}.method"),
+        training=raw.file.training,
+        replicas=raw.file.replicas,
+        search=SearchConfig(),
+        sensitivity=(),
+        space=space,
+        evaluation=raw.file.evaluation,
+        like=source.name,
+    )
+    _check_config(raw.where, arm)
+    return replace(arm, sensitivity=_sweeps(raw, arm))
+
+
+def _with_passes(raw: _RawArm, all_raw: Sequence[_RawArm], own: Mapping[str, Arm]) -> Arm:
+    """Let an arm train for as many passes through the model as another one."""
+    where, arm = f"{raw.where}.passes_like", own.get(raw.name)
+    if arm is None or arm.space.dimensions or arm.transfer:
+        raise ConfigError(
+            f"{where} is given, but {raw.name!r} does not hold its settings at one value; only "
+            "its epochs may follow from another arm."
+        )
+    source = _source(raw, "passes_like", all_raw, own)
+    if any(one.file.passes_like for one in all_raw if one.name == source.name):
+        raise ConfigError(f"{where} is {source.name!r}, which has the passes of another arm.")
+    return replace(arm, passes_like=source.name)
+
+
+def _source(raw: _RawArm, key: str, all_raw: Sequence[_RawArm], own: Mapping[str, Arm]) -> Arm:
+    """Return the arm that another one takes something from."""
+    where, like = f"{raw.where}.{key}", str(getattr(raw.file, key))
+    if raw.group is not None:
+        raise ConfigError(
+            f"{where} is given, and 'datasets' too; write one arm for each dataset, like the "
+            "member on it."
+        )
+    for other in ("search", "transfer"):
+        if key == "like" and other in raw.own:
+            raise ConfigError(
+                f"{raw.where}.{other} is given, but 'like' takes what {like!r} chose in place of "
+                "a search; remove one of them."
+            )
+    if like == raw.name:
+        raise ConfigError(f"{where} must be another arm than the arm itself, got {like!r}.")
+    if like not in own:
+        matched = next((one for one in all_raw if one.name == like), None)
+        if matched is not None:
+            raise ConfigError(
+                f"{where} is {like!r}, which is itself like {matched.file.like!r}; name that one."
+            )
+        raise ConfigError(f"{where} must be an arm, got {like!r}; {suggestion(like, own)}")
+    source = own[like]
+    for part in ("dataset", "model", "training"):
+        if getattr(source, part) != getattr(raw.file, part):
+            raise ConfigError(
+                f"{where} is {like!r}, whose {part} is another one; a control is trained as the "
+                f"arm it follows: give both the same {part}."
+            )
+    return source
+
+
+def _is_dimension(raw: _RawArm, name: str) -> bool:
+    return name in raw.rules and raw.rules[name].is_searched
+
+
 def _space(raw: _RawArm) -> Space:
     given = {d: e for d, e in raw.file.search.space.items() if _is_searchable(raw, d)}
     try:
@@ -231,7 +333,7 @@ def _sweeps(raw: _RawArm, arm: Arm) -> tuple[Sensitivity, ...]:
 
 def _notes(raw: _RawArm, arm: Arm) -> list[str]:
     """Return notes on defaults without effect; none for a method without dimensions."""
-    if all("." in name for name in raw.rules):
+    if arm.like is not None or all("." in name for name in raw.rules):
         return []
     swept = [sweep.over for sweep in raw.file.sensitivity]
     asked = dict.fromkeys([*raw.file.search.space, *swept])
@@ -283,11 +385,7 @@ def _check_design(raw: _RawArm, arm: Arm) -> None:
 
 
 def _check_defaults(defaults: Mapping[str, Any]) -> None:
-    known = [key for key in field_names(ArmFile) if key not in ("name", "method")]
     for key, value in defaults.items():
-        if key not in known:
-            hint = suggestion(str(key), known)
-            raise ConfigError(f"defaults.{printable(str(key))} is not a setting; {hint}")
         decode(hints(ArmFile)[key], value, f"defaults.{key}")
     dimensions = dimension_names()
     for name in defaults.get("search", {}).get("space", {}):
@@ -322,10 +420,12 @@ def _names(arms: Sequence[ArmFile]) -> list[str]:
     """Name each arm by what tells it apart from the others, unless the file names it."""
     parts = [(arm.dataset.name, arm.model.name, arm.method.name) for arm in arms]
     varying = [i for i in range(3) if len({p[i] for p in parts}) > 1 or i == 2]
-    names = [
-        "-".join(p[i] for i in varying) if arm.name is None else arm.name
-        for arm, p in zip(arms, parts, strict=True)
-    ]
+    names = []
+    for arm, part in zip(arms, parts, strict=True):
+        followed = f"like-{arm.like}" if arm.like else f"passes-like-{arm.passes_like}"
+        is_follower = arm.like is not None or arm.passes_like is not None
+        own = f"{part[2]}-{followed}" if is_follower else "-".join(part[i] for i in varying)
+        names.append(arm.name or own)
     for i, name in enumerate(names):
         check_name(f"arms[{i}].name", name)
     twice = [name for name, count in Counter(names).items() if count > 1]
@@ -335,11 +435,3 @@ def _names(arms: Sequence[ArmFile]) -> list[str]:
             f"arms[{i}] would be called {twice[0]!r} like another arm; give it a 'name'."
         )
     return names
-
-
-def _as_mapping(where: str, arm: object) -> Mapping[str, Any]:
-    if not isinstance(arm, Mapping):
-        raise ConfigError(f"{where} must be a mapping of settings, got {shown(arm)}.")
-    if "method" not in arm:
-        raise ConfigError(f"{where}.method is missing; known: {', '.join(sorted(METHODS))}.")
-    return arm

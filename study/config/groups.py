@@ -12,7 +12,7 @@ from typing import Any
 
 from search_spaces import Limits
 from study.config.arm import Arm
-from study.config.names import check_name
+from study.config.schema import check_name
 from trainables.decoding import shown
 from trainables.errors import ConfigError
 from trainables.methods import Base
@@ -98,7 +98,7 @@ def baseline_of(arm: Arm, arms: Sequence[Arm]) -> Arm:
     """
     for other in arms:
         same = (other.dataset, other.model) == (arm.dataset, arm.model)
-        if isinstance(other.method, Base) and same:
+        if isinstance(other.method, Base) and same and other.passes_like is None:
             return other
     raise ConfigError(
         f"arm {arm.name!r} is searched by its gain over Base, but no arm has method base, "

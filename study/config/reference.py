@@ -1,6 +1,6 @@
-"""The reference of the study file's keys, written from its JSON Schema.
+"""The JSON Schema of a study file, which editors complete and check by, and its reference.
 
-``python -m study.config.reference`` prints it; docs/study-file.md ends with it.
+``python -m study.config.reference`` prints the reference, with which docs/study-file.md ends.
 """
 
 from __future__ import annotations
@@ -10,8 +10,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import click
+from pydantic import TypeAdapter
 
-from study.config.json_schema import schema
+from study.config.arm_decoder import ArmFile
+from study.config.outline import Outline
+from study.config.study_spec import Objective
+from trainables.decoding import encode
 
 HEADING: Final = "## Reference"
 _Schema = Mapping[str, Any]
@@ -21,6 +25,50 @@ _BOUNDS: Final = {
     "maximum": "≤ {}",
     "exclusiveMaximum": "< {}",
 }
+
+_ABSENT_IN_DEFAULTS: Final = ("name", "method", "like", "passes_like")
+
+
+def schema() -> dict[str, Any]:
+    """Return the schema of a study file, as the records and their docstrings have it.
+
+    Every dataset, model, method, attribution and metric that is known at the time is in it. An
+    arm may leave out what the defaults say, and may name several datasets.
+    """
+    whole, arm, objective = (
+        TypeAdapter(kind).json_schema() for kind in (Outline, ArmFile, Objective)
+    )
+    definitions = {**whole.pop("$defs", {}), **arm.pop("$defs", {})}
+    said = {"default": encode(Objective()), **whole["properties"]["objective"]}
+    whole["properties"]["objective"] = {**objective, **said}
+    parts = arm["properties"]
+    of_arm = {
+        **parts,
+        "datasets": {
+            "type": "array",
+            "minItems": 2,
+            "description": "Datasets that share one search, by the mean gain over Base.",
+        },
+    }
+    whole["properties"]["arms"]["items"] = {
+        "type": "object",
+        "description": arm["description"],
+        "properties": of_arm,
+        "required": ["method"],
+        "additionalProperties": False,
+    }
+    whole["properties"]["defaults"] = {
+        **whole["properties"]["defaults"],
+        "type": "object",
+        "properties": {k: v for k, v in parts.items() if k not in _ABSENT_IN_DEFAULTS},
+        "additionalProperties": False,
+    }
+    whole["properties"]["defaults"].pop("anyOf", None)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **whole,
+        **({"$defs": definitions} if definitions else {}),
+    }
 
 
 def reference() -> str:

@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field
 
 from search_spaces import DESIGNS, Design
 from trainables.decoding import record, shown
 from trainables.errors import ConfigError
-from trainables.fields import Count, Direction, Kinds, NameOf, OneOf
-from trainables.metrics import METRICS
-from trainables.replica_mode import ReplicaMode
+from trainables.fields import Count, Kinds, OneOf, ReplicaMode
+
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+def check_name(where: str, name: object) -> None:
+    """Refuse a name that is unfit for a folder, a URL or a database.
+
+    Raises:
+        ConfigError: If it is unfit; the message begins with its dotted path.
+    """
+    if not (isinstance(name, str) and _NAME.fullmatch(name)):
+        raise ConfigError(
+            f"{where} must be 1 to 64 lower-case letters, digits, '.', '_' or '-', and begin with "
+            f"a letter or digit, got {shown(name)}."
+        )
+
+
+def _fit(name: str) -> str:
+    check_name("", name)
+    return name
+
+
+Name: TypeAlias = Annotated[str, AfterValidator(_fit)]
 
 _STEP: Final = 0.0001
 _RESERVED_RESOURCES: Final = {
@@ -112,32 +134,6 @@ class Sensitivity:
             )
 
 
-@record
-class Objective:
-    """The metric by which trials are compared.
-
-    Attributes:
-        metric: A validation metric, ``val/accuracy``; the test split is never used.
-        direction: Left out, it follows from the metric.
-    """
-
-    metric: Annotated[str, NameOf(METRICS, prefix="val/")] = "val/accuracy"
-    direction: Direction | None = None
-
-    def __post_init__(self) -> None:
-        """Check that the direction is the metric's."""
-        if self.direction not in (None, self.natural):
-            raise ConfigError(
-                f"direction is {self.direction!r}, but {self.metric} is to be {self.natural}d; "
-                "leave it out."
-            )
-
-    @property
-    def natural(self) -> Direction:
-        """Direction of the metric."""
-        return METRICS[self.metric.removeprefix("val/")].direction
-
-
 def _share(gpus: float) -> float:
     # n trials fill a GPU, up to the digits that people write: 0.333 is a third.
     is_share = _STEP <= gpus <= 1 and -1e-6 < 1 / gpus - round(1 / gpus) < 0.02
@@ -166,8 +162,8 @@ class Resources:
             ends, fails. None for as long as it takes.
         replica_mode: When a trial trains its replicas as one computation, with the same results
             but for float rounding: ``auto`` on a GPU, where some steps show that it is faster;
-            ``always``, on a CPU too, where it can (no dropout, no attribution of Captum's); or
-            ``never``.
+            ``vmap``, on a CPU too, where it can (no dropout, no attribution of Captum's); or
+            ``loop``, never.
     """
 
     cpus: Annotated[int, Field(ge=1, le=1024)] = 1

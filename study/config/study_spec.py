@@ -7,29 +7,43 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
-
 from study.config.arm import Arm
 from study.config.arm_decoder import decode_arms
-from study.config.names import check_name
-from study.config.schema import Objective, Resources
-from study.config.yaml_reader import read_text, read_yaml
+from study.config.outline import Outline, read_outline
+from study.config.schema import Resources
+from study.config.yaml_reader import read_text
 from study.records.errors import SpecError
-from study.storage.layout import RESERVED_NAMES
 from trainables.decoding import decode, record
 from trainables.errors import ConfigError
-from trainables.fields import Direction, Seed
+from trainables.fields import Direction, NameOf
+from trainables.metrics import METRICS
 from trainables.names import suggestion
 
 
-def _unreserved(name: str) -> str:
-    check_name("", name)
-    if name in RESERVED_NAMES:
-        raise ConfigError(
-            f" must not be {name!r}, which stands for something else in the storage folder; "
-            "choose another."
-        )
-    return name
+@record
+class Objective:
+    """The metric by which trials are compared.
+
+    Attributes:
+        metric: A validation metric, ``val/accuracy``; the test split is never used.
+        direction: Left out, it follows from the metric.
+    """
+
+    metric: Annotated[str, NameOf(METRICS, prefix="val/")] = "val/accuracy"
+    direction: Direction | None = None
+
+    def __post_init__(self) -> None:
+        """Check that the direction is the metric's."""
+        if self.direction not in (None, self.natural):
+            raise ConfigError(
+                f"direction is {self.direction!r}, but {self.metric} is to be {self.natural}d; "
+                "leave it out."
+            )
+
+    @property
+    def natural(self) -> Direction:
+        """Direction of the metric."""
+        return METRICS[self.metric.removeprefix("val/")].direction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,12 +88,12 @@ class StudySpec:
 
     def transfer_sources(self, arm: Arm) -> tuple[Arm, ...]:
         """Return the arms whose chosen settings are also tried on an arm."""
-        if not (arm.transfer and arm.space.dimensions):
+        if not (arm.transfer and arm.is_searched):
             return ()
         others: dict[str, Arm] = {}
         for other in self.arms:
             is_other = other.name != arm.name and (other.group is None or other.group != arm.group)
-            is_source = other.transfer and other.space.dimensions
+            is_source = other.transfer and other.is_searched
             if is_source and is_other and other.method.name == arm.method.name:
                 # The members of a group chose together: the first speaks for all.
                 others.setdefault(other.group or other.name, other)
@@ -88,27 +102,6 @@ class StudySpec:
     def final_budget(self, arm: Arm) -> int:
         """Number of final trials of an arm, if none of its points coincide."""
         return arm.final_budget + len(self.transfer_sources(arm))
-
-
-@record
-class StudyFile:
-    """The top level of a study file.
-
-    Attributes:
-        name: Name of the study and of its folder.
-        seed: Seed of sampler and replicas.
-        defaults: What holds for all arms; every key may be overridden in an arm.
-        arms: Each dataset × model × method that is trained.
-        objective: What trials are compared by.
-        resources: What one trial occupies.
-    """
-
-    name: Annotated[str, AfterValidator(_unreserved)]
-    arms: Annotated[tuple[Any, ...], Field(min_length=1, max_length=500)]
-    seed: Seed = 0
-    defaults: Mapping[str, Any] | None = None
-    objective: Objective = Objective()
-    resources: Resources = Resources()
 
 
 def load(path: Path) -> StudySpec:
@@ -128,20 +121,21 @@ def parse(text: str, where: str) -> StudySpec:
         SpecError: As :func:`load`.
     """
     try:
-        return _study(read_yaml(text, where))
+        return _study(read_outline(text, where))
     except ConfigError as error:
         raise SpecError(f"{where}: {error}") from None
 
 
 def _study(data: Mapping[str, Any]) -> StudySpec:
-    file = decode(StudyFile, data)
+    file = decode(Outline, data)
+    objective = decode(Objective, file.objective, "objective")
     arms, notes = decode_arms(file.arms, file.defaults or {})
     return StudySpec(
         name=file.name,
         seed=file.seed,
         arms=arms,
-        metric=file.objective.metric,
-        direction=file.objective.natural,
+        metric=objective.metric,
+        direction=objective.natural,
         resources=file.resources,
         notes=notes,
     )

@@ -5,10 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from search_spaces import ParamValue, SpaceError
-from study.config.arm import Arm
 from study.config.schema import Sensitivity
 from study.config.study_spec import StudySpec
 from study.config.yaml_reader import read_yaml
@@ -54,38 +52,32 @@ def read_values(text: str) -> tuple[ParamValue, ...]:
         raise SpecError(f"--{error}") from None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SweepRequest:
-    """Sweeps as a user asks for them.
-
-    Attributes:
-        over: Dimensions to sweep.
-        values: Values of the one dimension; None for the default.
-        arm: Arm to sweep, or None for all that search the dimension.
-    """
-
-    over: Sequence[str]
-    values: tuple[ParamValue, ...] | None
-    arm: str | None
-
-
-def add_sweeps(spec: StudySpec, folder: StudyFolder, sweep_request: SweepRequest) -> StudySpec:
+def add_sweeps(
+    spec: StudySpec,
+    folder: StudyFolder,
+    over: Sequence[str],
+    values: tuple[ParamValue, ...] | None = None,
+    arm: str | None = None,
+) -> StudySpec:
     """Add sweeps to a study that was begun, durably.
 
     Args:
         spec: The study.
         folder: Its folder.
-        sweep_request: What to sweep.
+        over: Dimensions to sweep.
+        values: Values of the one dimension; None for the default.
+        arm: Arm to sweep, or None for all that search the dimension.
 
     Raises:
         SpecError: If no arm searches a dimension, or a value is illegal.
     """
     known = json.loads(folder.sweeps.read_text("utf-8")) if folder.sweeps.exists() else {}
-    for dimension in sweep_request.over:
-        for name in _arms_searching(spec, dimension, sweep_request.arm):
-            sweep = _checked(
-                spec.arm(name), Sensitivity(over=dimension, values=sweep_request.values)
-            )
+    for dimension in over:
+        for name in _arms_searching(spec, dimension, arm):
+            try:
+                sweep = spec.arm(name).checked(Sensitivity(over=dimension, values=values))
+            except SpaceError as error:
+                raise SpecError(f"--values: {error}") from None
             entries = known.setdefault(name, [])
             if encode(sweep) not in entries:
                 entries.append(encode(sweep))
@@ -95,17 +87,10 @@ def add_sweeps(spec: StudySpec, folder: StudyFolder, sweep_request: SweepRequest
 
 def _arms_searching(spec: StudySpec, dimension: str, arm: str | None) -> list[str]:
     arms = [spec.arm(arm)] if arm else list(spec.arms)
-    found = [a.name for a in arms if dimension in a.space.dimensions]
+    found = [a.name for a in arms if dimension in a.space.dimensions and (arm or a.is_searched)]
     if not found:
         searched = {d for a in arms for d in a.space.dimensions}
         hint = suggestion(dimension, searched)
         nobody = f"arm {arm!r} does not search" if arm else "no arm searches"
         raise SpecError(f"study {spec.name!r}: {nobody} {dimension!r}; {hint}")
     return found
-
-
-def _checked(arm: Arm, sweep: Sensitivity) -> Sensitivity:
-    try:
-        return arm.checked(sweep)
-    except SpaceError as error:
-        raise SpecError(f"--values: {error}") from None

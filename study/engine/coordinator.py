@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 
-from search_spaces import ParamValue
-from study.config import Arm, StudySpec
+from study.config.study_spec import StudySpec
 from study.engine.deduplication import DuplicateTrials, copy_attribution_maps
 from study.engine.planner import (
     CreatedTrial,
@@ -38,7 +37,6 @@ from study.storage.layout import StudyFolder, TrialKey
 from study.storage.report_log import TrialOutcome, append_report, read_outcome, write_outcome
 from study.storage.store_writer import StoreWriter
 from study.storage.trial_store import IntermediateValue, TrialRecord, TrialStore
-from trainables.config import TrialConfig
 from trainables.report import Report, mean
 
 logger = logging.getLogger(__name__)
@@ -61,36 +59,25 @@ class TrialCoordinator:
     ) -> None:
         """Continue a study from its trial store and result files.
 
-        Args:
-            spec: The study.
-            folder: Its folder.
-            store: Its trial store.
-            callbacks: Called with every start, report and end of a trial.
-            writer: Writes to the trial store; a new one by default.
-
         Raises:
             StoreError: If the database is not the one that the study was run with.
         """
+        self.state = StudyState(spec, folder, store)
+        self.is_stopping = False
+        self.stop_error: StudyError | None = None
+        """Why the study cannot continue, or None."""
         self._spec = spec
         self._folder = folder
         self._store = store
         self._callbacks = tuple(callbacks)
-        self._state = StudyState(spec, folder, store)
         self._require_known_trials()
         self._writer = writer or StoreWriter()
-        self._duplicates = DuplicateTrials(self._state)
+        self._duplicates = DuplicateTrials(self.state)
         self._creating: Future[CreatedTrial] | None = None
-        self._is_stopping = False
-        self._stop_error: StudyError | None = None
         for arm in spec.arms:
             for name in PHASES:
-                self._resume(arm, self._state.phase(arm.name, name))
+                self._resume(self.state.phase(arm.name, name))
         self._finish_groups()
-
-    @property
-    def state(self) -> StudyState:
-        """The state of all trials."""
-        return self._state
 
     def ask(self, limit: int | None = None) -> AskResult:
         """Return the next trial to train, or why there is none.
@@ -105,24 +92,23 @@ class TrialCoordinator:
         return step
 
     def _next_action(self, limit: int | None) -> AskResult | None:
-        if self._is_stopping or not self._check_writer():
+        if self.is_stopping or not self._check_writer():
             return Stop()
         if self._creating is not None:
             return self._created(self._creating)
         if self._is_full(limit):
-            return Wait() if self.is_running_trials or self.has_work() else Done()
+            return Wait() if self.n_running or self.has_work() else Done()
         if (interrupted := self._next_interrupted()) is not None:
             return self._assign(interrupted)
-        request = next_request(self._state)
-        if request is None:
-            running = any(phase.is_running for phase in self._state.phases)
-            return Wait() if running else Done()
-        return self._create(request)
+        request = next_request(self.state)
+        if request is not None:
+            return self._create(request)
+        return Wait() if any(phase.is_running for phase in self.state.phases) else Done()
 
     def report(self, key: TrialKey, report: Report) -> None:
         """Store an evaluation; a repeated or late one changes nothing."""
-        known = self._state.reports_by_epoch(key)
-        if report.epoch in known or self._state.record(key).state != "RUNNING":
+        known = self.state.reports_by_epoch(key)
+        if report.epoch in known or self.state.record(key).state != "RUNNING":
             return
         stored = StoredReport(
             epoch=report.epoch,
@@ -144,11 +130,11 @@ class TrialCoordinator:
 
         A trial that ends early because the run stops has not ended: it continues with the study.
         """
-        last = self._state.reports_by_epoch(key).get(self._spec.arm(key.arm).training.epochs)
+        last = self.state.reports_by_epoch(key).get(self._epochs(key))
         if last is not None:
             value = mean(last.metrics[self._spec.metric])
             self._finish(key, TrialOutcome(state="COMPLETE", value=value, finished_ms=_now_ms()))
-        elif not self._is_stopping:
+        elif not self.is_stopping:
             self._finish(key, TrialOutcome(state="PRUNED", finished_ms=_now_ms()))
 
     def tell_failure(self, key: TrialKey, reason: str) -> None:
@@ -161,9 +147,9 @@ class TrialCoordinator:
         Args:
             error: Why the study cannot continue, or None if the user stops it.
         """
-        self._stop_error = self._stop_error or error
-        if not self._is_stopping:
-            self._is_stopping = True
+        self.stop_error = self.stop_error or error
+        if not self.is_stopping:
+            self.is_stopping = True
             if isinstance(error, BusyError):
                 # The trials of the process that took over check the same file.
                 return
@@ -173,29 +159,14 @@ class TrialCoordinator:
                 self._folder.stop.touch()
 
     @property
-    def is_stopping(self) -> bool:
-        """Whether :meth:`stop` was called."""
-        return self._is_stopping
-
-    @property
-    def stop_error(self) -> StudyError | None:
-        """Why the study cannot continue, or None."""
-        return self._stop_error
-
-    @property
-    def is_running_trials(self) -> bool:
-        """Whether an assigned trial has not ended."""
-        return self.n_running > 0
-
-    @property
     def n_running(self) -> int:
         """Number of assigned trials that have not ended."""
-        return sum(len(phase.assigned) for phase in self._state.phases)
+        return sum(len(phase.assigned) for phase in self.state.phases)
 
     @property
     def n_pending(self) -> int:
         """Number of trials that could be assigned now, without limits."""
-        return count_pending(self._state)
+        return count_pending(self.state)
 
     def flush(self, timeout_s: float | None = None) -> bool:
         """Wait until everything is in the trial store or the time is up; False if it is not.
@@ -210,27 +181,11 @@ class TrialCoordinator:
 
     def has_work(self) -> bool:
         """Check whether any trial is still to be trained."""
-        return has_work(self._state)
-
-    def best(self, arm: Arm) -> Mapping[str, ParamValue] | None:
-        """Return the chosen configuration, or None if the search is unfinished or found none."""
-        return self._state.best(arm)
-
-    def records(self) -> Iterator[TrialRecord]:
-        """Yield all trials by arm, phase and number."""
-        return self._state.records()
-
-    def reports_of(self, key: TrialKey) -> tuple[StoredReport, ...]:
-        """Return a trial's evaluations by increasing epoch."""
-        return self._state.reports_of(key)
-
-    def config(self, record: TrialRecord) -> TrialConfig:
-        """Return the configuration of a trial."""
-        return self._state.config(record)
+        return has_work(self.state)
 
     def _require_known_trials(self) -> None:
         # A trial is in the trial store before it has a folder.
-        known = {self._folder.trial(record.key) for record in self._state.records()}
+        known = {self._folder.trial(record.key) for record in self.state.records()}
         found = {path for arm in self._spec.arms for path in self._folder.trials(arm.name)}
         unknown = sorted(found - known)
         if unknown:
@@ -241,19 +196,22 @@ class TrialCoordinator:
                 "CHALLENGER_DATABASE, or put it back where it was."
             )
 
-    def _resume(self, arm: Arm, phase: PhaseState) -> None:
+    def _resume(self, phase: PhaseState) -> None:
         # Reports and ends in the result files that a killed driver did not write to the store.
         for number in list(phase.interrupted):
             key = phase.records[number].key
-            for report in self.reports_of(key):
+            for report in self.state.reports_of(key):
                 self._store_report(key, report)
             outcome = read_outcome(self._folder.outcome(key))
             if outcome is not None:
                 phase.interrupted.remove(number)
                 self._finish(key, outcome)
-            elif arm.training.epochs in phase.reports.get(number, {}):
+            elif self._epochs(key) in phase.reports.get(number, {}):
                 phase.interrupted.remove(number)
                 self.tell(key)
+
+    def _epochs(self, key: TrialKey) -> int:
+        return self.state.config(self.state.record(key)).training.epochs
 
     def _is_full(self, limit: int | None) -> bool:
         """Check whether a limit on running trials is reached."""
@@ -261,7 +219,7 @@ class TrialCoordinator:
         return any(limit is not None and limit <= self.n_running for limit in limits)
 
     def _next_interrupted(self) -> TrialRecord | None:
-        for phase in self._state.phases:
+        for phase in self.state.phases:
             if phase.interrupted:
                 return phase.records[phase.interrupted.pop(0)]
         return None
@@ -279,7 +237,7 @@ class TrialCoordinator:
             self._writer.raise_failure()
         except Exception as error:
             self._stop_on(error)
-        return not self._is_stopping
+        return not self.is_stopping
 
     def _created(self, creating: Future[CreatedTrial]) -> AskResult | None:
         if not creating.done():
@@ -290,12 +248,12 @@ class TrialCoordinator:
         except Exception as error:
             return self._stop_on(error)
         if found.group_point is not None:
-            group = self._state.groups[str(self._spec.arm(found.record.key.arm).group)]
+            group = self.state.groups[str(self._spec.arm(found.record.key.arm).group)]
             group.records.setdefault(found.group_point.key.number, found.group_point)
         return self._assign(found.record)
 
     def _assign(self, record: TrialRecord) -> AskResult | None:
-        phase = self._state.phase(record.key.arm, record.key.phase)
+        phase = self.state.phase(record.key.arm, record.key.phase)
         phase.records[record.key.number] = record
         try:
             folder = self._folder.make_trial(record.key)
@@ -304,7 +262,7 @@ class TrialCoordinator:
             self.stop(error)
             return Stop()
         phase.assigned.add(record.key.number)
-        config = self.config(record)
+        config = self.state.config(record)
         self._notify(lambda callback: callback.on_trial_start(record, config))
         duplicate = self._duplicates.find(record)
         if duplicate is None:
@@ -321,20 +279,20 @@ class TrialCoordinator:
         except StoreError as error:
             self.stop(error)
             return
-        for report in self.reports_of(known):
+        for report in self.state.reports_of(known):
             self.report(key, Report(epoch=report.epoch, metrics=dict(report.metrics)))
         self.tell(key)
 
     def _finish(self, key: TrialKey, outcome: TrialOutcome) -> None:
         """Store the end of a trial; the first end is kept."""
-        if self._state.record(key).state != "RUNNING":
+        if self.state.record(key).state != "RUNNING":
             return
         try:
             write_outcome(self._folder.outcome(key), outcome)
         except StoreError as error:
             self.stop(error)
             return
-        phase = self._state.phase(key.arm, key.phase)
+        phase = self.state.phase(key.arm, key.phase)
         phase.assigned.discard(key.number)
         phase.records[key.number] = record = finish_record(phase.records[key.number], outcome)
         self._duplicates.add(record)
@@ -344,7 +302,7 @@ class TrialCoordinator:
         self._store_outcome(key, outcome)
         if key.phase == "search":
             self._finish_groups()
-        self._notify(lambda callback: callback.on_trial_end(record, self.reports_of(key)))
+        self._notify(lambda callback: callback.on_trial_end(record, self.state.reports_of(key)))
 
     def _store_report(self, key: TrialKey, report: StoredReport) -> None:
         if self._spec.metric in report.metrics:
@@ -357,8 +315,8 @@ class TrialCoordinator:
         self._write(partial(self._writer.call, partial(self._store.tell, key, outcome)))
 
     def _finish_groups(self) -> None:
-        for group in self._state.groups.values():
-            for key, outcome in list(group.finished(self._state.search_trial, _now_ms())):
+        for group in self.state.groups.values():
+            for key, outcome in list(group.finished(self.state.search_trial, _now_ms())):
                 self._store_outcome(key, outcome)
                 group.records[key.number] = finish_record(group.records[key.number], outcome)
 

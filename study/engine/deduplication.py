@@ -19,7 +19,6 @@ class DuplicateTrials:
     """Index of a study's complete trials by configuration; mutable as trials end."""
 
     def __init__(self, state: StudyState) -> None:
-        """Index all complete trials."""
         self._state = state
         self._known: dict[_PointKey, list[TrialRecord]] = {}
         for record in state.records():

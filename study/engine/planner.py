@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from search_spaces import ParamValue, unique
-from study.config import Arm
+from study.config.arm import Arm
 from study.records.trial_table import PhaseName
 from study.results.state import StudyState
 from study.storage.layout import TrialKey

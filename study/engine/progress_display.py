@@ -17,7 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from study.config import StudySpec
+from study.config.study_spec import StudySpec
 from study.records.trial_table import StoredReport
 from study.storage.layout import TrialKey
 from study.storage.trial_store import TrialRecord
@@ -29,7 +29,6 @@ class ProgressCallback:
     """Shows the events of trials on a console: a bar for the study, one per arm and phase."""
 
     def __init__(self, spec: StudySpec, console: Console) -> None:
-        """Create the display of one run."""
         self._spec = spec
         self._console = console
         self._started = time.monotonic()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
-from study.config import StudySpec
+from study.config.study_spec import StudySpec
 from study.records.trial_table import StoredReport
 from study.storage.layout import TrialKey
 from study.storage.trial_store import TrialRecord

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 from search_spaces import ParamValue, design_points
-from study.config import Arm
+from study.config.arm import Arm
 from study.engine.planner import search_settings
 from study.records.errors import StoreError
 from study.results.state import StudyState

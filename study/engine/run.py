@@ -12,8 +12,11 @@ from rich.console import Console
 
 from cluster.errors import ClusterError
 from cluster.session import require_reachable
-from study.config import Arm, StudySpec, check_continuation, parse, with_sweeps
+from study.config.arm import Arm
+from study.config.continuation import check_continuation
 from study.config.run_options import RunOptions
+from study.config.study_spec import StudySpec, parse
+from study.config.sweeps import with_sweeps
 from study.engine.coordinator import TrialCoordinator
 from study.engine.executors import EXECUTORS, require_gpus
 from study.engine.progress_display import ProgressCallback
@@ -202,7 +205,7 @@ class _Run:
             address=self.options.address,
             notify=progress.notify,
         )
-        shown = progress.shown(tuple(coordinator.records()))
+        shown = progress.shown(tuple(coordinator.state.records()))
         with shown, stop_on_signals(coordinator, progress.notify):
             try:
                 if coordinator.has_work():
@@ -245,7 +248,8 @@ def _problems(table: TrialTable) -> tuple[str, ...]:
     failed = [row for row in table.rows if row.state == "FAIL"]
     problems = [f"{row.arm}/{row.phase}/{row.number} failed: {row.reason}" for row in failed]
     problems += [
-        f"arm {arm.name} has no completed search trial, so nothing was chosen and tested."
+        f"arm {arm.like or arm.name} has no completed search trial, so nothing was chosen"
+        + (" and tested." if arm.like is None else f" that arm {arm.name} could take.")
         for arm in table.arms
         if arm.best_params is None
     ]

@@ -42,12 +42,15 @@ def stop_on_signals(
     """
 
     def handle(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 (the interface)
-        if coordinator.is_stopping or not coordinator.is_running_trials:
+        if coordinator.is_stopping or not coordinator.n_running:
             raise KeyboardInterrupt
         coordinator.stop()
         notify("stopping: trials write their checkpoints; Ctrl-C again does not wait for them.")
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    # Under nohup it is ignored.
+    before = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}
     for number in before:
         signal.signal(number, handle)
     try:

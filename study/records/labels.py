@@ -105,10 +105,23 @@ def order_label(order: str) -> str:
 
 
 def arm_label(arm: str, method: str) -> str:
-    """Return the label of its method for an arm that is named after it, else its own name."""
+    """Return the label of its method for an arm that is named after it, else its own name.
+
+    Example:
+        >>> arm_label("random", "random"), arm_label("random-like-challenger", "random")
+        ('Random', 'Random, matched to challenger')
+        >>> arm_label("base-passes-like-challenger", "base")
+        'Base, as many passes as challenger'
+    """
     from trainables.methods import METHODS
 
-    return METHODS[method].label if arm == method and method in METHODS else arm
+    if method not in METHODS:
+        return arm
+    label = METHODS[method].label
+    for infix, words in (("-like-", "matched to"), ("-passes-like-", "as many passes as")):
+        if arm.startswith(f"{method}{infix}"):
+            return f"{label}, {words} {arm.removeprefix(method + infix)}"
+    return label if arm == method else arm
 
 
 def _symbol(dimension: str) -> Symbol | None:

@@ -101,7 +101,8 @@ class ArmRow:
         dimensions: Name to dimension of the search space.
         sweeps: Dimension to its values in the study file's ``sensitivity``.
         best_params: The chosen configuration, or None while the search is unfinished. Empty
-            for a method without dimensions.
+            for a method without dimensions; of an arm that takes another one's choice, what it
+            takes.
         group: Name of the arm over several datasets that it is a member of, and with whose other
             members it shares its search and its choice; None for an arm of its own.
         transfer: Whether configurations chosen by other arms of its method are tried on it.
@@ -113,6 +114,8 @@ class ArmRow:
             trials i with the same ``i // design.block_size(len(dimensions))`` are one block, in
             SALib's order.
         conditions: For some dimensions, the value of another one without which they have none.
+        like: Name of the arm whose choice it takes in place of a search, or None.
+        passes_like: Name of the arm whose passes through the model it has, or None.
     """
 
     name: str
@@ -133,6 +136,8 @@ class ArmRow:
     sampler: str = "tpe"
     design: Design | None = None
     conditions: Mapping[str, Condition] = field(default_factory=dict)
+    like: str | None = None
+    passes_like: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

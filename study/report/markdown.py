@@ -191,7 +191,11 @@ def _chosen(table: TrialTable, arm: ArmRow) -> str:
         row for row in table.select(arm.name, "search") if dict(row.params) == arm.best_params
     ]
     origin = f" (search trial {found[0].number})" if found and arm.dimensions else ""
-    params = escape_markdown(format_params(arm.best_params)) if arm.dimensions else "no dimensions"
+    if arm.like is not None:
+        origin = f" (chosen by {escape_markdown(arm.like)})"
+    params = (
+        escape_markdown(format_params(arm.best_params)) if arm.best_params else "no dimensions"
+    )
     return f"{params}{origin}."
 
 

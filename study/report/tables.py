@@ -113,14 +113,17 @@ def comparison_table(
 def difference_table(comparison: Comparison, workload: Workload) -> Table:
     """Build the table of each arm's paired differences to the control."""
     control = comparison.against.capitalize()
+    rows = _compared_rows(comparison, workload)
+    matched = [f"{_row_label(row)} − {row.control}" for row in rows if "matched" in row.control]
+    pairs = ", ".join([f"Arm − {control}", *matched])
     return tabulate(
         f"Paired difference to {control} on {workload.dataset}, {workload.model}",
-        _compared_rows(comparison, workload),
+        rows,
         [
             ("Arm", _row_label),
             *((difference_column(m), partial(_difference_cell, m)) for m in SHOWN_METRICS),
         ],
-        f"Arm − {control} over replicas with the same seed [{CONFIDENCE_PERCENT} interval]; p of "
+        f"{pairs} over replicas with the same seed [{CONFIDENCE_PERCENT} interval]; p of "
         "the paired t test, Holm-corrected over the arms for each metric. ↑ higher is better, ↓ "
         "lower is better.",
     )
@@ -335,13 +338,13 @@ def _rows_of(comparison: Comparison, workload: Workload) -> list[ArmComparison]:
 def _compared_rows(comparison: Comparison, workload: Workload) -> list[ArmComparison]:
     """Return the arms that are compared with the control; Base is only compared as control."""
     rows = _rows_of(comparison, workload)
-    control = next((row for row in rows if row.method == comparison.against), None)
-    if control is None:
+    against = comparison.against
+    if all(row.method != against for row in rows):
         return []
     return [
         row
         for row in rows
-        if row != control and (comparison.against == "base" or row.method != "base")
+        if any(one.to_control for one in row.measurements) or row.method not in ("base", against)
     ]
 
 

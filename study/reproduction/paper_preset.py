@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from study.config import StudySpec, merge, read_yaml
+from study.config.defaults import merge
+from study.config.study_spec import StudySpec
+from study.config.yaml_reader import read_yaml
 from study.records.errors import SpecError
 from trainables.decoding import decode, encode, record
 from trainables.errors import ConfigError

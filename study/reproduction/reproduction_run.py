@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from study.config import parse
 from study.config.run_options import RunOptions
+from study.config.study_spec import parse
 from study.engine.publishing import start_sync, wait_for_sync
 from study.engine.run import RunResult, run_study
 from study.records.frames import to_csv

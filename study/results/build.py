@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from search_spaces import ParamValue
-from study.config import Arm, StudySpec, parse, with_sweeps
+from study.config.arm import Arm
 from study.config.run_options import RunOptions
+from study.config.study_spec import StudySpec, parse
+from study.config.sweeps import with_sweeps
 from study.records.environment import environment
 from study.records.trial_table import ArmRow, StoredReport, TrialRow, TrialTable
 from study.results.state import StudyState, trial_seeds
@@ -31,6 +33,7 @@ def build_trial_table(spec: StudySpec, folder: StudyFolder, state: StudyState) -
             replace(
                 arm_row(arm, provenance),
                 best_params=chosen[arm.name],
+                epochs=_epochs(arm, chosen[arm.name]),
                 refusals=_rejections(spec, arm, chosen),
             )
             for arm in spec.arms
@@ -74,15 +77,21 @@ def arm_row(arm: Arm, provenance: Provenance) -> ArmRow:
         domain=info.domain,
         is_multi_label=info.is_multi_label,
         epochs=arm.training.epochs,
-        dimensions=arm.space.dimensions,
-        conditions=arm.space.conditions,
+        dimensions=arm.space.dimensions if arm.is_searched else {},
+        conditions=arm.space.conditions if arm.is_searched else {},
         sampler=arm.search.sampler_name,
         design=arm.search.design,
         sweeps=arm.sweeps(),
         best_params=None,
         group=arm.group,
         transfer=arm.transfer,
+        like=arm.like,
+        passes_like=arm.passes_like,
     )
+
+
+def _epochs(arm: Arm, params: Mapping[str, ParamValue] | None) -> int:
+    return int((params or {}).get("training.epochs", arm.training.epochs))
 
 
 def _rejections(
@@ -119,7 +128,7 @@ def _flatten(data: Mapping[str, object], path: str = "") -> Iterable[tuple[str, 
 
 
 def _sampler_names(arms: Iterable[Arm]) -> str:
-    names = dict.fromkeys(arm.search.sampler_name for arm in arms if arm.space.dimensions)
+    names = dict.fromkeys(arm.search.sampler_name for arm in arms if arm.is_searched)
     return ", ".join(names) or "none"
 
 

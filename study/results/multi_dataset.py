@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from study.config import Arm
+from study.config.arm import Arm
 from study.records.trial_table import StoredReport
 from study.storage.layout import TrialKey
 from study.storage.report_log import TrialOutcome

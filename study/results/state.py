@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from search_spaces import ParamValue
-from study.config import Arm, StudySpec, baseline_of, replica_seeds
+from study.config.arm import Arm, replica_seeds
+from study.config.groups import baseline_of
+from study.config.study_spec import StudySpec
 from study.records.trial_table import PHASES, PhaseName, StoredReport
 from study.results.multi_dataset import GroupSearch, MemberTrial
 from study.storage.layout import StudyFolder, TrialKey
@@ -82,6 +84,15 @@ class StudyState:
 
     def best(self, arm: Arm) -> Mapping[str, ParamValue] | None:
         """Return the chosen configuration, or None if the search is unfinished or found none."""
+        if arm.like is not None:
+            source = self.best(self.spec.arm(arm.like))
+            return source and {k: v for k, v in source.items() if k in arm.space.dimensions}
+        if arm.passes_like is not None:
+            other = self.spec.arm(arm.passes_like)
+            source = self.best(other)
+            if source is None:
+                return None
+            return arm.with_passes_of(other.trial_config(source, (0,), is_final=True).method)
         if not arm.space.dimensions:
             return {}
         search = self.groups[arm.group] if arm.group else self._phases[arm.name, "search"]

@@ -17,11 +17,12 @@ from study.sensitivity.intervals import (
     CorrectedDifference,
     Replicated,
     ReplicaValues,
+    correct_family,
     difference_cells,
-    differences_to,
     interval_cells,
     last_values,
     replica_cells,
+    seed_difference,
 )
 from study.sensitivity.workloads import (
     Workload,
@@ -63,6 +64,7 @@ class ArmComparison:
 
     Attributes:
         measurements: By metric, in the comparison's order; empty where ``notes`` give a reason.
+        control: What it is compared with, in words: ``Base``, ``Random``, ``matched Random``.
     """
 
     arm: str
@@ -72,6 +74,7 @@ class ArmComparison:
     params: Mapping[str, ParamValue]
     seeds: tuple[int, ...]
     measurements: tuple[Measurement, ...]
+    control: str = ""
 
     def get(self, metric: str) -> Measurement | None:
         """Return the measurement of a metric."""
@@ -131,8 +134,8 @@ def compare(
 ) -> Comparison:
     """Compare every arm's chosen configuration with the control of its dataset and model.
 
-    One family of comparisons is one metric of one dataset and model; the control is the first
-    arm of its method there. Against another control than Base, Base itself is not compared: that
+    One family of comparisons is one metric of one dataset and model; the control is that of
+    :func:`control_of`. Against another control than Base, Base itself is not compared: that
     pair is in the comparison with Base. An arm without results keeps an empty row, and a note.
 
     Raises:
@@ -148,16 +151,15 @@ def compare(
     differences: dict[tuple[str, str], CorrectedDifference] = {}
     without = []
     for workload in workloads(table):
-        control = control_of(table, workload.arms[0], against)
-        if control is None:
+        if control_of(table, workload.arms[0], against) is None:
             without.append(workload)
         for metric in metrics:
-            differences |= _corrected_family(workload, metric, values, control)
+            differences |= _corrected_family(table, workload, metric, values, against)
     return Comparison(
         study=table.study,
         against=against,
         metrics=tuple(metrics),
-        rows=tuple(_row(table, arm, metrics, values, differences) for arm in table.arms),
+        rows=tuple(_row(table, arm, against, metrics, values, differences) for arm in table.arms),
         notes=(
             *notes,
             *(f"The study has no {against} arm on {s.dataset} with {s.model}." for s in without),
@@ -179,31 +181,32 @@ def _measured_values(table: TrialTable, metrics: Sequence[str]) -> tuple[_Values
 
 
 def _corrected_family(
-    workload: Workload, metric: str, values: _Values, control: ArmRow | None
+    table: TrialTable, workload: Workload, metric: str, values: _Values, against: str
 ) -> dict[tuple[str, str], CorrectedDifference]:
-    if control is None:
-        return {}
-    return differences_to(
-        values.get((control.name, metric)),
-        {
-            (arm.name, metric): values[arm.name, metric]
-            for arm in workload.arms
-            if (arm.name, metric) in values
-            and arm != control
-            and (control.method == "base" or arm.method != "base")
-        },
-    )
+    differences = {}
+    for arm in workload.arms:
+        control = control_of(table, arm, against)
+        if control in (None, arm) or (against != "base" and arm.method == "base"):
+            continue
+        own, reference = (values.get((one.name, metric)) for one in (arm, control))
+        if own is not None and reference is not None:
+            differences[arm.name, metric] = seed_difference(own, reference)
+    return correct_family(differences)
 
 
 def _row(
     table: TrialTable,
     arm: ArmRow,
+    against: str,
     metrics: Sequence[str],
     values: _Values,
     differences: Mapping[tuple[str, str], CorrectedDifference],
 ) -> ArmComparison:
     chosen = table.chosen(arm.name)
+    control = control_of(table, arm, against)
+    is_matched = control is not None and control.like == arm.name
     return ArmComparison(
+        control=f"matched {against.capitalize()}" if is_matched else against.capitalize(),
         arm=arm.name,
         method=arm.method,
         dataset=arm.dataset,

@@ -40,15 +40,19 @@ def workloads(table: TrialTable) -> tuple[Workload, ...]:
 
 
 def control_of(table: TrialTable, arm: ArmRow, method: str) -> ArmRow | None:
-    """Return the first arm of a method on the arm's own dataset and model."""
-    return next(
-        (
-            other
-            for other in table.arms
-            if (other.method, other.dataset, other.model) == (method, arm.dataset, arm.model)
-        ),
-        None,
-    )
+    """Return the arm of a method on the arm's own dataset and model that is its control.
+
+    It is the one with the arm's own choice, else the first with a search of its own, else the
+    first; none that is trained for longer.
+    """
+    found = [
+        other
+        for other in table.arms
+        if (other.method, other.dataset, other.model) == (method, arm.dataset, arm.model)
+        and other.passes_like is None
+    ]
+    order = {arm.name: 0, None: 1}
+    return min(found, key=lambda other: order.get(other.like, 2), default=None)
 
 
 def require_arm(table: TrialTable, name: str) -> ArmRow:
@@ -71,9 +75,10 @@ def require_chosen(table: TrialTable, arm: ArmRow) -> TrialRow:
     """
     again = f"run 'challenger-study resume {table.study}'."
     if arm.best_params is None:
-        done = sum(row.state == "COMPLETE" for row in table.select(arm.name, "search"))
+        searched = arm.like or arm.name
+        done = sum(row.state == "COMPLETE" for row in table.select(searched, "search"))
         raise ReportError(
-            f"arm '{arm.name}' must have finished its search, but nothing is chosen yet "
+            f"arm '{searched}' must have finished its search, but nothing is chosen yet "
             f"({done} search trials completed); {again}"
         )
     chosen = table.chosen(arm.name)

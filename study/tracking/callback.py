@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from study.config import StudySpec
+from study.config.study_spec import StudySpec
 from study.records.environment import git_commit
 from study.records.trial_table import StoredReport, TrialRow
 from study.results.build import arm_row, flat_settings, trial_row

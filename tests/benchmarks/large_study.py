@@ -20,8 +20,9 @@ from optuna.storages._rdb import models
 from sqlalchemy import insert
 
 from search_spaces.optuna_sampler import to_distribution
-from study.config import Arm, StudySpec, parse
+from study.config.arm import Arm
 from study.config.run_options import RunOptions
+from study.config.study_spec import StudySpec, parse
 from study.engine.coordinator import TrialCoordinator
 from study.engine.protocol import TrialAssignment
 from study.storage.atomic_write import write_atomic

@@ -14,8 +14,8 @@ import yaml
 from rich.console import Console
 
 from cluster.postgres import PostgresServer, create_postgres
-from study.config import StudySpec, parse
 from study.config.run_options import RunOptions
+from study.config.study_spec import StudySpec, parse
 from study.engine.coordinator import TrialCoordinator
 from study.engine.executors import ExecutionContext
 from study.engine.progress_display import ProgressCallback

@@ -86,7 +86,7 @@ def measure_reuse(
         run_inline(built.coordinator, built.context())
         built.require_whole()
         rows = [row for row in built.table().rows if row.phase == "search"]
-        config = built.coordinator.config(next(built.coordinator.records()))
+        config = built.coordinator.state.config(next(built.coordinator.state.records()))
     on_message(f"a trial of it in {rounds} rounds")
     times = time_interleaved(dict(reuse_variants(root / "trials", config)), rounds)
     return _reuse(rows, times)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from study.config import parse
+from study.config.study_spec import parse
 from study.tracking.outbox import Outbox
 from tests.benchmarks.reuse import measure_reuse, reuse_variants, stated_study
 from tests.benchmarks.tracking import measure_tracking_share

@@ -14,8 +14,8 @@ from typing import Any
 
 from sqlalchemy import Connection, create_engine, text
 
-from study.config import StudySpec
 from study.config.run_options import RunOptions
+from study.config.study_spec import StudySpec
 from study.records.trial_table import StoredReport, TrialTable
 from study.results.build import build_trial_table, load_study
 from study.results.state import StudyState

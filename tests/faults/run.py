@@ -10,7 +10,7 @@ from typing import Final
 
 import torch
 
-from study.config import StudySpec
+from study.config.study_spec import StudySpec
 from study.records.trial_table import StoredReport
 from study.results.build import load_study
 from study.results.state import StudyState

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from study.config import StudySpec, parse
+from study.config.study_spec import StudySpec, parse
 from study.engine.coordinator import TrialCoordinator
 from study.engine.executors import ExecutionContext
 from study.engine.protocol import Callback, TrialAssignment

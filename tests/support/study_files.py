@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from study.config import StudySpec, parse
+from study.config.study_spec import StudySpec, parse
 from study.records.errors import SpecError
 
 DEFAULTS = "defaults: {dataset: digits, model: vgg11}\n"

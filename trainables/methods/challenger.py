@@ -83,6 +83,11 @@ class Challenger(Method):
     clip: Clip | None = None
     mixup: Mixup | None = None
 
+    @property
+    def passes(self) -> float:
+        """Passes over a batch that a training step takes."""
+        return 1.0 + self.split
+
     def check(self, info: DatasetInfo) -> None:
         """Check the settings against a dataset."""
         if self.class_mode != "target" and self.top_k > info.n_classes:

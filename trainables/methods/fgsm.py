@@ -93,6 +93,11 @@ class Fgsm(Method):
     split: AttackedShare = 0.5
     clip: Clip | None = None
 
+    @property
+    def passes(self) -> float:
+        """Passes over a batch that a training step takes."""
+        return 1.0 + self.split
+
     def perturb(
         self,
         model: nn.Module,

@@ -24,6 +24,11 @@ class Method(ABC):
     name: ClassVar[str]
     label: ClassVar[str]
 
+    @property
+    def passes(self) -> float:
+        """Passes over a batch, forward and backward, of a training step, its own included."""
+        return 1.0
+
     def check(self, info: DatasetInfo) -> None:  # noqa: B027 (a method may accept every dataset)
         """Accept every dataset.
 

@@ -112,6 +112,11 @@ class RelDrop(Method):
                     f"candidates must not exceed the {pixels} pixels, got {self.candidates}."
                 )
 
+    @property
+    def passes(self) -> float:
+        """Passes over a batch that a training step takes."""
+        return 2.0
+
     def perturb(
         self,
         model: nn.Module,

@@ -55,6 +55,11 @@ class SaliencyGuided(Method):
     ] = 1.0
     order: Literal["signed", "absolute"] = "signed"
 
+    @property
+    def passes(self) -> float:
+        """Passes over a batch that a training step takes."""
+        return 3.0
+
     def perturb(
         self,
         model: nn.Module,

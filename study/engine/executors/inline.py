@@ -9,7 +9,7 @@ from typing import Final
 import torch
 
 from cluster.errors import ClusterError
-from study.config import Resources
+from study.config.schema import Resources
 from study.engine.coordinator import TrialCoordinator
 from study.engine.protocol import ExecutionContext, TrialAssignment, Wait
 from study.records.errors import StoreError
@@ -29,6 +29,7 @@ def require_gpus(resources: Resources) -> None:
 logger = logging.getLogger(__name__)
 
 _POLL_S: Final = 0.2
+_LONGEST_REASON: Final = 300
 
 
 def run_inline(coordinator: TrialCoordinator, context: ExecutionContext) -> None:
@@ -82,5 +83,11 @@ def _train(
         coordinator.stop(StoreError(str(error)))
     except TrainableError as error:
         coordinator.tell_failure(assignment.key, str(error))
+    except Exception as error:
+        # The border of a trial: what no check foresaw fails this one alone, as on Ray.
+        logger.exception("%s failed", assignment.key)
+        said = " ".join(str(error).split())[:_LONGEST_REASON]
+        reason = f"the trial's process failed: {type(error).__name__}: {said}"
+        coordinator.tell_failure(assignment.key, reason)
     else:
         coordinator.tell(assignment.key)

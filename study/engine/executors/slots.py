@@ -10,7 +10,7 @@ from typing import Final
 
 from cluster.quota import Load, QuotaClient, QuotaRequest
 from cluster.quota.allocate import NodeCapacity, to_units
-from study.config import Resources
+from study.config.schema import Resources
 from study.engine.coordinator import TrialCoordinator
 from study.engine.protocol import ExecutionContext
 

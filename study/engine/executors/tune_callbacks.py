@@ -36,7 +36,6 @@ class StudyCallback(Callback):
     """
 
     def __init__(self, coordinator: TrialCoordinator, quota: ClusterQuota) -> None:
-        """Create the callback."""
         self._coordinator = coordinator
         self._quota = quota
         self._stopping_since: float | None = None

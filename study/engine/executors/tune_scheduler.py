@@ -10,7 +10,8 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.utils.object_cache import _ObjectCache
 
-from study.config import Arm, StudySpec
+from study.config.arm import Arm
+from study.config.study_spec import StudySpec
 from study.engine.coordinator import TrialCoordinator
 from study.engine.executors.slots import ClusterQuota
 from study.storage.layout import TrialKey
@@ -26,7 +27,7 @@ def asha_schedulers(spec: StudySpec, coordinator: TrialCoordinator) -> dict[str,
     its last report may not have been applied, and is made again.
     """
     arms = {a.name: _asha(spec, a) for a in spec.arms if a.search.scheduler == "asha"}
-    for record in coordinator.records():
+    for record in coordinator.state.records():
         key = record.key
         if key.phase == "search" and key.arm in arms:
             objectives = _objectives(spec, coordinator, key)
@@ -51,7 +52,7 @@ def _objectives(
 ) -> list[tuple[int, float]]:
     return [
         (report.epoch, mean(report.metrics[spec.metric]))
-        for report in coordinator.reports_of(key)
+        for report in coordinator.state.reports_of(key)
         if spec.metric in report.metrics
     ]
 
@@ -74,7 +75,6 @@ class StudyScheduler(FIFOScheduler):
     """Applies to search trials the scheduler of their arm, and the quota to free slots."""
 
     def __init__(self, arms: Mapping[str, ASHAScheduler], quota: ClusterQuota) -> None:
-        """Create the scheduler of one run of Tune; arms without a scheduler prune no trial."""
         super().__init__()  # type: ignore[no-untyped-call]
         self._arms = arms
         self._quota = quota

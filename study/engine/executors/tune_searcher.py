@@ -27,7 +27,6 @@ class CoordinatorSearcher(Searcher):
     def __init__(
         self, coordinator: TrialCoordinator, context: ExecutionContext, quota: ClusterQuota
     ) -> None:
-        """Create the searcher of one run of Tune."""
         super().__init__()
         self._coordinator = coordinator
         self._context = context

@@ -96,7 +96,7 @@ def _difference_sentences(
     corrected = None if found is None else found.to_control
     if corrected is None:
         return
-    control = comparison.against.capitalize()
+    control = row.control or comparison.against.capitalize()
     interval = corrected.difference.interval
     significance = format_significance(corrected, metric)
     if corrected.is_significant:

@@ -245,7 +245,10 @@ def _sampler_names(table: TrialTable) -> str:
 
 def _search_sentences(table: TrialTable, arm: ArmRow) -> Iterator[str]:
     name = f"{arm_label(arm.name, arm.method)} ({arm.dataset}; {arm.model}; {arm.epochs} epochs)"
-    if not arm.dimensions:
+    if arm.like is not None:
+        taken = "what it chooses" if arm.best_params is None else format_params(arm.best_params)
+        yield f"{name} has no search of its own: it is trained with {arm.like}'s choice, {taken}."
+    elif not arm.dimensions:
         yield f"{name} has no dimensions."
     else:
         yield f"{name} searched {join_words([dimension_symbol(d) for d in arm.dimensions])}."

@@ -52,7 +52,7 @@ def test_a_file_that_exists_is_replaced_by_force_alone(run_cli, tmp_path):
     ended = run_cli("cluster", "render", "kuberay", "-o", "mine.yaml")
     assert ended.code == 2
     assert ended.err.endswith(
-        "Error: mine.yaml must not exist, but does; replace it with --force, or give another FILE "
+        "Error: mine.yaml must not exist, but does; replace it with --force, or name another FILE "
         "with -o.\n"
     )
     assert (tmp_path / "mine.yaml").read_text(encoding="utf-8") == "mine"

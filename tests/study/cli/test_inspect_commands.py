@@ -10,8 +10,8 @@ import pytest
 
 from search_spaces import Space
 from study.cli.inspect_commands import KINDS
-from study.config import load
 from study.config.parameters import searched
+from study.config.study_spec import load
 from study.reproduction import preset_names
 from study.storage.layout import StorageRoot
 from study.storage.lease import lease

@@ -259,6 +259,18 @@ def test_an_error_that_is_not_ours_keeps_its_traceback(run_cli, monkeypatch):
         run_cli("demo")
 
 
+def test_the_end_of_a_file_is_no_interrupt(run_cli, monkeypatch):
+    def fail(*_: object) -> None:
+        raise EOFError("No data left in file")
+
+    monkeypatch.setattr(run, "run_study", fail)
+    ended = run_cli("demo")
+    assert (ended.code, ended.err) == (
+        2,
+        "\nError: a file ended too early (No data left in file).\n",
+    )
+
+
 def test_an_interrupt_ends_with_130(run_cli, monkeypatch):
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

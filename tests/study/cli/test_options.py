@@ -66,6 +66,7 @@ def test_our_own_tracking_variable_goes_before_mlflows(monkeypatch):
         ("challenger-studies", "challenger-study resume demo"),
         ("other", "challenger-study resume demo --storage other"),
         ("/elsewhere/x", "challenger-study resume demo --storage /elsewhere/x"),
+        ("my studies", "challenger-study resume demo --storage 'my studies'"),
     ],
 )
 def test_a_printed_command_names_the_storage_unless_it_is_the_default(storage, told):

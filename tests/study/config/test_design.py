@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from search_spaces import Saltelli, Sobol
-from study.config import parse
+from study.config.study_spec import parse
 from tests.support.study_files import refusal, study, text
 
 GUIDE = Path(__file__).resolve().parents[3] / "docs" / "study-file.md"
@@ -189,7 +189,7 @@ def test_an_arm_over_several_datasets_has_one_design():
 
 def test_the_arm_with_a_design_belongs_to_the_study_of_the_guide():
     blocks = re.findall(r"^```yaml\n(.*?)^```$", GUIDE.read_text("utf-8"), re.S | re.M)
-    (whole,) = [block for block in blocks if "arms:" in block]
+    whole = next(block for block in blocks if "arms:" in block)
     (arm,) = [block for block in blocks if "design: sobol" in block]
     spec = parse(whole + arm, "study-file.md")
     designed = spec.arm("challenger-global")

@@ -11,7 +11,7 @@ from torch import nn
 
 from search_spaces import FloatDimension, IntDimension
 from study.cli.main import run
-from study.config import schema
+from study.config.reference import schema
 from study.sensitivity import arm_label, dimension_axis, dimension_symbol, metric_label
 from tests.support.study_files import refusal, study, text
 from tests.trainables.tensor_samples import TensorSamples

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from study.config import parse
+from study.config.study_spec import parse
 from study.records.errors import SpecError
 from tests.support.study_files import refusal
 
@@ -142,12 +142,12 @@ arms:
 """
 START = "name: x\ndefaults: {dataset: digits, model: vgg11}\n"
 CASES = {
-    f"{START}arms: [{{method: {{name: [challenger]}}}}]": "arms[0].method.name is ['challenger'],",
+    f"{START}arms: [{{method: {{name: [challenger]}}}}]": "arms[0].method.name must be a text,",
     "name: x\ndefaults: {dataset: {name: {a: 1}}, model: vgg11}\narms: [{method: base}]": (
-        "defaults.dataset.name is {'a': 1},"
+        "defaults.dataset.name must be a text, got {'a': 1}"
     ),
     f"{START}arms: [{{method: challenger, name: [g], datasets: [digits, mnist]}}]": (
-        "arms[0].name must be 1 to 64"
+        "arms[0].name must be a text, got ['g']"
     ),
     f"{START}arms: [{{method: base}}]\nresources: {{custom: {{1: 1, '1': 2}}}}": (
         "a key of resources.custom must be a text, got 1;"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 from study.config.schema import Sensitivity
-from study.config.sweeps import SweepRequest, add_sweeps, read_values, with_sweeps
+from study.config.sweeps import add_sweeps, read_values, with_sweeps
 from study.records.errors import SpecError
 from study.storage.layout import StorageRoot
 from tests.support.study_files import study
@@ -23,23 +24,13 @@ def folder(tmp_path):
     return StorageRoot(root=tmp_path).study("t")
 
 
-def sweep_request(*over: str, values: tuple | None = None, arm: str | None = None) -> SweepRequest:
-    return SweepRequest(over=over, values=values, arm=arm)
-
-
-def refusal(folder, wished: SweepRequest) -> str:
-    with pytest.raises(SpecError) as caught:
-        add_sweeps(SPEC, folder, wished)
-    return str(caught.value)
-
-
 def test_without_any_the_study_is_as_its_file_says(folder):
     assert with_sweeps(SPEC, folder) == SPEC
     assert not folder.path.exists()
 
 
 def test_a_sweep_is_asked_of_all_arms_that_search_the_dimension_and_is_kept(folder):
-    spec = add_sweeps(SPEC, folder, sweep_request("alpha"))
+    spec = add_sweeps(SPEC, folder, ["alpha"])
     assert [list(arm.sweeps()) for arm in spec.arms] == [[], ["alpha"], ["top_k", "alpha"]]
     assert with_sweeps(SPEC, folder) == spec
     assert json.loads(folder.sweeps.read_text(encoding="utf-8")) == {
@@ -49,21 +40,21 @@ def test_a_sweep_is_asked_of_all_arms_that_search_the_dimension_and_is_kept(fold
 
 
 def test_a_sweep_may_be_asked_of_one_arm_and_of_several_dimensions(folder):
-    spec = add_sweeps(SPEC, folder, sweep_request("alpha", "beta", arm="random"))
+    spec = add_sweeps(SPEC, folder, ["alpha", "beta"], arm="random")
     assert [list(arm.sweeps()) for arm in spec.arms] == [[], ["alpha", "beta"], ["top_k"]]
 
 
 def test_values_are_joined_to_those_of_the_file_and_asked_for_once(folder):
     for _ in range(2):
-        spec = add_sweeps(SPEC, folder, sweep_request("top_k", values=(2, 5)))
+        spec = add_sweeps(SPEC, folder, ["top_k"], values=(2, 5))
     assert spec.arm("challenger").sweeps() == {"top_k": (1, 2, 5)}
     assert len(json.loads(folder.sweeps.read_text(encoding="utf-8"))["challenger"]) == 1
-    spec = add_sweeps(SPEC, folder, sweep_request("top_k"))
+    spec = add_sweeps(SPEC, folder, ["top_k"])
     assert spec.arm("challenger").sweeps() == {"top_k": (1, 2, 5, 3, 4, 6, 7, 8, 9, 10)}
 
 
 def test_integers_are_kept_as_real_numbers_where_those_are_searched(folder):
-    spec = add_sweeps(SPEC, folder, sweep_request("alpha", values=(1, 2), arm="random"))
+    spec = add_sweeps(SPEC, folder, ["alpha"], values=(1, 2), arm="random")
     assert spec.arm("random").sensitivity == (Sensitivity(over="alpha", values=(1.0, 2.0)),)
     assert json.loads(folder.sweeps.read_text(encoding="utf-8")) == {
         "random": [{"over": "alpha", "values": [1.0, 2.0]}]
@@ -71,49 +62,23 @@ def test_integers_are_kept_as_real_numbers_where_those_are_searched(folder):
 
 
 @pytest.mark.parametrize(
-    ("wished", "message"),
+    ("over", "values", "arm", "message"),
     [
-        (
-            sweep_request("tpo_k"),
-            "study 't': no arm searches 'tpo_k'; did you mean 'top_k'?",
-        ),
-        (
-            sweep_request("a_fraction"),
-            "study 't': no arm searches 'a_fraction'; known: alpha, beta, n_features, split, "
-            "top_k.",
-        ),
-        (
-            sweep_request("top_k", arm="random"),
-            "study 't': arm 'random' does not search 'top_k'; known: alpha, beta, n_features, "
-            "split.",
-        ),
-        (
-            sweep_request("top_k", arm="base"),
-            "study 't': arm 'base' does not search 'top_k'; known: none.",
-        ),
-        (
-            sweep_request("top_k", arm="radnom"),
-            "study 't' has no arm 'radnom'; did you mean 'random'?",
-        ),
-        (
-            sweep_request("top_k", values=(1, 11)),
-            "--values: top_k is 11, but digits has 10 classes; lower it to 10 or less.",
-        ),
-        (sweep_request("top_k", values=(1, 2.5)), "--values: top_k must be an integer, got 2.5."),
-        (sweep_request("split", values=(0.5, 1.0)), "--values: split must be below 1, got 1.0."),
-        (
-            sweep_request("n_features", values=(10, 20)),
-            "--values: n_features must be swept over real numbers, as it is searched, got "
-            "[10, 20].",
-        ),
-        (
-            sweep_request("alpha", "tpo_k"),
-            "study 't': no arm searches 'tpo_k'; did you mean 'top_k'?",
-        ),
+        (["tpo_k"], None, None, "no arm searches 'tpo_k'; did you mean 'top_k'?"),
+        (["alpha", "tpo_k"], None, None, "no arm searches 'tpo_k'; did you mean 'top_k'?"),
+        (["a_fraction"], None, None, "no arm searches 'a_fraction'; known: alpha, beta, n_"),
+        (["top_k"], None, "random", "arm 'random' does not search 'top_k'; known: alpha, "),
+        (["top_k"], None, "base", "arm 'base' does not search 'top_k'; known: none."),
+        (["top_k"], None, "radnom", "has no arm 'radnom'; did you mean 'random'?"),
+        (["top_k"], (1, 11), None, "--values: top_k is 11, but digits has 10 classes; lower "),
+        (["top_k"], (1, 2.5), None, "--values: top_k must be an integer, got 2.5."),
+        (["split"], (0.5, 1.0), None, "--values: split must be below 1, got 1.0."),
+        (["n_features"], (10, 20), None, "--values: n_features must be swept over real numbers"),
     ],
 )
-def test_a_sweep_that_cannot_be_is_refused_and_nothing_is_kept(folder, wished, message):
-    assert refusal(folder, wished) == message
+def test_a_sweep_that_cannot_be_is_refused_and_nothing_is_kept(folder, over, values, arm, message):
+    with pytest.raises(SpecError, match=re.escape(message)):
+        add_sweeps(SPEC, folder, over, values, arm)
     assert not folder.path.exists()
 
 

@@ -11,12 +11,12 @@ import optuna
 import pytest
 
 from search_spaces import ParamValue
-from study.config import replica_seeds
+from study.config.arm import replica_seeds
 from study.engine.coordinator import TrialCoordinator
 from study.engine.protocol import Done, Stop, TrialAssignment, Wait
 from study.records.errors import StoreError
 from study.results.build import build_trial_table
-from study.results.state import best_params
+from study.results.state import StudyState, best_params
 from study.storage.layout import TrialKey
 from study.storage.optuna_bulk import BulkTables
 from study.storage.report_log import append_report, write_outcome
@@ -62,8 +62,8 @@ def train(
             coordinator.report(assignment.key, report)
 
 
-def states(coordinator: TrialCoordinator) -> dict[str, str]:
-    return {str(record.key): record.state for record in coordinator.records()}
+def states(state: StudyState) -> dict[str, str]:
+    return {str(record.key): record.state for record in state.records()}
 
 
 def stored_values(place: StudyFixture, arm: str, phase: str) -> Iterator[dict[int, float]]:
@@ -73,28 +73,28 @@ def stored_values(place: StudyFixture, arm: str, phase: str) -> Iterator[dict[in
         yield dict(trial.intermediate_values)
 
 
-def records_of(coordinator: TrialCoordinator, arm: str, phase: str) -> list[TrialRecord]:
-    return [e for e in coordinator.records() if (e.key.arm, e.key.phase) == (arm, phase)]
+def records_of(state: StudyState, arm: str, phase: str) -> list[TrialRecord]:
+    return [e for e in state.records() if (e.key.arm, e.key.phase) == (arm, phase)]
 
 
-def objectives(coordinator: TrialCoordinator, key: TrialKey) -> dict[int, float]:
+def objectives(state: StudyState, key: TrialKey) -> dict[int, float]:
     """Return the mean objective of a trial's stored reports by epoch."""
     metric = "val/accuracy"
-    stored = [r for r in coordinator.reports_of(key) if metric in r.metrics]
+    stored = [r for r in state.reports_of(key) if metric in r.metrics]
     return {r.epoch: mean(r.metrics[metric]) for r in stored}
 
 
 def assert_store_equals_report_logs(place: StudyFixture) -> None:
     """Compare numbers, epochs, objectives and ends in trial store and report logs."""
-    coordinator = place.state()
+    state = place.state()
     epochs = place.spec.arms[0].training.epochs
     for arm in place.spec.arms:
         for phase in ("search", "final"):
-            records = records_of(coordinator, arm.name, phase)
+            records = records_of(state, arm.name, phase)
             assert [e.key.number for e in records] == list(range(len(records)))
             for record, stored in zip(records, stored_values(place, arm.name, phase), strict=True):
-                assert stored == objectives(coordinator, record.key)
-                assert len(lines(place, record.key)) == len(coordinator.reports_of(record.key))
+                assert stored == objectives(state, record.key)
+                assert len(lines(place, record.key)) == len(state.reports_of(record.key))
                 if record.state == "COMPLETE":
                     assert record.value == stored[epochs]
 
@@ -108,11 +108,11 @@ def test_two_hundred_trials_of_tpe_find_the_top_of_a_known_surface(tmp_path: Pat
     coordinator = place.coordinator()
     simulate(coordinator, place.context)
     assert isinstance(coordinator.ask(), Done)
-    found = states(place.coordinator())
+    found = states(place.state())
     assert len(found) == 201
     assert set(found.values()) == {"COMPLETE"}
     assert_store_equals_report_logs(place)
-    best = coordinator.best(place.spec.arms[0])
+    best = coordinator.state.best(place.spec.arms[0])
     assert best is not None
     # As near as the noise of a mean over two replicas allows, with a margin.
     assert level(best) > PEAK - 6 * NOISE
@@ -137,10 +137,10 @@ def test_reports_twice_late_and_out_of_order_are_counted_once(tmp_path: Path, se
     recorder = RecordingCallback()
     coordinator = place.coordinator([recorder])
     scripted(seed)(coordinator, place.context)
-    found = states(place.coordinator())
+    found = states(place.state())
     assert "RUNNING" not in found.values()
     assert len(recorder.reports) == len(set(recorder.reports))
-    for record in coordinator.records():
+    for record in coordinator.state.records():
         number, is_search = record.key.number, record.key.phase == "search"
         fails, stops = is_search and number % 5 == 4, is_search and number % 7 == 6
         assert record.state == ("FAIL" if fails else "PRUNED" if stops else "COMPLETE")
@@ -165,7 +165,11 @@ def test_searches_are_interleaved_and_base_fills_the_slots_before_other_finals(
         "random/final/0",
         "challenger/final/0",
         "challenger/final/1",
-        *(["challenger/final/2"] if coordinator.best(place.spec.arms[2])["top_k"] > 2 else []),
+        *(
+            ["challenger/final/2"]
+            if coordinator.state.best(place.spec.arms[2])["top_k"] > 2
+            else []
+        ),
     ]
 
 
@@ -303,8 +307,8 @@ def test_the_chosen_point_is_not_trained_again_by_the_sweep(tmp_path: Path) -> N
     )
     coordinator = place.coordinator()
     simulate(coordinator, place.context)
-    finals = [e for e in coordinator.records() if e.key.phase == "final"]
-    best = coordinator.best(place.spec.arms[0])
+    finals = [e for e in coordinator.state.records() if e.key.phase == "final"]
+    best = coordinator.state.best(place.spec.arms[0])
     assert best is not None
     assert dict(finals[0].params) == best
     assert sorted(e.params["top_k"] for e in finals) == sweep
@@ -324,12 +328,12 @@ def test_an_interrupted_trial_is_assigned_again_under_its_number_with_its_point(
     by_key = {a.key: a for a in again}
     for assignment in left:
         assert by_key[assignment.key] == assignment
-    assert [r.epoch for r in after.reports_of(left[1].key)] == [0, 1]
+    assert [r.epoch for r in after.state.reports_of(left[1].key)] == [0, 1]
     # The rest of the study is what it would have been.
     for assignment in again:
         complete(after, assignment)
     simulate(after, place.context)
-    assert set(states(place.coordinator()).values()) == {"COMPLETE"}
+    assert set(states(place.state()).values()) == {"COMPLETE"}
     assert_store_equals_report_logs(place)
 
 
@@ -337,11 +341,11 @@ def test_a_trial_whose_last_report_is_stored_is_told_without_training(place: Stu
     before = place.coordinator()
     assignment = assigned(before)
     train(before, assignment)
-    assert before.config(next(before.records())) == assignment.config
+    assert before.state.config(next(before.state.records())) == assignment.config
     recorder = RecordingCallback()
     after = place.coordinator([recorder])
     assert recorder.events == [("COMPLETE", str(assignment.key))]
-    assert states(after)[str(assignment.key)] == "COMPLETE"
+    assert states(after.state)[str(assignment.key)] == "COMPLETE"
     assert assigned(after).key != assignment.key
     assert_store_equals_report_logs(place)
 
@@ -415,7 +419,7 @@ def test_a_study_killed_before_any_of_its_writes_ends_whole(
         assert set(found.values()) == {"COMPLETE"}
         # A point drawn again may choose another K, so that the sweep is one longer or shorter.
         assert abs(len(found) - len(expected)) <= 1
-        assert all(set(e.params) == set(OPTIMUM) for e in coordinator.records())
+        assert all(set(e.params) == set(OPTIMUM) for e in coordinator.state.records())
         assert_store_equals_report_logs(place)
 
 
@@ -430,8 +434,8 @@ def test_an_arm_whose_search_found_nothing_has_no_final_and_the_study_ends(
             complete(coordinator, step)
     assert isinstance(step, Done)
     assert not coordinator.has_work()
-    assert coordinator.best(place.spec.arm("random")) is None
-    finals = {e.key.arm for e in coordinator.records() if e.key.phase == "final"}
+    assert coordinator.state.best(place.spec.arm("random")) is None
+    finals = {e.key.arm for e in coordinator.state.records() if e.key.phase == "final"}
     assert finals == {"base", "challenger"}
 
 
@@ -439,7 +443,7 @@ def test_a_study_whose_trials_all_failed_ends(place: StudyFixture) -> None:
     coordinator = place.coordinator()
     while isinstance(step := coordinator.ask(), TrialAssignment):
         coordinator.tell_failure(step.key, "diverged")
-    assert states(coordinator) == {
+    assert states(coordinator.state) == {
         **{f"{arm}/search/{i}": "FAIL" for arm in ("random", "challenger") for i in range(2)},
         "base/final/0": "FAIL",
     }
@@ -451,9 +455,9 @@ def test_a_trial_stopped_before_its_budget_is_pruned_and_never_chosen(place: Stu
         stops = step.key.phase == "search" and step.key.number == 0
         train(coordinator, step, until=2 if stops else None)
         coordinator.tell(step.key)
-    assert states(coordinator)["challenger/search/0"] == "PRUNED"
-    record = next(e for e in coordinator.records() if str(e.key) == "challenger/search/1")
-    assert coordinator.best(place.spec.arm("challenger")) == record.params
+    assert states(coordinator.state)["challenger/search/0"] == "PRUNED"
+    record = next(e for e in coordinator.state.records() if str(e.key) == "challenger/search/1")
+    assert coordinator.state.best(place.spec.arm("challenger")) == record.params
 
 
 def test_more_trials_another_sweep_and_a_new_arm_continue_a_finished_study(
@@ -471,11 +475,13 @@ def test_more_trials_another_sweep_and_a_new_arm_continue_a_finished_study(
     simulate(coordinator, larger.context)
     after = metrics_of(place.folder)
     assert {name: after[name] for name in before} == before
-    counts = {a.name: len(records_of(coordinator, a.name, "search")) for a in larger.spec.arms}
+    counts = {
+        a.name: len(records_of(coordinator.state, a.name, "search")) for a in larger.spec.arms
+    }
     assert counts == {"base": 0, "random": 4, "challenger": 4, "clipped": 4}
-    best = coordinator.best(larger.spec.arm("challenger"))
+    best = coordinator.state.best(larger.spec.arm("challenger"))
     assert best is not None
-    finals = [dict(e.params) for e in records_of(coordinator, "challenger", "final")]
+    finals = [dict(e.params) for e in records_of(coordinator.state, "challenger", "final")]
     for value in (1, 2, 3, best["top_k"]):
         assert finals.count({**best, "top_k": value}) == 1
     assert_store_equals_report_logs(larger)
@@ -576,7 +582,7 @@ def test_a_report_without_the_objective_is_kept_and_not_told(place: StudyFixture
     coordinator = place.coordinator()
     assignment = assigned(coordinator)
     coordinator.report(assignment.key, Report(epoch=0, metrics={"filter_cosine/mean": (0.1, 0.2)}))
-    assert [r.epoch for r in coordinator.reports_of(assignment.key)] == [0]
+    assert [r.epoch for r in coordinator.state.reports_of(assignment.key)] == [0]
     arm = assignment.key.arm
     assert list(stored_values(place, arm, "search")) == [{}]
 
@@ -607,5 +613,5 @@ def test_an_objective_that_is_minimized_chooses_the_lowest(tmp_path: Path) -> No
         value = 1.0 - 0.1 * step.key.number
         coordinator.report(step.key, Report(epoch=3, metrics={"val/nll": (value, value)}))
         coordinator.tell(step.key)
-    chosen = next(e for e in coordinator.records() if str(e.key) == "random/search/1")
-    assert coordinator.best(place.spec.arm("random")) == chosen.params
+    chosen = next(e for e in coordinator.state.records() if str(e.key) == "random/search/1")
+    assert coordinator.state.best(place.spec.arm("random")) == chosen.params

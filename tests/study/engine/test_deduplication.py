@@ -52,7 +52,7 @@ def test_every_point_is_trained_once_and_all_trials_have_its_results(tmp_path):
     coordinator = study.coordinator([recorder])
     trained = search_trials(train_all(coordinator))
     assert sorted(each.config.method.top_k for each in trained) == [1, 2]
-    records = [e for e in coordinator.records() if e.key.phase == "search"]
+    records = [e for e in coordinator.state.records() if e.key.phase == "search"]
     assert [e.state for e in records] == ["COMPLETE"] * 8
     found = metrics_of(study.folder)
     for record in records:
@@ -83,7 +83,7 @@ def test_arms_that_share_a_point_train_it_once(tmp_path):
     arms = [{"method": "base", "name": name} for name in ("one", "other")]
     coordinator = place(tmp_path, arms).coordinator()
     assert [str(each.key) for each in train_all(coordinator)] == ["one/final/0"]
-    assert {str(e.key): e.state for e in coordinator.records()} == {
+    assert {str(e.key): e.state for e in coordinator.state.records()} == {
         "one/final/0": "COMPLETE",
         "other/final/0": "COMPLETE",
     }

@@ -72,7 +72,7 @@ def test_the_trials_are_the_points_of_the_design(tmp_path, design, written, tria
     assert {record.state for record in found} == {"COMPLETE"}
     assert len(points(place, "challenger")) == 2
     best = max(found, key=lambda record: record.value).params
-    assert coordinator.best(place.spec.arm("global")) == best
+    assert coordinator.state.best(place.spec.arm("global")) == best
     assert not coordinator.has_work()
 
 

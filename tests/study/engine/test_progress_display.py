@@ -36,10 +36,10 @@ def watched(
 
 def test_a_log_gets_one_line_per_trial_that_ended(place: StudyFixture) -> None:
     coordinator, callback, out = watched(place, is_terminal=False)
-    with callback.shown(tuple(coordinator.records())):
+    with callback.shown(tuple(coordinator.state.records())):
         simulate(coordinator, place.context)
     lines = out.getvalue().splitlines()
-    records = list(coordinator.records())
+    records = list(coordinator.state.records())
     assert len(lines) == len(records)
     counts = [int(re.match(r"\[(\d+)/", line)[1]) for line in lines]  # type: ignore[index]
     assert counts == list(range(1, len(records) + 1))
@@ -68,7 +68,7 @@ def test_a_study_that_continues_counts_its_earlier_trials(place: StudyFixture) -
         step = assigned(before)
         complete(before, step)
     coordinator, callback, out = watched(place, is_terminal=False)
-    with callback.shown(tuple(coordinator.records())):
+    with callback.shown(tuple(coordinator.state.records())):
         simulate(coordinator, place.context)
     assert out.getvalue().startswith("[3/8] ")
 
@@ -77,7 +77,7 @@ def test_a_terminal_shows_a_bar_per_arm_and_phase_and_the_best_of_searches_only(
     place: StudyFixture,
 ) -> None:
     coordinator, callback, out = watched(place, is_terminal=True)
-    with callback.shown(tuple(coordinator.records())):
+    with callback.shown(tuple(coordinator.state.records())):
         simulate(coordinator, place.context)
     last = out.getvalue().rpartition("all trials")[2]
     bars = {

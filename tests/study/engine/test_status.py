@@ -58,7 +58,7 @@ def test_trials_are_counted_by_state_while_a_study_runs(place: StudyFixture) -> 
     assert (random.arm, random.phase, random.total, random.asked) == ("random", "search", 2, 2)
     assert (random.complete, random.running, random.failed) == (1, 1, 0)
     assert (challenger.complete, challenger.running, challenger.failed) == (0, 0, 1)
-    assert random.best == next(coordinator.records()).value
+    assert random.best == next(coordinator.state.records()).value
     assert challenger.best is None
     assert status.failures == ("challenger/search/0: no memory",)
     assert [(counts.arm, counts.phase) for counts in status.phases] == [

@@ -20,8 +20,8 @@ EPOCHS = list(range(7))
 
 def states(shell: Shell) -> dict[str, tuple[str, float | None]]:
     place = StudyFixture.of(shell.root, STUDY, shell.database)
-    coordinator = place.state()
-    return {str(e.key): (e.state, e.value) for e in coordinator.records()}
+    state = place.state()
+    return {str(e.key): (e.state, e.value) for e in state.records()}
 
 
 def assert_only_whole_trials_ended(shell: Shell) -> None:

@@ -12,8 +12,8 @@ import pytest
 import yaml
 from rich.console import Console
 
-from study.config import StudySpec, parse
 from study.config.run_options import RunOptions
+from study.config.study_spec import StudySpec, parse
 from study.records.errors import SpecError
 from study.reproduction import at_scale, load_preset, preset_names
 from study.reproduction.paper_preset import SCALES, Preset, differences

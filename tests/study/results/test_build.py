@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from study.config import parse, replica_seeds
+from study.config.arm import replica_seeds
+from study.config.study_spec import parse
 from study.results.build import build_trial_table, flat_settings
 from tests.support.simulated import StudyFixture, simulate, study_file, study_text
 
@@ -24,7 +25,7 @@ def test_rows_stand_by_arm_phase_and_number_with_all_that_is_known(place: StudyF
     assert arms == ["base", "random", "challenger"]
     order = [(arms.index(r.arm), r.phase == "final", r.number) for r in table.rows]
     assert order == sorted(order)
-    assert len(order) == len(list(coordinator.records()))
+    assert len(order) == len(list(coordinator.state.records()))
     for row in table.rows:
         assert row.seeds == replica_seeds(place.spec.seed, row.phase, 2)
         assert row.folder == f"trials/{row.arm}/{row.phase}/{row.number:05d}"

@@ -61,10 +61,12 @@ def test_the_best_point_of_the_group_is_trained_with_fresh_seeds_on_each_dataset
     simulate(coordinator, place.context)
     best = max(search(place, "both"), key=lambda record: record.value).params
     for name in MEMBERS:
-        assert coordinator.best(place.spec.arm(name)) == best
-        finals = [e for e in coordinator.records() if (e.key.arm, e.key.phase) == (name, "final")]
+        assert coordinator.state.best(place.spec.arm(name)) == best
+        finals = [
+            e for e in coordinator.state.records() if (e.key.arm, e.key.phase) == (name, "final")
+        ]
         assert [record.params for record in finals] == [best]
-    keys = {str(record.key) for record in coordinator.records()}
+    keys = {str(record.key) for record in coordinator.state.records()}
     assert {"base-small/search/0", "base-small/final/0"} <= keys
     assert "base-small/search/1" not in keys
     assert not any(key.startswith("both/") for key in keys)
@@ -93,7 +95,7 @@ def test_a_baseline_that_fails_leaves_the_group_without_a_choice_and_the_study_e
             continue
         complete(coordinator, step)
     assert {record.state for record in search(place, "both")} == {"FAIL"}
-    assert coordinator.best(place.spec.arm("both-small")) is None
+    assert coordinator.state.best(place.spec.arm("both-small")) is None
     assert not coordinator.has_work()
 
 
@@ -154,13 +156,16 @@ def test_what_each_arm_chose_is_tried_on_the_others_of_its_method(tmp_path):
     place = place_of(tmp_path, arms=TRANSFER)
     coordinator = place.coordinator()
     simulate(coordinator, place.context)
-    chosen = {name: coordinator.best(place.spec.arm(name)) for name in ("small", "large")}
+    chosen = {name: coordinator.state.best(place.spec.arm(name)) for name in ("small", "large")}
     assert chosen["small"] != chosen["large"]
     for name, other in (("small", "large"), ("large", "small")):
-        finals = [e for e in coordinator.records() if (e.key.arm, e.key.phase) == (name, "final")]
+        finals = [
+            e for e in coordinator.state.records() if (e.key.arm, e.key.phase) == (name, "final")
+        ]
         assert [e.params for e in finals] == [chosen[name], chosen[other]]
     assert (
-        sum(e.key.arm == "random" and e.key.phase == "final" for e in coordinator.records()) == 1
+        sum(e.key.arm == "random" and e.key.phase == "final" for e in coordinator.state.records())
+        == 1
     )
     assert not coordinator.has_work()
     assert place.spec.final_budget(place.spec.arm("small")) == 2

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cluster.errors import ClusterError
-from study.config import Resources
+from study.config.schema import Resources
 from study.engine.executors import EXECUTORS, require_gpus, run_inline, run_on_ray
 from tests.support.simulated import StudyFixture, study_text
 
@@ -42,7 +42,7 @@ def test_a_study_refused_for_its_gpu_asks_for_no_trial(
     coordinator = place.coordinator()
     with pytest.raises(ClusterError):
         run_inline(coordinator, place.context)
-    assert list(coordinator.records()) == []
+    assert list(coordinator.state.records()) == []
 
 
 def test_schedulers_stop_nothing_and_that_is_said(
@@ -55,7 +55,7 @@ def test_schedulers_stop_nothing_and_that_is_said(
     assert caplog.messages == [
         "executor inline has no schedulers: every trial uses its full budget."
     ]
-    assert {record.state for record in coordinator.records()} == {"COMPLETE"}
+    assert {record.state for record in coordinator.state.records()} == {"COMPLETE"}
 
 
 def test_unreserved_resources_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from cluster.quota.allocate import Request, allocate
 from cluster.session import ray_session
-from study.config import Resources
+from study.config.schema import Resources
 from study.engine.executors import run_on_ray
 from study.engine.executors.slots import ray_resources
 from tests.support.simulated import StudyFixture, study_text
@@ -83,4 +83,4 @@ def test_a_study_trains_where_its_memory_and_its_resource_are(tmp_path: Path, no
     place = StudyFixture.of(tmp_path, text)
     coordinator = place.coordinator()
     run_on_ray(coordinator, replace(place.context, address=nodes))
-    assert [record.state for record in coordinator.records()] == ["COMPLETE"]
+    assert [record.state for record in coordinator.state.records()] == ["COMPLETE"]

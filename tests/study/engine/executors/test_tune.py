@@ -51,7 +51,7 @@ def inline(place: StudyFixture) -> TrialCoordinator:
 
 
 def states(coordinator: TrialCoordinator) -> dict[str, str]:
-    return {str(record.key): record.state for record in coordinator.records()}
+    return {str(record.key): record.state for record in coordinator.state.records()}
 
 
 def trainable_processes(home: Path) -> list[int]:
@@ -159,7 +159,7 @@ def test_a_trial_whose_process_dies_too_often_fails_with_the_reason_and_others_c
     coordinator = on_ray(place, ray_address, [killer])
     assert len(killer.killed) == 2
     assert states(coordinator) == {"base/final/0": "FAIL", "short/final/0": "COMPLETE"}
-    failed = next(coordinator.records())
+    failed = next(coordinator.state.records())
     assert failed.reason is not None
     assert failed.reason.startswith("the trial's process failed: ")
     assert "died" in failed.reason
@@ -179,7 +179,7 @@ def test_a_diverging_trial_fails_at_once_with_its_own_reason(
     coordinators = [inline(studies[0]), on_ray(studies[1], ray_address)]
     for coordinator in coordinators:
         assert states(coordinator) == {"wild/final/0": "FAIL", "base/final/0": "COMPLETE"}
-    reasons = [next(coordinator.records()).reason for coordinator in coordinators]
+    reasons = [next(coordinator.state.records()).reason for coordinator in coordinators]
     assert reasons[0] == reasons[1]
     assert reasons[0] is not None
     assert reasons[0].startswith(("val/nll is nan at epoch 1 ", "val/nll is inf at epoch 1 "))
@@ -213,14 +213,16 @@ def test_asha_prunes_trials_and_its_rungs_are_restored_from_the_reports(
         resources={"max_concurrent": 2},
     )
     coordinator = on_ray(place, ray_address)
-    search = [record for record in coordinator.records() if record.key.phase == "search"]
+    search = [record for record in coordinator.state.records() if record.key.phase == "search"]
     assert len(search) == 8
     assert {record.state for record in search} == {"COMPLETE", "PRUNED"}
-    for record in coordinator.records():
-        epochs = [report.epoch for report in coordinator.reports_of(record.key)]
+    for record in coordinator.state.records():
+        epochs = [report.epoch for report in coordinator.state.reports_of(record.key)]
         assert epochs == list(range(len(epochs)))
         assert (epochs[-1] == 4) == (record.state == "COMPLETE") == (record.value is not None)
-    finals = [record.state for record in coordinator.records() if record.key.phase == "final"]
+    finals = [
+        record.state for record in coordinator.state.records() if record.key.phase == "final"
+    ]
     assert finals == ["COMPLETE"]
     again = asha_schedulers(place.spec, place.coordinator())
     assert rungs(again) == rungs(made[0])
@@ -334,7 +336,7 @@ def test_a_trial_that_hangs_fails_with_the_place_and_the_others_finish(
     key = TrialKey(arm="hanging", phase="final", number=0)
     os.mkfifo(place.folder.make_trial(key) / "epoch-00000000-0.pt")
     run_on_ray(coordinator, replace(place.context, address=ray_address))
-    found = {str(record.key): record for record in coordinator.records()}
+    found = {str(record.key): record for record in coordinator.state.records()}
     assert found["quick/final/0"].state == "COMPLETE"
     failed = found["hanging/final/0"]
     assert failed.state == "FAIL"
