@@ -82,7 +82,7 @@ def cli() -> None:
 
 def main(command: click.Command = cli, program: str = _PROGRAM) -> None:
     """Run a command line and exit."""
-    if sys.flags.optimize > 1 and os.environ.pop("PYTHONOPTIMIZE", None):
+    if sys.flags.optimize > 1 and os.environ.pop("PYTHONOPTIMIZE", ""):
         # Libraries read their own docstrings, which that variable removes.
         os.execv(sys.executable, sys.orig_argv)
     sinks = install_streams()
