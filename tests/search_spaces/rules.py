@@ -9,6 +9,7 @@ from search_spaces import (
     IntDimension,
     ParamValue,
     Rule,
+    Space,
     SpaceError,
 )
 
@@ -64,3 +65,16 @@ RULES = {
     "mix": OPENED,
     "lr": BARE,
 }
+
+VARIANTS = Space(
+    dimensions={
+        "variant": CategoricalDimension(choices=("pixel", "block")),
+        "mix": FloatDimension(low=0.0, high=1.0),
+        "max_area": FloatDimension(low=0.1, high=0.9),
+    },
+    fixed={},
+    conditions={
+        "mix": Condition(dimension="variant", value="pixel"),
+        "max_area": Condition(dimension="variant", value="block"),
+    },
+)

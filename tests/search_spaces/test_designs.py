@@ -18,7 +18,6 @@ from scipy.stats import qmc
 from search_spaces import (
     DESIGNS,
     CategoricalDimension,
-    Condition,
     Dimension,
     FloatDimension,
     IntDimension,
@@ -33,21 +32,11 @@ from search_spaces import (
     unique,
 )
 from search_spaces.designs import quantile_value
+from tests.search_spaces.rules import VARIANTS
 
 SHARES = st.floats(0, 1, exclude_max=True)
 ENDS = st.tuples(st.floats(1e-6, 1e6), st.floats(1e-6, 1e6)).map(sorted)
 WHOLE_ENDS = st.tuples(st.integers(1, 10**6), st.integers(1, 10**6)).map(sorted)
-AXES = st.one_of(
-    st.builds(
-        lambda ends, log: FloatDimension(low=ends[0], high=ends[1], log=log), ENDS, st.booleans()
-    ),
-    st.builds(
-        lambda ends, log: IntDimension(low=ends[0], high=ends[1], log=log),
-        WHOLE_ENDS,
-        st.booleans(),
-    ),
-    st.integers(1, 40).map(lambda n: CategoricalDimension(choices=tuple(range(n)))),
-)
 NUMBERS = st.one_of(
     st.builds(
         lambda ends, log: FloatDimension(low=ends[0], high=ends[1], log=log), ENDS, st.booleans()
@@ -58,9 +47,10 @@ NUMBERS = st.one_of(
         st.booleans(),
     ),
 )
+CHOICES = st.integers(1, 40).map(lambda n: CategoricalDimension(choices=tuple(range(n))))
 
 
-@given(axis=AXES, share=SHARES)
+@given(axis=NUMBERS | CHOICES, share=SHARES)
 def test_every_value_lies_on_its_axis_with_its_type(axis: Dimension, share: float):
     assert quantile_value(axis, share) in axis
     assert quantile_value(axis, math.nextafter(1, 0)) in axis
@@ -144,18 +134,6 @@ SPACE = Space(
     },
     fixed={"split": 0.5},
 )
-VARIANTS = Space(
-    dimensions={
-        "variant": CategoricalDimension(choices=("pixel", "block")),
-        "mix": FloatDimension(low=0.0, high=1.0),
-        "max_area": FloatDimension(low=0.1, high=0.9),
-    },
-    fixed={},
-    conditions={
-        "mix": Condition(dimension="variant", value="pixel"),
-        "max_area": Condition(dimension="variant", value="block"),
-    },
-)
 ALL = [Sobol(), Saltelli(), Saltelli(second_order=True)]
 
 
@@ -213,13 +191,6 @@ def test_sobol_visits_integers_and_choices_equally_often(exponent, seed):
     for name, values in (("top_k", range(1, 11)), ("mode", "abc")):
         found = Counter(point[name] for point in points)
         assert all(abs(found[value] - n / len(values)) < 2 for value in values)
-
-
-@pytest.mark.parametrize("count", [1, 2, 4, 8, 16])
-def test_sobol_visits_each_of_a_power_of_two_of_values_exactly_equally_often(count):
-    axis = IntDimension(low=5, high=4 + count)
-    points = design_points(Sobol(), Space(dimensions={"x": axis}, fixed={}), 0, 64)
-    assert Counter(p["x"] for p in points) == dict.fromkeys(range(5, 5 + count), 64 // count)
 
 
 def test_sobol_is_even_in_the_logarithm_of_a_logarithmic_axis():
@@ -315,27 +286,20 @@ def test_other_numbers_of_trials_are_refused_with_the_nearest(trials, nearest):
 
 
 def test_second_order_asks_for_other_numbers_of_trials():
-    assert reason(Saltelli(second_order=True), SPACE, 56) == (
-        "trials must be a power of two times 12 for design 'saltelli' (2·D + 2, where D = 5 is "
-        "the number of searched dimensions), got 56; give 48 or 96."
-    )
+    message = reason(Saltelli(second_order=True), SPACE, 56)
+    assert "a power of two times 12 for design 'saltelli' (2·D + 2, where D = 5" in message
+    assert message.endswith("got 56; give 48 or 96.")
 
 
 def test_saltelli_refuses_dimensions_that_may_be_closed():
-    assert reason(Saltelli(), VARIANTS, 5) == (
-        "design 'saltelli' changes one dimension at a time, so that each must have a value in "
-        "every trial, but mix and max_area have none without a certain variant; hold variant at "
-        "one value, or take 'design: sobol'."
-    )
+    message = reason(Saltelli(), VARIANTS, 5)
+    assert "but mix and max_area have none without a certain variant; hold variant" in message
     check_design(Sobol(), VARIANTS, 5)
 
 
 def test_one_dimension_has_no_pairs():
     one = Space(dimensions={"alpha": SPACE.dimensions["alpha"]}, fixed={})
-    assert reason(Saltelli(second_order=True), one, 4) == (
-        "design.second_order must be false for a space of one dimension, which has no pairs; "
-        "remove it."
-    )
+    assert reason(Saltelli(second_order=True), one, 4).startswith("design.second_order must be")
     check_design(Saltelli(), one, 3)
 
 
@@ -346,19 +310,9 @@ def test_a_space_without_dimensions_is_refused(design):
     )
 
 
-@pytest.mark.parametrize(
-    ("trials", "advice"),
-    [
-        (1, None),
-        (64, None),
-        (
-            100,
-            "100 points of design 'sobol' are less even than a power of two would be, such as 64 "
-            "or 128.",
-        ),
-    ],
-)
-def test_sobol_says_which_numbers_are_more_even(trials, advice):
-    check_design(Sobol(), SPACE, trials)
-    assert Sobol().advice(trials) == advice
-    assert Saltelli().advice(trials) is None
+def test_sobol_says_which_numbers_are_more_even():
+    for trials in (1, 64, 100):
+        check_design(Sobol(), SPACE, trials)
+        assert Saltelli().advice(trials) is None
+    assert (Sobol().advice(1), Sobol().advice(64)) == (None, None)
+    assert Sobol().advice(100).endswith("a power of two would be, such as 64 or 128.")

@@ -26,22 +26,10 @@ def test_an_axis_holds_its_ends_and_nothing_of_another_kind(axis, inside, outsid
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (
-            {"low": 3, "high": 2},
-            "low must not exceed high, got low 3 and high 2; swap them.",
-        ),
-        (
-            {"low": 0, "high": 2, "log": True},
-            "low must be above 0 on a logarithmic scale, got 0.",
-        ),
-        (
-            {"low": 0, "high": math.inf},
-            "low and high must be finite, got low 0 and high inf.",
-        ),
-        (
-            {"low": math.nan, "high": 1},
-            "low and high must be finite, got low nan and high 1.",
-        ),
+        ({"low": 3, "high": 2}, "low must not exceed high, got low 3 and high 2; swap them."),
+        ({"low": 0, "high": 2, "log": True}, "low must be above 0 on a logarithmic scale, got 0."),
+        ({"low": 0, "high": math.inf}, "low and high must be finite, got low 0 and high inf."),
+        ({"low": math.nan, "high": 1}, "low and high must be finite, got low nan and high 1."),
     ],
 )
 def test_a_range_that_cannot_be_searched_is_refused(kind, given, message):

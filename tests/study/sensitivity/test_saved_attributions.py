@@ -41,14 +41,6 @@ def test_a_missing_file_is_named(tmp_path: Path):
     )
 
 
-def test_half_a_file_is_named(tmp_path: Path):
-    write_maps(TABLE, tmp_path)
-    path = tmp_path / "base/final-0/attribution_maps.npz"
-    path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(ReportError, match="must be a readable npz file, but is not"):
-        read_attribution_maps(TABLE, tmp_path, BOTH)
-
-
 def test_other_images_are_refused(tmp_path: Path):
     write_maps(TABLE, tmp_path)
     path = tmp_path / "challenger/final-0/attribution_maps.npz"
@@ -58,17 +50,15 @@ def test_other_images_are_refused(tmp_path: Path):
         read_attribution_maps(TABLE, tmp_path, BOTH)
 
 
-def test_a_missing_array_is_named(tmp_path: Path):
+def test_a_file_that_is_cut_off_or_holds_other_arrays_is_refused(tmp_path: Path):
     write_maps(TABLE, tmp_path)
     path = tmp_path / "base/final-0/attribution_maps.npz"
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(ReportError, match="must be a readable npz file, but is not"):
+        read_attribution_maps(TABLE, tmp_path, BOTH)
     np.savez(path, inputs=np.zeros((2, 1, 4, 4)), target=np.zeros(2, int))
     with pytest.raises(ReportError, match="but lacks relevance, predicted; delete it"):
         read_attribution_maps(TABLE, tmp_path, BOTH)
-
-
-def test_maps_that_are_not_of_images_are_refused(tmp_path: Path):
-    path = tmp_path / "base/final-0/attribution_maps.npz"
-    path.parent.mkdir(parents=True)
     flat, classes = np.zeros((2, 250)), np.zeros(2, int)
     np.savez(path, inputs=flat, relevance=flat, target=classes, predicted=classes)
     with pytest.raises(ReportError, match="attribution maps are drawn for images only"):

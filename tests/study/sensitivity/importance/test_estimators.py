@@ -9,11 +9,20 @@ from study.records.errors import ReportError
 from study.sensitivity.importance import (
     IMPORTANCES,
     estimators_for,
+    fanova,
+    given_data,
     importance,
     interactions,
     partial_dependence,
+    ped_anova,
 )
-from tests.support.search_designs import UNIT, additive, design_table, search_data_of
+from tests.support.search_designs import (
+    UNIT,
+    additive,
+    constant_surface,
+    design_table,
+    search_data_of,
+)
 from tests.support.trial_tables import with_arm
 
 
@@ -84,9 +93,15 @@ def test_conditional_dimensions_are_refused_by_forests(analysis, conditional):
         analysis(conditional)
 
 
-def test_every_estimator_has_its_question():
-    for estimator in IMPORTANCES.values():
-        assert estimator.title
-        assert estimator.question.startswith("what ")
-    assert IMPORTANCES["fanova"].question == "what explains the variance"
-    assert IMPORTANCES["ped_anova"].question == "what predicts the best tenth of the trials"
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("name", ["fanova", "ped_anova", "given_delta"])
+def test_of_noise_alone_no_dimension_is_more_than_chance(name, seed, monkeypatch):
+    for module in (fanova, ped_anova):
+        monkeypatch.setattr(module, "DRAWS", 20)
+        monkeypatch.setattr(module, "PERMUTATIONS", 39)
+    monkeypatch.setattr(given_data, "DELTA_RESAMPLES", 5)
+    monkeypatch.setattr(given_data, "DELTA_PERMUTATIONS", 39)
+    table = design_table(constant_surface, axes=UNIT, trials=80, noise=0.3, seed=seed)
+    found = importance(search_data_of(table), name)
+    assert not any(share.is_significant for share in found.shares)
+    assert found.shares[0].value <= found.level

@@ -16,7 +16,6 @@ from tests.support.search_designs import (
     SOBOL,
     UNIT,
     additive,
-    constant_surface,
     design_table,
     ishigami,
     search_data_of,
@@ -138,31 +137,14 @@ def test_dimensions_with_an_effect_are_above_chance_and_others_are_not():
     assert found.get("a").p_value == 1 / 40
 
 
-@pytest.mark.usefixtures("few_draws")
-@pytest.mark.parametrize("seed", [0, 1])
-def test_of_noise_alone_no_dimension_is_more_than_chance(seed):
-    data = search_data_of(
-        design_table(constant_surface, axes=UNIT, trials=80, noise=0.3, seed=seed)
-    )
-    found = importance(data, "fanova")
-    assert not any(share.is_significant for share in found.shares)
-    assert found.shares[0].value <= found.level
-
-
-def test_equal_data_give_equal_numbers(monkeypatch):
-    monkeypatch.setattr(fanova, "DRAWS", 5)
-    monkeypatch.setattr(fanova, "PERMUTATIONS", 19)
-    table = design_table(additive, axes=UNIT, trials=60, noise=0.3)
-    first = importance(search_data_of(table), "fanova")
-    importance.cache_clear()
-    fanova.forest_shares.cache_clear()
-    assert importance(search_data_of(table), "fanova") == first
-
-
-def test_the_record_has_the_numbers_of_draws_and_trees(monkeypatch):
+def test_equal_data_give_equal_numbers_of_the_named_draws_and_trees(monkeypatch):
     monkeypatch.setattr(fanova, "DRAWS", 20)
     monkeypatch.setattr(fanova, "PERMUTATIONS", 19)
-    found = importance(search_data_of(design_table(additive, axes=UNIT, trials=50)), "fanova")
+    table = design_table(additive, axes=UNIT, trials=50, noise=0.3)
+    found = importance(search_data_of(table), "fanova")
+    importance.cache_clear()
+    fanova.forest_shares.cache_clear()
+    assert importance(search_data_of(table), "fanova") == found
     assert found.interval == "percentile bootstrap over trials, 20 draws, 16 trees each"
     assert found.chance == "19 permutations of the values, 16 trees each"
     assert found.notes == (

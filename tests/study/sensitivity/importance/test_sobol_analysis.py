@@ -22,6 +22,7 @@ from tests.support.search_designs import (
     design_table,
     ishigami,
     search_data_of,
+    with_one_replica,
 )
 from tests.support.trial_tables import with_row
 
@@ -88,25 +89,12 @@ def test_noise_makes_every_total_index_larger_by_its_share_and_the_level_knows()
     assert found.level > inert.value
     assert not inert.is_significant
     assert [s.dimension for s in found.shares if s.is_significant] == ["a", "b", "c"]
-    assert found.notes == (
-        f"Noise of the replicas is {data.noise:.0%} of the variance of val/accuracy between "
-        f"trials; every total index is larger by about that much.",
-    )
+    assert f"Noise of the replicas is {data.noise:.0%} of the variance" in found.notes[0]
 
 
 def test_without_a_second_replica_total_indices_have_no_level():
-    table = blocks_of(additive, 32, noise=0.2)
-    rows = tuple(
-        replace(
-            row,
-            seeds=(0,),
-            reports=tuple(
-                replace(r, metrics={k: v[:1] for k, v in r.metrics.items()}) for r in row.reports
-            ),
-        )
-        for row in table.rows
-    )
-    found = importance(search_data_of(replace(table, rows=rows)), "sobol_total")
+    table = with_one_replica(blocks_of(additive, 32, noise=0.2))
+    found = importance(search_data_of(table), "sobol_total")
     assert found.level is None
     assert found.chance == ""
     assert not any(share.is_significant for share in found.shares)
@@ -132,23 +120,14 @@ def test_trials_that_are_not_saltellis_blocks_are_refused():
     table = blocks_of(additive, 32)
     row = table.rows[2]
     moved = with_row(table, replace(row, params={**row.params, "c": 0.123}))
-    with pytest.raises(ReportError) as caught:
-        importance(search_data_of(moved), "sobol_first")
-    assert str(caught.value) == (
-        "arm 'challenger': trial 2 of each block of 7 must be the first one with the b of the "
-        "last, but is not; these trials are not Saltelli's design: search again with 'design: "
-        "saltelli'."
-    )
+    with pytest.raises(ReportError, match="trial 2 of each block of 7 must be the first one with"):
+        importance(search_data_of(moved), "sobol_total")
 
 
 def test_too_few_blocks_are_refused():
-    with pytest.raises(ReportError) as caught:
+    message = r"needs at least 224 trials \(32 whole blocks: .* but has 112; raise 'search.trials'"
+    with pytest.raises(ReportError, match=message):
         importance(search_data_of(blocks_of(additive, 16)), "sobol_total")
-    assert str(caught.value) == (
-        "arm 'challenger': Sobol, total of 5 dimensions needs at least 224 trials (32 whole "
-        "blocks: from 16, SALib's intervals cover the truth in 73 % of studies only), but has "
-        "112; raise 'search.trials' and resume the study."
-    )
 
 
 @pytest.mark.slow
