@@ -14,8 +14,10 @@ from study.sensitivity.importance.search_data import SearchData, is_constant
 from study.sensitivity.importance.shares import (
     EstimatedShares,
     ImportanceEstimator,
+    bootstrap,
     estimator_seed,
     min_per_dimension,
+    norm_quantile,
     permutations,
 )
 from study.sensitivity.intervals import CONFIDENCE
@@ -57,38 +59,36 @@ FIRST_ORDER_RESAMPLES, FIRST_ORDER_PERMUTATIONS = 200, 999
 def given_first_order(data: SearchData) -> EstimatedShares:
     """Estimate Var(E[y | x]) / Var(y) by the means of classes of trials along each axis.
 
-    Estimator and bootstrap are SALib's (``sobol_first``, ``sobol_first_conf``), the interval is
-    its normal one. SALib's ``analyze`` computes the index from one resample of the trials, which
-    only adds noise; here it is computed from the trials themselves. The index of a dimension
-    without effect is about (classes - 1) / trials; the permutation test's level shows it. Effects
-    within a class are not measured, so that a strong oscillation along an axis is understated.
+    Estimator and normal interval are SALib's (``sobol_first``, ``sobol_first_conf``), with a
+    bootstrap of whole blocks where the design has them. SALib's ``analyze`` computes the index
+    from one resample of the trials, which only adds noise; here it is computed from the trials
+    themselves. The index of a dimension without effect is about (classes - 1) / trials; the
+    permutation test's level shows it. Effects within a class are not measured, so that a strong
+    oscillation along an axis is understated.
 
     References:
         Plischke, Borgonovo and Smith, EJOR 226, 2013.
     """
     from SALib.analyze import delta
 
-    columns = data.x.T
-    edges = [bin_edges(axis, x) for (_, axis), x in zip(data.axes, columns, strict=True)]
+    edges = [bin_edges(axis, x) for (_, axis), x in zip(data.axes, data.x.T, strict=True)]
     is_varied = np.array([not is_constant(axis) for _, axis in data.axes])
 
-    def shares(y: np.ndarray) -> np.ndarray:
-        found = [delta.sobol_first(y, x, m) for x, m in zip(columns, edges, strict=True)]
+    def shares(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        found = [delta.sobol_first(y, column, m) for column, m in zip(x.T, edges, strict=True)]
         return np.where(is_varied, found, 0.0)
 
-    with numpy_seeded(estimator_seed(data, "given_first")):
-        reach = [
-            delta.sobol_first_conf(data.y, x, m, FIRST_ORDER_RESAMPLES, CONFIDENCE, data.n)
-            for x, m in zip(columns, edges, strict=True)
-        ]
-    values, half = shares(data.y), np.where(is_varied, reach, 0.0)
+    draws = bootstrap(data, FIRST_ORDER_RESAMPLES, "given_first")
+    resampled = np.array([shares(data.x[places], data.y[places]) for places in draws])
+    values, half = shares(data.x, data.y), norm_quantile() * resampled.std(axis=0, ddof=1)
     permuted = permutations(data, FIRST_ORDER_PERMUTATIONS, "given_first")
+    whole = "whole blocks" if data.block > 1 else "trials"
     return EstimatedShares(
         values=values,
         ends=(values - half, values + half),
-        max_shares=np.array([shares(y).max() for y in permuted]),
-        interval=f"SALib's, normal, from {FIRST_ORDER_RESAMPLES} bootstrap draws of trials",
-        chance=f"{FIRST_ORDER_PERMUTATIONS} permutations of the values",
+        max_shares=np.array([shares(data.x, y).max() for y in permuted]),
+        interval=f"SALib's, normal, from {FIRST_ORDER_RESAMPLES} bootstrap draws of {whole}",
+        chance=f"{FIRST_ORDER_PERMUTATIONS} permutations of {whole}",
     )
 
 

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy import stats
 
 from study.records.frames import Row, Tabular
 from study.sensitivity.importance.search_data import SearchData
@@ -170,6 +171,11 @@ def is_above_chance(p_value: float) -> bool:
     return p_value <= 1 - CONFIDENCE + 1e-9
 
 
+def norm_quantile(shares: int = 1) -> float:
+    """Return the half-width of a normal interval in standard errors, for all of so many shares."""
+    return float(stats.norm.ppf(1 - (1 - CONFIDENCE) / 2 / shares))
+
+
 def min_per_dimension(least: int) -> Callable[[SearchData], int]:
     """Return the rule of 10 trials for each dimension, and a least number."""
     return lambda data: max(least, 10 * len(data.axes))
@@ -197,10 +203,14 @@ def bootstrap(data: SearchData, draws: int, *purpose: str) -> Iterator[Int[np.nd
 def permutations(
     data: SearchData, draws: int, *purpose: str
 ) -> Iterator[Float[np.ndarray, " trial"]]:
-    """Yield the values in random orders, which are independent of all dimensions."""
-    rng = estimator_rng(data, "permutation", *purpose)
+    """Yield the values in random orders, which are independent of all dimensions.
+
+    Saltelli's design is permuted by whole blocks: its points share coordinates, so that a
+    dimension without effect seems to have one where trials are permuted singly.
+    """
+    rng, blocks = estimator_rng(data, "permutation", *purpose), data.y.reshape(-1, data.block)
     for _ in range(draws):
-        yield rng.permutation(data.y)
+        yield rng.permutation(blocks).ravel()
 
 
 def percentile_interval(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -9,13 +10,14 @@ import numpy as np
 from jaxtyping import Float
 
 from study.records.errors import ReportError
+from study.sensitivity.importance.given_data import given_first_order
 from study.sensitivity.importance.search_data import SearchData
 from study.sensitivity.importance.shares import (
     EstimatedShares,
     ImportanceEstimator,
     estimator_rng,
     estimator_seed,
-    permutations,
+    norm_quantile,
 )
 from study.sensitivity.intervals import CONFIDENCE
 
@@ -87,33 +89,29 @@ def _require_blocks(data: SearchData) -> None:
             )
 
 
-SOBOL_PERMUTATIONS = 999
-
-
 def sobol_first_order(data: SearchData) -> EstimatedShares:
     """Estimate the variance explained by each dimension alone: Var(E[y | x]) / Var(y).
 
-    Estimator, interval and bootstrap are SALib's. An estimate may be below 0 by chance. Shares
-    are of the observed variance, which includes replica noise. The level is that of a
-    permutation test over all trials of the design.
+    It is the estimate from given data (:func:`given_first_order`) on all points of the design:
+    of simulated studies of 32, 64 and 128 blocks in 5 dimensions it shows an effect of 45 % in
+    100 % each, SALib's estimate from the blocks in 18, 68 and 98 %, and one of 15 % in 87 % or
+    more against 2 % (``tests/study/sensitivity/importance/test_sobol_analysis.py``). Only the
+    latter measures effects within a class; where its interval, widened for the number of
+    dimensions, excludes the estimate, a note has both.
+
+    Shares are of the observed variance, which includes replica noise.
     """
-    found = sobol_indices(data)
-    permuted = permutations(data, SOBOL_PERMUTATIONS, "sobol_first")
-    return EstimatedShares(
-        values=found["S1"],
-        ends=index_interval(found, "S1"),
-        max_shares=np.array([_first_order(data, y).max() for y in permuted]),
-        interval=INTERVAL_METHOD,
-        chance=f"{SOBOL_PERMUTATIONS} permutations of the values",
+    found, blocks = given_first_order(data), sobol_indices(data)
+    wider = norm_quantile(len(data.axes)) / norm_quantile() * blocks["S1_conf"]
+    notes = tuple(
+        f"{name}: SALib's estimate from the blocks is {of_blocks:.0%} ± {half:.0%}; {value:.0%} "
+        f"lacks effects that rise and fall within a class of trials."
+        for name, value, of_blocks, half in zip(
+            data.dimensions, found.values, blocks["S1"], wider, strict=True
+        )
+        if abs(of_blocks - value) > half
     )
-
-
-def _first_order(data: SearchData, y: np.ndarray) -> np.ndarray:
-    from SALib.analyze import sobol
-
-    # The estimate depends on SALib's standardization.
-    a, b, a_with_b = split_blocks(data, (y - y.mean()) / y.std())
-    return np.array([sobol.first_order(a, each, b) for each in a_with_b.T])
+    return replace(found, notes=notes)
 
 
 SOBOL_FIRST = ImportanceEstimator(

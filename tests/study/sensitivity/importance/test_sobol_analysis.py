@@ -8,7 +8,7 @@ from SALib.analyze import sobol
 from scipy import stats
 
 from study.records.errors import ReportError
-from study.sensitivity.importance import importance, sobol_analysis
+from study.sensitivity.importance import given_data, importance, sobol_analysis
 from study.sensitivity.importance.shares import estimator_seed
 from tests.support import search_designs
 from tests.support.search_designs import (
@@ -39,12 +39,12 @@ def values(record) -> list[float]:
 @pytest.fixture
 def few_draws(monkeypatch):
     monkeypatch.setattr(sobol_analysis, "RESAMPLES", 100)
-    monkeypatch.setattr(sobol_analysis, "SOBOL_PERMUTATIONS", 99)
+    monkeypatch.setattr(given_data, "FIRST_ORDER_RESAMPLES", 20)
+    monkeypatch.setattr(given_data, "FIRST_ORDER_PERMUTATIONS", 99)
 
 
 @pytest.mark.parametrize("second_order", [False, True])
-@pytest.mark.parametrize(("name", "index"), [("sobol_first", "S1"), ("sobol_total", "ST")])
-def test_indices_and_intervals_are_salibs(name, index, second_order):
+def test_total_indices_and_intervals_are_salibs(second_order):
     table = blocks_of(additive, 32, second_order=second_order, noise=0.3)
     data = search_data_of(table)
     expected = sobol.analyze(
@@ -54,18 +54,55 @@ def test_indices_and_intervals_are_salibs(name, index, second_order):
         num_resamples=sobol_analysis.RESAMPLES,
         seed=estimator_seed(data, "sobol"),
     )
-    found = importance(data, name)
-    assert values(found) == pytest.approx(expected[index].tolist())
-    for share, half in zip(data.dimensions, expected[f"{index}_conf"], strict=True):
+    found = importance(data, "sobol_total")
+    assert values(found) == pytest.approx(expected["ST"].tolist())
+    for share, half in zip(data.dimensions, expected["ST_conf"], strict=True):
         assert found.get(share).high - found.get(share).value == pytest.approx(half)
         assert found.get(share).value - found.get(share).low == pytest.approx(half)
 
 
 @pytest.mark.usefixtures("few_draws")
-def test_ishigamis_function_gives_the_closed_forms_within_2_points():
+def test_ishigamis_function_gives_the_closed_forms():
     data = search_data_of(blocks_of(ishigami, 1024, ISHIGAMI_AXES))
-    assert values(importance(data, "sobol_first")) == pytest.approx(ISHIGAMI_FIRST, abs=0.02)
+    assert values(importance(data, "sobol_first")) == pytest.approx(ISHIGAMI_FIRST, abs=0.05)
     assert values(importance(data, "sobol_total")) == pytest.approx(ISHIGAMI_TOTAL, abs=0.02)
+
+
+@pytest.mark.usefixtures("few_draws")
+def test_a_wave_within_the_classes_of_few_trials_is_named_with_salibs_estimate():
+    data = search_data_of(blocks_of(ishigami, 32, ISHIGAMI_AXES))
+    found = importance(data, "sobol_first")
+    (note,) = found.notes
+    assert found.get("beta").value < ISHIGAMI_FIRST[1] - 0.1
+    assert note.startswith("beta: SALib's estimate from the blocks is ")
+    assert (
+        importance(search_data_of(blocks_of(additive, 64, noise=0.3)), "sobol_first").notes == ()
+    )
+
+
+def shown_in(studies: int, surface, noise: float) -> np.ndarray:
+    """Count in how many studies of 32 blocks each dimension is above chance in first order."""
+    found = [
+        importance(search_data_of(blocks_of(surface, 32, noise=noise, seed=seed)), "sobol_first")
+        for seed in range(studies)
+    ]
+    return np.sum([[one.get(name).is_significant for name in UNIT] for one in found], axis=0)
+
+
+@pytest.mark.usefixtures("few_draws")
+def test_an_effect_of_45_percent_is_shown_in_nearly_all_studies_of_224_trials():
+    """The three replicas' mean has a third of their variance."""
+    weights = np.sqrt(12 * np.array([0.45, 0.15, 0.1, 0.0, 0.0]))
+    shown = shown_in(25, lambda x: x @ weights, np.sqrt(3 * 0.3))
+    assert shown[0] >= 24
+    assert shown[3:].sum() <= 3
+
+
+@pytest.mark.usefixtures("few_draws")
+def test_dimensions_without_effect_are_not_above_chance_because_points_share_coordinates():
+    """Singly permuted trials would show one in a fifth of the studies."""
+    shown = shown_in(25, lambda x: 12 * (x[:, 0] - 0.5) * (x[:, 1] - 0.5), 0.3)
+    assert stats.binomtest(int(shown.sum()), 25, 0.05, alternative="greater").pvalue > 0.01
 
 
 @pytest.mark.usefixtures("few_draws")
