@@ -22,5 +22,5 @@ from search_spaces.dimensions import (
     ParamValue,
     SpaceError,
 )
-from search_spaces.rules import Condition, Limits, Rule
+from search_spaces.rules import Condition, Limits, Rule, wider_ends
 from search_spaces.space import Space, check_values, resolve

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from search_spaces.dimensions import (
     CategoricalDimension,
@@ -96,6 +97,43 @@ class Rule:
                 f"and 20, got low {ends[0]!r} and high {ends[1]!r}."
             )
         return self.counts if type(ends[0]) is int else self.default
+
+
+def wider_ends(
+    rules: Mapping[str, Rule], dimensions: Mapping[str, Dimension]
+) -> dict[str, tuple[float | None, float | None]]:
+    """Return the next ends to try beyond each range of numbers, low and high; None if illegal.
+
+    Beyond it lies a range of the same length, or a half or a quarter of it where the rule allows
+    no more; on a logarithmic axis in the logarithm. A positive low end is divided by 4, 2 or √2.
+    """
+    return {
+        name: (_legal_end(rules[name], axis, -1), _legal_end(rules[name], axis, 1))
+        for name, axis in dimensions.items()
+        if not isinstance(axis, CategoricalDimension)
+    }
+
+
+def _legal_end(
+    rule: Rule, axis: IntDimension | FloatDimension, side: Literal[-1, 1]
+) -> float | None:
+    end = axis.low if side < 0 else axis.high
+    for share in (1.0, 0.5, 0.25):
+        if axis.log:
+            value = end * (axis.high / axis.low) ** (side * share)
+        elif side < 0 < end:
+            value = end * 4.0**-share
+        else:
+            value = end + side * share * (axis.high - axis.low)
+        is_int = isinstance(axis, IntDimension)
+        value = math.floor(value * side) * side if is_int else float(f"{value:.2g}")
+        try:
+            legal = rule.check(value, "the end")
+        except SpaceError:
+            continue
+        if (float(legal) - end) * side > 0:
+            return float(legal) if not is_int else int(legal)
+    return None
 
 
 def _check_order(given: Mapping[str, Any], low: float, high: float) -> None:

@@ -34,7 +34,8 @@ def evaluate_final(
         seed: Seed of the replica, from which the tests' random streams are derived.
 
     Returns:
-        ``test/accuracy``, …; ``test/majority_accuracy`` unless the data are multi-label;
+        ``test/accuracy``, …; ``test/majority_accuracy`` and their number ``test/samples`` unless
+        the data are multi-label;
         ``test_bootstrap/…`` and ``occlusion/…`` if configured.
     """
     targets = data.test.targets
@@ -42,6 +43,7 @@ def evaluate_final(
     metrics = compute_metrics(logits, targets, "test")
     if not is_multi_label(targets):
         metrics["test/majority_accuracy"] = majority_accuracy(data.train.targets, targets)
+        metrics["test/samples"] = float(len(targets))
     metrics |= _bootstrap(config.bootstrap_resamples, logits, targets, metrics, seed)
     if config.occlusion:
         metrics["occlusion/none"] = metrics[f"test/{occlusion_metric(targets)}"]

@@ -199,6 +199,7 @@ REPORTED: dict[str, Metric] = {
     "majority_accuracy": Metric(
         label="accuracy of the majority class", unit=PER_CENT, direction="maximize"
     ),
+    "samples": Metric(label="samples", unit=COUNT, direction="maximize"),
     "auc_classes": Metric(label="classes behind the AUC", unit=COUNT, direction="maximize"),
 }
 """Further metrics of reports."""

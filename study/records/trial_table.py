@@ -109,6 +109,9 @@ class ArmRow:
         refusals: Arms whose chosen configuration is illegal here, and why.
         domain: Kind of data: ``image``, ``text`` or ``series``.
         is_multi_label: Whether a sample may have several classes, or none.
+        draws_subset: Whether every replica trains on its own draw of the training samples.
+        wider: Numerical dimension to the next legal ends beyond its range, low and high; None
+            where the range ends at what is legal.
         sampler: Sampler (``tpe``, ``random``) or design (``sobol``, ``saltelli``) of its search.
         design: The design, or None with a sampler. Search trial i is its point i; of Saltelli's,
             trials i with the same ``i // design.block_size(len(dimensions))`` are one block, in
@@ -133,6 +136,8 @@ class ArmRow:
     refusals: Mapping[str, str] = field(default_factory=dict)
     domain: str = "image"
     is_multi_label: bool = False
+    draws_subset: bool = False
+    wider: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
     sampler: str = "tpe"
     design: Design | None = None
     conditions: Mapping[str, Condition] = field(default_factory=dict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from search_spaces import ParamValue
+from search_spaces import ParamValue, wider_ends
 from study.config.arm import Arm
 from study.config.run_options import RunOptions
 from study.config.study_spec import StudySpec, parse
@@ -76,6 +76,8 @@ def arm_row(arm: Arm, provenance: Provenance) -> ArmRow:
         n_features=info.n_features,
         domain=info.domain,
         is_multi_label=info.is_multi_label,
+        draws_subset=getattr(arm.dataset, "subset", "fixed") == "per_replica",
+        wider=wider_ends(arm.rules, arm.space.dimensions),
         epochs=arm.training.epochs,
         dimensions=arm.space.dimensions if arm.is_searched else {},
         conditions=arm.space.conditions if arm.is_searched else {},

@@ -19,11 +19,11 @@ from study.sensitivity.intervals import (
     ReplicaValues,
     correct_family,
     difference_cells,
-    interval_cells,
     last_values,
     replica_cells,
     seed_difference,
 )
+from study.sensitivity.replica_health import not_covered, seeds_at_chance
 from study.sensitivity.workloads import (
     Workload,
     control_of,
@@ -64,6 +64,9 @@ class ArmComparison:
 
     Attributes:
         measurements: By metric, in the comparison's order; empty where ``notes`` give a reason.
+        at_chance: Seeds of the replicas that have learned nothing (:func:`seeds_at_chance`): with
+            any of them the intervals of all metrics are not to be trusted.
+        not_covered: Choices that the intervals do not cover: ``training images``, ``test images``.
         control: What it is compared with, in words: ``Base``, ``Random``, ``matched Random``.
     """
 
@@ -74,6 +77,8 @@ class ArmComparison:
     params: Mapping[str, ParamValue]
     seeds: tuple[int, ...]
     measurements: tuple[Measurement, ...]
+    at_chance: tuple[int, ...]
+    not_covered: tuple[str, ...]
     control: str = ""
 
     def get(self, metric: str) -> Measurement | None:
@@ -119,7 +124,9 @@ class Comparison(Tabular):
                     "model": row.model,
                     "metric": measurement.metric,
                     "against": self.against,
-                    **interval_cells(measurement.interval),
+                    **measurement.level_cells(),
+                    "seeds_at_chance": "; ".join(map(str, row.at_chance)),
+                    "not_covered": "; ".join(row.not_covered),
                     **difference_cells(measurement.to_control, "control"),
                     **replica_cells(row.seeds, measurement.replicas),
                     **{f"params/{name}": value for name, value in row.params.items()},
@@ -213,6 +220,8 @@ def _row(
         model=arm.model,
         params=dict(arm.best_params or {}),
         seeds=() if chosen is None else chosen.seeds,
+        at_chance=() if chosen is None else seeds_at_chance(arm, chosen),
+        not_covered=not_covered(arm),
         measurements=tuple(
             Measurement(
                 metric=metric,

@@ -115,6 +115,24 @@ class Replicated:
         """Compute the interval."""
         object.__setattr__(self, "interval", t_interval(self.replicas))
 
+    @property
+    def median(self) -> float:
+        """Median of the replicas."""
+        return statistics.median(self.replicas)
+
+    @property
+    def interquartile_mean(self) -> float:
+        """Mean without the lowest and the highest quarter (Agarwal et al., 2021)."""
+        return float(stats.trim_mean(self.replicas, 0.25))
+
+    def level_cells(self) -> Row:
+        """Return mean, ends, median and interquartile mean as cells."""
+        return {
+            **interval_cells(self.interval),
+            "median": self.median,
+            "interquartile_mean": self.interquartile_mean,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared(Replicated):
@@ -128,9 +146,9 @@ class Compared(Replicated):
     to_base: CorrectedDifference | None
 
     def cells(self, seeds: Sequence[int]) -> Row:
-        """Return mean, ends, difference and replicas as cells."""
+        """Return level, difference and replicas as cells."""
         return {
-            **interval_cells(self.interval),
+            **self.level_cells(),
             **difference_cells(self.to_base, "base"),
             **replica_cells(seeds, self.replicas),
         }

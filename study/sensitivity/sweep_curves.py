@@ -21,6 +21,7 @@ from study.sensitivity.intervals import (
     last_values,
     t_interval,
 )
+from study.sensitivity.replica_health import seeds_at_chance
 from study.sensitivity.workloads import (
     CONTROLS,
     control_of,
@@ -32,9 +33,15 @@ from study.sensitivity.workloads import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurvePoint(Compared):
-    """One value of the dimension; one family of comparisons is the curve's values."""
+    """One value of the dimension; one family of comparisons is the curve's values.
+
+    Attributes:
+        at_chance: Seeds of the replicas that have learned nothing: with any of them the interval
+            is not to be trusted.
+    """
 
     value: ParamValue
+    at_chance: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +99,7 @@ class DimensionCurve(Tabular):
                 "dimension": self.dimension,
                 "value": point.value,
                 "is_chosen": point.value == self.chosen,
+                "seeds_at_chance": "; ".join(map(str, point.at_chance)),
                 **point.cells(self.seeds),
             }
         for control in self.controls:
@@ -116,7 +124,7 @@ def sweep_curve(table: TrialTable, arm: str, dimension: str, metric: str) -> Dim
     row = require_arm(table, arm)
     chosen = require_chosen(table, row)
     _require_sweep(table, row, dimension)
-    found, notes = _sweep_values(table, row, dimension, metric)
+    trials, found, notes = _sweep_values(table, row, dimension, metric)
     if len(found) < 2:
         raise ReportError(
             f"arm '{arm}': a curve over {dimension} needs at least 2 completed values, but "
@@ -139,6 +147,7 @@ def sweep_curve(table: TrialTable, arm: str, dimension: str, metric: str) -> Dim
         points=tuple(
             CurvePoint(
                 value=value,
+                at_chance=seeds_at_chance(row, trials[value]),
                 replicas=align_to_seeds(
                     chosen.seeds, values, owner=f"the chosen trial of arm '{arm}'"
                 ),
@@ -198,7 +207,7 @@ def _require_sweep(table: TrialTable, arm: ArmRow, dimension: str) -> None:
 
 def _sweep_values(
     table: TrialTable, arm: ArmRow, dimension: str, metric: str
-) -> tuple[dict[ParamValue, ReplicaValues], tuple[str, ...]]:
+) -> tuple[dict[ParamValue, TrialRow], dict[ParamValue, ReplicaValues], tuple[str, ...]]:
     best = arm.best_params or {}
     trials = sorted(table.select(arm.name, "final"), key=lambda row: row.state == "COMPLETE")
     line = {
@@ -217,7 +226,7 @@ def _sweep_values(
             found[value] = last_values(row, metric)
         except ReportError as error:
             notes.append(f"{dimension} = {value} is left out: {error}")
-    return found, tuple(notes)
+    return line, found, tuple(notes)
 
 
 def _sorted_values(values: tuple[ParamValue, ...]) -> tuple[ParamValue, ...]:

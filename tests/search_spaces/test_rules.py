@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from search_spaces import CategoricalDimension, FloatDimension, IntDimension, SpaceError
+from search_spaces import (
+    CategoricalDimension,
+    FloatDimension,
+    IntDimension,
+    SpaceError,
+    wider_ends,
+)
 from tests.search_spaces.rules import AMOUNT, BARE, COUNT, FEATURES, NAMES
 
 
@@ -67,3 +73,21 @@ def test_a_range_beyond_the_rule_is_refused_with_what_must_hold(rule, given, mes
     with pytest.raises(SpaceError) as caught:
         rule.dimension(given)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("rule", "axis", "ends"),
+    [
+        (AMOUNT, FloatDimension(low=0.1, high=2.0), (0.025, 3.9)),
+        (AMOUNT, FloatDimension(low=0.01, high=1.0, log=True), (0.0001, 100.0)),
+        (AMOUNT, FloatDimension(low=0.0, high=2.0), (None, 4.0)),
+        (COUNT, IntDimension(low=1, high=5), (None, None)),
+        (COUNT, IntDimension(low=2, high=3), (1, 4)),
+        (COUNT, IntDimension(low=2, high=4), (1, 5)),
+    ],
+)
+def test_the_next_ends_beyond_a_range_are_the_farthest_legal_ones(rule, axis, ends):
+    found = wider_ends({"x": rule}, {"x": axis})["x"]
+    assert found == pytest.approx(ends) if None not in ends else found == ends
+    choices = {"x": CategoricalDimension(choices=(1, 2))}
+    assert wider_ends({"x": rule}, choices) == {}

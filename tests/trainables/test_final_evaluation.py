@@ -48,7 +48,8 @@ def several_labels() -> Splits:
 
 def test_without_further_tests_there_are_the_metrics_and_the_majoritys_accuracy():
     model, data = Flat(torch.randn(3, 6)), splits()
-    expected = evaluate(model, data.test, "test") | {"test/majority_accuracy": 10 / 40}
+    expected = evaluate(model, data.test, "test")
+    expected |= {"test/majority_accuracy": 10 / 40, "test/samples": 40.0}
     assert evaluate_final(NEITHER, model, data, 1) == expected
 
 
