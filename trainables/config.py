@@ -153,6 +153,12 @@ class TrialConfig:
         mixup = start.mixup if isinstance(start, FromBase) else None
         return replace(self, method=mixup or Base(), training=training, is_final=False)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of legal settings."""
+        reason = self.method.idle_reason(self.training.batch_size)
+        return () if reason is None else (f"method {self.method.name}: {reason}.",)
+
     def _check_start(self) -> None:
         is_base = self.training.base is not None
         if is_base and isinstance(self.method, Base):

@@ -1,15 +1,18 @@
 """Classification metrics, computed in float64 on the device of the logits.
 
 All take logits ``(sample, classes)`` and either class indices or, for multi-label data, 0 or 1 per
-class; the latter have their metrics per label, averaged over the labels. Calibration follows the
-code published by the paper's first author: ten equal-width bins over the top probability.
+class; the latter have their metrics per label, averaged over the labels. All are NaN if any logit
+is NaN or infinite. Calibration follows the code published by the paper's first author: ten
+equal-width bins over the top probability.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeAlias
 
 import torch
 from jaxtyping import Float, Int
@@ -20,8 +23,23 @@ from trainables.batch import Labels, is_multi_label
 from trainables.fields import Direction
 
 Logits = Float[Tensor, "sample classes"]
+P = ParamSpec("P")
 
 
+def undefined_unless_finite(
+    metric: Callable[Concatenate[Tensor, P], Tensor],
+) -> Callable[Concatenate[Tensor, P], Tensor]:
+    """Make a metric NaN where any logit is NaN or infinite, without waiting for the device."""
+
+    @wraps(metric)
+    def checked(logits: Tensor, /, *rest: P.args, **options: P.kwargs) -> Tensor:
+        value = metric(logits, *rest, **options)
+        return torch.where(logits.isfinite().all(), value, math.nan)
+
+    return checked
+
+
+@undefined_unless_finite
 def accuracy(logits: Logits, targets: Labels) -> Float[Tensor, ""]:
     """Return the fraction of samples whose highest logit is their class's.
 
@@ -32,6 +50,7 @@ def accuracy(logits: Logits, targets: Labels) -> Float[Tensor, ""]:
     return (logits.argmax(1) == targets).double().mean()
 
 
+@undefined_unless_finite
 def nll(logits: Logits, targets: Labels) -> Float[Tensor, ""]:
     """Mean negative log-likelihood, in nats per sample, or per sample and label."""
     if is_multi_label(targets):
@@ -39,16 +58,19 @@ def nll(logits: Logits, targets: Labels) -> Float[Tensor, ""]:
     return functional.cross_entropy(logits.double(), targets)
 
 
+@undefined_unless_finite
 def brier(logits: Logits, targets: Labels) -> Float[Tensor, ""]:
     """Brier score summed over the classes: in [0, 2], or [0, C] for multi-label data."""
     return _squared_errors(logits, targets).sum(1).mean()
 
 
+@undefined_unless_finite
 def brier_mean(logits: Logits, targets: Labels) -> Float[Tensor, ""]:
     """Brier score averaged over the classes: the paper's column."""
     return _squared_errors(logits, targets).mean()
 
 
+@undefined_unless_finite
 def ece(logits: Logits, targets: Labels, *, bins: int = 10) -> Float[Tensor, ""]:
     """Expected calibration error of the top label, in [0, 1].
 
@@ -79,6 +101,7 @@ def ece15(logits: Logits, targets: Labels) -> Float[Tensor, ""]:
     return ece(logits, targets, bins=15)
 
 
+@undefined_unless_finite
 def auc(logits: Logits, targets: Labels) -> Float[Tensor, ""]:
     """Macro average over the classes of the one-versus-rest area under the ROC curve.
 

@@ -5,6 +5,7 @@ They are trained sequentially, or stacked into one computation (:mod:`trainables
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,8 @@ from trainables.replica_group import ReplicaState, stacked_group
 from trainables.report import Report
 from trainables.runtime.shared_data import load_cached_splits
 from trainables.runtime.stop_monitor import StepCallback, no_step_callback
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +95,10 @@ def train_replicas(
     Raises:
         NonFiniteError: If a loss or metric of any replica is NaN or infinite; names the seed.
     """
+    largest = min(config.training.batch_size, len(replicas[0].data.train))
+    reason = config.method.idle_reason(largest)
+    if reason is not None:
+        logger.warning("method %s has no effect: %s.", config.method.name, reason)
     train = _train_stacked if stacked else _train_sequentially
     for reports in train(config, replicas, step_callback):
         done = [report for report in reports if report is not None]

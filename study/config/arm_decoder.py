@@ -332,6 +332,13 @@ def _sweeps(raw: _RawArm, arm: Arm) -> tuple[Sensitivity, ...]:
 
 
 def _notes(raw: _RawArm, arm: Arm) -> list[str]:
+    """Return notes on settings and on defaults without effect."""
+    configs = [arm.trial_config(point, (0,), is_final=False) for point in arm.choice_points()]
+    said = dict.fromkeys(note for config in configs for note in config.notes)
+    return [f"arm {raw.name}: {note}" for note in (*_unused_defaults(raw, arm), *said)]
+
+
+def _unused_defaults(raw: _RawArm, arm: Arm) -> list[str]:
     """Return notes on defaults without effect; none for a method without dimensions."""
     if arm.like is not None or all("." in name for name in raw.rules):
         return []
@@ -352,7 +359,7 @@ def _notes(raw: _RawArm, arm: Arm) -> list[str]:
     found = [note for note, names in said.items() if names]
     design = arm.search.design if arm.space.dimensions else None
     even = None if design is None else design.advice(arm.search.trials)
-    return [f"arm {raw.name}: {note}" for note in (*found, *([even] if even else ()))]
+    return [*found, *([even] if even else ())]
 
 
 def _check_config(where: str, arm: Arm) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -135,8 +134,6 @@ def new_file(name: str, content: bytes = b"x") -> Callable[[Path], None]:
         (trial_folder(root) / name).write_bytes(content)
 
     return damage
-
-
 
 
 def no_artifact(root: Path) -> None:

@@ -164,3 +164,14 @@ def test_the_two_calibration_errors_use_10_and_15_bins():
         expected = expected_calibration_error(logits.numpy(), targets.numpy(), bins)
         assert float(METRICS[name].compute(logits, targets)) == pytest.approx(expected)
     assert METRICS["ece10"].compute(logits, targets) != METRICS["ece15"].compute(logits, targets)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("per_label", [False, True])
+def test_no_metric_has_a_value_where_one_logit_is_not_finite(value, per_label):
+    logits, targets = sample(0, 4, 20, 1.0)
+    labels = torch.nn.functional.one_hot(targets, 4).float() if per_label else targets
+    assert all(metric.compute(logits, labels).isfinite() for metric in METRICS.values())
+    logits[3, 2] = value
+    found = {name: float(metric.compute(logits, labels)) for name, metric in METRICS.items()}
+    assert all(map(math.isnan, found.values())), found

@@ -8,6 +8,7 @@ import torch
 
 from tests.trainables.builders import trial
 from tests.trainables.tensor_samples import TensorSamples
+from trainables.datasets import Digits
 from trainables.errors import NonFiniteError
 from trainables.methods import METHODS
 from trainables.replicas import Replica, start_replicas, train_replicas
@@ -72,3 +73,20 @@ def test_a_loss_that_is_not_finite_names_its_replica(folders):
     second = replace(second, data=replace(second.data, train=train))
     with pytest.raises(NonFiniteError, match=r"step 1 \(epoch 1\) of the replica with seed 7;"):
         list(train_replicas(config, [first, second]))
+
+
+def test_a_training_set_too_small_for_its_method_is_reported_once(folders, caplog):
+    config = replace(
+        trial("random"),
+        dataset=Digits(train_per_class=None, train_size=3, val_size=20, test_size=20),
+    )
+    for batch_size in (8, 3):
+        caplog.clear()
+        training = replace(config.training, epochs=1, batch_size=batch_size)
+        small = replace(config, training=training, seeds=(1,))
+        list(train_replicas(small, start_replicas(small, folders, CPU)))
+        message = (
+            "method random has no effect: a split of 0.5 changes no sample of 3; it takes a "
+            "batch of 4 or more, or a larger split."
+        )
+        assert caplog.messages == [message]

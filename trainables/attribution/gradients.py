@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from trainables.attribution.attribution import Attribution, Target
 from trainables.decoding import record
@@ -56,6 +57,42 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
+
+
+class InTrainMode(nn.Module):
+    """A network in train mode for attributions, which would otherwise set it to eval mode.
+
+    Dropout draws, and a batch norm normalizes by the batch of the attribution, so that a sample's
+    attribution depends on the others'. The batch norm's running statistics are left untouched.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        """Wrap a network that is in train mode."""
+        super().__init__()
+        self.network = network
+
+    def train(self, mode: bool = True) -> InTrainMode:  # noqa: ARG002 (the interface of all modules)
+        """Leave the mode of the network as it is."""
+        return self
+
+    def forward(
+        self, inputs: Float[Tensor, "batch channel *grid"]
+    ) -> Float[Tensor, "batch classes"]:
+        """Compute the logits, with no change of running statistics."""
+        # Without tracking, a batch norm in train mode neither reads nor writes them.
+        tracking = [
+            module
+            for module in self.network.modules()
+            if isinstance(module, _BatchNorm) and module.training and module.track_running_stats
+        ]
+        for module in tracking:
+            module.track_running_stats = False
+        try:
+            logits: Tensor = self.network(inputs)
+            return logits
+        finally:
+            for module in tracking:
+                module.track_running_stats = True
 
 
 def saliency(

@@ -148,6 +148,22 @@ def split_batch_size(batch_size: int, split: float, a_fraction: float) -> BatchS
     return BatchSplit(a=a, b=b)
 
 
+def idle_reason(batch_size: int, split: float, a_fraction: float = 1.0) -> str | None:
+    """Return why a batch is left as it is, and the smallest that is not; None if it is changed.
+
+    Example:
+        >>> idle_reason(3, 0.5, 0.5)
+        'a split of 0.5 changes no sample of 3; it takes a batch of 4 or more, or a larger split'
+    """
+    if split_batch_size(batch_size, split, a_fraction).challenged:
+        return None
+    least = math.ceil(1 / (split * max(a_fraction, 1 - a_fraction)) - 1e-9)
+    return (
+        f"a split of {split:g} changes no sample of {batch_size}; it takes a batch of {least} or "
+        "more, or a larger split"
+    )
+
+
 def split_batch(batch: Batch, split: float, a_fraction: float) -> BatchSplit:
     """Divide each replica's part of a batch by :func:`split_batch_size`."""
     own = split_batch_size(len(batch) // batch.n_replicas, split, a_fraction)

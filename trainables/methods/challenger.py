@@ -11,7 +11,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from trainables.attribution import AttributionConfig, EpsilonLrp
-from trainables.attribution.gradients import resolve_target
+from trainables.attribution.gradients import InTrainMode, resolve_target
 from trainables.batch import Batch, true_class
 from trainables.datasets import DatasetInfo
 from trainables.decoding import record
@@ -27,6 +27,7 @@ from trainables.methods.challenge import (
     Split,
     apply_challenge,
     check_feature_count,
+    idle_reason,
     select_features,
     split_batch,
 )
@@ -44,10 +45,10 @@ _RANKING = "Attribution that ranks the features"
 class Challenger(Method):
     """Algorithm 1 of the paper; each of its ambiguities is a setting with the default first.
 
-    Only the challenged samples are attributed, in eval mode, where no sample's relevance depends
-    on another's. Batches must be shuffled: A, B and the unchanged rest are taken by position, as
-    in the paper. Ties of relevance (many are exactly 0 where inputs are 0) are broken by
-    ``topk``, which may differ between devices.
+    Only the challenged samples are attributed, by default in eval mode, where no sample's
+    relevance depends on another's. Batches must be shuffled: A, B and the unchanged rest are
+    taken by position, as in the paper. Ties of relevance (many are exactly 0 where inputs are 0)
+    are broken by ``topk``, which may differ between devices.
 
     Attributes:
         top_k: K, the number of highest-ranked classes from which the explained one is drawn.
@@ -61,6 +62,8 @@ class Challenger(Method):
             ``target`` takes the label (of several the highest-ranked), ``topk_or_target`` one or
             the other by a coin flip.
         k_draw: One rank k for the ``batch`` (algorithm 1), or one per ``sample``.
+        attribution_mode: Mode of the network while it is attributed. In ``train`` mode dropout
+            draws, and batch norms use the statistics of the challenged samples.
         clip: Bounds to which challenged samples are clipped, or None.
         mixup: MixUp of the whole batch once its samples are challenged, as in the paper's table 4
             (which does not state the order), or None.
@@ -80,6 +83,7 @@ class Challenger(Method):
     attribution: Annotated[AttributionConfig, Symbol("attribution", _RANKING)] = EpsilonLrp()
     class_mode: ClassMode = "topk"
     k_draw: Literal["batch", "sample"] = "batch"
+    attribution_mode: Literal["eval", "train"] = "eval"
     clip: Clip | None = None
     mixup: Mixup | None = None
 
@@ -95,6 +99,10 @@ class Challenger(Method):
                 f"top_k must not exceed the {info.n_classes} classes, got {self.top_k}."
             )
         check_feature_count(self.n_features, info.n_features)
+
+    def idle_reason(self, batch_size: int) -> str | None:
+        """Return why no sample of a batch of that size is changed; None if some are."""
+        return idle_reason(batch_size, self.split, self.a_fraction)
 
     def perturb(
         self,
@@ -117,7 +125,8 @@ class Challenger(Method):
             return batch
         first = batch.first(split_sizes.challenged)
         chosen = self._class_chooser(first, rng)
-        relevance = self.attribution(model, first.inputs, chosen)
+        seen = model if self.attribution_mode == "eval" else InTrainMode(model)
+        relevance = self.attribution(seen, first.inputs, chosen)
         features = select_features(relevance, self.n_features, rng, first.feature_mask)
         strength = ChallengeStrength(alpha=self.alpha, beta=self.beta, clip=self.clip)
         challenged = apply_challenge(batch.inputs, features, split_sizes, strength)

@@ -13,7 +13,7 @@ from trainables.attribution.gradients import eval_mode
 from trainables.batch import Batch, label_loss
 from trainables.decoding import record
 from trainables.fields import Amount, PositiveShare, SearchRange, Symbol
-from trainables.methods.challenge import Clip, split_batch, split_batch_size
+from trainables.methods.challenge import Clip, idle_reason, split_batch, split_batch_size
 from trainables.methods.method import Method
 from trainables.replica_rng import ReplicaRNG
 
@@ -97,6 +97,10 @@ class Fgsm(Method):
     def passes(self) -> float:
         """Passes over a batch that a training step takes."""
         return 1.0 + self.split
+
+    def idle_reason(self, batch_size: int) -> str | None:
+        """Return why no sample of a batch of that size is changed; None if some are."""
+        return idle_reason(batch_size, self.split)
 
     def perturb(
         self,

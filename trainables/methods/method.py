@@ -36,6 +36,10 @@ class Method(ABC):
             ConfigError: If the settings do not fit it; the message starts with the setting.
         """
 
+    def idle_reason(self, batch_size: int) -> str | None:  # noqa: ARG002 (other methods)
+        """Return why a batch of that size would be left as it is; None if it is changed."""
+        return None
+
     @abstractmethod
     def perturb(self, model: nn.Module, batch: Batch, rng: ReplicaRNG) -> Batch:
         """Change a shuffled batch of one or several replicas."""

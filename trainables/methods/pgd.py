@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from trainables.batch import Batch
 from trainables.decoding import record
 from trainables.fields import Positive, SearchRange, Symbol
-from trainables.methods.challenge import Clip, split_batch
+from trainables.methods.challenge import Clip, idle_reason, split_batch
 from trainables.methods.fgsm import (
     AttackedShare,
     Budget,
@@ -64,6 +64,10 @@ class Pgd(Method):
     def passes(self) -> float:
         """Passes over a batch that a training step takes."""
         return 1.0 + self.steps * self.split
+
+    def idle_reason(self, batch_size: int) -> str | None:
+        """Return why no sample of a batch of that size is changed; None if some are."""
+        return idle_reason(batch_size, self.split)
 
     def perturb(
         self,

@@ -20,6 +20,7 @@ from trainables.methods.challenge import (
     Split,
     apply_challenge,
     check_feature_count,
+    idle_reason,
     random_features,
     split_batch,
 )
@@ -54,6 +55,10 @@ class Random(Method):
     def check(self, info: DatasetInfo) -> None:
         """Check the settings against a dataset."""
         check_feature_count(self.n_features, info.n_features)
+
+    def idle_reason(self, batch_size: int) -> str | None:
+        """Return why no sample of a batch of that size is changed; None if some are."""
+        return idle_reason(batch_size, self.split, self.a_fraction)
 
     def perturb(
         self,

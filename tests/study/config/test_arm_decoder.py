@@ -171,6 +171,18 @@ def test_what_the_method_itself_sets_is_noted_and_neither_searched_nor_swept():
     assert arm.trial_config({}, (0,), is_final=False).method == Challenger(top_k=3, alpha=0.5)
 
 
+def test_batches_in_which_nobody_is_challenged_are_noted():
+    defaults = "defaults: {dataset: digits, model: vgg11, training: {batch_size: 3}}\n"
+    method = "{name: random, split: 0.5}"
+    spec = study(f"{{method: base}}, {{method: {method}}}, {{method: pgd}}", "", defaults)
+    assert spec.notes == (
+        "arm random: method random: a split of 0.5 changes no sample of 3; it takes a batch of 4 "
+        "or more, or a larger split.",
+        "arm pgd: method pgd: a split of 0.1 changes no sample of 3; it takes a batch of 10 or "
+        "more, or a larger split.",
+    )
+
+
 def test_a_default_sweep_over_what_is_not_searched_is_noted():
     defaults = "defaults: {dataset: digits, model: vgg11, sensitivity: [{over: a_fraction}]}\n"
     spec = study("{method: random}", "", defaults)

@@ -104,7 +104,11 @@ def test_both_ends_of_every_axis_are_accepted_by_the_method_itself(name, dataset
 @pytest.mark.parametrize(
     ("name", "other", "more"),
     [
-        ("challenger", "random", {"top_k", "attribution", "class_mode", "k_draw"}),
+        (
+            "challenger",
+            "random",
+            {"top_k", "attribution", "attribution_mode", "class_mode", "k_draw"},
+        ),
         ("pgd", "fgsm", {"steps", "step_size", "start"}),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,7 @@ from trainables.methods.challenge import (
     SelectedFeatures,
     apply_challenge,
     check_feature_count,
+    idle_reason,
     random_features,
     resolve_n_features,
     select_features,
@@ -132,6 +135,19 @@ def test_shares_never_exceed_what_was_asked_nor_fall_short_by_a_sample(batch, sp
         exact = batch * split * share
         assert part <= exact + tiny
         assert part > exact - 1 - tiny
+
+
+@given(batch=st.integers(1, 60), split=st.floats(0.02, 0.99), a_fraction=UNIT)
+def test_a_batch_is_idle_if_it_has_no_part_and_the_stated_size_is_the_least_that_is_not(
+    batch, split, a_fraction
+):
+    reason = idle_reason(batch, split, a_fraction)
+    is_idle = split_batch_size(batch, split, a_fraction).challenged == 0
+    assert (reason is not None) == is_idle
+    if reason is not None:
+        least = int(re.search(r"batch of (\d+)", reason)[1])
+        assert split_batch_size(least, split, a_fraction).challenged > 0
+        assert split_batch_size(least - 1, split, a_fraction).challenged == 0
 
 
 @given(data=st.data(), batch=st.integers(1, 2000))

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -294,3 +296,44 @@ def test_of_several_labels_the_highest_ranked_is_the_target(class_mode):
     single = method.perturb(model, Batch(inputs=inputs, targets=targets), seeded(0))
     assert torch.equal(found.inputs, single.inputs)
     assert not torch.equal(found.inputs, inputs)
+
+
+def test_in_train_mode_batch_norms_use_the_challenged_samples_and_keep_their_statistics():
+    model = nn.Sequential(
+        nn.Flatten(), nn.Linear(72, 9), nn.BatchNorm1d(9), nn.ReLU(), nn.Linear(9, N_CLASSES)
+    ).double()
+    inputs, targets = batch(12)
+    twin = copy.deepcopy(model)
+    leaf = inputs[:6].clone().requires_grad_()
+    twin(leaf).gather(1, targets[:6, None]).sum().backward()
+    expected = inputs[:6] * leaf.grad
+
+    attributions = []
+
+    class Recorded(InputXGradient):
+        def __call__(self, *args: Any) -> torch.Tensor:  # noqa: ANN401
+            attributions.append(super().__call__(*args))
+            return attributions[-1]
+
+    before = copy.deepcopy(model.state_dict())
+    method = Challenger(n_features=3, class_mode="target", attribution=InputXGradient())
+    for mode in ("train", "eval"):
+        record = replace(method, attribution_mode=mode)
+        object.__setattr__(record, "attribution", Recorded())
+        record.perturb(model, Batch(inputs=inputs, targets=targets), seeded())
+        assert all(module.training for module in model.modules())
+        assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    in_train, in_eval = attributions
+    torch.testing.assert_close(in_train, expected)
+    assert not torch.allclose(in_eval, expected)
+
+
+def test_in_train_mode_dropout_draws():
+    model = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(72, N_CLASSES)).double()
+    inputs, targets = batch(12)
+    method = Challenger(n_features=10, top_k=1, attribution_mode="train")
+
+    def challenged() -> torch.Tensor:
+        return method.perturb(model, Batch(inputs=inputs, targets=targets), seeded()).inputs
+
+    assert not torch.equal(challenged(), challenged())
