@@ -21,6 +21,7 @@ STUDY_BENCHMARKS: Final[Mapping[str, str]] = {
     "overhead": "the overhead of a trial",
     "tracking": "how fast a backlog reaches MLflow, and how long a study waits for it",
     "reuse": "what a study saves by reuse",
+    "regimes": "where Challenger helps on 30 digits, and where it does not",
     "scaling": "slot utilization of a growing cluster, and a study of very many trials",
 }
 

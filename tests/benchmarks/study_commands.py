@@ -129,6 +129,41 @@ def _reuse(rounds: int, folder: Path | None, as_json: bool) -> None:
         tables.print_reuse(found)
 
 
+@command.command("regimes")
+@click.option(
+    "--setting",
+    "names",
+    multiple=True,
+    help="Name of a setting; may be given several times. Default: all.",
+)
+@click.option(
+    "--replicas",
+    type=click.IntRange(min=2),
+    default=20,
+    show_default=True,
+    help="Final replicas of every arm.",
+)
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Storage of the studies; the same command again continues them.",
+)
+def _regimes(names: tuple[str, ...], replicas: int, folder: Path) -> None:
+    """Measure where Challenger helps on 30 digits, and where it does not.
+
+    Base, Random and Challenger with the same fixed N, alpha, beta and split under several
+    settings of initialization, scaling, learning rate, budget and width, on fresh seeds with a
+    draw of the 30 images per replica. Prints a Markdown table.
+    """
+    from tests.benchmarks.regimes import REGIMES, markdown_table, measure_regimes
+
+    if unknown := sorted(set(names) - set(REGIMES)):
+        raise click.UsageError(f"settings are {', '.join(REGIMES)}, got {', '.join(unknown)}")
+    found = measure_regimes(folder.resolve(), names or tuple(REGIMES), replicas, _print_status)
+    click.echo("\n".join(markdown_table(list(found))))
+
+
 @command.command("scaling")
 @click.option(
     "--slots",

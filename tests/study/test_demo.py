@@ -96,7 +96,9 @@ def test_the_control_of_the_demo_has_the_choice_and_the_seeds_of_challenger(demo
     chosen = [
         row
         for row in table.rows
-        if row.arm == "challenger" and row.phase == "final" and shared.items() <= row.params.items()
+        if row.arm == "challenger"
+        and row.phase == "final"
+        and shared.items() <= row.params.items()
     ]
     assert len(chosen) in {6, 7}
     assert {row.seeds for row in chosen} == {control.seeds}

@@ -1,0 +1,212 @@
+"""Where Challenger helps on 30 digits, and where it does not: one study per setting of training.
+
+Every study trains Base, Random and Challenger with the same fixed N, α, β and split, each replica
+on a draw of its own of the 30 images. Nothing is searched, so that no choice favours an arm.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import yaml
+from rich.console import Console
+
+from study.config.run_options import RunOptions
+from study.engine.run import run_study
+from study.records.trial_table import TrialTable
+from study.results.build import load_trial_table
+from study.sensitivity.comparison import ArmComparison, compare
+from study.sensitivity.intervals import Interval
+from study.storage.layout import StorageRoot
+
+_ACCURACY: Final = "test/accuracy"
+_COSINE: Final = "filter_cosine/mean"
+_METRICS: Final = (_ACCURACY, "test/nll", "test/ece10", _COSINE)
+
+_STUDY: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        "defaults": {
+            "dataset": {
+                "name": "digits",
+                "train_per_class": 3,
+                "subset": "per_replica",
+                "val_size": 200,
+                "test_size": 2000,
+                "normalization": "unit",
+            },
+            "model": {"name": "vgg11", "width": 0.0625, "initialization": "torch"},
+            "training": {
+                "epochs": 300,
+                "batch_size": 30,
+                "optimizer": {"name": "adam", "lr": 1e-3},
+                "start_from": "scratch",
+                "eval_every": 100,
+            },
+            "replicas": {"search": 1, "final": 20},
+            "search": {
+                "trials": 1,
+                "space": {"top_k": 5, "n_features": 0.1, "alpha": 1.0, "beta": 1.0, "split": 0.5},
+            },
+        },
+        "arms": [
+            {"method": "base"},
+            {"method": "random", "like": "challenger"},
+            {"method": "challenger"},
+        ],
+        "objective": {"metric": "val/accuracy", "direction": "maximize"},
+        "resources": {"cpus": 1, "gpus": 0, "replica_mode": "vmap"},
+    }
+)
+
+REGIMES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
+    {
+        "torch": {},
+        "kaiming": {"model.initialization": "kaiming"},
+        "weak": {"search.space.alpha": 0.25, "search.space.beta": 0.25},
+        "standardize": {
+            "dataset.normalization": "standardize",
+            "search.space.alpha": 3.25,
+            "search.space.beta": 3.25,
+        },
+        "short": {"training.epochs": 30},
+        "fast": {"training.optimizer.lr": 2e-3, "training.epochs": 200},
+        "slow": {"training.optimizer.lr": 3e-4},
+        "wide": {"model.width": 0.125},
+        "wide-standardize": {
+            "model.width": 0.125,
+            "dataset.normalization": "standardize",
+            "search.space.alpha": 3.25,
+            "search.space.beta": 3.25,
+        },
+        "wide-kaiming": {"model.width": 0.125, "model.initialization": "kaiming"},
+    }
+)
+"""What each setting changes in ``defaults``, by path. ``torch`` is the demo's setting."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegimeResult:
+    """The comparison of one setting.
+
+    Attributes:
+        arms: Base, Random and Challenger against Base.
+        challenger_to_random: Challenger's accuracy minus Random's, in [-1, 1], over paired seeds.
+        cpu_hours: CPU time of all trials, in hours.
+    """
+
+    name: str
+    changed: Mapping[str, Any]
+    arms: tuple[ArmComparison, ...]
+    challenger_to_random: Interval
+    cpu_hours: float
+
+
+def regime_study(name: str, replicas: int, epochs: int | None = None) -> dict[str, Any]:
+    """Return the study file of a setting.
+
+    Args:
+        name: One of :data:`REGIMES`.
+        replicas: Final replicas per arm, at least 2.
+        epochs: Another number of epochs, or None.
+    """
+    study = copy.deepcopy(dict(_STUDY))
+    for path, value in REGIMES[name].items():
+        *folders, last = path.split(".")
+        part = study["defaults"]
+        for folder in folders:
+            part = part[folder]
+        part[last] = value
+    study["defaults"]["replicas"]["final"] = replicas
+    if epochs is not None:
+        study["defaults"]["training"] |= {"epochs": epochs, "eval_every": epochs}
+    return {"name": f"regime-{name}", **study}
+
+
+def measure_regimes(
+    root: Path,
+    names: Sequence[str],
+    replicas: int,
+    print_status: Callable[[str], None],
+    epochs: int | None = None,
+) -> Iterator[RegimeResult]:
+    """Run the studies below a folder, or continue them, and yield the result of each."""
+    options = RunOptions(storage=StorageRoot(root=root), executor="inline")
+    for name in names:
+        print_status(f"setting {name}")
+        study = regime_study(name, replicas, epochs)
+        text = yaml.safe_dump(study, sort_keys=False)
+        run_study(text, f"{name}.yaml", options, Console(stderr=True))
+        yield _result(name, load_trial_table(study["name"], options))
+
+
+def _result(name: str, table: TrialTable) -> RegimeResult:
+    to_base = compare(table, _METRICS)
+    to_random = compare(table, (_ACCURACY,), against="random").row("challenger").get(_ACCURACY)
+    if to_random is None or to_random.to_control is None:
+        raise ValueError(
+            f"setting {name}: Challenger and Random were not trained on the same seeds"
+        )
+    return RegimeResult(
+        name=name,
+        changed=REGIMES[name],
+        arms=to_base.rows,
+        challenger_to_random=to_random.to_control.difference.interval,
+        cpu_hours=sum(row.used("cpu_s") for row in table.rows) / 3600,
+    )
+
+
+def markdown_table(results: Sequence[RegimeResult]) -> list[str]:
+    """Return the lines of a Markdown table with one row per setting."""
+    return [
+        "| setting | Base | Random | Challenger | Challenger − Base | Challenger − Random | NLL "
+        "| ECE | cosine of Base | Challenger − Base, cosine (10⁻⁴) | CPU h |",
+        "|" + "---|" * 11,
+        *map(_markdown_row, results),
+    ]
+
+
+def _markdown_row(result: RegimeResult) -> str:
+    base, _, challenger = result.arms
+    changed = ", ".join(f"`{path}: {value}`" for path, value in result.changed.items())
+    cells = [
+        f"**{result.name}**" + (f": {changed}" if changed else ""),
+        *(_percent(_level(arm, _ACCURACY)) for arm in result.arms),
+        _percent(_difference(challenger, _ACCURACY), "+"),
+        _percent(result.challenger_to_random, "+"),
+        *(
+            f"{_level(base, metric).mean:{form}} → {_level(challenger, metric).mean:{form}}"
+            for metric, form in (("test/nll", ".2f"), ("test/ece10", ".3f"))
+        ),
+        f"{_level(base, _COSINE).mean:.4f}",
+        _scaled(_difference(challenger, _COSINE), 1e4, "+.0f"),
+        f"{result.cpu_hours:.2f}",
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _level(arm: ArmComparison, metric: str) -> Interval:
+    measurement = arm.get(metric)
+    if measurement is None:
+        raise ValueError(f"arm {arm.arm} has no {metric}")
+    return measurement.interval
+
+
+def _difference(arm: ArmComparison, metric: str) -> Interval:
+    measurement = arm.get(metric)
+    if measurement is None or measurement.to_control is None:
+        raise ValueError(f"arm {arm.arm} has no difference to Base in {metric}")
+    return measurement.to_control.difference.interval
+
+
+def _percent(interval: Interval, sign: str = "") -> str:
+    return _scaled(interval, 100, f"{sign}.1f")
+
+
+def _scaled(interval: Interval, factor: float, form: str) -> str:
+    mean, low, high = (factor * x for x in (interval.mean, interval.low, interval.high))
+    return f"{mean:{form}} [{low:{form}}, {high:{form}}]".replace("-", "−")
