@@ -8,6 +8,7 @@ from study.records.labels import (
     order_label,
 )
 from study.sensitivity.average_ranks import AverageRanks, average_ranks, critical_difference
+from study.sensitivity.best_set import BestSet, ValueToBest, best_set
 from study.sensitivity.comparison import (
     COMPARED_METRICS,
     TEST_METRICS,

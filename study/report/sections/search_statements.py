@@ -26,8 +26,10 @@ from study.report.sections.result_statements import Section, main_metric
 from study.report.summary_tables import format_hours
 from study.sensitivity import (
     CONFIDENCE,
+    BestSet,
     DimensionCurve,
     SweepEffect,
+    best_set,
     cost,
     holm,
     sweep_curve,
@@ -99,6 +101,7 @@ def _curve_sentences(
     )
     yield _effect_sentence(symbol, effect, p, family)
     yield from _base_sentence(curve)
+    yield _best_sentence(symbol, best_set(curve))
     yield (
         f"The search chose {symbol} = {format_value(curve.chosen)}; choosing the best value of "
         f"this curve instead would select on the test set."
@@ -120,6 +123,21 @@ def _effect_sentence(symbol: str, effect: SweepEffect, p: float, family: int) ->
     return (
         f"{sentence} With {effect.values} values and {effect.n} replicas p is at least "
         f"{effect.min_p_value:.2g}, so that no effect can be shown; more replicas are needed."
+    )
+
+
+def _best_sentence(symbol: str, found: BestSet) -> str:
+    margin = format_difference(found.margin, found.metric)
+    if len(found.best) == 1:
+        return f"{symbol} = {format_value(found.best[0])} is the best of these values."
+    which = (
+        f"All {len(found.best)} values"
+        if len(found.best) == len(found.values)
+        else f"{symbol} = {', '.join(map(format_value, found.best))}"
+    )
+    return (
+        f"{which} may be the best one; none of them is worse than the best by more than {margin} "
+        f"(simultaneous {CONFIDENCE_PERCENT} intervals, multiple comparisons with the best)."
     )
 
 
