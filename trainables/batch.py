@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.attribution.attribution import Target
+from trainables.checks import require
 
 # A class index per sample; or, where a sample may have several classes, 0 or 1 per class.
 Labels: TypeAlias = Int[Tensor, " batch"] | Float[Tensor, "batch classes"]
@@ -58,6 +59,35 @@ def soft_labels(
     # torch's one_hot waits for the largest label from the device.
     classes = torch.arange(n_classes, device=labels.device)
     return (labels[:, None] == classes).to(dtype)
+
+
+def check_batch(inputs: Tensor, targets: Tensor, valid_mask: Tensor | None) -> None:
+    """Check the kinds and shapes of a batch from a loop of a user's own.
+
+    Raises:
+        ConfigError: Naming the argument, what must hold and what came.
+    """
+    samples = len(inputs) if inputs.ndim else 0
+    came = tuple(inputs.shape)
+    require(inputs.ndim >= 2, "inputs", "must have the shape (batch, channel, *grid)", came)
+    require(inputs.is_floating_point(), "inputs", "must be real numbers", inputs.dtype)
+    came = tuple(targets.shape)
+    if targets.is_floating_point():
+        rule = f"of real numbers must have the shape ({samples}, n_classes)"
+        require(targets.ndim == 2 and len(targets) == samples, "targets", rule, came)
+    else:
+        rule = (
+            f"must be {samples} class indices (int64), or real numbers of the shape ({samples}, "
+            "n_classes) where a sample may have several classes"
+        )
+        is_index = targets.dtype == torch.int64 and came == (samples,)
+        require(is_index, "targets", rule, f"{targets.dtype} of the shape {came}")
+    if valid_mask is not None:
+        grid = (samples, *inputs.shape[2:])
+        rule = f"must be booleans of the shape (batch, *grid), here {grid}"
+        is_mask = valid_mask.dtype == torch.bool and tuple(valid_mask.shape) == grid
+        came_mask = f"{valid_mask.dtype} of the shape {tuple(valid_mask.shape)}"
+        require(is_mask and len(grid) > 1, "valid_mask", rule, came_mask)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from trainables.attribution.epsilon_rule import (
     Stabilizer,
     stabilizer_for,
 )
-from trainables.attribution.gradients import eval_mode, input_gradient
+from trainables.attribution.gradients import eval_mode, input_gradient, uncompiled
 from trainables.decoding import record
 from trainables.errors import ConfigError
 from trainables.fields import Amount
@@ -72,7 +72,7 @@ def epsilon_lrp(
     """
     if epsilon < 0:
         raise ConfigError(f"epsilon must be 0 or more, got {epsilon!r}.")
-    with eval_mode(model):
+    with eval_mode(model), uncompiled():
         gradient = _modified_gradient(model, inputs, target, epsilon, epsilon_mode)
     return inputs.detach() * gradient
 

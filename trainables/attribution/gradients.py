@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import ClassVar
 
 import torch
@@ -57,6 +58,14 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
+
+
+def uncompiled() -> AbstractContextManager[None]:
+    """Run compiled networks and functions as they were written, so that hooks on layers count."""
+    if "torch._dynamo" not in sys.modules:
+        return nullcontext()  # nothing is compiled, and the import takes seconds
+    eager: AbstractContextManager[None] = torch.compiler.set_stance("force_eager")
+    return eager
 
 
 class InTrainMode(nn.Module):

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from trainables.attribution.attribution import Target
-from trainables.attribution.gradients import target_classes
+from trainables.attribution.gradients import target_classes, uncompiled
 from trainables.errors import ConfigError
 
 # Builds one of Captum's attributions from captum.attr and a model.
@@ -53,10 +53,11 @@ def captum_call(
     """
     from captum import attr  # slow to import, and unused in most trials
 
-    model = weight_sharing_copy(model).eval()
+    # torch.compile wraps a network, and its own code cannot be copied.
+    model = weight_sharing_copy(getattr(model, "_orig_mod", model)).eval()
     leaf = inputs.detach().requires_grad_()
     classes = target_classes(model, leaf, target)
-    with torch.enable_grad(), _suppress_captum_warnings():
+    with torch.enable_grad(), uncompiled(), _suppress_captum_warnings():
         relevance: Tensor = build(attr, model).attribute(leaf, target=classes, **options)
     return relevance.detach()
 

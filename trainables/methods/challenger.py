@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from trainables.attribution import AttributionConfig, EpsilonLrp
 from trainables.attribution.gradients import InTrainMode, resolve_target
 from trainables.batch import Batch, true_class
+from trainables.checks import require
 from trainables.datasets import DatasetInfo
 from trainables.decoding import record
-from trainables.errors import ConfigError
 from trainables.fields import Count, SearchRange, Symbol
 from trainables.methods.challenge import (
     Alpha,
@@ -94,11 +94,13 @@ class Challenger(Method):
 
     def check(self, info: DatasetInfo) -> None:
         """Check the settings against a dataset."""
-        if self.class_mode != "target" and self.top_k > info.n_classes:
-            raise ConfigError(
-                f"top_k must not exceed the {info.n_classes} classes, got {self.top_k}."
-            )
+        self._check_top_k(info.n_classes)
         check_feature_count(self.n_features, info.n_features)
+
+    def _check_top_k(self, n_classes: int) -> None:
+        if self.class_mode != "target":
+            rule = f"must not exceed the {n_classes} classes"
+            require(self.top_k <= n_classes, "top_k", rule, self.top_k)
 
     def idle_reason(self, batch_size: int) -> str | None:
         """Return why no sample of a batch of that size is changed; None if some are."""
@@ -134,6 +136,7 @@ class Challenger(Method):
 
     def _class_chooser(self, batch: Batch, rng: ReplicaRNG) -> Callable[[Tensor], Tensor]:
         def choose(logits: Tensor) -> Tensor:
+            self._check_top_k(logits.shape[1])
             target = resolve_target(true_class(batch.targets), logits)
             if self.class_mode == "target":
                 return target
