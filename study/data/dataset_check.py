@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,23 +14,14 @@ from rich.filesize import decimal
 
 from study.data.http_download import DownloadError
 from trainables.datasets import DATASETS, DataFolders
+from trainables.datasets.archives import ArchiveError, check_readable
 from trainables.datasets.data_files import dataset_folder
 from trainables.datasets.glove import check_glove, find_glove
 from trainables.datasets.sources import SourceFile, source_files
 from trainables.errors import TrainableError
+from trainables.names import printable
 
 FileState: TypeAlias = Literal["ok", "whole", "missing", "damaged", "different"]
-
-_CHUNK = 1 << 20
-# What a truncated or altered archive raises.
-_UNREADABLE = (
-    EOFError,
-    gzip.BadGzipFile,
-    zlib.error,
-    zipfile.BadZipFile,
-    ValueError,
-    RuntimeError,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,17 +108,13 @@ def _read_error(path: Path, source: SourceFile) -> str:
         return "it is empty"
     try:
         if source.path.endswith((".gz", ".tgz")):
-            with gzip.open(path) as stream:
-                while stream.read(_CHUNK):
-                    pass
+            check_readable(path)
         elif source.path.endswith((".zip", ".npz")):
-            with zipfile.ZipFile(path) as archive:
-                bad = archive.testzip()
-                return f"bad checksum of {bad}" if bad else ""
+            check_readable(path, is_zip=True)
         elif source.path.endswith(".json"):
             json.loads(path.read_bytes())
-    except _UNREADABLE as error:
-        return str(error)
+    except (ArchiveError, ValueError, RecursionError) as error:
+        return printable(error.reason if isinstance(error, ArchiveError) else str(error), 200)
     return ""
 
 

@@ -12,11 +12,11 @@ from study.data.download_progress import DownloadProgress
 from study.data.http_download import (
     DownloadError,
     PartFile,
-    RequestError,
     RetryPolicy,
     download,
     not_writable,
 )
+from study.data.http_request import RequestError
 from trainables.datasets.sources import SourceFile
 
 # A check of so many bytes takes seconds, in which a user would wonder.

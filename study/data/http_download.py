@@ -7,24 +7,28 @@ StudyError
 from __future__ import annotations
 
 import fcntl
-import http.client
-import json
 import os
-import re
 import shutil
-import ssl
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from io import BufferedWriter
 from pathlib import Path
 
+from pydantic import ValidationError
 from rich.filesize import decimal
 
 from study.data.download_progress import DownloadProgress
+from study.data.http_request import (
+    VERSIONS,
+    FileResponse,
+    FileVersion,
+    RangeError,
+    RequestError,
+    ServerLimits,
+    request_file,
+)
 from study.records.errors import StudyError
 from study.storage.atomic_write import write_atomic
 from trainables.datasets.sources import SourceFile
@@ -40,166 +44,6 @@ def not_writable(path: Path, error: OSError) -> DownloadError:
         f"{path} must be writable, but is not ({error.strerror or error}); free it or name "
         "another folder with --data-root or CHALLENGER_DATA."
     )
-
-
-_CHUNK = 1 << 18
-# Answers after which asking again may help: too busy, or a server that stumbles.
-_TRANSIENT = frozenset({408, 425, 429, *range(500, 600)})
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
-
-
-class RequestError(Exception):
-    """A request that brought no file, or not all of it.
-
-    Attributes:
-        reason: Why, as a part of a sentence.
-        may_pass: Whether asking again may help.
-    """
-
-    def __init__(self, reason: str, *, is_transient: bool = False) -> None:
-        """Store the reason."""
-        super().__init__(reason)
-        self.reason = reason
-        self.is_transient = is_transient
-
-
-class RangeError(RequestError):
-    """The server does not have the rest that was asked for: the part here is of no use."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileVersion:
-    """The version of a file at an address, by its validators.
-
-    Attributes:
-        url: The address that was asked.
-        etag: The server's name of the version.
-        last_modified: The server's date of the version.
-        size: Size of the whole file in bytes.
-    """
-
-    url: str
-    etag: str | None = None
-    last_modified: str | None = None
-    size: int | None = None
-
-    @property
-    def validator(self) -> str | None:
-        """The validator for ``If-Range``, which must be strong (RFC 9110, 13.1.5)."""
-        is_strong = self.etag is not None and not self.etag.startswith("W/")
-        return self.etag if is_strong else self.last_modified
-
-    def is_compatible(self, other: FileVersion) -> bool:
-        """Return whether nothing that both versions state differs."""
-        pairs = (
-            (self.url, other.url),
-            (self.etag, other.etag),
-            (self.last_modified, other.last_modified),
-            (self.size, other.size),
-        )
-        return all(a == b for a, b in pairs if a is not None and b is not None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileResponse:
-    """A server's answer, before its content is read.
-
-    Attributes:
-        start: Position in the file of the first byte that comes.
-        version: What the server states of the file.
-    """
-
-    start: int
-    version: FileVersion
-    stream: http.client.HTTPResponse
-
-    def chunks(self) -> Iterator[bytes]:
-        """Read the content as it comes.
-
-        Raises:
-            RequestError: If the connection fails; one that is merely closed ends the content.
-        """
-        left = None if self.version.size is None else self.version.size - self.start
-        while left is None or left > 0:
-            with _network_errors():
-                chunk = self.stream.read1(_CHUNK if left is None else min(_CHUNK, left))
-            if not chunk:
-                return
-            left = None if left is None else left - len(chunk)
-            yield chunk
-
-
-@contextmanager
-def request_file(
-    url: str, part: FileVersion | None, start: int, timeout_s: float
-) -> Iterator[FileResponse]:
-    """Ask for a file, or for its rest where some of it is here.
-
-    Args:
-        url: Address.
-        part: Version of the file of which there is a part, or None.
-        start: Size of that part in bytes.
-        timeout_s: Longest silence of the server in seconds.
-
-    Raises:
-        RangeError: If there is no such rest.
-        RequestError: If there is no answer, or another one than the file.
-    """
-    headers = {"User-Agent": "challenger-study"}
-    if part is not None:
-        headers["Range"] = f"bytes={start}-"
-        if part.validator is not None:
-            headers["If-Range"] = part.validator
-    request = urllib.request.Request(url, headers=headers)
-    with _network_errors():
-        stream = urllib.request.urlopen(request, timeout=timeout_s)
-    with stream:
-        yield _parse_response(url, stream)
-
-
-def _parse_response(url: str, stream: http.client.HTTPResponse) -> FileResponse:
-    said, length = stream.headers, stream.headers.get("Content-Length", "")
-    start, size = 0, int(length) if length.isdigit() else None
-    if stream.status == 206:
-        match = _CONTENT_RANGE.fullmatch(said.get("Content-Range", ""))
-        if match is None:
-            raise RangeError("the server sends a part without saying which", is_transient=True)
-        start, size = int(match[1]), int(match[2])
-    elif stream.status != 200:
-        raise RequestError(
-            f"the server answers {stream.status} {stream.reason}", is_transient=True
-        )
-    version = FileVersion(
-        url=url, etag=said["ETag"], last_modified=said["Last-Modified"], size=size
-    )
-    return FileResponse(start=start, version=version, stream=stream)
-
-
-@contextmanager
-def _network_errors() -> Iterator[None]:
-    try:
-        yield
-    except urllib.error.HTTPError as error:
-        error.close()
-        reason = f"the server answers {error.code} {error.reason}"
-        if error.code == 416:
-            raise RangeError(reason, is_transient=True) from error
-        raise RequestError(reason, is_transient=error.code in _TRANSIENT) from error
-    except TimeoutError as error:
-        raise RequestError("the server fell silent", is_transient=True) from error
-    except (OSError, http.client.HTTPException) as error:
-        cause = error.reason if isinstance(error, urllib.error.URLError) else error
-        # Another host in the place of the publisher's stays there.
-        is_transient = not isinstance(cause, ssl.SSLCertVerificationError)
-        raise RequestError(
-            f"no connection ({_logged(cause)})", is_transient=is_transient
-        ) from error
-
-
-def _logged(cause: BaseException | str) -> str:
-    if isinstance(cause, OSError) and cause.strerror:
-        return cause.strerror
-    return str(cause) or type(cause).__name__
 
 
 class PartFile:
@@ -223,10 +67,9 @@ class PartFile:
     def version(self) -> FileVersion | None:
         """Version of the file that this is a part of; None if there is no part of a known one."""
         try:
-            return (
-                FileVersion(**json.loads(self._version_file.read_bytes())) if self.size else None
-            )
-        except (OSError, ValueError, TypeError):
+            text = self._version_file.read_bytes()
+            return VERSIONS.validate_json(text, strict=True) if self.size else None
+        except (OSError, ValidationError):
             return None
 
     @contextmanager
@@ -274,7 +117,7 @@ class PartFile:
     def begin(self, version: FileVersion) -> None:
         """Make room for a file that is sent from its start."""
         self.clear()
-        write_atomic(self._version_file, json.dumps(asdict(version), indent=2))
+        write_atomic(self._version_file, VERSIONS.dump_json(version, indent=2).decode())
 
     def clear(self) -> None:
         """Throw away what has come; the file stays, since it is what others are kept from."""
@@ -318,6 +161,8 @@ class RetryPolicy:
         first_wait_s: Pause after the first failure, doubled after each further one.
         longest_wait_s: Longest pause.
         timeout_s: Longest silence of the server.
+        slowest: Bytes per second, on average over ``window_s``, below which a try is given up.
+        window_s: Seconds of waiting for the server over which its speed is averaged.
         sleep: How to wait.
     """
 
@@ -326,11 +171,22 @@ class RetryPolicy:
     first_wait_s: float = 1.0
     longest_wait_s: float = 30.0
     timeout_s: float = 30.0
+    slowest: float = 1000.0
+    window_s: float = 60.0
     sleep: Callable[[float], None] = time.sleep
 
     def wait_s(self, failures: int) -> float:
         """Return the pause after some failures in a row, at least one."""
         return min(self.first_wait_s * 2.0 ** (failures - 1), self.longest_wait_s)
+
+    def limits(self, source: SourceFile) -> ServerLimits:
+        """Return what is accepted of a server that sends a file."""
+        return ServerLimits(
+            most_bytes=source.most_bytes,
+            timeout_s=self.timeout_s,
+            slowest=self.slowest,
+            window_s=self.window_s,
+        )
 
 
 def download(
@@ -351,7 +207,7 @@ def download(
     failures, farthest = 0, part.size
     while True:
         try:
-            _request(url, source, part, retry_policy.timeout_s, progress)
+            _request(url, source, part, retry_policy.limits(source), progress)
             return
         except RequestError as error:
             if isinstance(error, RangeError):
@@ -369,13 +225,13 @@ def download(
 
 
 def _request(
-    url: str, source: SourceFile, part: PartFile, timeout_s: float, progress: DownloadProgress
+    url: str, source: SourceFile, part: PartFile, limits: ServerLimits, progress: DownloadProgress
 ) -> None:
     known = _resumable_version(url, source, part)
     start = 0 if known is None else part.size
     if known is not None and known.size == start:
         return  # interrupted between its last byte and its name
-    with request_file(url, known, start, timeout_s) as response:
+    with request_file(url, known, start, limits) as response:
         _check_response(response, known, start, source)
         _check_free_space(response, part)
         _copy(response, source, part, progress)
@@ -400,6 +256,11 @@ def _check_response(
     if None not in (source.size, size) and source.size != size:
         reason = f"the server offers a file of {size} bytes instead of the {source.size} published"
         raise RequestError(reason)
+    if size is not None and size > source.most_bytes:
+        most = decimal(source.most_bytes)
+        raise RequestError(
+            f"the server offers a file of {size} bytes, where {most} at most belong"
+        )
     if response.start == 0:
         return
     if known is None or response.start != start:

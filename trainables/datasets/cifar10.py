@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import functools
-import gzip
 import hashlib
 import io
-import lzma
 import pickle
-import tarfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -22,6 +18,7 @@ from jaxtyping import Int, UInt8
 from pydantic import Field
 from torch import Tensor
 
+from trainables.datasets.archives import archived_files
 from trainables.datasets.data_files import check_file, dataset_folder
 from trainables.datasets.samples import PixelSamples, PixelScale
 from trainables.datasets.splits import DataFolders, DatasetInfo, Splits
@@ -53,8 +50,6 @@ _MD5 = {
     "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
     "test_batch": "40351d587109b95175f43aff81a1287e",
 }
-# Raised for a truncated or altered archive.
-_UNREADABLE = (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,18 +225,13 @@ def _is_whole(path: Path) -> bool:
 def _members(archive: Path, files: tuple[str, ...], *, keep: Path | None) -> None:
     # One pass over the compressed stream; only members with the published checksum are written.
     missing = set(files)
-    try:
-        with tarfile.open(archive, "r|*") as tar:
-            for member in tar:
-                file = PurePosixPath(member.name).name
-                stream = tar.extractfile(member) if file in missing else None
-                if stream is not None:
-                    _keep(archive, file, stream.read(), keep)
-                    missing.remove(file)
-                if not missing:
-                    break
-    except _UNREADABLE as error:
-        raise DataError(f"{archive} is damaged ({error}); replace it by a fresh copy.") from error
+    for member in archived_files(archive):
+        file = PurePosixPath(member.name).name
+        if file in missing:
+            _keep(archive, file, member.read(), keep)
+            missing.remove(file)
+        if not missing:
+            break
     if missing:
         raise DataError(f"{archive} holds no {min(missing)}; replace it by a fresh copy.")
 

@@ -1,15 +1,11 @@
-"""Files of a dataset: location in the data root, checksums, archives and cached arrays."""
+"""Files of a dataset: location in the data root, checksums and cached arrays."""
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import io
 import json
-import tarfile
 import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -51,25 +47,6 @@ def check_file(path: Path, md5: str) -> None:
             f"{path} is damaged: its md5 should be {md5}, but is {found} "
             f"({path.stat().st_size} bytes); replace it by a fresh copy."
         )
-
-
-def archived_files(archive: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield path and content of all files in a ``.tar.gz`` archive, in its order.
-
-    The archive is decompressed into memory first, which verifies its own checksum.
-
-    Raises:
-        DataError: If the archive is truncated or altered.
-    """
-    try:
-        content = io.BytesIO(gzip.decompress(archive.read_bytes()))
-        with tarfile.open(fileobj=content, mode="r:") as tar:
-            for member in tar:
-                stream = tar.extractfile(member)
-                if stream is not None:
-                    yield member.name, stream.read()
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{archive} is damaged ({error}); replace it by a fresh copy.") from error
 
 
 def cache_path(folder: Path, identity: object) -> Path:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import zipfile
-import zlib
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32
 
+from trainables.datasets.archives import archive_errors, archived_files, bounded_lines
 from trainables.datasets.data_files import dataset_folder
 from trainables.datasets.splits import DataFolders
 from trainables.errors import DataError
@@ -22,9 +20,7 @@ DIMENSION = 100
 _TEXT = "glove.6B.100d.txt"
 _ZIP = "glove.6B.zip"
 _PACKED = "glove.6B.100d.top60k.f16.npz"
-# Raised for a truncated or altered archive, and for one of other content.
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError)
-_FOREIGN = (KeyError, ValueError)
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +56,7 @@ def check_glove(path: Path) -> None:
     if path.name == _PACKED:
         _read_packed(path, None)
         return
-    with _opened(path) as lines:
-        first = next(iter(lines), b"")
-    _vector(path, 1, first)
+    _vector(path, 1, next(_lines(path), b""))
     if path.name == _TEXT:
         _check_last_line(path)
 
@@ -75,22 +69,25 @@ def read_glove(path: Path, wanted: Collection[str] | None = None) -> WordVectors
     """
     if path.name == _PACKED:
         return _read_packed(path, wanted)
-    with _opened(path) as lines:
-        return _read_lines(path, lines, wanted)
+    return _read_lines(path, wanted)
 
 
 def _read_packed(path: Path, wanted: Collection[str] | None) -> WordVectors:
-    try:
-        # Opened here, since numpy leaves a file that it cannot read open.
-        with path.open("rb") as file, np.load(file) as arrays:
-            words = arrays["words"].tobytes().decode().split("\n")
-            vectors = arrays["vectors"]
-    except (*_DAMAGED, *_FOREIGN) as error:
-        raise _unreadable(path, error) from error
+    for _ in archived_files(path):
+        pass  # within the limits
+    # Opened here, since numpy leaves a file that it cannot read open.
+    with archive_errors(path), path.open("rb") as file, np.load(file) as arrays:
+        words = arrays["words"].tobytes().decode().split("\n")
+        vectors = arrays["vectors"]
     if vectors.shape != (len(words), DIMENSION):
         raise DataError(
             f"{path} has {len(words)} words and vectors of shape {vectors.shape}, where "
             f"{(len(words), DIMENSION)} belongs; replace it by a fresh copy."
+        )
+    if vectors.dtype.kind != "f" or not np.isfinite(vectors).all():
+        raise DataError(
+            f"{path} must hold finite numbers, but its vectors of {vectors.dtype} do not; replace "
+            "it by a fresh copy."
         )
     kept = [i for i, word in enumerate(words) if wanted is None or word in wanted]
     return WordVectors(
@@ -98,13 +95,14 @@ def _read_packed(path: Path, wanted: Collection[str] | None) -> WordVectors:
     )
 
 
-def _read_lines(path: Path, lines: Iterable[bytes], wanted: Collection[str] | None) -> WordVectors:
+def _read_lines(path: Path, wanted: Collection[str] | None) -> WordVectors:
     names = None if wanted is None else {word.encode() for word in wanted}
     words, rows = [], []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(_lines(path), start=1):
         word = line.partition(b" ")[0]
         if names is None or word in names:
-            words.append(word.decode())
+            with archive_errors(path):
+                words.append(word.decode())
             rows.append(_vector(path, number, line))
     return WordVectors(
         words=tuple(words), vectors=np.array(rows, dtype=np.float32).reshape(-1, DIMENSION)
@@ -114,12 +112,13 @@ def _read_lines(path: Path, lines: Iterable[bytes], wanted: Collection[str] | No
 def _vector(path: Path, number: int, line: bytes) -> Float32[np.ndarray, " dimension"]:
     values = line.split(b" ")[1:]
     try:
-        vector = np.array([float(value) for value in values], dtype=np.float32)
+        with np.errstate(over="ignore"):
+            vector = np.array([float(value) for value in values], dtype=np.float32)
     except ValueError:
         vector = np.zeros(0, dtype=np.float32)
-    if len(vector) != DIMENSION:
+    if len(vector) != DIMENSION or not np.isfinite(vector).all():
         raise DataError(
-            f"{path} is damaged: line {number} is no word with {DIMENSION} numbers, but "
+            f"{path} is damaged: line {number} is no word with {DIMENSION} finite numbers, but "
             f"{line[:40].decode(errors='replace')!r}; replace it by a fresh copy."
         )
     return vector
@@ -134,21 +133,21 @@ def _check_last_line(path: Path) -> None:
         raise DataError(f"{path} ends in the middle of a line; replace it by a fresh copy.")
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Iterable[bytes]]:
-    try:
-        if path.name == _TEXT:
-            with path.open("rb") as lines:
-                yield lines
-        else:
-            with zipfile.ZipFile(path) as archive:
-                if _TEXT not in archive.namelist():
-                    raise DataError(f"{path} holds no {_TEXT}; replace it by a fresh copy.")
-                with archive.open(_TEXT) as lines:
-                    yield lines
-    except _DAMAGED as error:
-        raise _unreadable(path, error) from error
+def _lines(path: Path) -> Iterator[bytes]:
+    lines = _text_lines(path) if path.name == _TEXT else _zipped_lines(path)
+    # With the mark, the first word would be another one.
+    yield next(lines, b"").removeprefix(_BYTE_ORDER_MARK)
+    yield from lines
 
 
-def _unreadable(path: Path, error: Exception) -> DataError:
-    return DataError(f"{path} is damaged ({error}); replace it by a fresh copy.")
+def _text_lines(path: Path) -> Iterator[bytes]:
+    with archive_errors(path), path.open("rb") as file:
+        yield from bounded_lines(path, file)
+
+
+def _zipped_lines(path: Path) -> Iterator[bytes]:
+    for file in archived_files(path):
+        if file.name == _TEXT:
+            yield from file.lines()
+            return
+    raise DataError(f"{path} holds no {_TEXT}; replace it by a fresh copy.")

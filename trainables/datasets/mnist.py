@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import gzip
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -12,6 +11,7 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
+from trainables.datasets.archives import gzip_content
 from trainables.datasets.data_files import check_file, dataset_folder
 from trainables.datasets.samples import PixelSamples, PixelScale
 from trainables.datasets.sources import SOURCES
@@ -104,7 +104,7 @@ def read_digits(
 def _read_idx(path: Path) -> Tensor:
     # Two zeros, the type (8: bytes), the number of dimensions, then their sizes, 4 bytes each.
     check_file(path, _MD5[path.name])
-    content = gzip.decompress(path.read_bytes())
+    content = gzip_content(path)
     n_dims = content[3]
     shape = np.frombuffer(content, ">u4", count=n_dims, offset=4)
     values = np.frombuffer(content, np.uint8, offset=4 + 4 * n_dims)

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from trainables.datasets.data_files import archived_files, dataset_folder
+from trainables.datasets.archives import archived_files
+from trainables.datasets.data_files import dataset_folder
 from trainables.datasets.glove import DIMENSION, check_glove, find_glove
 from trainables.datasets.splits import DataFolders, DatasetInfo, Splits
 from trainables.datasets.text import (
@@ -55,7 +56,7 @@ def read_documents(source: Path) -> Mapping[str, bytes]:
     Raises:
         DataError: If the archive is truncated, or the documents are not the published ones.
     """
-    found = dict(sorted(_from_folder(source) if source.is_dir() else archived_files(source)))
+    found = dict(sorted(_from_folder(source) if source.is_dir() else _from_archive(source)))
     if not _is_official(source):
         digest = _digest(found)
         if digest != _DOCUMENTS_SHA256:
@@ -73,6 +74,11 @@ def _from_folder(home: Path) -> Iterator[tuple[str, bytes]]:
             # Documents are named by numbers; other files may lie among them.
             if path.name.isdigit():
                 yield path.relative_to(home).as_posix(), path.read_bytes()
+
+
+def _from_archive(archive: Path) -> Iterator[tuple[str, bytes]]:
+    for file in archived_files(archive):
+        yield file.name, file.read()
 
 
 def _is_official(source: Path) -> bool:

@@ -7,7 +7,6 @@ import json
 import math
 import os
 import shutil
-import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,13 +38,15 @@ from trainables.datasets.ptbxl_files import (
 from trainables.datasets.samples import RecordSamples
 from trainables.datasets.splits import DataFolders, DatasetInfo, Splits
 from trainables.datasets.subset import SplitIndices
+from trainables.datasets.wfdb_files import read_header, read_signals
 from trainables.decoding import record
 from trainables.errors import DataError
 from trainables.fields import Seed, Size
 from trainables.runtime.storage_errors import storage_errors
 from trainables.seeding import stream
 
-N_LEADS, LENGTH, RATE_HZ = 12, 1000, 100
+LEADS = ("I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6")
+N_LEADS, LENGTH, RATE_HZ = len(LEADS), 1000, 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,15 +76,24 @@ def read_records(home: Path, cache: Path) -> RecordArrays:
     """
     source = find_source(home)
     cached = cache / source_digest(source)
-    if not cached.is_dir():
-        with storage_errors(cache):
-            _write_cache(source, cached)
-    return RecordArrays(
-        tables=read_tables(cached),
-        signals=np.load(cached / "signals.npy", mmap_mode="r"),
-        moments=np.load(cached / "moments.npy"),
-        unit=json.loads((cached / "unit.json").read_text(encoding="utf-8")),
-    )
+    with storage_errors(cache):
+        if cached.is_dir():
+            try:
+                return _read_cache(cached)
+            except (DataError, EOFError, ValueError, OSError):
+                shutil.rmtree(cached)  # damaged, such as by a loss of power
+        _write_cache(source, cached)
+    return _read_cache(cached)
+
+
+def _read_cache(cached: Path) -> RecordArrays:
+    tables, moments = read_tables(cached), np.load(cached / "moments.npy")
+    signals = np.load(cached / "signals.npy", mmap_mode="r")
+    n_records = len(tables.records)
+    if (signals.shape, moments.shape) != ((n_records, N_LEADS, LENGTH), (n_records, 2)):
+        raise DataError(f"{cached} does not hold the {n_records} records of its table.")
+    unit = json.loads((cached / "unit.json").read_text(encoding="utf-8"))
+    return RecordArrays(tables=tables, signals=signals, moments=moments, unit=unit)
 
 
 def _write_cache(source: Path, cached: Path) -> None:
@@ -107,17 +117,17 @@ def _write_cache(source: Path, cached: Path) -> None:
 
 def _decode(folder: Path, decoded: Path) -> None:
     rows = read_tables(folder).records
-    signals = np.lib.format.open_memmap(
-        decoded / "signals.npy", mode="w+", dtype=np.float32, shape=(len(rows), N_LEADS, LENGTH)
-    )
-    moments = np.empty((len(rows), 2))
-    units: set[str] = set()
-    for index, row in enumerate(rows):
-        signal, own_units = _read_record(folder, row)
-        signals[index] = signal
-        moments[index] = signal.mean(), np.square(signal).mean()
-        units.update(own_units)
-    signals.flush()
+    moments, units = np.empty((len(rows), 2)), set[str]()
+    # Not memory-mapped: a write to a mapped file on a full disk would end the process.
+    with (decoded / "signals.npy").open("wb") as file:
+        shape = (len(rows), N_LEADS, LENGTH)
+        layout = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, layout)
+        for index, row in enumerate(rows):
+            signal, own_units = _read_record(folder, row)
+            file.write(signal.astype("<f4").tobytes())
+            moments[index] = signal.mean(), np.square(signal).mean()
+            units.update(own_units)
     np.save(decoded / "moments.npy", moments)
     (decoded / "unit.json").write_text(json.dumps(" and ".join(sorted(units))), encoding="utf-8")
     for table in (DATABASE, STATEMENTS):
@@ -126,28 +136,16 @@ def _decode(folder: Path, decoded: Path) -> None:
 
 def _read_record(
     folder: Path, row: RecordRow
-) -> tuple[Float64[np.ndarray[Any, Any], "lead time"], list[str]]:
-    with warnings.catch_warnings():
-        # The import of wfdb 4.3 uses a keyword that pandas 3.1 deprecates.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        import wfdb
+) -> tuple[Float64[np.ndarray[Any, Any], "lead time"], tuple[str, ...]]:
     path = folder / row.path
-    try:
-        record = wfdb.rdrecord(str(path))
-    except FileNotFoundError as error:
-        raise DataError(f"{error.filename} is missing, but {DATABASE} names it.") from error
-    # Raised by wfdb for truncated or altered headers and signals.
-    except (ValueError, LookupError, TypeError) as error:
-        raise DataError(f"{path} is damaged ({error}); replace it by a fresh copy.") from error
-    signal = record.p_signal.T
-    if signal.shape != (N_LEADS, LENGTH) or record.fs != RATE_HZ or np.isnan(signal).any():
-        leads, length = signal.shape
+    header = read_header(path)
+    leads, length, rate_hz = len(header.leads), header.length, header.rate_hz
+    if (leads, length, rate_hz) != (N_LEADS, LENGTH, RATE_HZ):
         raise DataError(
             f"{path} must hold {N_LEADS} × {LENGTH} numbers at {RATE_HZ} Hz, but holds {leads} × "
-            f"{length} at {record.fs} Hz, {np.isnan(signal).sum()} of which are missing; replace "
-            "it by a fresh copy."
+            f"{length} at {rate_hz:g} Hz; replace it by a fresh copy."
         )
-    return signal, record.units
+    return read_signals(path, header, LEADS), header.units
 
 
 _N_PUBLISHED = 21_799

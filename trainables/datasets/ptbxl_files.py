@@ -5,13 +5,8 @@ from __future__ import annotations
 import ast
 import csv
 import hashlib
-import tarfile
-import zipfile
-import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
@@ -21,8 +16,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from trainables.datasets.archives import archived_files, zip_directory
 from trainables.datasets.data_files import check_file
 from trainables.errors import DataError
+from trainables.names import printable
+from trainables.runtime.storage_errors import storage_errors
 
 Task: TypeAlias = Literal["all", "diag", "sub-diag", "super-diag", "form", "rhythm"]
 
@@ -151,7 +149,10 @@ def _record(row: Mapping[str, str]) -> RecordRow:
         raise ValueError("scp_codes is no dictionary")
     if not 1 <= fold <= _N_FOLDS:
         raise ValueError(f"strat_fold is {fold}")
-    return RecordRow(codes=frozenset(codes), fold=fold, path=row["filename_lr"])
+    path = PurePosixPath(row["filename_lr"])
+    if path.is_absolute() or ".." in path.parts or path.parts[:1] != (SIGNALS,):
+        raise ValueError(f"filename_lr is {printable(str(path))!r}, not below {SIGNALS}")
+    return RecordRow(codes=frozenset(codes), fold=fold, path=str(path))
 
 
 def _statement(row: Mapping[str, str]) -> Statement:
@@ -198,8 +199,6 @@ SIGNALS = "records100"
 ARCHIVE = "ptb-xl-a-large-publicly-available-electrocardiography-dataset-1.0.3.zip"
 SUBSET = "ptb-xl-subset1819.tar.xz"
 _SUBSET_MD5 = "c1c10f2b5e81a6498aafd5065d171bf8"
-# Raised for a truncated or altered zip file; the other archive has a known checksum.
-_UNREADABLE = (zipfile.BadZipFile, zlib.error)
 
 
 def find_source(home: Path) -> Path:
@@ -260,9 +259,8 @@ def source_digest(source: Path) -> str:
         for table in (DATABASE, STATEMENTS):
             digest.update((source / table).read_bytes())
     else:
-        with _archive_errors(source), zipfile.ZipFile(source) as archive:
-            for member in archive.infolist():
-                digest.update(f"{member.filename} {member.CRC} {member.file_size}\n".encode())
+        for member in zip_directory(source):
+            digest.update(f"{member.filename} {member.CRC} {member.file_size}\n".encode())
     return digest.hexdigest()[:16]
 
 
@@ -278,43 +276,21 @@ def unpack(archive: Path, folder: Path, *, with_signals: bool) -> set[str]:
     if archive.name == SUBSET:
         check_file(archive, _SUBSET_MD5)
     names = set()
-    with _archive_errors(archive):
-        for name, content in _zipped(archive) if archive.suffix == ".zip" else _tarred(archive):
-            names.add(name)
-            is_table = name in (DATABASE, STATEMENTS)
-            if is_table or (with_signals and name.startswith(f"{SIGNALS}/")):
-                target = folder / name
+    for file in archived_files(archive):
+        name = _strip_root(file.name)
+        names.add(name)
+        is_table = name in (DATABASE, STATEMENTS)
+        if is_table or (with_signals and name.startswith(f"{SIGNALS}/")):
+            content, target = file.read(), folder / name
+            with storage_errors(folder):
                 target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(content())
+                target.write_bytes(content)
     for table in (DATABASE, STATEMENTS):
         if table not in names:
             raise DataError(f"{archive} holds no {table}; replace it by a fresh copy.")
     return names
 
 
-def _zipped(archive: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    with zipfile.ZipFile(archive) as opened:
-        for member in opened.infolist():
-            if not member.is_dir():
-                yield _strip_root(member.filename), partial(opened.read, member)
-
-
-def _tarred(archive: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    with tarfile.open(archive, "r|*") as opened:
-        for member in opened:
-            stream = opened.extractfile(member)
-            if stream is not None:
-                yield _strip_root(member.name), stream.read
-
-
 def _strip_root(name: str) -> str:
     # Archives hold one folder, named after the version.
     return PurePosixPath(*PurePosixPath(name).parts[1:]).as_posix()
-
-
-@contextmanager
-def _archive_errors(archive: Path) -> Iterator[None]:
-    try:
-        yield
-    except _UNREADABLE as error:
-        raise DataError(f"{archive} is damaged ({error}); replace it by a fresh copy.") from error

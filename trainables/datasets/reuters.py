@@ -14,7 +14,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from trainables.datasets.data_files import archived_files, check_file, dataset_folder
+from trainables.datasets.archives import archived_files
+from trainables.datasets.data_files import check_file, dataset_folder
 from trainables.datasets.glove import DIMENSION, check_glove, find_glove
 from trainables.datasets.splits import DataFolders, DatasetInfo, Splits
 from trainables.datasets.text import (
@@ -74,9 +75,9 @@ def read_newswires(archive: Path) -> list[Newswire]:
         )
     newswires = [
         newswire
-        for name, content in archived_files(archive)
-        if name.endswith(".sgm")
-        for newswire in parse_newswires(content.decode("latin-1"))
+        for file in archived_files(archive)
+        if file.name.endswith(".sgm")
+        for newswire in parse_newswires(file.read().decode("latin-1"))
     ]
     newswires.sort(key=lambda one: one.number)
     complete = [one.number for one in newswires] == list(range(1, _N_NEWSWIRES + 1))

@@ -30,14 +30,21 @@ class SourceFile:
     Attributes:
         path: Path below the data root, with forward slashes.
         urls: URLs of the same file; the first that serves it is used.
-        size: Size in bytes, or None if unknown.
+        size: Size in bytes, or None if none is published.
+        bound: Size above which it is not the file, where none is published.
         checksum: Published checksum, if any.
     """
 
     path: str
     urls: tuple[str, ...]
     size: int | None = None
+    bound: int = 100_000_000
     checksum: Checksum | None = None
+
+    @property
+    def most_bytes(self) -> int:
+        """The published size, or the bound."""
+        return self.bound if self.size is None else self.size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +139,7 @@ SOURCES: Mapping[str, DatasetSource] = MappingProxyType(
                 SourceFile(
                     path=f"ptbxl/{_PTBXL}",
                     urls=(f"https://physionet.org/static/published-projects/ptb-xl/{_PTBXL}",),
+                    bound=4_000_000_000,
                 ),
             )
         ),

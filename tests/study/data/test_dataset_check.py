@@ -78,7 +78,7 @@ def test_one_altered_byte_in_an_archive_is_found(tmp_path):
     assert found(tmp_path, "a.zip", whole)[0] == "whole"
     assert found(tmp_path, "a.zip", altered) == (
         "damaged",
-        f"it cannot be read to its end: bad checksum of a.txt ({len(whole)} bytes)",
+        f"it cannot be read to its end: Bad CRC-32 for file 'a.txt' ({len(whole)} bytes)",
     )
     middle = len(CONTENT) // 2
     flipped = CONTENT[:middle] + bytes([CONTENT[middle] ^ 1]) + CONTENT[middle + 1 :]

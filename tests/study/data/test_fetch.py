@@ -335,7 +335,7 @@ def test_a_server_with_a_wrong_certificate_is_asked_once(setup, monkeypatch):
     def refuse(*_: object, **__: object) -> None:
         raise URLError(SSLCertVerificationError(1, "certificate verify failed: self-signed"))
 
-    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    monkeypatch.setattr(urllib.request.OpenerDirector, "open", refuse)
     assert ": no connection (certificate verify failed: self-signed). Run" in failure(setup)
     assert setup.user.waited == []
 

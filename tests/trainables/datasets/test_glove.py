@@ -128,8 +128,8 @@ def test_what_is_no_text_of_vectors_fails_the_check(root, content):
     path.write_bytes(content)
     shown = content.decode()
     assert message(DataError, lambda: check_glove(path)) == (
-        f"{path} is damaged: line 1 is no word with 100 numbers, but {shown!r}; replace it by a "
-        "fresh copy."
+        f"{path} is damaged: line 1 is no word with 100 finite numbers, but {shown!r}; "
+        "replace it by a fresh copy."
     )
 
 
@@ -139,12 +139,50 @@ def test_a_damaged_line_is_named_when_it_is_read(root):
     lines[2] = lines[2].rpartition(" ")[0] + " 1.2.3"
     path.write_text("\n".join(lines), encoding="utf-8")
     said = (
-        f"{path} is damaged: line 3 is no word with 100 numbers, but {lines[2][:40]!r}; replace "
-        "it by a fresh copy."
+        f"{path} is damaged: line 3 is no word with 100 finite numbers, but "
+        f"{lines[2][:40]!r}; replace it by a fresh copy."
     )
     assert message(DataError, lambda: read_glove(path)) == said
     assert message(DataError, lambda: read_glove(path, {"of"})) == said
     assert read_glove(path, {"the"}).words == ("the",)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_word(root):
+    path = put_glove(root, ["the", "of"])
+    path.write_text(f"\ufeff{path.read_text('utf-8')}", "utf-8")
+    check_glove(path)
+    assert read_glove(path).words == ("the", "of")
+    assert read_glove(path, {"the"}).words == ("the",)
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e39", "1e400"])
+def test_numbers_that_are_not_finite_are_refused(root, number):
+    path = put_glove(root, WORDS)
+    lines = path.read_text("utf-8").splitlines()
+    lines[1] = f"{lines[1].rpartition(' ')[0]} {number}"
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    expected = f"{path} is damaged: line 2 is no word with 100 finite numbers, but "
+    assert message(DataError, lambda: read_glove(path)).startswith(expected)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_a_packed_copy_with_numbers_that_are_not_finite_is_refused(root, number):
+    path = put_packed_glove(root, WORDS)
+    with np.load(path) as arrays:
+        vectors = arrays["vectors"].copy()
+        vectors[1, 5] = number
+        np.savez(path, words=arrays["words"], vectors=vectors)
+    assert message(DataError, lambda: check_glove(path)) == (
+        f"{path} must hold finite numbers, but its vectors of float16 do not; replace it by a "
+        "fresh copy."
+    )
+
+
+def test_a_line_without_an_end_is_refused(root):
+    path = put_glove(root, WORDS)
+    path.write_bytes(path.read_bytes() + b"x" * 70_000)
+    expected = f"{path} is damaged (line {len(WORDS) + 1} has 65536 bytes or more); replace"
+    assert message(DataError, lambda: read_glove(path)).startswith(expected)
 
 
 def test_a_word_that_is_no_utf8_is_a_damaged_file(root):
@@ -192,7 +230,7 @@ def test_a_packed_copy_that_is_none_is_refused(root, read):
     )
     path.write_bytes(b"")
     assert message(DataError, lambda: read(path)) == (
-        f"{path} is damaged (No data left in file); replace it by a fresh copy."
+        f"{path} is damaged (File is not a zip file); replace it by a fresh copy."
     )
     np.savez(path, words=np.frombuffer(b"the\nof", np.uint8))
     assert message(DataError, lambda: read(path)) == (

@@ -247,8 +247,8 @@ def test_vectors_are_part_of_the_check(folders):
     glove = put_glove(folders.root, ["a"])
     glove.write_bytes(b"a 0.1\n")
     assert message(DataError, lambda: Newsgroups20().check(folders)) == (
-        f"{glove} is damaged: line 1 is no word with 100 numbers, but 'a 0.1\\n'; replace it by "
-        "a fresh copy."
+        f"{glove} is damaged: line 1 is no word with 100 finite numbers, but 'a 0.1\\n'; "
+        "replace it by a fresh copy."
     )
     glove.unlink()
     assert message(DataError, lambda: Newsgroups20().check(folders)).startswith(

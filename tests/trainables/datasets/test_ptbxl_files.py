@@ -174,6 +174,7 @@ def test_the_superclasses_are_the_published_ones(real_statements):
 DATABASE, STATEMENTS = "ptbxl_database.csv", "scp_statements.csv"
 SUBSET = "ptb-xl-subset1819.tar.xz"
 COPY = "replace it by a fresh copy."
+NUMBERS = "must hold 12 × 1000 numbers"
 
 
 @pytest.fixture
@@ -316,7 +317,7 @@ def test_a_missing_record_is_named_before_and_while_it_is_read(ending, home, tmp
         f"{home} lacks {name}, which its ptbxl_database.csv names; {COPY}"
     )
     assert message(DataError, lambda: read_records(home, tmp_path / "cache")) == (
-        f"{home / name} is missing, but ptbxl_database.csv names it."
+        f"{home / name} is missing; put it there."
     )
 
 
@@ -380,29 +381,81 @@ def test_a_damaged_record_is_refused(ending, content, reason, home, tmp_path):
     )
 
 
+def altered(home, change) -> str:
+    """Alter the text of a header and return what is said when it is read."""
+    header = home / f"{record_path(7)}.hea"
+    header.write_text(change(header.read_text("utf-8")), "utf-8")
+    return message(DataError, lambda: read_records(home, home / "cache"))
+
+
 @pytest.mark.parametrize(
-    ("change", "holds"),
+    ("change", "rule"),
     [
-        (lambda digital: digital[:, :11], "11 × 1000 at 100 Hz, 0"),
-        (lambda digital: digital[:900], "12 × 900 at 100 Hz, 0"),
+        (lambda digital: digital[:, :11], f"{NUMBERS} at 100 Hz, but holds 11 × 1000 at 100 Hz;"),
+        (lambda digital: digital[:900], f"{NUMBERS} at 100 Hz, but holds 12 × 900 at 100 Hz;"),
         # What the 16-bit format writes for a number that is missing.
-        (lambda digital: np.where(digital == digital[5, 0], -32768, digital), "12 × 1000 at 100"),
+        (
+            lambda digital: np.where(np.arange(12000).reshape(1000, 12) == 77, -32768, digital),
+            "must hold 12 × 1000 finite numbers, but 1 of them are missing or infinite;",
+        ),
+        (lambda digital: np.zeros_like(digital) + np.arange(12), "must hold signals, but none of"),
     ],
+    ids=["leads", "length", "missing", "flat"],
 )
-def test_a_record_of_another_shape_or_with_gaps_is_refused(change, holds, home, tmp_path):
+def test_signals_that_are_not_whole_are_refused(change, rule, home, tmp_path):
     digital = change(ecgs(12)[7].digital)
     overwrite(home / record_path(7), Ecg(codes=(), fold=1, digital=digital))
     found = message(DataError, lambda: read_records(home, tmp_path / "cache"))
-    assert found.startswith(
-        f"{home / record_path(7)} must hold 12 × 1000 numbers at 100 Hz, but holds {holds}"
-    )
-    assert found.endswith(f" of which are missing; {COPY}")
+    assert found.startswith(f"{home / record_path(7)} {rule}")
 
 
-def test_a_record_at_another_rate_is_refused(home, tmp_path):
-    header = home / f"{record_path(7)}.hea"
-    header.write_text(header.read_text("utf-8").replace(" 12 100 1000", " 12 500 1000"), "utf-8")
-    assert message(DataError, lambda: read_records(home, tmp_path / "cache")) == (
-        f"{home / record_path(7)} must hold 12 × 1000 numbers at 100 Hz, but holds 12 × 1000 at "
-        f"500 Hz, 0 of which are missing; {COPY}"
-    )
+@pytest.mark.parametrize(
+    ("old", "new", "rule"),
+    [
+        (" 12 100 1000", " 12 500 1000", f"{NUMBERS} at 100 Hz, but holds 12 × 1000 at 500 Hz;"),
+        (" 12 100 1000", " 12 100 0", "is damaged (it states 12 leads of 0 at 100 Hz)"),
+        (" 12 100 1000", " 12 100 99999999", "is damaged (it states more than 400000000 numbers)"),
+        ("1000.0(0)/mV", "1e-320(0)/mV", "must hold 12 × 1000 finite numbers, but 1"),
+        ("00007_lr.dat", "../a.dat", "is damaged (invalid syntax in signal line);"),
+        (
+            " AVL\n",
+            " \x1b[31m\n",
+            "must have a lead 'AVL', but lacks it; its leads are I, II",
+        ),
+        (" AVL\n", " AVF\n", "must have a lead 'AVL', but lacks it; its leads are I, II"),
+        (" V6\n", " V1\n", "must have a lead 'V1', but has it 2 times; its leads are I, II, III"),
+    ],
+)
+def test_a_header_that_states_something_odd_is_refused(old, new, rule, home):
+    found = altered(home, lambda text: text.replace(old, new))
+    assert found.startswith(f"{home / record_path(7)} {rule}")
+    assert found.isprintable()
+
+
+def test_leads_are_taken_by_their_names_whatever_their_order(home, tmp_path):
+    path, digital = home / record_path(7), ecgs(12)[7].digital
+    overwrite(path, Ecg(codes=(), fold=1, digital=digital))
+    straight = read_records(home, tmp_path / "a").signals[7]
+    overwrite(path, Ecg(codes=(), fold=1, digital=digital[:, ::-1]))
+    header = path.with_name(f"{path.name}.hea")
+    first, *leads = header.read_text("utf-8").splitlines()
+    names = [line.rpartition(" ")[2].lower() for line in leads][::-1]
+    leads = [f"{line.rpartition(' ')[0]} {name}" for line, name in zip(leads, names, strict=True)]
+    header.write_text("\n".join([first, *leads]) + "\n", "utf-8")
+    assert (read_records(home, tmp_path / "b").signals[7] == straight).all()
+
+
+@pytest.mark.parametrize("file", ["signals.npy", "moments.npy", "unit.json", "ptbxl_database.csv"])
+@pytest.mark.parametrize("damage", [b"", b"no array"])
+def test_a_damaged_cache_is_made_again(file, damage, home, tmp_path):
+    whole = np.array(read_records(home, tmp_path / "cache").signals)
+    read_records.cache_clear()
+    (tmp_path / "cache" / source_digest(home) / file).write_bytes(damage)
+    assert (read_records(home, tmp_path / "cache").signals == whole).all()
+    read_records.cache_clear()
+
+
+def test_a_full_disk_is_a_storage_error(home, disk):
+    disk.fill()
+    with pytest.raises(StorageError, match="No space left on device"):
+        read_records(home, disk.path / "cache")

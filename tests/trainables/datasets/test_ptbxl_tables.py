@@ -52,6 +52,12 @@ def test_a_flag_of_zero_is_as_good_as_none(home):
         ({"strat_fold": "ten"}, "line 3: invalid literal for int() with base 10: 'ten'"),
         ({"strat_fold": "0"}, "line 3: strat_fold is 0"),
         ({"strat_fold": "11"}, "line 3: strat_fold is 11"),
+        ({"filename_lr": "/etc/x"}, "line 3: filename_lr is '/etc/x', not below records100"),
+        ({"filename_lr": "a/b"}, "line 3: filename_lr is 'a/b', not below records100"),
+        (
+            {"filename_lr": "records100/../../b"},
+            "line 3: filename_lr is 'records100/../../b'",
+        ),
     ],
 )
 def test_a_damaged_record_is_named_by_its_line(change, reason, home):
