@@ -1,7 +1,8 @@
 """Records of arms that depend on all trials of a study.
 
 The chosen configuration's results are in the parent run under the same keys as in the trials',
-so that arms sort and compare in the table of runs; so does what an arm has cost.
+so that arms sort and compare in the table of runs; so does what an arm has cost. Few keys keep
+MLflow's page quick: the report's tables and the trials have the rest.
 """
 
 from __future__ import annotations
@@ -12,33 +13,39 @@ from typing import TYPE_CHECKING
 
 from study.records.errors import ReportError
 from study.records.trial_table import ArmRow, TrialRow, TrialTable
+from study.tracking.logged_metrics import difference_keys, logged_metrics
 from study.tracking.mlflow_records import arm_key, cost_metrics, replica_metrics, trial_key
 from study.tracking.record_types import LogMetrics, MlflowRecord, SetTags
+from study.tracking.sweep_points import sweep_records
 
 if TYPE_CHECKING:
     from study.sensitivity import ArmComparison
 
 
 def arm_summary_records(table: TrialTable) -> Iterator[MlflowRecord]:
-    """Return each arm's metrics, and say of each final trial whether it is the chosen one.
+    """Return each arm's metrics and sensitivity, and say which final trials are chosen.
 
-    The step is the number of trials that have ended in the whole study: one that goes on adds a
-    point instead of contradicting one. An arm whose trials have not ended gets nothing.
+    The step of a result is the number of trials that have ended in the whole study: one that
+    goes on adds a point instead of contradicting one. An arm whose trials have not ended gets
+    nothing.
     """
     ended = [row for row in table.rows if row.is_finished]
-    intervals = _intervals(table)
+    logged = logged_metrics(table)
+    compared = _compared_metrics(table)
     for arm in table.arms:
         rows = [row for row in ended if row.arm == arm.name]
         if not rows:
             continue
+        found = arm_metrics(table, arm, rows) | compared.get(arm.name, {})
         yield LogMetrics(
             run_key=arm_key(arm.name),
             epoch=len(ended),
             time_ms=max(row.finished_ms or row.started_ms for row in ended),
-            metrics=arm_metrics(table, arm, rows) | intervals.get(arm.name, {}),
+            metrics={key: found[key] for key in logged.results if key in found},
             name="arm_summary",
         )
         yield from _chosen_tags(table, rows)
+    yield from sweep_records(table, logged)
 
 
 def arm_metrics(table: TrialTable, arm: ArmRow, rows: Sequence[TrialRow]) -> dict[str, float]:
@@ -50,10 +57,9 @@ def arm_metrics(table: TrialTable, arm: ArmRow, rows: Sequence[TrialRow]) -> dic
         rows: Its trials that have ended.
 
     Returns:
-        Under a trial's own keys (``test/accuracy``, ``test/accuracy_std``, …) the last values of
-        the chosen configuration's final trial: mean and sample standard deviation over its
-        replicas; ``replicas``, their number; under ``best/<objective>`` the best search trial's
-        value and deviation; the arm's ``cost/…``, as far as its trials were measured.
+        Under a trial's own keys (``test/accuracy``, ``test/accuracy_ci_low``, …) the last values
+        of the chosen configuration's final trial; under ``best/<objective>`` the best search
+        trial's value; the arm's ``cost/…``, as far as its trials were measured.
     """
     found = dict(cost_metrics(rows))
     best = _best(table, rows)
@@ -62,9 +68,8 @@ def arm_metrics(table: TrialTable, arm: ArmRow, rows: Sequence[TrialRow]) -> dic
         found |= {f"best/{key}": value for key, value in means.items()}
     chosen = table.chosen(arm.name)
     if chosen is not None:
-        found["replicas"] = float(len(chosen.seeds))
         keys = {key for report in chosen.reports for key in report.metrics}
-        found |= replica_metrics({key: chosen.last(key) or () for key in sorted(keys)})
+        found |= replica_metrics({key: chosen.last(key) or () for key in keys})
     return found
 
 
@@ -86,12 +91,8 @@ def _chosen_tags(table: TrialTable, rows: Sequence[TrialRow]) -> Iterator[SetTag
             yield SetTags(run_key=trial_key(row), tags={"is_chosen": str(is_chosen).lower()})
 
 
-def _intervals(table: TrialTable) -> Mapping[str, dict[str, float]]:
-    """Return the ends of the test metrics' intervals, and the differences to Base, by arm.
-
-    ``…_ci_low`` and ``…_ci_high`` are the ends of the 95 % interval of the mean,
-    ``…_minus_base`` and its ends the paired difference to Base.
-    """
+def _compared_metrics(table: TrialTable) -> Mapping[str, dict[str, float]]:
+    """Return the paired differences to Base and the ends of their intervals, by arm."""
     # Slow to import, for commands that show no result.
     from study.sensitivity import compare
 
@@ -99,17 +100,15 @@ def _intervals(table: TrialTable) -> Mapping[str, dict[str, float]]:
         comparison = compare(table)
     except ReportError:
         return {}  # the report names what is missing
-    return {arm.arm: dict(_ends(arm)) for arm in comparison.rows}
+    return {arm.arm: dict(_differences(arm)) for arm in comparison.rows}
 
 
-def _ends(arm: ArmComparison) -> Iterator[tuple[str, float]]:
+def _differences(arm: ArmComparison) -> Iterator[tuple[str, float]]:
     for measured in arm.measurements:
-        intervals = {measured.metric: measured.interval}
-        if measured.to_control is not None:
-            difference = measured.to_control.difference.interval
-            intervals[f"{measured.metric}_minus_base"] = difference
-            yield f"{measured.metric}_minus_base", difference.mean
-        for key, interval in intervals.items():
-            for end, value in (("low", interval.low), ("high", interval.high)):
-                if math.isfinite(value):
-                    yield f"{key}_ci_{end}", value
+        if measured.to_control is None:
+            continue
+        difference = measured.to_control.difference.interval
+        ends = (difference.mean, difference.low, difference.high)
+        for key, value in zip(difference_keys(measured.metric), ends, strict=True):
+            if math.isfinite(value):
+                yield key, value

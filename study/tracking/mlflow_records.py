@@ -13,7 +13,10 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
+
+from scipy.special import stdtrit
 
 from study.records.labels import dimension_symbol
 from study.records.trial_table import (
@@ -56,6 +59,7 @@ _REASON_LENGTH: Final = 500
 _DIRTY: Final = "-dirty"
 # What of a report's usage is a level at its time; the rest are seconds, which add up.
 _LEVELS: Final = ("_megabytes", "_percentage")
+_CONFIDENCE: Final = 0.95
 _COSTS: Final = ("trained_s", "cpu_s", "gpu_s")
 
 _STATUS: Final[Mapping[TrialState, RunStatus]] = {
@@ -202,9 +206,12 @@ def log_report(run_key: str, report: StoredReport) -> LogMetrics:
 
 
 def replica_metrics(metrics: Mapping[str, tuple[float, ...]]) -> dict[str, float]:
-    """Return the means over the replicas, and their sample standard deviations as ``_std``.
+    """Return the means over the replicas, with standard deviation and 95 % interval of the mean.
 
-    A value that is not finite is left out (MLflow cannot keep it). One replica has no ``_std``.
+    Of two replicas and more the sample standard deviation is ``…_std``, and the ends of
+    Student's t interval are ``…_ci_low`` and ``…_ci_high``; the many secondary measures of the
+    filter cosine (``filter_cosine_relative/…`` and its like) have no interval. A value that is not
+    finite is left out: MLflow cannot keep it.
     """
     points: dict[str, float] = {}
     for key, values in metrics.items():
@@ -213,7 +220,17 @@ def replica_metrics(metrics: Mapping[str, tuple[float, ...]]) -> dict[str, float
         points[key] = mean(values)
         if len(values) > 1:
             points[f"{key}_std"] = std(values)
+            if not key.startswith("filter_cosine_"):
+                half = _half_width(len(values)) * std(values)
+                points[f"{key}_ci_low"] = points[key] - half
+                points[f"{key}_ci_high"] = points[key] + half
     return points
+
+
+@cache
+def _half_width(n: int) -> float:
+    """Return half of the interval's width over the standard deviation of n values."""
+    return float(stdtrit(n - 1, (1 + _CONFIDENCE) / 2)) / math.sqrt(n)
 
 
 def _is_finite(values: Sequence[float]) -> bool:

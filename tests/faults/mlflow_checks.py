@@ -83,8 +83,9 @@ def _wrong_points(evidence: Evidence) -> Iterator[str]:
 
 def _is_earlier(run: MlflowRun, point: Point, expected: MlflowRun) -> bool:
     """Return whether an arm's value is of the time before the study was made longer."""
-    is_arm = run.run_key.startswith("arm/")
-    return is_arm and point.step < max((each.step for each in expected.points), default=0)
+    if point in expected.points or not run.run_key.startswith("arm/"):
+        return False
+    return point.step < max((each.step for each in expected.points), default=0)
 
 
 def _order(point: Point) -> tuple[str, int, int]:

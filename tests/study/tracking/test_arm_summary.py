@@ -9,40 +9,88 @@ from dataclasses import replace
 import pytest
 
 from study.records.trial_table import TrialTable
+from study.sensitivity import t_interval
 from study.tracking.arm_summary import arm_summary_records
+from study.tracking.logged_metrics import logged_metrics
 from study.tracking.record_types import LogMetrics, SetTags
-from tests.support.trial_tables import BEST, TableShape, make_trial_table
+from tests.support.trial_tables import (
+    BEST,
+    TableShape,
+    make_trial_table,
+    with_arm,
+)
 
 SHAPE = TableShape(replicas=3, sweep=(1, 5), search_trials=4, epochs=2)
 
 
+def without_metrics(table: TrialTable, beginning: str) -> TrialTable:
+    """Drop the metrics whose keys begin so."""
+    rows = []
+    for row in table.rows:
+        reports = (
+            {key: v for key, v in report.metrics.items() if not key.startswith(beginning)}
+            for report in row.reports
+        )
+        kept = zip(row.reports, reports, strict=True)
+        rows.append(replace(row, reports=tuple(replace(r, metrics=m) for r, m in kept)))
+    return replace(table, rows=tuple(rows))
+
+
 def metrics(table: TrialTable) -> dict[str, LogMetrics]:
-    found = [entry for entry in arm_summary_records(table) if isinstance(entry, LogMetrics)]
-    return {entry.run_key: entry for entry in found}
+    """Return the arms' results, by key of the run."""
+    return {
+        entry.run_key: entry
+        for entry in arm_summary_records(table)
+        if isinstance(entry, LogMetrics) and entry.name == "arm_summary"
+    }
 
 
 def test_an_arm_has_its_chosen_configurations_results_under_a_trials_own_keys() -> None:
     table = make_trial_table(SHAPE)
     chosen = table.chosen("challenger")
     assert chosen is not None
-    values = chosen.last("test/accuracy")
-    assert values is not None
     found = metrics(table)["arm/challenger"].metrics
-    assert found["test/accuracy"] == pytest.approx(statistics.fmean(values))
-    assert found["test/accuracy_std"] == pytest.approx(statistics.stdev(values))
-    assert found["replicas"] == 3
-    keys = {key for report in chosen.reports for key in report.metrics}
-    assert keys <= set(found)
+    for key in ("test/accuracy", "test/auc", "test/nll", "filter_cosine/mean"):
+        assert found[key] == pytest.approx(statistics.fmean(chosen.last(key) or ()))
+    interval = t_interval(chosen.last("test/accuracy") or ())
+    ends = (found["test/accuracy_ci_low"], found["test/accuracy_ci_high"])
+    assert ends == pytest.approx((interval.low, interval.high))
 
 
-def test_an_arm_has_the_interval_of_its_mean_and_the_paired_difference_to_base() -> None:
-    found = metrics(make_trial_table(SHAPE))
-    arm = found["arm/challenger"].metrics
-    assert arm["test/accuracy_ci_low"] < arm["test/accuracy"] < arm["test/accuracy_ci_high"]
+def test_an_arm_has_the_paired_difference_to_base_and_its_interval() -> None:
+    table = make_trial_table(SHAPE)
+    found = metrics(table)
     base = found["arm/base"].metrics
+    arm = found["arm/challenger"].metrics
     difference = arm["test/accuracy"] - base["test/accuracy"]
     assert arm["test/accuracy_minus_base"] == pytest.approx(difference)
-    assert "test/accuracy_minus_base" not in base
+    low, high = (arm[f"test/accuracy_minus_base_ci_{end}"] for end in ("low", "high"))
+    assert low < difference < high
+    assert not any("minus_base" in key for key in base)
+
+
+@pytest.mark.parametrize("swept", [(), ("top_k",), ("top_k", "alpha"), tuple(BEST)])
+@pytest.mark.parametrize("layers", [0, 8, 20])
+def test_an_arms_run_has_few_keys_and_the_main_metric_over_every_dimension(
+    swept: tuple[str, ...], layers: int
+) -> None:
+    table = make_trial_table(replace(SHAPE, layers=max(layers, 1)))
+    if not layers:
+        table = without_metrics(table, "filter_cosine")
+    arm = table.arm("challenger")
+    table = with_arm(table, replace(arm, sweeps=dict.fromkeys(swept, (1, 5))))
+    logged = logged_metrics(table)
+    curves = {(curve.dimension, curve.metric) for curve in logged.curves}
+    keys = [*logged.results, *logged.axes.values()]
+    keys += [key for curve in logged.curves for key in curve.keys]
+    assert len(keys) == len(set(keys)) <= 40
+    for name in swept:
+        assert (name, "test/accuracy") in curves
+    if swept and layers:
+        of_first = {metric for dimension, metric in curves if dimension == swept[0]}
+        # The mean over the layers at least; all of them where there is room.
+        assert logged.layers[0] in of_first
+        assert set(logged.layers) <= of_first or layers * len(swept) > 40
 
 
 def test_the_best_search_trial_is_the_one_with_the_best_objective_in_its_direction() -> None:
@@ -59,13 +107,13 @@ def test_the_best_search_trial_is_the_one_with_the_best_objective_in_its_directi
 def test_an_arm_costs_what_its_trials_used() -> None:
     table = make_trial_table(SHAPE)
     rows = tuple(
-        replace(row, reports=tuple(replace(r, usage={"cpu_s": 0.5}) for r in row.reports))
+        replace(row, reports=tuple(replace(r, usage={"trained_s": 0.5}) for r in row.reports))
         for row in table.rows
     )
     count = sum(len(row.reports) for row in table.rows if row.arm == "random")
     found = metrics(replace(table, rows=rows))["arm/random"].metrics
-    assert found["cost/cpu_s"] == pytest.approx(0.5 * count)
-    assert "cost/cpu_s" not in metrics(table)["arm/random"].metrics
+    assert found["cost/trained_s"] == pytest.approx(0.5 * count)
+    assert "cost/trained_s" not in metrics(table)["arm/random"].metrics
 
 
 def test_a_study_that_goes_on_adds_a_point_instead_of_contradicting_one() -> None:
@@ -85,11 +133,7 @@ def test_an_arm_without_ended_trials_says_nothing() -> None:
         replace(row, state="RUNNING", finished_ms=None) if row.arm == "random" else row
         for row in table.rows
     )
-    entries = list(arm_summary_records(replace(table, rows=rows)))
-    assert {entry.run_key for entry in entries if isinstance(entry, LogMetrics)} == {
-        "arm/base",
-        "arm/challenger",
-    }
+    assert set(metrics(replace(table, rows=rows))) == {"arm/base", "arm/challenger"}
 
 
 def test_a_study_without_a_comparison_still_says_what_it_has() -> None:
@@ -104,7 +148,7 @@ def test_each_final_trial_says_whether_it_is_the_chosen_one() -> None:
     tags = {
         entry.run_key: entry.tags
         for entry in arm_summary_records(table)
-        if isinstance(entry, SetTags)
+        if isinstance(entry, SetTags) and "is_chosen" in entry.tags
     }
     assert set(tags) == {
         f"trial/{r.arm}/final/{r.number}" for r in table.rows if r.phase == "final"

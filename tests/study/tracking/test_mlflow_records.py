@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study.records.trial_table import ArmRow, StoredReport, TrialRow, TrialTable
+from study.sensitivity import t_interval
 from study.tracking import mlflow_records as tracking
 from study.tracking.mlflow_records import trial_name
 from study.tracking.outbox import Outbox
@@ -178,18 +179,26 @@ def test_an_arm_opens_the_parent_run_with_its_fixed_settings() -> None:
     assert opening.params["dimensions"] == "top_k alpha"
 
 
-def test_a_report_is_logged_as_mean_and_sample_deviation() -> None:
-    logged = tracking.log_report(KEY, REPORTS[1])
-    assert logged == LogMetrics(
-        run_key=KEY,
-        epoch=10,
-        time_ms=110,
-        metrics={
+def test_a_report_is_logged_as_mean_deviation_and_interval() -> None:
+    metrics = {"val/accuracy": (0.75, 1.0, 0.875), "val/nll": (0.5, 0.5)}
+    # Of the secondary measures of the filters no interval: they are many.
+    metrics["filter_cosine_relative/mean"] = (0.5, 0.75)
+    logged = tracking.log_report(KEY, replace(REPORTS[1], metrics=metrics))
+    interval = t_interval((0.75, 1.0, 0.875))
+    assert (logged.run_key, logged.epoch, logged.time_ms) == (KEY, 10, 110)
+    assert logged.metrics == pytest.approx(
+        {
             "val/accuracy": 0.875,
-            "val/accuracy_std": statistics.stdev((0.75, 1.0)),
+            "val/accuracy_std": 0.125,
+            "val/accuracy_ci_low": interval.low,
+            "val/accuracy_ci_high": interval.high,
             "val/nll": 0.5,
             "val/nll_std": 0.0,
-        },
+            "val/nll_ci_low": 0.5,
+            "val/nll_ci_high": 0.5,
+            "filter_cosine_relative/mean": 0.625,
+            "filter_cosine_relative/mean_std": statistics.stdev((0.5, 0.75)),
+        }
     )
 
 

@@ -106,7 +106,7 @@ def test_every_analysis_has_its_numbers_as_csv_and_parquet(published: Published)
     for name, path in csv.items():
         text, typed = pd.read_csv(path), pd.read_parquet(parquet[name])
         assert list(text.columns) == list(typed.columns)
-        for column in text.select_dtypes("number"):
+        for column in typed.select_dtypes("number"):
             assert typed[column].astype(float).tolist() == pytest.approx(
                 text[column].tolist(), nan_ok=True
             )
