@@ -78,6 +78,11 @@ class SearchConfig:
         trials: Trials per arm.
         startup_trials: Trials that TPE draws at random before it models anything.
         scheduler: ``none``, or ``asha``, which stops trials that fall behind.
+        reproducible: Whether a point depends on the study's seed, the trial's number n and the
+            results of the trials up to n - ``max_concurrent`` alone, whichever ends first: two
+            runs, on any machines and interrupted or not, then search the same points.
+        max_concurrent: Most trials of this search at a time if it is reproducible; a place that
+            waits for an earlier trial stays idle.
         space: Dimension to ``{low, high, log}``, to a list of choices, or to one value.
             Dimensions are the method's settings by their names, and numbers and choices of
             training and model by their paths: ``training.optimizer.lr``.
@@ -88,15 +93,23 @@ class SearchConfig:
     trials: Count = 60
     startup_trials: Count = 10
     scheduler: Literal["none", "asha"] = "none"
+    reproducible: bool = False
+    max_concurrent: Annotated[int, Field(ge=1, le=10_000)] = 4
     space: Annotated[Mapping[str, Any], Field(max_length=100)] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check that a design gets the full budget of every trial."""
+        """Check that a design gets its full budget, and that no clock decides a point."""
         if self.design is not None and self.scheduler != "none":
             raise ConfigError(
                 f"scheduler must be 'none' with design {self.design.name!r}, got "
                 f"{self.scheduler!r}: a design needs the full budget of every trial; write "
                 "'scheduler: none' beside it."
+            )
+        if self.reproducible and self.scheduler != "none":
+            raise ConfigError(
+                f"scheduler must be 'none' in a reproducible search, got {self.scheduler!r}: "
+                "which trials it stops depends on which others have reported by then; write "
+                "'scheduler: none' or 'reproducible: false'."
             )
 
     @property

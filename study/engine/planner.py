@@ -82,7 +82,7 @@ def next_request(state: StudyState) -> TrialRequest | None:
     waiting = [
         (len(state.phase(arm.name, "search").records) / arm.search_budget, i, arm)
         for i, arm in enumerate(state.spec.arms)
-        if _has_search_budget(state, arm)
+        if _has_search_budget(state, arm) and _may_search(state, arm)
     ]
     return _search_request(state, min(waiting)[2]) if waiting else _final_request(state)
 
@@ -96,6 +96,7 @@ def search_settings(arm: Arm, seed: int) -> SearchSettings:
         name=arm.search.sampler,
         seed=derive_seed(seed, "sampler", name),
         startup_trials=arm.search.startup_trials,
+        lag=arm.search.max_concurrent if arm.search.reproducible else None,
     )
 
 
@@ -108,8 +109,7 @@ def count_pending(state: StudyState) -> int:
     """Count the trials that could start now, without limits."""
     interrupted = sum(len(phase.interrupted) for phase in state.phases)
     arms = state.spec.arms
-    left = (arm.search_budget - len(state.phase(arm.name, "search").records) for arm in arms)
-    searches = sum(max(count, 0) for count in left)
+    searches = sum(_pending_searches(state, arm) for arm in arms)
     return interrupted + searches + sum(len(_pending_points(state, arm)) for arm in arms)
 
 
@@ -140,6 +140,29 @@ def _final_request(state: StudyState) -> TrialRequest | None:
 
 def _has_search_budget(state: StudyState, arm: Arm) -> bool:
     return len(state.phase(arm.name, "search").records) < arm.search_budget
+
+
+def _pending_searches(state: StudyState, arm: Arm) -> int:
+    search = state.phase(arm.name, "search")
+    left = max(arm.search_budget - len(search.records), 0)
+    if not arm.search.reproducible or arm.search.design is not None:
+        return left
+    return min(left, max(arm.search.max_concurrent - len(search.assigned), 0))
+
+
+def _may_search(state: StudyState, arm: Arm) -> bool:
+    """Return whether the results that the next point of a reproducible search needs are there."""
+    number = len(state.phase(arm.name, "search").records)
+    if not arm.search.reproducible or arm.search.design is not None:
+        return True
+    known = state.phase(arm.name, "search").records
+    if arm.group is not None:
+        known = state.groups[arm.group].records
+        if number in known:
+            return True
+    # Earlier ones had ended when the trial before this one was created.
+    needed = known.get(number - arm.search.max_concurrent)
+    return needed is None or needed.state != "RUNNING"
 
 
 def _pending_points(state: StudyState, arm: Arm) -> list[dict[str, ParamValue]]:

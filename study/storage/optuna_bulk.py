@@ -10,7 +10,7 @@ import copy
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -51,6 +51,7 @@ class CachedStudy:
         )
         self._study_id = self._storage.get_study_id_from_name("cached")
         self._trial_ids: dict[int, int] = {}
+        self._lagging: _LaggingStudy | None = None
         for trial in stored:
             self._storage.create_new_trial(self._study_id, _as_running(trial))
             self._trial_ids[trial.number] = trial._trial_id
@@ -66,9 +67,26 @@ class CachedStudy:
         return self._trial_ids[number]
 
     def sample(
-        self, sampler: optuna.samplers.BaseSampler, space: Space, user_attrs: Mapping[str, Any]
+        self,
+        sampler: optuna.samplers.BaseSampler,
+        space: Space,
+        user_attrs: Mapping[str, Any],
+        lag: int | None = None,
     ) -> FrozenTrial:
-        """Sample the next trial and return it for the database; :meth:`set_trial_id` follows."""
+        """Sample the next trial and return it for the database; :meth:`set_trial_id` follows.
+
+        Args:
+            sampler: Proposes the point.
+            space: The search space.
+            user_attrs: Attributes of the new trial.
+            lag: For trial n, show the sampler the results of trials 0 to n - lag alone, all of
+                which must have ended; None for all results there are.
+        """
+        if lag is not None:
+            self._lagging = self._lagging or _LaggingStudy(self._study.direction)
+            known = self._study.get_trials(deepcopy=False)
+            point = self._lagging.sample(known, sampler, space, lag)
+            return self.enqueue(point.params, point.distributions, user_attrs)
         self._study.sampler = sampler
         trial = self._study.ask()
         suggest_params(trial, space)
@@ -108,6 +126,45 @@ class CachedStudy:
 
     def _memory_id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+
+
+class _LaggingStudy:
+    """The same trials, with results up to a number alone; the others are running; mutable."""
+
+    def __init__(self, direction: optuna.study.StudyDirection) -> None:
+        self._storage = InMemoryStorage()
+        self._study = optuna.create_study(storage=self._storage, direction=direction)
+        self._study_id = self._storage.get_study_id_from_name(self._study.study_name)
+        self._released = 0
+
+    def sample(
+        self,
+        known: Sequence[FrozenTrial],
+        sampler: optuna.samplers.BaseSampler,
+        space: Space,
+        lag: int,
+    ) -> FrozenTrial:
+        """Sample the trial after the known ones from the results that the lag leaves."""
+        for trial in known[len(self._study.get_trials(deepcopy=False)) :]:
+            started = optuna.trial.create_trial(
+                state=TrialState.RUNNING, params=trial.params, distributions=trial.distributions
+            )
+            self._storage.create_new_trial(self._study_id, started)
+        ended = known[self._released : max(len(known) + 1 - lag, 0)]
+        for trial in ended:
+            if not trial.state.is_finished():
+                raise AssertionError(f"trial {trial.number} has not ended")
+            own = self._storage.get_trial_id_from_study_id_trial_number(
+                self._study_id, trial.number
+            )
+            for step, value in trial.intermediate_values.items():
+                self._storage.set_trial_intermediate_value(own, step, value)
+            self._storage.set_trial_state_values(own, trial.state, trial.values)
+        self._released += len(ended)
+        self._study.sampler = sampler
+        asked = self._study.ask()
+        suggest_params(asked, space)
+        return self._storage.get_trial(asked._trial_id)
 
 
 def _as_running(trial: FrozenTrial) -> FrozenTrial:

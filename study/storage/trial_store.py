@@ -75,6 +75,8 @@ class SamplerSettings:
     seed: int
     # Sampled at random before a model is fitted.
     startup_trials: int
+    # With a lag, the point of trial n is drawn from the results of trials 0 to n - lag alone.
+    lag: int | None = None
 
     def sampler(self, space: Space, number: int) -> optuna.samplers.BaseSampler:  # noqa: ARG002
         """Return the sampler of the trial of a number."""
@@ -150,7 +152,9 @@ class TrialStore:
             if (known := self._known(cached, key)) is not None:
                 return known
             sampler = settings.sampler(space, number)
-            return self._add(cached, key, cached.sample(sampler, space, _start_attrs(replicas)))
+            lag = settings.lag if isinstance(settings, SamplerSettings) else None
+            found = cached.sample(sampler, space, _start_attrs(replicas), lag)
+            return self._add(cached, key, found)
 
     def enqueue(
         self,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tests.benchmarks import Quartiles
     from tests.benchmarks.large_study import LargeStudyCosts
     from tests.benchmarks.overhead import Overhead
+    from tests.benchmarks.reproducible import WaitingCost
     from tests.benchmarks.reuse import Reuse
     from tests.benchmarks.scaling import SlotUtilization
     from tests.benchmarks.tracking import Tracking, TrackingShare
@@ -49,6 +50,19 @@ def print_scaling(
             f"{much.driver_mib_for_trials:.0f} for the trials",
             highlight=False,
         )
+
+
+def print_waiting(found: list[WaitingCost]) -> None:
+    table = Table("places", "max_concurrent", "spread of durations", "length", "95 % below")
+    for one in found:
+        table.add_row(
+            str(one.places),
+            str(one.max_concurrent),
+            f"{one.spread:g}",
+            f"{one.median:.2f}",
+            f"{one.high:.2f}",
+        )
+    make_console().print(table)
 
 
 def print_overhead(found: Overhead) -> None:

@@ -164,6 +164,22 @@ def _regimes(names: tuple[str, ...], replicas: int, folder: Path) -> None:
     click.echo("\n".join(markdown_table(list(found))))
 
 
+@command.command("reproducible")
+@_json_option
+def _reproducible(as_json: bool) -> None:
+    """Simulate how long a reproducible search waits for earlier trials.
+
+    200 searches of 120 trials with lognormal durations, for several numbers of places and limits.
+    """
+    from tests.benchmarks.reproducible import measure_waiting
+
+    found = list(measure_waiting())
+    if as_json:
+        _print_json({"waiting": [asdict(cost) for cost in found]})
+    else:
+        tables.print_waiting(found)
+
+
 @command.command("scaling")
 @click.option(
     "--slots",
