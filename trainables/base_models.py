@@ -91,6 +91,7 @@ def _key(config: TrialConfig, data: Splits, seed: int, device: torch.device) -> 
     parts = encode(config)
     facts: dict[str, Any] = {
         **{name: parts[name] for name in ("dataset", "model", "training", "method")},
+        "content": config.model.content,
         "samples": _fingerprint(data.train),
         "seed": seed,
         "device": device.type,

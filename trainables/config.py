@@ -193,6 +193,11 @@ class TrialConfig:
                 raise ConfigError(f"method.{error}") from None
 
     def hash(self) -> str:
-        """Return the first 16 hexadecimal digits of the SHA-256 of the sorted JSON."""
-        text = json.dumps(encode(self), sort_keys=True)
+        """Return the first 16 hexadecimal digits of the SHA-256 of the sorted JSON.
+
+        The content of the files that the model depends on is part of it.
+        """
+        content = self.model.content
+        settings = {**encode(self), **({"content": content} if content else {})}
+        text = json.dumps(settings, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -50,8 +50,9 @@ def record(cls: type[T]) -> type[T]:
     """Turn a class into a record: a frozen dataclass whose declared fields are checked.
 
     A class variable ``name`` selects it among alternatives (see
-    :class:`~trainables.fields.OneOf`). Rules of several fields are checked in ``__post_init__``,
-    which raises a ConfigError that begins with the name of a field.
+    :class:`~trainables.fields.OneOf`); a class variable ``further`` names the field, a mapping,
+    that takes the keys of no other field. Rules of several fields are checked in
+    ``__post_init__``, which raises a ConfigError that begins with the name of a field.
 
     Example:
         >>> from trainables.optimizers import Sgd
@@ -222,6 +223,8 @@ def _describe(schema: dict[str, Any], kind: Any) -> None:  # noqa: ANN401 (a rec
             part["default"] = encode(kind.__dataclass_fields__[key].default)
         if key in said:
             part["description"] = said[key]
+    if hasattr(kind, "further"):
+        schema["additionalProperties"] = True
     name = getattr(kind, "name", None)
     if isinstance(name, str):
         schema["properties"] = {"name": {"const": name}, **schema.get("properties", {})}
@@ -232,6 +235,11 @@ _CONFIG = ConfigDict(**_STRICT, extra="forbid", json_schema_extra=_describe)
 
 
 def _fill(kind: Any, made: object, settings: dict[Any, object]) -> None:  # noqa: ANN401
+    further = getattr(kind, "further", None)
+    if further is not None:
+        unknown = {key: settings.pop(key) for key in set(settings) - set(field_names(kind))}
+        if unknown:
+            settings[further] = {**settings.get(further, {}), **unknown}  # type: ignore[dict-item]
     for key in settings:
         if key not in field_names(kind):
             hint = suggestion(str(key), field_names(kind))

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
+from torch.nn.modules.dropout import _DropoutNd
 
 from trainables.config import TrialConfig
 from trainables.datasets import Splits
@@ -244,8 +245,21 @@ def stacked_group(
 
 
 def has_dropout(model: nn.Module) -> bool:
-    """Return whether a model has dropout, which draws from torch's global generator."""
-    return any(isinstance(layer, nn.Dropout) and layer.p > 0 for layer in model.modules())
+    """Return whether a model may draw from torch's global generator, as dropout does.
+
+    Of layers that are neither torch's, torchvision's nor this package's nothing is known.
+    """
+    return any(_may_draw(layer) for layer in model.modules())
+
+
+def _may_draw(layer: nn.Module) -> bool:
+    if type(layer).__module__.partition(".")[0] not in ("torch", "torchvision", "trainables"):
+        return True
+    if isinstance(layer, nn.MultiheadAttention):
+        return bool(layer.dropout)
+    # torchvision's own dropout of whole samples is met by name: its import takes seconds.
+    drops = isinstance(layer, _DropoutNd) or type(layer).__name__ == "StochasticDepth"
+    return drops and bool(layer.p)
 
 
 def _take_optimizer(

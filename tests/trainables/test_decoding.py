@@ -23,7 +23,14 @@ from trainables.datasets.subset import ImageSettings
 from trainables.decoding import decode, encode, field_names, record
 from trainables.errors import ConfigError
 from trainables.methods import METHODS, Base, Challenger, MethodConfig, Random, RandomErasing
-from trainables.models import MODELS, ModelConfig, Vgg11
+from trainables.models import (
+    MODELS,
+    ModelConfig,
+    ModuleModel,
+    Network,
+    TorchvisionModel,
+    Vgg11,
+)
 from trainables.optimizers import Adam, AdamW, Constant, OneCycle, OptimizerConfig, Sgd
 
 POSITIVE = st.floats(1e-9, 1e3)
@@ -102,7 +109,22 @@ MODEL = {
         dropout=st.floats(0, 0.99),
     )
     for name, kind in MODELS.items()
+    if issubclass(kind, Network)
 }
+MODEL["torchvision"] = st.builds(
+    TorchvisionModel,
+    architecture=st.just("resnet18"),
+    stem=chosen("published", "small_images"),
+    image_size=st.none() | st.integers(1, 1024),
+)
+MODEL["module"] = st.builds(
+    ModuleModel,
+    factory=st.just("my_net:build"),
+    arguments=st.dictionaries(
+        st.text().filter(lambda key: key not in ("factory", "arguments", "weights", "name")),
+        st.none() | st.booleans() | st.integers(-9, 9) | st.floats(-9, 9) | st.text(),
+    ),
+)
 START = {
     "scratch": st.builds(Scratch),
     "base": st.builds(FromBase, epochs=st.none() | COUNT),
@@ -174,7 +196,7 @@ def test_decoding_undoes_encoding_for_whole_trials(value):
 def test_every_field_and_the_name_are_encoded():
     for _union, _strategies, known in UNIONS:
         for name, kind in known.items():
-            encoded = encode(kind())
+            encoded = encode(kind(**({"factory": "a:b"} if name == "module" else {})))
             assert set(encoded) == {"name", *field_names(kind)}
             assert encoded["name"] == name
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, TypeAlias
 
 import torch
@@ -24,15 +26,21 @@ _WEIGHT_LAYERS = (nn.Conv1d, nn.Conv2d, nn.Linear)
 _NORM_LAYERS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
+@contextmanager
+def seeded_build(generator: torch.Generator) -> Iterator[None]:
+    """Seed torch's global generator from another one, for layers that draw from it alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        yield
+
+
 def initialize(model: nn.Module, scheme: Initialization, generator: torch.Generator) -> None:
     """Draw all weights of a network on the CPU from one generator.
 
     ``kaiming`` draws weights from the normal distribution of He et al. (fan in) and sets biases
     to 0; ``torch`` is torch's default.
     """
-    # torch's own initializers use the global generator alone.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+    with seeded_build(generator):
         for layer in model.modules():
             if isinstance(layer, _WEIGHT_LAYERS + _NORM_LAYERS):
                 layer.reset_parameters()

@@ -13,6 +13,7 @@ from trainables.datasets import DatasetInfo
 from trainables.decoding import record
 from trainables.fields import Symbol
 from trainables.models.initialization import Initialization
+from trainables.models.weights import WeightsFile, file_digest
 
 
 @record
@@ -26,6 +27,11 @@ class Model(ABC):
         """Name of the model in results, with its size."""
         return self.name
 
+    @property
+    def content(self) -> str | None:
+        """Digest of the files that the network depends on beside its settings, if any."""
+        return None
+
     @abstractmethod
     def build(self, info: DatasetInfo, generator: torch.Generator) -> nn.Module:
         """Return a freshly initialized network.
@@ -37,6 +43,22 @@ class Model(ABC):
         Raises:
             ConfigError: If the network cannot take such samples.
         """
+
+
+@record
+class Pretrained(Model):
+    """Settings of networks that may start from the weights of a file.
+
+    Attributes:
+        weights: File of pretrained weights, or null.
+    """
+
+    weights: WeightsFile | None = None
+
+    @property
+    def content(self) -> str | None:
+        """SHA-256 of the file of weights."""
+        return None if self.weights is None else file_digest(self.weights)
 
 
 @record

@@ -12,7 +12,7 @@ from tests.trainables.builders import conv_inputs, conv_net
 from trainables.attribution import ATTRIBUTIONS
 from trainables.datasets import DATASETS
 from trainables.errors import ConfigError
-from trainables.models import MODELS
+from trainables.models import MODELS, ModuleModel, TorchvisionModel
 
 TARGET = torch.tensor([0, 1, 2, 3, 4, 0])
 
@@ -123,11 +123,30 @@ def test_inputs_that_already_ask_for_gradients_get_none(attribution, model):
     assert not relevance.requires_grad
 
 
-DATASET = {"vgg11": "digits", "vgg16": "cifar10", "text_cnn": "reuters", "fcn_wang": "ptbxl"}
+DATASET = {
+    "vgg11": "digits",
+    "vgg16": "cifar10",
+    "text_cnn": "reuters",
+    "fcn_wang": "ptbxl",
+    "mlp": "ptbxl",
+    "module": "digits",
+    "torchvision": "cifar10",
+}
+OTHERS = {
+    "module": ModuleModel(factory="tests.trainables.models.small_modules:build"),
+    "torchvision": TorchvisionModel(architecture="resnet18"),
+}
 REFUSED = {
     ("text_cnn", "captum_lrp"): "Captum has no rule for module 'features.0', a Conv1d",
     ("fcn_wang", "captum_lrp"): "Captum has no rule for module 'features.0', a Conv1d",
     ("fcn_wang", "deep_lift"): "Captum has no rule for module 'max_pool', an AdaptiveMaxPool1d",
+    ("module", "captum_lrp"): "Captum has no rule for module '0', a Flatten",
+    **{
+        ("torchvision", name): (
+            "module 'layer1.0.relu', a ReLU, is called 2 times, and Captum keeps one call of each"
+        )
+        for name in ("captum_lrp", "deconvolution", "deep_lift", "guided_backprop")
+    },
 }
 
 
@@ -139,7 +158,7 @@ def test_every_model_is_here():
 @pytest.mark.parametrize("model", sorted(DATASET))
 def test_it_explains_the_model_or_says_why_it_cannot(model, attribution):
     info = DATASETS[DATASET[model]]().info
-    settings = MODELS[model](width=1 / 16)
+    settings = OTHERS.get(model) or MODELS[model](width=1 / 16)
     network = settings.build(info, torch.Generator().manual_seed(0))
     explain = ATTRIBUTIONS[attribution]()
     reason = REFUSED.get((model, attribution))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.datasets import DatasetInfo, Digits
-from trainables.models import MODELS
+from trainables.models import MODELS, ModuleModel, TorchvisionModel
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,11 @@ SERIES = Data(
     lambda count: torch.randn(count, 12, 120),
 )
 
-DATA = {"fcn_wang": SERIES, "text_cnn": TEXTS, "vgg11": IMAGES, "vgg16": IMAGES}
+DATA = {"fcn_wang": SERIES, "mlp": SERIES, "module": SERIES, "text_cnn": TEXTS}
+OTHERS = {
+    "module": ModuleModel(factory="tests.trainables.models.small_modules:build"),
+    "torchvision": TorchvisionModel(architecture="shufflenet_v2_x0_5"),
+}
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -49,12 +53,12 @@ def name(request):
 
 @pytest.fixture
 def settings(name):
-    return MODELS[name](width=1 / 16)
+    return OTHERS.get(name) or MODELS[name](width=1 / 16)
 
 
 @pytest.fixture
 def data(name):
-    return DATA[name]
+    return DATA.get(name, IMAGES)
 
 
 def test_the_names_are_those_of_the_settings():
@@ -93,13 +97,15 @@ def test_equal_generators_give_equal_weights_whatever_the_global_one_does(settin
     again = settings.build(data.info, generator(7)).state_dict()
     other = settings.build(data.info, generator(8)).state_dict()
     assert all(torch.equal(value, again[key]) for key, value in first.items())
-    assert not torch.equal(first["features.0.weight"], other["features.0.weight"])
+    weight = next(iter(first))
+    assert not torch.equal(first[weight], other[weight])
 
 
 def test_one_generator_gives_other_weights_each_time_it_is_used(settings, data):
     source = generator(7)
     first, second = (settings.build(data.info, source).state_dict() for _ in range(2))
-    assert not torch.equal(first["features.0.weight"], second["features.0.weight"])
+    weight = next(iter(first))
+    assert not torch.equal(first[weight], second[weight])
 
 
 def test_the_global_generator_is_left_alone(settings, data):
@@ -108,7 +114,9 @@ def test_the_global_generator_is_left_alone(settings, data):
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_no_activation_is_in_place_and_none_is_used_twice(settings, data):
+def test_no_activation_of_our_networks_is_in_place_and_none_is_used_twice(name, settings, data):
+    if name == "torchvision":
+        return
     model = settings.build(data.info, generator())
     assert not any(getattr(module, "inplace", False) for module in model.modules())
     calls = []
