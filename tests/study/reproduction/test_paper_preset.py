@@ -27,7 +27,9 @@ ALL = (
     "figure1",
     "figure2",
     "figure3",
+    "figure3_ptbxl",
     "figure4",
+    "figure4_ptbxl",
     "reldrop",
     "table1",
     "table2",
@@ -76,6 +78,46 @@ def test_every_printed_number_has_its_arm_and_a_metric_that_is_known(name):
         assert row.arm in arms
         assert metric_label(row.metric).name != row.metric
     assert preset.unknown.endswith(".")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_strengths_are_searched_in_the_inputs_own_unit_and_settings_are_stated(name):
+    spec = study_of(name, "full")
+    for arm in spec.arms:
+        members = spec.groups.get(arm.group or "", (arm,))
+        spread = min(one.dataset.info.spread for one in members)
+        for key in {"alpha", "beta"} & set(arm.space.dimensions):
+            found = arm.space.dimensions[key]
+            assert (found.low, found.high) == pytest.approx((0.1 * spread, 2.0 * spread), rel=1e-3)
+        if arm.dataset.info.domain == "image":
+            assert arm.model.initialization == "torch"
+    study = load_preset(name).study
+    settings = [study["defaults"]["dataset"], *(arm.get("dataset", {}) for arm in study["arms"])]
+    for dataset in settings:
+        assert "normalization" in dataset or dataset.get("name") not in ("mnist", "cifar10")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_ecgs_are_searched_by_auc_and_fine_tuning_has_its_control(name):
+    spec = study_of(name, "full")
+    is_ecg = {arm.dataset.name == "ptbxl" for arm in spec.arms}
+    assert is_ecg == {spec.metric == "val/auc"}
+    for arm in spec.arms:
+        if arm.method.name == "challenger" and arm.training.start_from.name == "base":
+            methods = {
+                one.method.name
+                for one in spec.arms
+                if (one.dataset, one.training) == (arm.dataset, arm.training)
+            }
+            control = "base_finetune" if arm.method.mixup is None else "mixup"
+            assert control in methods
+
+
+def test_table_4_compares_challenger_with_matched_random():
+    arms = study_of("table4", "full").arms
+    like = {arm.dataset.task: arm.like for arm in arms if arm.method.name == "random"}
+    tasks = ("all", "diag", "sub-diag", "super-diag")
+    assert like == {task: f"{task}-challenger" for task in tasks}
 
 
 def test_the_papers_headline_numbers_are_the_printed_ones():
