@@ -45,7 +45,7 @@ def publish_report(
         table, folder.path, folder.report, allow_biased=allow_biased, page_format=page_format
     )
     outbox.put(mlflow_records.all_records(tracked, table))
-    outbox.put(artifact_records(table, files, folder))
+    outbox.put(artifact_records(tracked, table, files, folder))
     return files.page
 
 

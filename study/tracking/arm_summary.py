@@ -25,10 +25,15 @@ if TYPE_CHECKING:
 def arm_summary_records(table: TrialTable) -> Iterator[MlflowRecord]:
     """Return each arm's metrics and sensitivity, and say which final trials are chosen.
 
+    Runs have their arm's color of the report's figures.
     The step of a result is the number of trials that have ended in the whole study: one that
     goes on adds a point instead of contradicting one. An arm whose trials have not ended gets
     nothing.
     """
+    # Slow to import, for commands that show no result.
+    from study.figures.theme import looks_by_arm
+
+    looks = looks_by_arm((arm.name, arm.method) for arm in table.arms)
     ended = [row for row in table.rows if row.is_finished]
     logged = logged_metrics(table)
     compared = _compared_metrics(table)
@@ -44,7 +49,12 @@ def arm_summary_records(table: TrialTable) -> Iterator[MlflowRecord]:
             metrics={key: found[key] for key in logged.results if key in found},
             name="arm_summary",
         )
-        yield from _chosen_tags(table, rows)
+        color = {"mlflow.runColor": looks[arm.name].color}
+        yield SetTags(run_key=arm_key(arm.name), tags=color)
+        for row in rows:
+            if row.phase == "final":
+                is_chosen = str(row == table.chosen(row.arm)).lower()
+                yield SetTags(run_key=trial_key(row), tags={"is_chosen": is_chosen, **color})
     yield from sweep_records(table, logged)
 
 
@@ -82,13 +92,6 @@ def _best(table: TrialTable, rows: Sequence[TrialRow]) -> TrialRow | None:
         if row.phase == "search" and row.state == "COMPLETE" and row.value is not None
     ]
     return max(done, default=(0, 0, None))[2]
-
-
-def _chosen_tags(table: TrialTable, rows: Sequence[TrialRow]) -> Iterator[SetTags]:
-    for row in rows:
-        if row.phase == "final":
-            is_chosen = row == table.chosen(row.arm)
-            yield SetTags(run_key=trial_key(row), tags={"is_chosen": str(is_chosen).lower()})
 
 
 def _compared_metrics(table: TrialTable) -> Mapping[str, dict[str, float]]:

@@ -14,6 +14,7 @@ from cluster.mlflow_server import create_store_if_missing
 from cluster.port_owner import foreign_server_error
 from study.records.errors import TrackingError, mask_passwords
 from study.tracking.record_types import (
+    EXPERIMENT_ID,
     TAG_LENGTH,
     CloseRun,
     LogArtifact,
@@ -186,7 +187,8 @@ class MlflowMirror:
     def _set_tags(self, run_id: str | None, tags: Mapping[str, str]) -> None:
         if run_id is None:
             for name, value in tags.items():
-                self._client.set_experiment_tag(self._experiment_id, name, value)
+                text = value.replace(EXPERIMENT_ID, self._experiment_id)
+                self._client.set_experiment_tag(self._experiment_id, name, text)
             return
         labels = [_mlflow().entities.RunTag(name, value) for name, value in tags.items()]
         for batch in _batches(labels):

@@ -27,6 +27,7 @@ from study.records.trial_table import (
     TrialTable,
 )
 from study.storage.layout import TrialKey
+from study.tracking.logged_metrics import logged_metrics
 from study.tracking.record_types import (
     CloseRun,
     DatasetInput,
@@ -110,8 +111,15 @@ def trial_key(row: TrialRow | TrialKey) -> str:
     return f"trial/{_escaped(row.arm)}/{row.phase}/{row.number}"
 
 
-def experiment_records(tracked: TrackedStudy) -> tuple[MlflowRecord, ...]:
-    """Return the experiment's tags: its primary metric and the saved views of its runs."""
+def experiment_records(
+    tracked: TrackedStudy, table: TrialTable | None = None
+) -> tuple[MlflowRecord, ...]:
+    """Return the experiment's tags: its primary metric and the saved views of its runs.
+
+    Args:
+        tracked: The study.
+        table: Its trials, for the views with charts; None before there are any.
+    """
     tags = {
         "study": tracked.study,
         # Otherwise MLflow opens the page on traces and prompts instead of runs and charts.
@@ -121,13 +129,34 @@ def experiment_records(tracked: TrackedStudy) -> tuple[MlflowRecord, ...]:
     is_higher_better = tracked.higher_is_better.get(tracked.objective)
     if is_higher_better is not None:
         tags["mlflow.experiment.primaryMetric.greaterIsBetter"] = str(is_higher_better).lower()
-    viewed = ViewedStudy(
-        objective=tracked.objective,
-        is_higher_better=is_higher_better is not False,
-        dimensions=tracked.dimensions,
-        swept=tracked.swept,
+    return (
+        SetTags(run_key=None, tags=tags),
+        SetTags(run_key=None, tags=saved_views(tracked, table)),
     )
-    return SetTags(run_key=None, tags=tags), SetTags(run_key=None, tags=view_tags(viewed))
+
+
+def saved_views(tracked: TrackedStudy, table: TrialTable | None) -> dict[str, str]:
+    """Return the experiment's tags that hold the saved views of its runs.
+
+    Args:
+        tracked: The study.
+        table: Its trials, for the views with charts; None before there are any.
+    """
+    has_results = table is not None and any(table.chosen(arm.name) for arm in table.arms)
+    return view_tags(
+        ViewedStudy(
+            objective=tracked.objective,
+            is_higher_better=tracked.higher_is_better.get(tracked.objective) is not False,
+            dimensions=tracked.dimensions,
+            swept=tracked.swept,
+            workloads=() if table is None else _workloads(table),
+            logged=logged_metrics(table) if table is not None and has_results else None,
+        )
+    )
+
+
+def _workloads(table: TrialTable) -> tuple[tuple[str, str], ...]:
+    return tuple(dict.fromkeys((arm.dataset, arm.model) for arm in table.arms))
 
 
 def open_arm(tracked: TrackedStudy, arm: ArmRow, start_ms: int) -> OpenRun:
@@ -304,7 +333,7 @@ def all_records(tracked: TrackedStudy, table: TrialTable) -> Iterator[MlflowReco
     Putting a record twice changes nothing, so a resumed study puts all of them first, to add
     what a crash between result file and outbox has lost.
     """
-    yield from experiment_records(tracked)
+    yield from experiment_records(tracked, table)
     for arm in table.arms:
         rows = [row for row in table.rows if row.arm == arm.name]
         if not rows:

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,17 +20,14 @@ from cluster.service.folder import ServiceFolder
 from cluster.service.http_client import http_get
 from cluster.service.mlflow_component import basic_headers, create_auth
 from study.records.errors import TrackingError
-from study.tracking.saved_views import VIEW_TAG
+from study.tracking.saved_views import VIEW_TAG, WORKFLOW, is_first_view, view_address
 
 # A fresh database took 22 s on two shared cores.
 _STARTUP_TIMEOUT_S: Final = 180.0
 
 _HOST: Final = "127.0.0.1"
-# MLflow 3.17 shows the side bar of language-model projects unless the link says otherwise.
-_WORKFLOW: Final = "workflowType=machine_learning"
 _MOST_LINKS: Final = 20
 _FOREIGN: Final = ("MLFLOW_", "_MLFLOW_")
-_OPENED_VIEW: Final = "arms"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +115,7 @@ def _pages(address: str, headers: Mapping[str, str]) -> Iterator[tuple[str, str]
 
     A click in MLflow's list forgets the kind of work.
     """
-    yield "", f"#/experiments?{_WORKFLOW}"
+    yield "", f"#/experiments?{WORKFLOW}"
     query = {
         "max_results": _MOST_LINKS,
         "filter": "tags.study LIKE '%'",
@@ -126,14 +123,9 @@ def _pages(address: str, headers: Mapping[str, str]) -> Iterator[tuple[str, str]
     }
     url = f"{address}/api/2.0/mlflow/experiments/search?{urlencode(query)}"
     for one in http_get(url, headers, timeout_s=30).json().get("experiments", []):
-        runs = f"#/experiments/{one['experiment_id']}/runs?{_WORKFLOW}"
-        yield one["name"], runs + _view(one.get("tags", []))
-
-
-def _view(tags: Sequence[Mapping[str, str]]) -> str:
-    """Open the table of runs with its columns, where the experiment has them."""
-    has_view = any(tag["key"] == f"{VIEW_TAG}{_OPENED_VIEW}" for tag in tags)
-    return f"&viewStateShareKey={_OPENED_VIEW}" if has_view else ""
+        tags = {tag["key"]: tag["value"] for tag in one.get("tags", [])}
+        view = next((key for key, value in tags.items() if is_first_view(key, value)), VIEW_TAG)
+        yield one["name"], view_address(one["experiment_id"], view.removeprefix(VIEW_TAG))
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], address: str) -> None:

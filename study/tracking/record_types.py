@@ -15,6 +15,8 @@ Cell: TypeAlias = str | int | float | bool | None
 
 TAG_LENGTH: Final = 8000
 """MLflow's limit for a tag."""
+EXPERIMENT_ID: Final = "{experiment_id}"
+"""Stands for MLflow's id of the experiment in a tag of its own, until it is sent."""
 _NOTE: Final = "mlflow.note.content"
 
 

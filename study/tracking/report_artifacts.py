@@ -8,6 +8,7 @@ and ``tables/parquet/``). The final trial of the chosen configuration has the at
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,8 +16,16 @@ from typing import TYPE_CHECKING, Final
 from study.records.trial_table import ArmRow, TrialTable
 from study.storage.layout import StudyFolder
 from study.tracking.arm_summary import arm_summary_records
-from study.tracking.mlflow_records import arm_key, trial_key
-from study.tracking.record_types import Cell, LogArtifact, LogTable, MlflowRecord, note
+from study.tracking.mlflow_records import TrackedStudy, arm_key, saved_views, trial_key
+from study.tracking.record_types import (
+    EXPERIMENT_ID,
+    Cell,
+    LogArtifact,
+    LogTable,
+    MlflowRecord,
+    note,
+)
+from study.tracking.saved_views import view_links
 
 if TYPE_CHECKING:
     from study.report import ReportFiles, Table
@@ -32,19 +41,29 @@ _FOLDERS: Final = {
 
 
 def artifact_records(
-    table: TrialTable, files: ReportFiles, folder: StudyFolder
+    tracked: TrackedStudy, table: TrialTable, files: ReportFiles, folder: StudyFolder
 ) -> Iterator[MlflowRecord]:
-    """Yield the records of a report; arms without trials have no run and get none."""
+    """Yield the records of a report; arms without trials have no run and get none.
+
+    MLflow shows the first line of a note, and the name above it: notes begin with the result.
+    """
     # Slow to import, for commands that write no report.
     from study.report import arm_note
 
-    yield note(None, files.summary.read_text(encoding="utf-8"))
+    result, _, rest = _without_heading(files.summary.read_text(encoding="utf-8")).partition("\n")
+    links = view_links(saved_views(tracked, table), EXPERIMENT_ID)
+    # Without the bold print, which the list of experiments shows as stars.
+    yield note(None, f"{result.strip('*')}\n\n{links}\n{rest}")
     for arm in table.arms:
         if any(row.arm == arm.name for row in table.rows):
-            yield note(arm_key(arm.name), arm_note(table, arm, files.written))
+            yield note(arm_key(arm.name), _without_heading(arm_note(table, arm, files.written)))
             yield from _arm_files(arm, files, folder)
             yield from _trial_files(table, arm, files, folder)
     yield from arm_summary_records(table)
+
+
+def _without_heading(markdown: str) -> str:
+    return re.sub(r"\A# .*\n+", "", markdown)
 
 
 def _arm_files(arm: ArmRow, files: ReportFiles, folder: StudyFolder) -> Iterator[MlflowRecord]:

@@ -6,6 +6,7 @@ import http.server
 import re
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect
@@ -21,6 +23,7 @@ from rich.console import Console
 from study.config.run_options import RunOptions
 from study.engine import run
 from study.records.trial_table import TrialTable
+from study.sensitivity import sweep_curve
 from study.storage.layout import StorageRoot
 from tests.support.simulated import study_text
 
@@ -43,7 +46,11 @@ class Served:
 
     def view(self, key: str) -> str:
         """Return the address of another view of its runs."""
-        return self.page.replace("viewStateShareKey=arms", f"viewStateShareKey={key}")
+        return f"{self.page.partition('&viewStateShareKey=')[0]}&viewStateShareKey={key}"
+
+    def charts(self, key: str) -> str:
+        """Return the address of a view's charts."""
+        return f"{self.view(key)}&compareRunsMode=CHART"
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +58,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Run a small study without Ray, and MLflow's server on what it left."""
     storage = StorageRoot(root=tmp_path_factory.mktemp("mlflow"))
     options = RunOptions(storage=storage, executor="inline")
-    text = study_text(sampler="random", trials=2, epochs=2, sweep=[1, 2])
+    text = study_text(sampler="random", trials=4, epochs=3, sweep=[1, 2, 4, 10])
     result = run.run_study(text, "study.yaml", options, Console(quiet=True))
     assert result.pending.records == result.pending.rejected == 0
     with socket.socket() as free:
@@ -76,11 +83,32 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture
 def opened(page: Page, served: Served) -> Page:
-    """Open the study's page by its link, and close MLflow's assistant."""
-    page.goto(served.page)
+    """Open the study's arms, and close MLflow's assistant."""
+    page.goto(served.view("arms"))
     page.get_by_role("link", name="challenger", exact=True).wait_for()
     page.get_by_role("button", name="Close", exact=True).first.click()
     return page
+
+
+def drawn(page: Page, count: int) -> list[dict[str, Any]]:
+    """Return the charts in view once so many are drawn: axis title, and lines by run and key."""
+    plots = page.locator(".js-plotly-plot:has(.main-svg)")
+    expect(plots.nth(count - 1)).to_be_attached()
+    found = plots.evaluate_all(
+        """plots => plots.map(plot => ({
+            axis: plot.layout.xaxis.title.text,
+            lines: plot.data.map(line => [line.name, line.metricKey, line.x, line.y]),
+        }))"""
+    )
+    return [
+        {
+            "axis": plot["axis"],
+            "lines": {
+                (run, key): dict(zip(x, y, strict=True)) for run, key, x, y in plot["lines"]
+            },
+        }
+        for plot in found
+    ]
 
 
 def names(page: Page) -> list[str]:
@@ -169,7 +197,86 @@ def other_page() -> Iterator[str]:
             thread.join()
 
 
-def test_a_study_opens_on_its_arms_with_the_best_test_result_first(
+def test_the_link_opens_on_the_sensitivity_with_intervals_and_both_controls(
+    page: Page, served: Served, screenshot: Callable[[str], None]
+) -> None:
+    page.goto(served.page)
+    charts = drawn(page, 4)
+    page.get_by_role("button", name="Close", exact=True).first.click()
+    screenshot("mlflow-sensitivity")
+    metrics = ("test/accuracy", "test/auc", "test/nll", "filter_cosine/mean")
+    for chart, metric in zip(charts, metrics, strict=False):
+        key = f"sensitivity/top_k/{metric.replace('/', '_')}"
+        curve = sweep_curve(served.table, "challenger", "top_k", metric)
+        assert chart["axis"] == "top_k"
+        for end, part in (("", "mean"), ("_ci_low", "low"), ("_ci_high", "high")):
+            line = chart["lines"]["challenger", f"{key}{end}"]
+            assert line == pytest.approx(
+                {p.value: getattr(p.interval, part) for p in curve.points}
+            )
+            for control in curve.controls:
+                level = chart["lines"][control.arm, f"{key}{end}"]
+                assert level == pytest.approx(dict.fromkeys(line, getattr(control.interval, part)))
+    # Of MLflow's own sections none is open.
+    assert page.locator(".du-bois-light-collapse-content-active:visible").count() == 2
+
+
+def test_the_layers_cosine_is_drawn_over_the_epochs_by_arm(
+    page: Page, served: Served, screenshot: Callable[[str], None]
+) -> None:
+    page.goto(served.charts("over-epochs"))
+    mean, first, *_ = drawn(page, 3)
+    page.get_by_role("button", name="Close", exact=True).first.click()
+    screenshot("mlflow-epochs")
+    for arm in served.table.arms:
+        chosen = served.table.chosen(arm.name)
+        assert chosen is not None
+        (line,) = (line for (run, _), line in first["lines"].items() if run.startswith(arm.name))
+        expected = {
+            report.epoch: statistics.fmean(report.metrics["filter_cosine/conv1"])
+            for report in chosen.reports
+        }
+        assert line == pytest.approx(expected)
+    assert {key for _, key in mean["lines"]} == {
+        f"filter_cosine/mean{end}" for end in ("", "_ci_low", "_ci_high")
+    }
+
+
+def test_the_search_is_drawn_as_parallel_coordinates_colored_by_the_objective(
+    page: Page, served: Served, screenshot: Callable[[str], None]
+) -> None:
+    page.goto(served.charts("over-search"))
+    page.get_by_text("Parallel Coordinates").first.wait_for()
+    for name in ("top_k", "n_features", "alpha", "beta", "split", "val/accuracy"):
+        expect(page.get_by_text(name, exact=True).first).to_be_visible()
+    page.get_by_role("button", name="Close", exact=True).first.click()
+    screenshot("mlflow-parallel-coordinates")
+
+
+def test_a_sweeps_trials_stand_by_value_without_the_controls(
+    opened: Page, served: Served, screenshot: Callable[[str], None]
+) -> None:
+    opened.goto(served.view("trials-top_k"))
+    expect(opened.get_by_role("link", name=re.compile("K=10 ")).first).to_be_visible()
+    screenshot("mlflow-sweep-trials")
+    curve = sweep_curve(served.table, "challenger", "top_k", "test/accuracy")
+    shown = [int(re.findall(r"K=(\d+)", name)[0]) for name in names(opened)]
+    assert shown == [point.value for point in curve.points]
+
+
+def test_the_description_begins_with_the_result_and_leads_to_the_charts(
+    opened: Page, screenshot: Callable[[str], None]
+) -> None:
+    opened.get_by_test_id("experiment-metadata-editor-edit-button").wait_for()
+    link = opened.get_by_role("link", name="Sensitivity to K")
+    opened.locator("button:has([aria-label='chevron-down'], .anticon-chevron-down)").first.click()
+    link.first.click()
+    assert "compareRunsMode=CHART" in opened.url
+    assert drawn(opened, 4)[0]["axis"] == "top_k"
+    screenshot("mlflow-note")
+
+
+def test_arms_are_listed_with_the_best_test_result_first(
     opened: Page, served: Served, screenshot: Callable[[str], None]
 ) -> None:
     results = {}
@@ -186,8 +293,11 @@ def test_a_study_opens_on_its_arms_with_the_best_test_result_first(
     assert accuracies == sorted(accuracies, reverse=True)
     columns = heads(opened)
     place = columns.index("test/accuracy")
-    assert columns[place + 1] == "test/accuracy_std"
-    assert columns[place + 2] == "test/accuracy_minus_base"
+    assert columns[place + 1 : place + 4] == [
+        "test/accuracy_ci_low",
+        "test/accuracy_ci_high",
+        "test/accuracy_minus_base",
+    ]
 
 
 def test_the_menu_offers_the_studys_views(opened: Page, screenshot: Callable[[str], None]) -> None:
@@ -195,11 +305,14 @@ def test_the_menu_offers_the_studys_views(opened: Page, screenshot: Callable[[st
     items = opened.get_by_role("menuitem").filter(has=opened.get_by_label("Copy share link"))
     expect(items).to_have_text(
         [
+            "Sensitivity to K",
+            "Filter cosine and learning over epochs",
+            "Search as parallel coordinates",
             "Arms",
             "Arms with their trials",
             "Search trials",
             "Final trials",
-            "Final trials by top_k",
+            "Final trials over K",
         ]
     )
     screenshot("mlflow-views")
@@ -217,15 +330,6 @@ def test_search_trials_stand_with_their_params_and_the_deviation_beside_the_mean
     place = columns.index("val/accuracy")
     assert columns[place : place + 2] == ["val/accuracy", "val/accuracy_std"]
     assert {"top_k", "n_features"} <= set(columns)
-
-
-def test_final_trials_are_grouped_by_the_swept_param(
-    opened: Page, served: Served, screenshot: Callable[[str], None]
-) -> None:
-    opened.goto(served.view("over-top_k"))
-    for value in (1, 2):
-        expect(opened.get_by_text(f"Group: {value}", exact=False).first).to_be_visible()
-    screenshot("mlflow-grouped-by-param")
 
 
 def test_runs_are_grouped_by_dataset(

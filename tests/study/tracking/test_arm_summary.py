@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from study.figures.theme import looks_by_arm
 from study.records.trial_table import TrialTable
 from study.sensitivity import t_interval
 from study.tracking.arm_summary import arm_summary_records
@@ -155,4 +156,16 @@ def test_each_final_trial_says_whether_it_is_the_chosen_one() -> None:
     }
     for row in table.select("challenger", "final"):
         is_chosen = str(dict(row.params) == BEST).lower()
-        assert tags[f"trial/challenger/final/{row.number}"] == {"is_chosen": is_chosen}
+        assert tags[f"trial/challenger/final/{row.number}"]["is_chosen"] == is_chosen
+
+
+def test_runs_have_their_arms_color_of_the_reports_figures() -> None:
+    looks = looks_by_arm((method, method) for method in ("base", "random", "challenger"))
+    colors = {
+        entry.run_key: entry.tags["mlflow.runColor"]
+        for entry in arm_summary_records(make_trial_table(SHAPE))
+        if isinstance(entry, SetTags) and "mlflow.runColor" in entry.tags
+    }
+    for arm, look in looks.items():
+        of_arm = {color for key, color in colors.items() if arm in (key or "").split("/")}
+        assert of_arm == {look.color}

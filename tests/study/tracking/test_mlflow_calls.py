@@ -12,7 +12,15 @@ import pytest
 
 from study.tracking import mlflow_mirror
 from study.tracking.outbox import Outbox
-from study.tracking.record_types import CloseRun, DatasetInput, LogMetrics, LogTable, OpenRun
+from study.tracking.record_types import (
+    EXPERIMENT_ID,
+    CloseRun,
+    DatasetInput,
+    LogMetrics,
+    LogTable,
+    OpenRun,
+    note,
+)
 from study.tracking.sync import MlflowSync
 from study.tracking.tracking_uri import TrackingUri
 
@@ -52,6 +60,20 @@ def client(monkeypatch: pytest.MonkeyPatch) -> CountingClient:
 def report(epoch: int) -> LogMetrics:
     values = {f"val/{name}": 0.5 for name in "abcde"}
     return LogMetrics(run_key=KEY, epoch=epoch, time_ms=epoch, metrics=values)
+
+
+def test_a_tag_of_the_experiment_may_name_the_experiment(
+    tmp_path: Path, client: CountingClient
+) -> None:
+    mirror = mlflow_mirror.MlflowMirror(
+        address=TrackingUri.parse("http://mlflow:5000"), experiment="tiny", artifacts=tmp_path
+    )
+    mirror._client = client
+    mirror.connect()
+    sent: list[tuple[str, str, str]] = []
+    client.set_experiment_tag = lambda *tag: sent.append(tag)  # type: ignore[attr-defined]
+    mirror.send(None, [note(None, f"[charts](#/experiments/{EXPERIMENT_ID}/runs)")])
+    assert sent == [("1", "mlflow.note.content", "[charts](#/experiments/1/runs)")]
 
 
 def test_a_report_is_one_call_and_a_backlog_of_them_is_one_too(

@@ -13,9 +13,19 @@ import pytest
 from study.records.trial_table import TrialTable
 from study.report import ReportFiles, write_report
 from study.storage.layout import StudyFolder
+from study.tracking.mlflow_records import TrackedStudy
 from study.tracking.record_types import LogArtifact, LogTable, MlflowRecord, SetTags
 from study.tracking.report_artifacts import artifact_records
 from tests.support.trial_tables import TableShape, make_trial_table
+
+TRACKED = TrackedStudy(
+    study="tiny-mnist-top-k",
+    objective="val/accuracy",
+    higher_is_better={"val/accuracy": True},
+    settings={},
+    dimensions=("top_k",),
+    swept=("top_k",),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +72,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
                 predicted=np.arange(2),
             )
     files = write_report(table, folder.path, folder.report)
-    entries = tuple(artifact_records(table, files, folder))
+    entries = tuple(artifact_records(TRACKED, table, files, folder))
     return Published(table=table, folder=folder, files=files, entries=entries)
 
 
@@ -80,7 +90,7 @@ def test_sweeps_and_what_the_data_root_held_go_along_where_there_are_any(
     folder = published.folder
     folder.sweeps.write_text("[]")
     folder.provenance.write_text("{}")
-    entries = artifact_records(published.table, published.files, folder)
+    entries = artifact_records(TRACKED, published.table, published.files, folder)
     places = {Path(entry.path).name for entry in entries if isinstance(entry, LogArtifact)}
     assert {"sweeps.json", "provenance.json"} <= places
     folder.sweeps.unlink()
@@ -141,18 +151,30 @@ def test_the_chosen_final_trial_has_its_attribution_maps_and_no_other_trial(
     assert len(trials) == len(published.table.arms)
 
 
-def test_the_description_says_the_arms_own_results_before_the_studys(
+def test_the_experiments_description_is_the_summary_with_links_to_the_views_after_its_first_line(
     published: Published,
 ) -> None:
-    assert published.note(None) == published.files.summary.read_text()
+    heading, _, summary = published.files.summary.read_text().partition("\n\n")
+    assert heading == "# tiny-mnist-top-k"
+    result, links, rest = published.note(None).split("\n\n", 2)
+    assert links.split(" · ")[0] == (
+        "[Sensitivity to K](#/experiments/{experiment_id}/runs?workflowType=machine_learning"
+        "&viewStateShareKey=over-top_k&compareRunsMode=CHART)"
+    )
+    # The list of experiments shows the beginning as it stands.
+    assert not result.startswith(("# ", "*"))
+    assert summary.replace("**", "").endswith(rest.replace("**", ""))
+
+
+def test_an_arms_description_is_its_own_results_before_the_studys(published: Published) -> None:
     own, _, rest = published.note("arm/challenger").partition("\n# The whole study: ")
-    assert own.startswith("# Challenger\n\n**Test accuracy [%]: ")
+    assert own.startswith("**Test accuracy [%]: ")
     assert "Chosen configuration: K = 5, N = 0.12, α = 0.8, β = 1.1, split = 0.5" in own
     for section in published.files.written.sections:
         assert f"## {section.title}" in rest
     assert rest.rindex("\n## ") == rest.index("\n## Missing from the report")
     # Base is compared with nothing.
-    assert "minus Base" not in published.note("arm/base").splitlines()[2]
+    assert "minus Base" not in published.note("arm/base").splitlines()[0]
 
 
 def test_an_arm_without_trials_has_no_run_and_is_told_nothing(published: Published) -> None:
@@ -160,6 +182,7 @@ def test_an_arm_without_trials_has_no_run_and_is_told_nothing(published: Publish
 
     rows = tuple(row for row in published.table.rows if row.arm != "random")
     table = replace(published.table, rows=rows)
-    keys = {entry.run_key for entry in artifact_records(table, published.files, published.folder)}
+    entries = artifact_records(TRACKED, table, published.files, published.folder)
+    keys = {entry.run_key for entry in entries}
     assert "arm/random" not in keys
     assert {"arm/base", "arm/challenger", None} <= keys
