@@ -145,7 +145,7 @@ def sensitivity_command(
 
 
 @click.command("reproduce")
-@click.argument("name")
+@click.argument("name", required=False)
 @click.option(
     "--scale",
     type=click.Choice(["smoke", "small", "full"]),
@@ -153,16 +153,23 @@ def sensitivity_command(
     show_default=True,
     help="smoke: minutes on 2 cores; small: one or two hours; full: the paper's, for a GPU.",
 )
+@click.option("--plan", is_flag=True, help="Print what NAME, or each, trains, and its hours.")
 @running_options
-def reproduce_command(name: str, scale: str, **params: Any) -> int:  # noqa: ANN401 (click's parameters)
+def reproduce_command(name: str | None, scale: str, *, plan: bool, **params: Any) -> int:  # noqa: ANN401 (click's parameters)
     """Run the table or figure NAME of the papers, with our numbers and the printed ones.
 
     The study is called NAME-SCALE. The tables list the deviations from the paper's settings.
     'list presets' prints all names.
     """
-    from study.reproduction import at_scale, load_preset
-    from study.reproduction.reproduction_run import run_reproduction
+    from study.reproduction import at_scale, load_preset, preset_names
+    from study.reproduction.reproduction_run import plan_presets, run_reproduction
 
+    if plan:
+        names = preset_names() if name is None else (name,)
+        print_table(plan_presets(names, scale), make_console())
+        return 0
+    if name is None:
+        raise click.UsageError("reproduce needs a NAME; 'list presets' prints all.")
     preset = load_preset(name)
     settings = study_options(**params)
     console = make_console()

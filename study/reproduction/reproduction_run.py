@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
@@ -16,12 +16,13 @@ from study.records.frames import to_csv
 from study.records.trial_table import TrialTable
 from study.report.markdown import table_markdown
 from study.report.tables import Table
+from study.reproduction.cost_estimate import estimate_cost, plan_table
 from study.reproduction.paper_comparison import (
     PaperReference,
     reproduce,
     reproduction_tables,
 )
-from study.reproduction.paper_preset import Preset, differences
+from study.reproduction.paper_preset import Preset, at_scale, differences, load_preset
 from study.storage.atomic_write import write_atomic
 from study.tracking.mlflow_records import arm_key
 from study.tracking.outbox import Outbox
@@ -60,6 +61,17 @@ def run_reproduction(
     finally:
         sync.stop()
     return result, tables
+
+
+def plan_presets(names: Iterable[str], scale: str) -> Table:
+    """Build the table of what presets train at a scale, and of their hours; trains nothing.
+
+    Raises:
+        SpecError: If there is no preset of a name, or no such scale.
+    """
+    studies = (at_scale(load_preset(name), scale) for name in names)
+    specs = (parse(_to_yaml(study), str(study["name"])) for study in studies)
+    return plan_table({spec.name: estimate_cost(spec) for spec in specs})
 
 
 def _paper_reference(preset: Preset, study: Mapping[str, Any], scale: str) -> PaperReference:

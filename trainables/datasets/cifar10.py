@@ -101,6 +101,11 @@ class Cifar10(ImageSettings):
             spread=self._gray_step,
         )
 
+    @property
+    def pool_size(self) -> int:
+        """Samples for training and validation."""
+        return _BATCH_SIZE * self.train_batches
+
     def check(self, folders: DataFolders) -> None:
         """Check the sizes and the checksums of the files.
 
@@ -108,7 +113,7 @@ class Cifar10(ImageSettings):
             ConfigError: If a split is larger than the data.
             DataError: If a file is missing, truncated or altered.
         """
-        self.check_sizes(_BATCH_SIZE * self.train_batches, _BATCH_SIZE, self.info.n_classes)
+        self.check_sizes(self.pool_size, _BATCH_SIZE, self.info.n_classes)
         check_batches(dataset_folder(folders, self.name), self.train_batches)
 
     def load(self, folders: DataFolders, replica_seed: int) -> Splits:

@@ -30,6 +30,11 @@ class Dataset(ABC):
         """Whether every replica draws training samples of its own."""
         return getattr(self, "subset", "fixed") == "per_replica"
 
+    @property
+    def training_size(self) -> int | None:
+        """Number of training samples, or None if it is known only after reading."""
+        return None
+
     def provenance(self, folders: DataFolders) -> str | None:  # noqa: ARG002 (other datasets)
         """Return how the data differ from the published ones; None if they do not."""
         return None

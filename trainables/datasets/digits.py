@@ -38,13 +38,18 @@ class Digits(ImageSettings):
         """Facts known before reading."""
         return mnist_info(self)
 
+    @property
+    def pool_size(self) -> int:
+        """Samples for training and validation."""
+        return _N_SAMPLES - self._n_test
+
     def check(self, folders: DataFolders) -> None:
         """Check the sizes; the data itself comes with the installation."""
         del folders
         n_test = self._n_test
         rule = f"must leave training samples of the {_N_SAMPLES} there are"
         require(n_test < _N_SAMPLES, "test_size", rule, n_test)
-        self.check_sizes(_N_SAMPLES - n_test, n_test, self.info.n_classes)
+        self.check_sizes(self.pool_size, n_test, self.info.n_classes)
 
     def load(self, folders: DataFolders, replica_seed: int) -> Splits:
         """Read, scale and split."""

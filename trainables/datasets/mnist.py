@@ -67,6 +67,11 @@ class Mnist(ImageSettings):
         """Facts known before reading."""
         return mnist_info(self)
 
+    @property
+    def pool_size(self) -> int:
+        """Samples for training and validation."""
+        return 60_000
+
     def check(self, folders: DataFolders) -> None:
         """Check the sizes and the checksums of the files.
 
@@ -74,7 +79,7 @@ class Mnist(ImageSettings):
             ConfigError: If a split is larger than the data.
             DataError: If a file is missing, truncated or altered.
         """
-        self.check_sizes(60_000, 10_000, self.info.n_classes)
+        self.check_sizes(self.pool_size, 10_000, self.info.n_classes)
         home = dataset_folder(folders, self.name)
         for file, md5 in _MD5.items():
             check_file(home / _RAW / file, md5)

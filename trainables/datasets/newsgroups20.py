@@ -125,6 +125,11 @@ class Newsgroups20(TextSettings):
         """The dataset's name in results."""
         return self.name if self.headers == "keep" else f"{self.name} (headers stripped)"
 
+    @property
+    def pool_size(self) -> int:
+        """Samples for training and validation."""
+        return 11_314
+
     def check(self, folders: DataFolders) -> None:
         """Check the sizes, the documents and the vectors.
 
@@ -132,7 +137,7 @@ class Newsgroups20(TextSettings):
             ConfigError: If a split is larger than the data.
             DataError: If a file is missing, truncated or altered.
         """
-        self.check_sizes(11_314, 7532, self.info.n_classes)
+        self.check_sizes(self.pool_size, 7532, self.info.n_classes)
         read_documents(find_source(dataset_folder(folders, self.name)))
         check_glove(find_glove(folders))
 

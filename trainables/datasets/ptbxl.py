@@ -7,9 +7,11 @@ import json
 import math
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -149,6 +151,17 @@ def _read_record(
 
 
 _N_PUBLISHED = 21_799
+# Those of folds 1 to 8 that have a label of the task.
+_N_TRAINING: Mapping[Task, int] = MappingProxyType(
+    {
+        "all": 17_418,
+        "diag": 17_084,
+        "sub-diag": 17_084,
+        "super-diag": 17_084,
+        "form": 7197,
+        "rhythm": 16_832,
+    }
+)
 _VAL_FOLD, _TEST_FOLD = 9, 10
 
 
@@ -206,6 +219,11 @@ class PtbXl(Dataset):
             return f"{self.name} ({self.task})"
         drawn = ", a subset per replica" if self.subset == "per_replica" else ""
         return f"{self.name} ({self.task}, {self.train_size} training samples{drawn})"
+
+    @property
+    def training_size(self) -> int:
+        """Number of training records, if all that were published are there."""
+        return self.train_size or _N_TRAINING[self.task]
 
     def check(self, folders: DataFolders) -> None:
         """Check the files, and the size of the training split.

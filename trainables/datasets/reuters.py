@@ -231,6 +231,11 @@ class Reuters(TextSettings):
         """The dataset's name in results, with its rule."""
         return f"{self.name} ({self.rule})"
 
+    @property
+    def pool_size(self) -> int:
+        """Samples for training and validation."""
+        return RULES[self.rule].n_train
+
     def check(self, folders: DataFolders) -> None:
         """Check the sizes, the newswires and the vectors.
 
@@ -239,7 +244,7 @@ class Reuters(TextSettings):
             DataError: If a file is missing, truncated or altered.
         """
         counts = RULES[self.rule]
-        self.check_sizes(counts.n_train, counts.n_test, counts.n_classes)
+        self.check_sizes(self.pool_size, counts.n_test, counts.n_classes)
         home = dataset_folder(folders, self.name)
         if self.rule == "keras":
             check_keras(home)

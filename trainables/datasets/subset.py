@@ -59,6 +59,20 @@ class SubsetSettings(Dataset):
         drawn = ", a subset per replica" if self.subset == "per_replica" else ""
         return f"{self.label} ({size}{drawn})"
 
+    @property
+    def pool_size(self) -> int | None:
+        """Samples for training and validation, or None if known only after reading."""
+        return None
+
+    @property
+    def training_size(self) -> int | None:
+        """Number of training samples, or None if it is known only after reading."""
+        if self.train_per_class is not None:
+            return self.train_per_class * self.info.n_classes
+        if self.train_size is not None or self.pool_size is None:
+            return self.train_size
+        return self.pool_size - self.val_size
+
     def __post_init__(self) -> None:
         """Check that the training set is described in one way."""
         one_way = self.train_per_class is None or self.train_size is None
