@@ -38,6 +38,10 @@ class Tabular(ABC):
         """Return the rows as a data frame."""
         return make_frame(self.frame_rows())
 
+    def _repr_html_(self) -> str:
+        """Return the data frame as a notebook shows it."""
+        return str(self.to_frame()._repr_html_())
+
 
 def make_frame(rows: Iterable[Row]) -> pd.DataFrame:
     """Build a data frame whose columns are those of all rows, in order of first appearance."""
