@@ -78,6 +78,15 @@ def _is_named(item: pytest.Item, expression: str) -> bool:
     return True
 
 
+@pytest.fixture(autouse=True)
+def _no_plugins() -> Iterator[None]:
+    """Forget the plug-ins that a test loaded."""
+    yield
+    plugins = sys.modules.get("trainables.plugins")
+    if plugins is not None:
+        plugins.unload_all()
+
+
 @pytest.fixture(scope="session")
 def challenger_data() -> Path:
     """Return the root of the real data, or skip."""

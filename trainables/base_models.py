@@ -28,6 +28,7 @@ from trainables.config import TrialConfig
 from trainables.datasets import Samples, Splits
 from trainables.decoding import encode
 from trainables.loop import init_replica, require_finite, run_epoch
+from trainables.plugins import used_plugins
 from trainables.replica_group import ReplicaState
 from trainables.runtime.stop_monitor import StepCallback, no_step_callback
 from trainables.seeding import stream
@@ -97,6 +98,7 @@ def _key(config: TrialConfig, data: Splits, seed: int, device: torch.device) -> 
         "device": device.type,
         "torch": version("torch"),
         "code": code_digest(),
+        "plugins": used_plugins(config),
     }
     del facts["training"]["checkpoint_every_s"]
     text = json.dumps(facts, sort_keys=True)

@@ -18,6 +18,7 @@ from trainables.fields import Count, Fixed, OneOf, PositiveShare, Seed, Symbol
 from trainables.methods import Base, BaseFinetune, MethodConfig, Mixup
 from trainables.models import ModelConfig
 from trainables.optimizers import Adam, Constant, OptimizerConfig, ScheduleConfig
+from trainables.plugins import used_plugins
 from trainables.seeding import stream
 
 
@@ -195,9 +196,10 @@ class TrialConfig:
     def hash(self) -> str:
         """Return the first 16 hexadecimal digits of the SHA-256 of the sorted JSON.
 
-        The content of the files that the model depends on is part of it.
+        The content of the files that the model depends on, and of the plug-ins whose parts it
+        names, is part of it.
         """
-        content = self.model.content
-        settings = {**encode(self), **({"content": content} if content else {})}
+        facts = {"content": self.model.content, "plugins": used_plugins(self)}
+        settings = {**encode(self), **{key: value for key, value in facts.items() if value}}
         text = json.dumps(settings, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

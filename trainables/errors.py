@@ -2,6 +2,7 @@
 
 TrainableError
 ├── ConfigError        a setting is unknown, of the wrong kind or out of range
+├── PluginError        a plug-in is missing, changed or broken
 ├── DataError          a data file is missing, truncated or altered
 ├── CheckpointError    a checkpoint belongs to another configuration
 ├── NonFiniteError     a loss or metric became NaN or infinite
@@ -21,6 +22,10 @@ class ConfigError(TrainableError, ValueError):
 
     A ValueError, so that pydantic adds the path of what raised it.
     """
+
+
+class PluginError(TrainableError):
+    """A plug-in is missing, changed or broken; the message has its file and line."""
 
 
 class DataError(TrainableError):

@@ -14,6 +14,7 @@ from trainables.config import TrialConfig
 from trainables.datasets import DataFolders
 from trainables.decoding import decode
 from trainables.errors import StoppedError, StorageError, TrainableError
+from trainables.plugins import load_plugins, saved_plugins
 from trainables.report import Report, mean
 from trainables.runtime.malloc import disable_malloc_trim
 from trainables.runtime.time_limit import HangWatchdog, hang_location
@@ -24,7 +25,8 @@ class ChallengerTrainable(tune.Trainable):
     """One trial with all its replicas; a Tune step is one report.
 
     Its ``config`` holds plain data: ``trial`` (an encoded :class:`TrialConfig`), ``folder``,
-    ``data_root``, ``cache``, ``cpus``, ``gpus``, ``replica_mode``, ``objective`` (a metric key),
+    ``data_root``, ``plugins`` (folder of the study's copies, or None), ``cache``, ``cpus``,
+    ``gpus``, ``replica_mode``, ``objective`` (a metric key),
     ``stop_file`` and ``timeout_s``. A result has ``epoch``, ``metrics`` (JSON: a list per key;
     Tune flattens mappings), ``usage`` (JSON) and ``objective`` (mean over the replicas, if the
     report has it). A trial that can have no result ends with the reason as ``failure`` and not
@@ -46,6 +48,8 @@ class ChallengerTrainable(tune.Trainable):
         disable_malloc_trim()
         # A scheduler may have stopped the previous trial of this process.
         self._watchdog.disarm()
+        if config["plugins"]:
+            load_plugins(saved_plugins(Path(config["plugins"])))
         trial = decode(TrialConfig, config["trial"])
         root = config["data_root"]
         context = TrialContext(

@@ -29,6 +29,7 @@ from trainables.config import TrialConfig
 from trainables.datasets import Splits
 from trainables.decoding import encode
 from trainables.loop import group_steps
+from trainables.plugins import used_plugins
 from trainables.replica_group import (
     ReplicaGroup,
     ReplicaState,
@@ -151,6 +152,7 @@ def _cache_key(config: TrialConfig, device: torch.device) -> str:
         "device": torch.cuda.get_device_name(device),
         "torch": version("torch"),
         "code": code_digest(),
+        "plugins": used_plugins(config),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 

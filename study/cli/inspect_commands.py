@@ -18,9 +18,12 @@ from rich.text import Text
 from study.cli.cluster_client import cluster_option, exit_code, forwarded_options, run_on_cluster
 from study.cli.console import make_console, print_plain
 from study.cli.options import (
+    data_root_option,
     database_option,
     json_option,
     make_storage,
+    named_plugins,
+    plugin_option,
     storage_option,
     study_options,
 )
@@ -40,13 +43,16 @@ KINDS: Final = (*_CLASSES, "metrics", "spaces", "presets", "studies")
 
 @click.command("list")
 @click.argument("kind", metavar="[KIND]", type=click.Choice(KINDS), required=False)
+@plugin_option
 @json_option
 @storage_option
-def list_command(kind: str | None, as_json: bool, storage: Path) -> int:
+def list_command(kind: str | None, plugins: tuple[str, ...], as_json: bool, storage: Path) -> int:
     """List datasets, models, methods, attributions, metrics, spaces, presets or studies.
 
     One KIND of these, or all of them.
     """
+    if kind not in ("presets", "studies"):
+        named_plugins(plugins)
     found = {one: _listing(one, storage) for one in ([kind] if kind else KINDS)}
     if as_json:
         click.echo(json.dumps(found[kind] if kind else found, indent=2))
@@ -93,11 +99,45 @@ def _first_line(thing: object) -> str:
 
 
 @click.command("schema")
-def schema_command() -> int:
+@plugin_option
+def schema_command(plugins: tuple[str, ...]) -> int:
     """Print the JSON Schema of a study file, for editors."""
     from study.config.reference import schema
 
+    named_plugins(plugins)
     click.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
+    return 0
+
+
+@click.command("check")
+@click.argument("plugins", metavar="PLUGIN…", nargs=-1, required=True)
+@data_root_option
+def check_command(plugins: tuple[str, ...], data_root: Path | None) -> int:
+    """Check the parts of plug-ins, my_parts.py or my_lab.parts, as a study does at its start.
+
+    Datasets are read; models, methods and attributions are tried on small images, texts and
+    series, and metrics on random predictions.
+    """
+    import tempfile
+
+    from trainables.conformance import check_part
+    from trainables.datasets import DataFolders
+    from trainables.errors import PluginError
+
+    loaded = named_plugins(plugins)
+    problems: list[str] = []
+    with tempfile.TemporaryDirectory() as cache:
+        folders = DataFolders(root=data_root and data_root.absolute(), cache=Path(cache))
+        for one in loaded:
+            if not one.parts:
+                click.echo(f"{one.plugin.module}: no part; its functions can be named alone")
+            for part in one.parts:
+                found = check_part(part, folders)
+                problems += found.problems
+                state = "wrong" if found.problems else found.note or "conforms"
+                click.echo(f"{one.plugin.module}: {part.kind} {part.name}: {state}")
+    if problems:
+        raise PluginError("\n".join(problems))
     return 0
 
 

@@ -29,6 +29,7 @@ _PROGRAM: Final = "challenger-study"
 
 # Command to the first line of its help: `--help` loads no command.
 _COMMANDS = {
+    "check": "Check the parts of plug-ins against their contract.",
     "cluster": "Set up the Ray cluster that studies run on: a service here, or launch files.",
     "data": "Fetch datasets from their official sources, or check existing files.",
     "demo": "Run a small, complete study on real MNIST digits; no download.",
@@ -51,7 +52,7 @@ _COMMANDS = {
 _MODULES: Final = {
     "cluster_commands": ("cluster",),
     "data_commands": ("data",),
-    "inspect_commands": ("list", "logs", "schema", "show", "status"),
+    "inspect_commands": ("check", "list", "logs", "schema", "show", "status"),
     "result_commands": ("export", "mlflow", "report"),
     "run_commands": (
         "demo",

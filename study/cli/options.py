@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +16,7 @@ from study.storage.layout import StorageRoot
 
 if TYPE_CHECKING:
     from study.config.run_options import RunOptions
+    from trainables.plugins import LoadedPlugin
 
 DEFAULT_STORAGE = Path("challenger-studies")
 
@@ -37,6 +38,13 @@ data_root_option: Final = click.option(
     help="Folder with datasets; read only.",
 )
 json_option: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+plugin_option: Final = click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    metavar="PLUGIN",
+    help="File or module with parts of your own, my_parts.py or my_lab.parts; repeatable.",
+)
 force_option: Final = click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 
 
@@ -147,6 +155,21 @@ def _require_named_storage() -> None:
             "the cluster needs a storage folder that all of its machines share, but neither "
             "--storage nor CHALLENGER_STORAGE of its head is set; set one of them."
         )
+
+
+def named_plugins(entries: Sequence[str]) -> Sequence[LoadedPlugin]:
+    """Load the plug-ins of a command line, relative to the working folder, and installed ones.
+
+    Returns:
+        The former.
+
+    Raises:
+        PluginError: If one is missing or broken.
+    """
+    from trainables.plugins import find_installed, find_plugin, load_plugins
+
+    named = [find_plugin(entry, Path.cwd()) for entry in entries]
+    return load_plugins([*named, *find_installed()])[: len(named)]
 
 
 def make_storage(path: Path) -> StorageRoot:

@@ -37,11 +37,11 @@ def run_command(file: Path, **params: Any) -> int:  # noqa: ANN401 (click's para
             f"run: --address must be that of Ray's head, such as 10.0.0.1:6379, got "
             f"{params['address']!r}; with a dashboard's address, use 'submit'."
         )
-    return run_text(read_text(file), str(file), **params)
+    return run_text(read_text(file), str(file), file.parent, **params)
 
 
-def run_text(text: str, where: str, **params: Any) -> int:  # noqa: ANN401
-    """Run the text of a study file and print the result."""
+def run_text(text: str, where: str, plugins: Path | None = None, **params: Any) -> int:  # noqa: ANN401
+    """Run the text of a study file, whose plug-ins lie in a folder, and print the result."""
     from study.config.outline import read_outline
 
     # A wrong file is refused before torch, and then before Ray, Optuna and MLflow are imported,
@@ -49,13 +49,13 @@ def run_text(text: str, where: str, **params: Any) -> int:  # noqa: ANN401
     read_outline(text, where)
     from study.config.study_spec import parse
 
-    parse(text, where)
+    parse(text, where, plugins)
     from study.engine.run import run_study
 
     settings = study_options(**params)
     console = make_console()
     try:
-        result = run_study(text, where, settings, console)
+        result = run_study(text, where, settings, console, plugins)
     except ClusterError as error:
         source = click.get_current_context().get_parameter_source("address")
         if source is not ParameterSource.ENVIRONMENT or str(settings.address) not in str(error):
@@ -80,7 +80,7 @@ def resume_command(name: str, **params: Any) -> int:  # noqa: ANN401 (click's pa
     from study.results.build import read_study_text
 
     folder = make_storage(params["storage"]).study(name)
-    return run_text(read_study_text(folder), str(folder.spec), **params)
+    return run_text(read_study_text(folder), str(folder.spec), folder.plugins, **params)
 
 
 def _resume_on_cluster(name: str, address: str) -> int:
@@ -141,7 +141,7 @@ def sensitivity_command(
     spec = load_study(folder)
     parsed = None if values is None else read_values(values)
     add_sweeps(spec, folder, over, parsed, arm)
-    return run_text(read_study_text(folder), str(folder.spec), **params)
+    return run_text(read_study_text(folder), str(folder.spec), folder.plugins, **params)
 
 
 @click.command("reproduce")
@@ -203,8 +203,9 @@ def submit_command(file: Path, address: str, no_wait: bool, **_: Any) -> int:  #
     from study.remote.jobs import submit
 
     text = read_text(file)
-    study = parse(text, str(file)).name
-    name = submit(JobClient(address), study, text, forwarded_options())
+    spec = parse(text, str(file), file.parent)
+    study = spec.name
+    name = submit(JobClient(address), study, text, forwarded_options(), spec.plugins)
     if no_wait:
         click.echo(name)
         return 0

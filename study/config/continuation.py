@@ -14,7 +14,7 @@ from trainables.decoding import encode
 # finished trial valid.
 # ``search.space`` is what the file says; what comes of it is compared in ``space``.
 _MAY_CHANGE = re.compile(
-    r"notes\b|resources\b|arms\.[^/]+/\.(search\.trials|replicas\.final|sensitivity|search\.space)\b"
+    r"notes\b|plugins\b|resources\b|arms\.[^/]+/\.(search\.trials|replicas\.final|sensitivity|search\.space)\b"
 )
 _OTHERWISE = "give the changed study another name."
 _MISSING = object()

@@ -46,6 +46,8 @@ class Outline:
     Attributes:
         name: Name of the study and of its folder.
         seed: Seed of sampler and replicas.
+        plugins: Files beside the study file (``my_parts.py``) and importable modules
+            (``my_lab.parts``), whose datasets, models, methods, attributions and metrics it names.
         defaults: What holds for all arms; every key may be overridden in an arm.
         arms: Each dataset × model × method that is trained.
         objective: What trials are compared by.
@@ -55,6 +57,9 @@ class Outline:
     name: Annotated[str, AfterValidator(_unreserved)]
     arms: Annotated[tuple[Any, ...], Field(min_length=1, max_length=500)]
     seed: Seed = 0
+    plugins: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=1000)], ...], Field(max_length=100)
+    ] = ()
     defaults: Mapping[str, Any] | None = None
     objective: Any = field(default_factory=dict)
     resources: Resources = Resources()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,10 +14,18 @@ from study.config.schema import Resources
 from study.config.yaml_reader import read_text
 from study.records.errors import SpecError
 from trainables.decoding import decode, record
-from trainables.errors import ConfigError
+from trainables.errors import ConfigError, PluginError
 from trainables.fields import Direction, NameOf
 from trainables.metrics import METRICS
 from trainables.names import suggestion
+from trainables.plugins import (
+    LoadedPlugin,
+    find_installed,
+    find_plugin,
+    load_plugins,
+    saved_plugins,
+    used_plugins,
+)
 
 
 @record
@@ -58,6 +66,7 @@ class StudySpec:
         direction: Whether it is maximized or minimized.
         resources: What one trial occupies.
         notes: What the user should know, such as dimensions that an arm does not have.
+        plugins: Module of each plug-in that it depends on, to the SHA-256 of its content.
     """
 
     name: str
@@ -67,6 +76,7 @@ class StudySpec:
     direction: Direction
     resources: Resources
     notes: tuple[str, ...]
+    plugins: Mapping[str, str] = field(default_factory=dict)
 
     def arm(self, name: str) -> Arm:
         """Return the arm of a name.
@@ -111,23 +121,29 @@ def load(path: Path) -> StudySpec:
         SpecError: If it cannot be read or anything in it is wrong; the message names the file,
             the dotted path of the key, what must hold and what came.
     """
-    return parse(read_text(path), str(path))
+    return parse(read_text(path), str(path), path.parent)
 
 
-def parse(text: str, where: str) -> StudySpec:
-    """Decode the text of a study file; ``where`` names it in messages.
+def parse(text: str, where: str, folder: Path | None = None) -> StudySpec:
+    """Decode the text of a study file, and load the plug-ins that it names.
+
+    Args:
+        text: The study file.
+        where: Its name, for messages.
+        folder: Folder of its plug-in files, or of a study's copies of them; None if it has none.
 
     Raises:
         SpecError: As :func:`load`.
     """
     try:
-        return _study(read_outline(text, where))
-    except ConfigError as error:
+        return _study(read_outline(text, where), folder)
+    except (ConfigError, PluginError) as error:
         raise SpecError(f"{where}: {error}") from None
 
 
-def _study(data: Mapping[str, Any]) -> StudySpec:
+def _study(data: Mapping[str, Any], folder: Path | None) -> StudySpec:
     file = decode(Outline, data)
+    named, installed = _load_plugins(file.plugins, folder)
     objective = decode(Objective, file.objective, "objective")
     arms, notes = decode_arms(file.arms, file.defaults or {})
     return StudySpec(
@@ -137,5 +153,54 @@ def _study(data: Mapping[str, Any]) -> StudySpec:
         metric=objective.metric,
         direction=objective.natural,
         resources=file.resources,
-        notes=notes,
+        notes=(*notes, *_plugin_notes(named)),
+        plugins={
+            **{one.plugin.module: one.plugin.digest for one in named},
+            **_used_plugins(arms, installed),
+        },
     )
+
+
+def _load_plugins(
+    entries: Sequence[str], folder: Path | None
+) -> tuple[Sequence[LoadedPlugin], Sequence[LoadedPlugin]]:
+    """Load the plug-ins that a study file names, or a folder has copies of, and installed ones."""
+    copies = () if folder is None else saved_plugins(folder)
+    found = {one.module: one for one in copies}
+    for i, entry in enumerate(entries):
+        module = Path(entry).stem if entry.endswith(".py") else entry
+        if module in found and not copies:
+            raise ConfigError(f"plugins[{i}] is {entry!r}, which is there twice; remove it.")
+        if module not in found:
+            try:
+                found[module] = find_plugin(entry, folder)
+            except PluginError as error:
+                raise PluginError(f"plugins[{i}]: {error}") from None
+    further = [one for one in find_installed() if one.module not in found]
+    loaded = load_plugins([*found.values(), *further])
+    return loaded[: len(found)], loaded[len(found) :]
+
+
+def _used_plugins(arms: Sequence[Arm], installed: Sequence[LoadedPlugin]) -> dict[str, str]:
+    """Return the installed plug-ins that results depend on: named parts, and every metric."""
+    modules = {one.plugin.module for one in installed}
+    points = (
+        arm.trial_config(p, (0,), is_final=False) for arm in arms for p in arm.choice_points()
+    )
+    named = {module for point in points for module in used_plugins(point)} if modules else set()
+    measuring = {
+        one.plugin.module for one in installed if any(p.kind == "metric" for p in one.parts)
+    }
+    return {
+        one.plugin.module: one.plugin.digest
+        for one in installed
+        if one.plugin.module in named | measuring
+    }
+
+
+def _plugin_notes(named: Sequence[LoadedPlugin]) -> list[str]:
+    return [
+        f"plug-in {one.plugin.module} defines no dataset, model, method, attribution or metric."
+        for one in named
+        if not one.parts
+    ]

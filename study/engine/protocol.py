@@ -70,6 +70,7 @@ class ExecutionContext:
         spec: The study.
         data: Folders of the data.
         scratch: A folder for Ray's own files, on storage that all nodes share; emptied.
+        plugins: The study's copies of its plug-ins, on the same storage.
         stop_file: Tells trials to stop if it exists, on the same storage.
         address: Address of a running Ray, or None for one of the study's own.
         notify: Shows a message to the user, from any thread.
@@ -78,6 +79,7 @@ class ExecutionContext:
     spec: StudySpec
     data: DataFolders
     scratch: Path
+    plugins: Path
     stop_file: Path
     address: str | None = None
     notify: Callable[[str], None] = logger.info

@@ -31,6 +31,7 @@ from study.storage.atomic_write import write_atomic
 from study.storage.database import require_database_file
 from study.storage.layout import Manifest, StudyFolder
 from study.storage.lease import lease
+from study.storage.plugin_copies import check_plugins, save_plugins
 from study.storage.provenance import check_provenance, provenance_of, write_provenance
 from study.storage.store_writer import StoreWriter
 from study.storage.trial_store import TrialStore
@@ -38,6 +39,7 @@ from study.tracking import mlflow_records
 from study.tracking.callback import TrackingCallback, tracked_study
 from study.tracking.outbox import Outbox, PendingRecords
 from study.tracking.tracking_uri import check_tracking_server
+from trainables.conformance import check_config
 from trainables.datasets import DataFolders
 from trainables.errors import TrainableError
 
@@ -65,7 +67,9 @@ class RunResult:
     pending: PendingRecords
 
 
-def run_study(text: str, where: str, options: RunOptions, console: Console) -> RunResult:
+def run_study(
+    text: str, where: str, options: RunOptions, console: Console, plugins: Path | None = None
+) -> RunResult:
     """Run the study of a file, or continue it if it was started.
 
     Args:
@@ -73,6 +77,7 @@ def run_study(text: str, where: str, options: RunOptions, console: Console) -> R
         where: Its name, for messages.
         options: Options of the command line.
         console: Shows the progress.
+        plugins: Folder of its plug-in files, or None if it has none.
 
     Raises:
         SpecError: If the file is wrong, or contradicts the study of that name.
@@ -80,7 +85,7 @@ def run_study(text: str, where: str, options: RunOptions, console: Console) -> R
         ClusterError: If there is no Ray, or none that could ever hold a trial.
         BusyError: If another process runs the study.
     """
-    spec = parse(text, where)
+    spec = parse(text, where, plugins)
     folder = options.storage.study(spec.name)
     is_new = not folder.spec.exists()
     if is_new and options.is_job:
@@ -100,6 +105,7 @@ def run_study(text: str, where: str, options: RunOptions, console: Console) -> R
     try:
         with lease(folder, options.database_url, loss.on_lost, notify):
             folder.stop.unlink(missing_ok=True)
+            save_plugins(spec.plugins, folder.plugins)
             write_atomic(folder.spec, text)
             write_provenance(folder.provenance, provenance)
             spec = with_sweeps(spec, folder)
@@ -115,7 +121,8 @@ def run_study(text: str, where: str, options: RunOptions, console: Console) -> R
 
 
 def _check_continuation(spec: StudySpec, folder: StudyFolder, where: str, url: str) -> None:
-    stored = parse(folder.spec.read_text(encoding="utf-8"), str(folder.spec))
+    check_plugins(spec.plugins, folder.plugins, where)
+    stored = parse(folder.spec.read_text(encoding="utf-8"), str(folder.spec), folder.plugins)
     check_continuation(stored, spec, where)
     if any(any(folder.trials(arm.name)) for arm in spec.arms):
         require_database_file(url)
@@ -123,12 +130,17 @@ def _check_continuation(spec: StudySpec, folder: StudyFolder, where: str, url: s
 
 def _check_arms(spec: StudySpec, data: DataFolders, where: str) -> None:
     for arm in spec.arms:
+        problems: list[str] = []
         try:
             arm.dataset.check(data)
             for point in arm.choice_points():
-                arm.trial_config(point, (0,), is_final=False).check_model()
+                config = arm.trial_config(point, (0,), is_final=False)
+                config.check_model()
+                problems += check_config(config, data) if spec.plugins else ()
         except TrainableError as error:
             raise SpecError(f"{where}: arm {arm.name}: {error}") from None
+        if problems:
+            raise SpecError(f"{where}: arm {arm.name}: {' '.join(dict.fromkeys(problems))}")
 
 
 def _check_machine(spec: StudySpec, options: RunOptions) -> None:
@@ -201,6 +213,7 @@ class _Run:
             spec=self.spec,
             data=self.options.data,
             scratch=self.folder.ray,
+            plugins=self.folder.plugins,
             stop_file=self.folder.stop,
             address=self.options.address,
             notify=progress.notify,

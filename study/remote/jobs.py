@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 from uuid import uuid4
 
@@ -123,21 +124,31 @@ _POLL_S: Final = 0.5
 _NAME_TAKEN: Final = "already exists"
 
 
-def submit(jobs: JobClient, study: str, text: str, arguments: Sequence[str]) -> str:
-    """Start the driver of a study file on the cluster; gives the job's name.
+def submit(
+    jobs: JobClient,
+    study: str,
+    text: str,
+    arguments: Sequence[str],
+    plugins: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """Start the driver of a study file on the cluster, with its plug-ins; gives the job's name.
 
     Args:
         jobs: The cluster's.
         study: The study's name.
         text: The study file.
         arguments: Options of ``run`` that hold there.
+        plugins: Loaded plug-ins that travel with it, module to digest.
 
     Raises:
         BusyError: If a job of the cluster runs the study.
         ClusterError: If the cluster does not take it.
     """
+    from study.storage.plugin_copies import save_plugins
+
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / _STUDY_FILE).write_text(text, encoding="utf-8")
+        save_plugins(plugins, Path(folder))
         return _start(jobs, study, ("run", _STUDY_FILE, *arguments), Path(folder))
 
 

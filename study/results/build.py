@@ -148,7 +148,7 @@ def read_study_text(folder: StudyFolder) -> str:
 
 def load_study(folder: StudyFolder) -> StudySpec:
     """Read a study with the sweeps of the command line; SpecError if there is none."""
-    return with_sweeps(parse(read_study_text(folder), str(folder.spec)), folder)
+    return with_sweeps(parse(read_study_text(folder), str(folder.spec), folder.plugins), folder)
 
 
 def load_trial_table(name: str, options: RunOptions) -> TrialTable:

@@ -128,6 +128,7 @@ class StudyFolder:
         spec: The study file as given.
         manifest: The resolved budgets, for commands that must be quick.
         sweeps: Sweeps requested at the command line.
+        plugins: Copies of the plug-ins that the study was started with.
         provenance: Provenance of the datasets when the study started.
         ray: Scratch of Ray Tune, emptied at every start.
         lock: Locked by the process that runs the study.
@@ -142,6 +143,7 @@ class StudyFolder:
     spec = _PathIn("study.yaml")
     manifest = _PathIn("manifest.json")
     sweeps = _PathIn("sweeps.json")
+    plugins = _PathIn("plugins")
     provenance = _PathIn("provenance.json")
     ray = _PathIn("ray")
     lock = _PathIn("lock")

@@ -89,6 +89,7 @@ class MeasuredStudy:
             spec=self.spec,
             data=self.options.data,
             scratch=self.folder.ray,
+            plugins=self.folder.plugins,
             stop_file=self.folder.stop,
             address=address,
         )

@@ -132,6 +132,7 @@ class StudyFixture:
             spec=self.spec,
             data=DataFolders(root=None, cache=self.storage.cache),
             scratch=self.folder.ray,
+            plugins=self.folder.plugins,
             stop_file=self.folder.stop,
         )
 

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from tests.trainables.builders import Flat
-from tests.trainables.tensor_samples import TensorSamples
 from trainables import evaluation
+from trainables.datasets.tensor_samples import TensorSamples
 from trainables.evaluation import evaluate, predict_logits
 from trainables.metrics import METRICS
 

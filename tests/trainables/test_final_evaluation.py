@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from tests.trainables.builders import Flat, train, trial
-from tests.trainables.tensor_samples import TensorSamples
 from trainables.bootstrap import Resampling, bootstrap_interval
 from trainables.config import EvaluationConfig
 from trainables.datasets import RecordSamples, Splits
+from trainables.datasets.tensor_samples import TensorSamples
 from trainables.evaluation import evaluate, predict_logits
 from trainables.final_evaluation import evaluate_final, majority_accuracy
 from trainables.loop import init_replica

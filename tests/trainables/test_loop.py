@@ -12,10 +12,10 @@ from torch import nn
 from torch.nn import functional
 
 from tests.trainables.builders import train, trial
-from tests.trainables.tensor_samples import TensorSamples
 from trainables.batch import Batch
 from trainables.config import FromBase, Scratch, TrainingConfig, TrialConfig
 from trainables.datasets import DataFolders, PtbXl, RecordSamples, Splits
+from trainables.datasets.tensor_samples import TensorSamples
 from trainables.errors import ConfigError, NonFiniteError
 from trainables.evaluation import evaluate, filter_metrics
 from trainables.final_evaluation import evaluate_final

@@ -5,10 +5,10 @@ import torch
 from torch import Tensor, nn
 
 from tests.trainables.builders import ConvNet, Flat
-from tests.trainables.tensor_samples import TensorSamples
 from trainables import occlusion
 from trainables.attribution import epsilon_lrp
 from trainables.datasets import RecordSamples, Samples, TokenSamples
+from trainables.datasets.tensor_samples import TensorSamples
 from trainables.evaluation import predict_logits
 from trainables.metrics import accuracy, auc
 from trainables.occlusion import descending_ranks, occlusion_mask, occlusion_metrics

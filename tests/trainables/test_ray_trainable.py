@@ -21,6 +21,7 @@ def config(tmp_path: Path, folders) -> dict[str, Any]:
         "trial": encode(trial()),
         "folder": str(tmp_path / "trial"),
         "data_root": None,
+        "plugins": None,
         "cache": str(folders.cache),
         "cpus": 1,
         "gpus": 0.0,

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from tests.trainables.builders import trial
-from tests.trainables.tensor_samples import TensorSamples
 from trainables.batch import interleave
 from trainables.config import TrialConfig
 from trainables.datasets import DatasetInfo, Digits, Splits
+from trainables.datasets.tensor_samples import TensorSamples
 from trainables.loop import init_replica, run_epoch, run_group_epoch
 from trainables.methods import METHODS, MethodConfig, RelDrop
 from trainables.models import FcnWang, TextCnn, Vgg11

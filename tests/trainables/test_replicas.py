@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tests.trainables.builders import trial
-from tests.trainables.tensor_samples import TensorSamples
 from trainables.datasets import Digits
+from trainables.datasets.tensor_samples import TensorSamples
 from trainables.errors import NonFiniteError
 from trainables.methods import METHODS
 from trainables.replicas import Replica, start_replicas, train_replicas

@@ -88,6 +88,7 @@ def trainable_config(assignment: TrialAssignment, context: ExecutionContext) -> 
         "key": str(assignment.key),
         "trial": encode(assignment.config),
         "folder": str(assignment.folder),
+        "plugins": str(context.plugins) if context.spec.plugins else None,
         "data_root": str(data.root) if data.root else None,
         "cache": str(data.cache),
         "cpus": resources.cpus,

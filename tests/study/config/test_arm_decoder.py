@@ -247,7 +247,7 @@ def more(content: str) -> str:
     return text("{method: base}", content)
 
 
-TOP = "known: arms, defaults, name, objective, resources, seed."
+TOP = "known: arms, defaults, name, objective, plugins, resources, seed."
 # How the file is written, what is wrong in it, and how the message begins.
 REFUSALS = """
 defaults | trainng: {} | defaults.trainng is not a setting; did you mean 'training'?

@@ -14,10 +14,10 @@ from study.cli.main import run
 from study.config.reference import schema
 from study.sensitivity import arm_label, dimension_axis, dimension_symbol, metric_label
 from tests.support.study_files import refusal, study, text
-from tests.trainables.tensor_samples import TensorSamples
 from trainables.attribution import ATTRIBUTIONS, Attribution
 from trainables.batch import Batch
 from trainables.datasets import DATASETS, DataFolders, Dataset, DatasetInfo, Splits
+from trainables.datasets.tensor_samples import TensorSamples
 from trainables.decoding import record
 from trainables.evaluation import evaluate
 from trainables.fields import Count, Positive, SearchRange, Share, Symbol

@@ -5,10 +5,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.trainables.tensor_samples import TensorSamples
 from trainables.datasets import DatasetInfo, Splits
 from trainables.datasets.splits import per_class_indices, stratified_indices
 from trainables.datasets.subset import complement
+from trainables.datasets.tensor_samples import TensorSamples
 
 
 def generator(seed: int = 0) -> torch.Generator:

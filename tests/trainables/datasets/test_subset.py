@@ -5,9 +5,9 @@ from typing import ClassVar
 import pytest
 import torch
 
-from tests.trainables.tensor_samples import TensorSamples
 from trainables.datasets import DATASETS, DataFolders, Digits
 from trainables.datasets.subset import SubsetSettings
+from trainables.datasets.tensor_samples import TensorSamples
 from trainables.decoding import record
 from trainables.errors import ConfigError
 from trainables.fields import Size

@@ -1,4 +1,4 @@
-"""Samples as simple as they come: what a model sees is what is kept."""
+"""Samples that are stored as a model takes them."""
 
 from __future__ import annotations
 
