@@ -125,7 +125,7 @@ def test_a_study_goes_on_from_its_copy_without_the_file(copied):
         (
             lambda own: own.file.write_text(TEXT.replace("plugins: [my_parts.py]\n", "")),
             ("run", "own.yaml"),
-            "'measurements', which is not known",
+            "'val/top_two', which is not known",
         ),
     ],
     ids=["missing", "changed", "copy changed", "copy missing", "list damaged", "not named"],
@@ -179,7 +179,7 @@ def test_a_worker_imports_the_studys_copy(finished):
             "data_root": str(finished.file.parent),
             "cache": str(finished.storage / "cache"),
             "cpus": 1,
-            "gpus": 0,
+            "gpus": 0.0,
             "objective": "val/top_two",
             "stop_file": None,
             "timeout_s": None,
