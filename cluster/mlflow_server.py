@@ -13,11 +13,14 @@ import fcntl
 import glob
 import importlib
 import os
+import sqlite3
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
+from urllib.parse import unquote, urlsplit
 
 # The entry point of mlflow_app.py.
 APP_NAME: Final = "challenger"
@@ -121,6 +124,40 @@ def create_users_if_missing(uri: str) -> None:
     _create_atomically(uri, _create_users, mode=0o600)
 
 
+def relocate_artifacts(uri: str, artifacts: Path) -> None:
+    """Correct the addresses of artifacts after the folder of a SQLite file was moved or copied.
+
+    MLflow stores absolute addresses. Experiments and runs below a folder of the same name at
+    another place are those of the folder beside the database.
+
+    Args:
+        uri: URI of the tracking store; others than SQLite are left alone.
+        artifacts: The folder of artifacts.
+    """
+    path = Path(uri.removeprefix(_SQLITE))
+    if not uri.startswith(_SQLITE) or not path.exists():
+        return
+    here = artifacts.absolute().as_uri()
+    with closing(sqlite3.connect(path, timeout=30)) as database, database:
+        stored = database.execute(
+            "SELECT experiment_id, artifact_location FROM experiments"
+            " WHERE artifact_location LIKE 'file:%' AND artifact_location <> ?",
+            (here,),
+        )
+        for experiment, location in stored.fetchall():
+            if PurePosixPath(unquote(urlsplit(location).path)).name != artifacts.name:
+                continue
+            database.execute(
+                "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?",
+                (here, experiment),
+            )
+            database.execute(
+                "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?)"
+                " WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
+                (here, len(location) + 1, experiment, len(location) + 1, f"{location}/"),
+            )
+
+
 def _create_atomically(uri: str, create: Callable[[str], None], *, mode: int) -> None:
     path = Path(uri.removeprefix(_SQLITE))
     if not uri.startswith(_SQLITE) or path.exists():
@@ -156,7 +193,11 @@ def main(arguments: Sequence[str]) -> None:
         OSError: If a database cannot be written to.
     """
     # The server's URI of artifacts that it serves itself.
-    create_store_if_missing(os.environ["MLFLOW_BACKEND_STORE_URI"], "mlflow-artifacts:/")
+    store = os.environ["MLFLOW_BACKEND_STORE_URI"]
+    create_store_if_missing(store, "mlflow-artifacts:/")
+    destination = urlsplit(os.environ["MLFLOW_ARTIFACTS_DESTINATION"])
+    if destination.scheme == "file":
+        relocate_artifacts(store, Path(unquote(destination.path)))
     settings = configparser.ConfigParser(interpolation=None)
     config = Path(os.environ["MLFLOW_AUTH_CONFIG_PATH"])
     settings.read_string(config.read_text(encoding="utf-8"))

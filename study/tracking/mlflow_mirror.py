@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from cluster.mlflow_server import create_store_if_missing
+from cluster.mlflow_server import create_store_if_missing, relocate_artifacts
 from cluster.port_owner import foreign_server_error
 from study.records.errors import TrackingError, mask_passwords
 from study.tracking.record_types import (
@@ -27,6 +27,7 @@ from study.tracking.record_types import (
 from study.tracking.tracking_uri import TrackingUri
 
 RUN_KEY_TAG: Final = "challenger.run_key"
+IDENTITY_TAG: Final = "challenger.study_id"
 _PARAMS_PER_CALL: Final = 100  # MLflow's limit for the params or tags of one log_batch
 
 
@@ -57,11 +58,15 @@ class MlflowMirror:
         experiment: Name of the experiment.
         artifacts: Folder of the experiment's artifacts where MLflow is a database without a
             server; a server chooses its own.
+        identity: The study's identity: another study's experiment of the same name is left
+            alone, and this one's has a part of the identity in its name. None for whichever
+            study has the name.
     """
 
     address: TrackingUri
     experiment: str
     artifacts: Path
+    identity: str | None = None
     _client: Any = None
     _experiment_id: str = ""
 
@@ -72,15 +77,12 @@ class MlflowMirror:
             TrackingError: If the experiment was deleted.
         """
         create_store_if_missing(self.address.uri, self.artifacts.absolute().as_uri())
+        relocate_artifacts(self.address.uri, self.artifacts)
         if self._client is None:
             self._client = _mlflow().MlflowClient(tracking_uri=self.address.uri)
-        found = self._client.get_experiment_by_name(self.experiment)
+        found = self._find()
         if found is None:
-            is_server = urlsplit(self.address.uri).scheme in {"http", "https"}
-            location = None if is_server else self.artifacts.absolute().as_uri()
-            self._experiment_id = self._client.create_experiment(
-                self.experiment, artifact_location=location
-            )
+            self._experiment_id = self._create()
             return self._experiment_id
         if found.lifecycle_stage != "active":
             raise TrackingError(
@@ -90,6 +92,29 @@ class MlflowMirror:
             )
         self._experiment_id = found.experiment_id
         return self._experiment_id
+
+    def _find(self) -> Any:  # noqa: ANN401 (MLflow's)
+        """Return this study's experiment, deleted or not, or None."""
+        named = self._client.get_experiment_by_name(self.experiment)
+        if self.identity is None or named is None or self._is_own(named):
+            return named
+        query = f"tags.`{IDENTITY_TAG}` = '{self.identity}'"
+        every = _mlflow().entities.ViewType.ALL
+        found = self._client.search_experiments(every, filter_string=query, max_results=1)
+        return next(iter(found), None)
+
+    def _is_own(self, experiment: Any) -> bool:  # noqa: ANN401 (MLflow's)
+        return bool(experiment.tags.get(IDENTITY_TAG) == self.identity)
+
+    def _create(self) -> str:
+        """Make the experiment, with a part of the identity in its name if that is taken."""
+        is_taken = self._client.get_experiment_by_name(self.experiment) is not None
+        name = f"{self.experiment} ({(self.identity or '')[:8]})" if is_taken else self.experiment
+        is_server = urlsplit(self.address.uri).scheme in {"http", "https"}
+        location = None if is_server else self.artifacts.absolute().as_uri()
+        tags = {} if self.identity is None else {IDENTITY_TAG: self.identity}
+        made = self._client.create_experiment(name, artifact_location=location, tags=tags)
+        return str(made)
 
     def require_own_server(self) -> None:
         """Look whose the server is: a password is sent with every call.
@@ -117,6 +142,8 @@ class MlflowMirror:
     def create_run(self, record: OpenRun, parent_id: str | None) -> str:
         """Make a run with its tags, and give its id."""
         tags = {**record.tags, RUN_KEY_TAG: record.run_key, "mlflow.runName": record.name}
+        if self.identity is not None:
+            tags[IDENTITY_TAG] = self.identity
         if parent_id is not None:
             tags["mlflow.parentRunId"] = parent_id
         run = self._client.create_run(

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field, FiniteFloat, StringConstraints, TypeAdapter
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    FiniteFloat,
+    StringConstraints,
+    TypeAdapter,
+)
 from pydantic.dataclasses import dataclass
 
 RunStatus: TypeAlias = Literal["FINISHED", "FAILED", "KILLED"]
@@ -34,6 +42,16 @@ def _require_equal_lengths(columns: Mapping[str, Sequence[Cell]]) -> Mapping[str
     return columns
 
 
+# Terminal escapes and NUL are no text: PostgreSQL refuses it, for ever. Nor are lone surrogates.
+_UNPRINTABLE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def _printable(text: str) -> str:
+    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+_Text: TypeAlias = Annotated[str, BeforeValidator(_printable)]
+
 # Quotes and backslashes would have to be escaped in the search by which a run is found again,
 # which MLflow's filter language cannot do.
 _RunKey: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[^'\"`\\\x00-\x1f]+$")]
@@ -49,9 +67,9 @@ class DatasetInput:
         source: Where it comes from, for people.
     """
 
-    name: str
+    name: _Text
     digest: str
-    source: str
+    source: _Text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,10 +88,10 @@ class OpenRun:
 
     run_key: _RunKey
     parent_key: str | None
-    name: str
+    name: _Text
     start_ms: int
-    params: Mapping[str, str]
-    tags: Mapping[str, str]
+    params: Mapping[str, _Text]
+    tags: Mapping[str, _Text]
     dataset: DatasetInput | None
     kind: Literal["open"] = "open"
 
@@ -113,7 +131,7 @@ class CloseRun:
     run_key: str
     status: RunStatus
     end_ms: int
-    tags: Mapping[str, str]
+    tags: Mapping[str, _Text]
     kind: Literal["close"] = "close"
 
 
@@ -154,7 +172,7 @@ class SetTags:
     """Set labels of a run, or of the experiment where ``run_key`` is None."""
 
     run_key: str | None
-    tags: Mapping[str, str]
+    tags: Mapping[str, _Text]
     kind: Literal["tags"] = "tags"
 
 
@@ -162,8 +180,16 @@ MlflowRecord: TypeAlias = OpenRun | LogMetrics | CloseRun | LogArtifact | LogTab
 _RECORD: Final = TypeAdapter[MlflowRecord](Annotated[MlflowRecord, Field(discriminator="kind")])
 
 
+# An angle bracket that no backslash escapes.
+_TAG_OPENING: Final = re.compile(r"(?<!\\)((?:\\\\)*)<")
+
+
 def note(run_key: str | None, markdown: str) -> SetTags:
-    """Describe a run, or the experiment where ``run_key`` is None, cut to what MLflow keeps."""
+    """Describe a run, or the experiment where ``run_key`` is None, cut to what MLflow keeps.
+
+    Markup that is not Markdown is text: a name of the user's may hold some.
+    """
+    markdown = _TAG_OPENING.sub(r"\1&lt;", markdown.replace("\r\n", "\n"))
     if len(markdown) > TAG_LENGTH:
         ending = "\n\n… (cut here; the whole text is among the artifacts)"
         markdown = markdown[: TAG_LENGTH - len(ending)] + ending

@@ -24,6 +24,7 @@ from typing import IO, Final
 from study.tracking.mlflow_mirror import MlflowMirror
 from study.tracking.outbox import Outbox, PendingRecords
 from study.tracking.record_types import MlflowRecord
+from study.tracking.study_identity import ensure_identity, read_identity
 from study.tracking.sync import IDLE_PAUSE_S, MlflowSync
 from study.tracking.tracking_uri import TrackingUri, secrets
 
@@ -50,7 +51,12 @@ def main(outbox: Path, experiment: str, artifacts: Path, parent_pid: int) -> Non
     os.environ.update(_environment(address))
     sync = MlflowSync(
         outbox=Outbox(path=outbox),
-        mirror=MlflowMirror(address=address, experiment=experiment, artifacts=artifacts),
+        mirror=MlflowMirror(
+            address=address,
+            experiment=experiment,
+            artifacts=artifacts,
+            identity=read_identity(outbox.parent),
+        ),
         should_stop=lambda: os.getppid() != parent_pid,
         secrets=secrets(address, os.environ),
     )
@@ -159,7 +165,7 @@ def start(
     Ctrl-C at the terminal does not reach it. Costs this process a few milliseconds.
 
     Args:
-        outbox_path: The outbox, on a local disk.
+        outbox_path: The outbox, on a local disk, in the folder of its study.
         experiment: Name of the MLflow experiment.
         artifacts: Folder for artifacts where MLflow is a database without a server.
         tracking_uri: MLflow's address. It is handed over in the environment.
@@ -172,6 +178,7 @@ def start(
     TrackingUri.parse(tracking_uri)
     outbox = Outbox(path=outbox_path.absolute())
     outbox.set_flag("finish", None)
+    ensure_identity(outbox.path.parent)
     command = [sys.executable, "-P", "-m", "study.tracking.sync_process"]
     command += [str(outbox.path), experiment, str(artifacts.absolute()), str(os.getpid())]
     environment = {**os.environ, **_import_path(), ADDRESS_VARIABLE: tracking_uri}

@@ -6,6 +6,7 @@ import contextlib
 import fnmatch
 import multiprocessing
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -13,21 +14,27 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import mlflow
 import pytest
+from mlflow.tracking._tracking_service import utils
 
 from cluster import mlflow_server
 from cluster.mlflow_server import (
     BasicAuth,
     create_store_if_missing,
+    relocate_artifacts,
     server_command,
     server_environment,
 )
 from cluster.ports import free_port
+from study.records.errors import TrackingError
 from study.tracking.mlflow_mirror import MlflowMirror
+from study.tracking.record_types import LogArtifact, OpenRun
 from study.tracking.tracking_uri import TrackingUri
 
 
@@ -91,9 +98,18 @@ def test_the_owner_s_link_is_an_address_that_the_server_takes(
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.service]
 
 
+def mirror(folder: Path, identity: str | None = None) -> MlflowMirror:
+    """Return the mirror of a study named tiny in the MLflow of a folder."""
+    return MlflowMirror(
+        address=TrackingUri.parse(f"sqlite:///{folder}/mlflow.db"),
+        experiment="tiny",
+        artifacts=folder / "files",
+        identity=identity,
+    )
+
+
 def connect(folder: Path) -> str:
-    address = TrackingUri.parse(f"sqlite:///{folder}/mlflow.db")
-    return MlflowMirror(address=address, experiment="tiny", artifacts=folder / "files").connect()
+    return mirror(folder).connect()
 
 
 def test_a_process_that_is_killed_while_it_makes_the_database_leaves_none(tmp_path):
@@ -197,3 +213,78 @@ def is_well(port: int) -> bool:
     with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
         return urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).status == 200
     return False
+
+
+def opening(name: str) -> OpenRun:
+    return OpenRun(
+        run_key=f"arm/{name}",
+        parent_key=None,
+        name=name,
+        start_ms=1,
+        params={},
+        tags={},
+        dataset=None,
+    )
+
+
+@pytest.mark.parametrize("move", [shutil.move, shutil.copytree])
+def test_a_storage_that_was_moved_or_copied_keeps_its_artifacts(
+    tmp_path: Path, move: Callable[[Path, Path], object]
+) -> None:
+    old, new = tmp_path / "old place", tmp_path / "new"
+    old.mkdir()
+    before = mirror(old, "a" * 32)
+    before.connect()
+    run = before.create_run(opening("base"), None)
+    figure = tmp_path / "figure.png"
+    figure.write_bytes(b"figure")
+    artifact = LogArtifact(run_key="arm/base", path=str(figure), artifact_folder="figures")
+    before.send(run, [artifact])
+    left = sorted(old.rglob("*.png"))
+    move(old, new)
+    # As in another process: MLflow remembers where a run's artifacts are.
+    utils._artifact_repos_cache.clear()
+    after = mirror(new, "a" * 32)
+    after.connect()
+    assert after.find_run("arm/base") == run
+    # What comes later goes to the new place, and the old one is not made again.
+    figure = figure.rename(tmp_path / "later.png")
+    after.send(run, [replace(artifact, path=str(figure))])
+    kept = new / "files" / run / "artifacts" / "figures"
+    assert {path.name for path in kept.iterdir()} == {"figure.png", "later.png"}
+    assert sorted(old.rglob("*.png")) == (left if move is shutil.copytree else [])
+    client = mlflow.MlflowClient(f"sqlite:///{new}/mlflow.db")
+    assert len(client.list_artifacts(run, "figures")) == 2
+    made = client.get_run(client.create_run("1").info.run_id)
+    assert made.info.artifact_uri.startswith((new / "files").as_uri())
+
+
+def test_artifacts_at_other_places_are_not_relocated(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    connect(tmp_path / "here")
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/here/mlflow.db")
+    places = ["file:///elsewhere/data", "s3://bucket/files", "mlflow-artifacts:/7"]
+    for number, location in enumerate(places):
+        client.create_experiment(f"foreign {number}", artifact_location=location)
+    relocate_artifacts(f"sqlite:///{tmp_path}/here/mlflow.db", tmp_path / "there" / "files")
+    found = {each.name: each.artifact_location for each in client.search_experiments()}
+    assert [found[f"foreign {number}"] for number in range(3)] == places
+    assert found["tiny"] == (tmp_path / "there" / "files").as_uri()
+
+
+def test_studies_of_one_name_have_experiments_of_their_own_in_one_mlflow(tmp_path: Path) -> None:
+    first, second, third = (mirror(tmp_path, letter * 32) for letter in "abc")
+    ids = [each.connect() for each in (first, second, third)]
+    assert len(set(ids)) == 3
+    # Each finds its own again.
+    assert [mirror(tmp_path, letter * 32).connect() for letter in "abc"] == ids
+    assert mirror(tmp_path).connect() == ids[0]
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    named = [client.get_experiment(each).name for each in ids]
+    assert named == ["tiny", "tiny (bbbbbbbb)", "tiny (cccccccc)"]
+    run = second.create_run(opening("base"), None)
+    assert first.find_run("arm/base") is None
+    assert client.get_run(run).data.tags["challenger.study_id"] == "b" * 32
+    client.delete_experiment(ids[1])
+    with pytest.raises(TrackingError, match="mlflow experiments restore --experiment-id"):
+        second.connect()

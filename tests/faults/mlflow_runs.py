@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from study.tracking.mlflow_mirror import RUN_KEY_TAG, table_json
+from study.tracking.mlflow_mirror import IDENTITY_TAG, RUN_KEY_TAG, table_json
 from study.tracking.record_types import (
     CloseRun,
     LogArtifact,
@@ -25,6 +25,7 @@ from study.tracking.record_types import (
 # Name, parent, files and description of a run are checked elsewhere; the commit of the code and
 # whether files differed from it may have been others when the run began.
 _OTHER_TAGS: Final = (
+    IDENTITY_TAG,
     RUN_KEY_TAG,
     "git_commit",
     "mlflow.loggedArtifacts",

@@ -279,3 +279,33 @@ def test_what_mlflow_could_not_keep_is_refused(
 def test_an_entry_survives_its_json(metrics: dict[str, float], epoch: int, name: str) -> None:
     record = LogMetrics(run_key=name, epoch=epoch, time_ms=5, metrics=metrics, name=name)
     assert decode(encode(record)) == record
+
+
+@pytest.mark.parametrize(
+    ("written", "stored"),
+    [
+        ("p < 0.05 and **K**", "p &lt; 0.05 and **K**"),
+        ("<script>alert(1)</script>", "&lt;script>alert(1)&lt;/script>"),
+        # An escape of Markdown's own stays one; two backslashes are none.
+        (r"\<b\>", r"\<b\>"),
+        (r"\\<img onerror=x>", r"\\&lt;img onerror=x>"),
+        ("a\r\n# H1", "a\n# H1"),
+        ("\x1b[31mred\x00", "\N{REPLACEMENT CHARACTER}[31mred\N{REPLACEMENT CHARACTER}"),
+    ],
+)
+def test_a_note_holds_markdown_and_no_markup(written: str, stored: str) -> None:
+    assert note("arm/a", written).tags == {"mlflow.note.content": stored}
+
+
+@pytest.mark.parametrize("bad", ["\x00", "\x1b]0;title\x07", "\r", "\x9b31m", "\ud800"])
+def test_what_no_database_keeps_as_text_is_replaced_everywhere(outbox: Outbox, bad: str) -> None:
+    text = f"a{bad}b"
+    records: list[MlflowRecord] = [
+        replace(opening(), name=text, params={"x": text}, tags={"y": text}),
+        SetTags(run_key=None, tags={"z": text}),
+        CloseRun(run_key="trial/a/search/0", status="FAILED", end_ms=1, tags={"reason": text}),
+    ]
+    outbox.put(records)
+    kept = "".join(encode(record) for record in queued(outbox))
+    assert not set(bad) & set(kept) - set("[]0;title31m")
+    assert kept.count("\N{REPLACEMENT CHARACTER}") >= 5
