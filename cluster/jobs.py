@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from cluster.auth import token_file
 from cluster.errors import ClusterError
+from cluster.plain_errors import plain_reason
 from cluster.port_owner import foreign_server_error
 from cluster.session import prepare_environment
 
@@ -210,7 +211,7 @@ class JobClient:
         except (RuntimeError, OSError, requests.RequestException, aiohttp.ClientError) as error:
             raise ClusterError(
                 f"the Ray cluster at {self._address} must answer, but: "
-                f"{' '.join(str(error).split())[:500]}; check the address, and whether it runs."
+                f"{plain_reason(error)}; check the address, and whether it runs."
             ) from None
 
 

@@ -12,7 +12,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -162,3 +162,60 @@ def wait_until(condition: Callable[[], bool], timeout_s: float) -> bool:
             return False
         time.sleep(_POLL_INTERVAL_S)
     return True
+
+
+# What a start must use of a processor to count as progress, how often, and up to how long.
+_PROGRESS_CPU_S: Final = 1.0
+_STALLED_S: Final = 60.0
+_MOST_TIMEOUTS: Final = 5.0
+
+
+@dataclass(slots=True)
+class StartupWait:
+    """The wait for a server's first answer, which grows while its processes work.
+
+    A machine that does much else gives them little of its processors. Has mutable state: when
+    they were last seen to have worked.
+
+    Attributes:
+        timeout_s: How long it takes at least; five times as long at most.
+        clock: Monotonic time in seconds.
+    """
+
+    timeout_s: float
+    clock: Callable[[], float] = time.monotonic
+    _started_s: float = field(init=False)
+    _progress_s: float = field(init=False)
+    _cpu_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Start now."""
+        self._started_s = self._progress_s = self.clock()
+
+    @property
+    def waited_s(self) -> float:
+        """Time since the start, in seconds."""
+        return self.clock() - self._started_s
+
+    def is_over(self, cpu_s: float) -> bool:
+        """Return whether to give up.
+
+        Args:
+            cpu_s: Processor time of the server's processes, in seconds; those that end may
+                take theirs along.
+        """
+        if abs(cpu_s - self._cpu_s) >= _PROGRESS_CPU_S:
+            self._cpu_s, self._progress_s = cpu_s, self.clock()
+        is_stalled = self.clock() - self._progress_s > min(_STALLED_S, self.timeout_s)
+        most_s = _MOST_TIMEOUTS * self.timeout_s
+        return self.waited_s > self.timeout_s and (is_stalled or self.waited_s > most_s)
+
+
+def cpu_seconds(pids: Sequence[int]) -> float:
+    """Return the processor time that processes have used, in seconds; 0 for those that ended."""
+    used = 0.0
+    for pid in pids:
+        with suppress(psutil.NoSuchProcess):
+            times = psutil.Process(pid).cpu_times()
+            used += times.user + times.system
+    return used

@@ -14,11 +14,13 @@ from cluster.auth import ensure_token
 from cluster.errors import ClusterError
 from cluster.head import HeadMonitor, connection_error, head_timeout_s
 from cluster.nodes import require_schedulable
+from cluster.plain_errors import plain_reason
 from cluster.port_owner import foreign_listener
 from cluster.ray_folder import ray_folder
 
 _CONNECT_TIMEOUT_S = 10.0
-_TRIES = 3
+# Ray ends a start after half a minute, which is not a setting; a later one finds files cached.
+_TRIES = 6
 # Ray's message when its own start exceeded its timeout.
 STARTUP_TIMEOUT = "timed out during startup"
 
@@ -153,7 +155,12 @@ def _connect(where: str, connect: Callable[[], None]) -> None:
     for _ in range(_TRIES):
         try:
             connect()
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (
+            ConnectionError,
+            RuntimeError,
+            ValueError,
+            ray.exceptions.AuthenticationError,
+        ) as error:
             raise ClusterError(_unreachable(where, error)) from None
         except Exception as error:
             # Ray raises no narrower class, after 30 s, which is not a setting.
@@ -169,10 +176,9 @@ def _connect(where: str, connect: Callable[[], None]) -> None:
 
 
 def _unreachable(address: str, error: Exception) -> str:
-    reason = " ".join(str(error).split())[:300]
     return (
-        f"no Ray answered at {address}: {reason}; check the address, or leave --address out to "
-        "use this machine alone."
+        f"no Ray answered at {address}: {plain_reason(error)}; check the address, or leave "
+        "--address out to use this machine alone."
     )
 
 

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from cluster.errors import ClusterError
+from cluster.plain_errors import plain_reason
 from cluster.quota.actor import ACTOR_NAME, ACTOR_NAMESPACE, get_or_create_actor
 from cluster.quota.state import VERSION
 from cluster.session import ray_session
@@ -161,7 +162,7 @@ class QuotaClient:
         }
 
     def _note_unavailable(self, error: Exception) -> None:
-        self._error = " ".join(str(error).split())[:300] or type(error).__name__
+        self._error = plain_reason(error)
         logger.info("the quota actor of the cluster does not reply: %s", self._error)
         # Another actor may have the name by then.
         self._actor = None
@@ -248,7 +249,7 @@ def read_connected_queue(address: str) -> tuple[QueueRow, ...]:
     except RayError as error:
         raise ClusterError(
             f"the quota actor of the Ray at {address} must reply within {_QUEUE_TIMEOUT_S:.0f} s, "
-            f"but does not ({' '.join(str(error).split())[:300]}); try again in a moment."
+            f"but does not ({plain_reason(error)}); try again in a moment."
         ) from None
     return tuple(parse_row(row) for row in rows)
 

@@ -32,7 +32,8 @@ _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _SCRIPT: Final = f'cat /proc/$$/stat {_BOOT_ID_FILE} && exec "$@" >&2 </dev/null'
 # A child of init with a session of its own, so that it survives the command.
 _DETACHED: Final = ("setsid", "--fork", "/bin/sh", "-c", _SCRIPT, "sh")
-_RECORD_TIMEOUT_S: Final = 10.0
+# A shell's two commands; on a machine that swaps they take long.
+_RECORD_TIMEOUT_S: Final = 60.0
 _KILL_TIMEOUT_S: Final = 60.0
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cluster.errors import ClusterError
+from cluster.plain_errors import plain_reason
 from cluster.port_owner import foreign_server_error
 
 _OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -38,7 +39,7 @@ class HttpResponse:
 
 
 def http_get(
-    url: str, headers: Mapping[str, str] | None = None, timeout_s: float = 3.0
+    url: str, headers: Mapping[str, str] | None = None, timeout_s: float = 10.0
 ) -> HttpResponse:
     """Send a GET request; a refusal or a failed connection is a response too."""
     if headers and (reason := foreign_server_error(url)) is not None:
@@ -51,9 +52,9 @@ def http_get(
         with error:
             return HttpResponse(status=error.code, body=error.read().decode(errors="replace"))
     except urllib.error.URLError as error:
-        return HttpResponse(status=0, body=f"no answer ({error.reason})")
+        return HttpResponse(status=0, body=f"no answer ({plain_reason(error.reason)})")
     except (OSError, ValueError, http.client.HTTPException) as error:
-        return HttpResponse(status=0, body=f"no answer ({error})")
+        return HttpResponse(status=0, body=f"no answer ({plain_reason(error)})")
 
 
 _ACTIVE_STATES = frozenset({"PENDING", "RUNNING"})

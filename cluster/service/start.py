@@ -13,6 +13,7 @@ from typing import Final
 from cluster.auth import ensure_token
 from cluster.errors import ClusterError
 from cluster.postgres import server_account, tail
+from cluster.process import StartupWait, cpu_seconds
 from cluster.service.component import Component
 from cluster.service.components import enabled_components, find_daemon, is_alive, stop_orphans
 from cluster.service.config import (
@@ -31,7 +32,7 @@ from cluster.session import STARTUP_TIMEOUT
 
 _POLL_INTERVAL_S: Final = 0.2
 _LOG_TAIL_BYTES: Final = 2_000
-_ATTEMPTS: Final = 3
+_ATTEMPTS: Final = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,20 +126,20 @@ def _start(missing: Sequence[Component], service: Service, lock: int) -> None:
 def _wait_for_all(
     missing: Sequence[Component], service: Service, lock: int, on_progress: Callable[[str], None]
 ) -> None:
-    started_s = time.monotonic()
     attempts = Counter(missing)
-    waiting = list(enabled_components(service))
+    waiting = {
+        component: StartupWait(component.timeout_s) for component in enabled_components(service)
+    }
+    whole = StartupWait(0)
     if missing:
         on_progress(f"starting {', '.join(component.title for component in missing)}")
     while waiting:
-        for component in tuple(waiting):
+        for component, wait in tuple(waiting.items()):
             health_error = component.health_error(service)
             if health_error is None:
-                waiting.remove(component)
+                del waiting[component]
                 if component in missing:
-                    on_progress(
-                        f"{component.title} answers after {time.monotonic() - started_s:.0f} s"
-                    )
+                    on_progress(f"{component.title} answers after {whole.waited_s:.0f} s")
             elif not is_alive(component, service):
                 attempts[component] += 1
                 if (
@@ -150,9 +151,16 @@ def _wait_for_all(
                 on_progress(f"{component.title} took too long to start, starting it again")
                 _kill_orphans([component], service, on_progress)
                 _start([component], service, lock)
-            elif time.monotonic() - started_s > component.timeout_s:
-                raise ClusterError(_timeout_message(component, service, health_error))
+                # The next try has all of its time.
+                waiting[component] = StartupWait(component.timeout_s)
+            elif wait.is_over(_cpu_seconds(component, service)):
+                raise ClusterError(_timeout_message(component, service, wait, health_error))
         time.sleep(_POLL_INTERVAL_S if waiting else 0)
+
+
+def _cpu_seconds(component: Component, service: Service) -> float:
+    daemon = find_daemon(component, service)
+    return 0.0 if daemon is None else cpu_seconds(daemon.pids())
 
 
 def _exceeded_ray_timeout(component: Component, service: Service) -> bool:
@@ -168,11 +176,13 @@ def _exit_message(component: Component, service: Service) -> str:
     )
 
 
-def _timeout_message(component: Component, service: Service, health_error: str) -> str:
+def _timeout_message(
+    component: Component, service: Service, wait: StartupWait, health_error: str
+) -> str:
     log = service.folder.log(component.name)
     return (
-        f"{component.title} must answer at {component.endpoint(service)} within "
-        f"{component.timeout_s:.0f} s, but: {health_error}; the end of {log}: {_log_tail(log)}"
+        f"{component.title} must answer at {component.endpoint(service)}, but has not for "
+        f"{wait.waited_s:.0f} s: {health_error}; the end of {log}: {_log_tail(log)}"
     )
 
 

@@ -15,14 +15,14 @@ from urllib.parse import urlencode
 
 from cluster.mlflow_server import server_command, server_environment
 from cluster.ports import Port
-from cluster.process import terminate_session
+from cluster.process import StartupWait, cpu_seconds, session_pids, terminate_session
 from cluster.service.folder import ServiceFolder
 from cluster.service.http_client import http_get
 from cluster.service.mlflow_component import basic_headers, create_auth
 from study.records.errors import TrackingError
 from study.tracking.saved_views import VIEW_TAG, WORKFLOW, is_first_view, view_address
 
-# A fresh database took 22 s on two shared cores.
+# A fresh database took 22 s on two shared cores; it may be longer while the server works.
 _STARTUP_TIMEOUT_S: Final = 180.0
 
 _HOST: Final = "127.0.0.1"
@@ -129,20 +129,20 @@ def _pages(address: str, headers: Mapping[str, str]) -> Iterator[tuple[str, str]
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], address: str) -> None:
-    end = time.monotonic() + _STARTUP_TIMEOUT_S
-    while time.monotonic() < end:
+    wait = StartupWait(_STARTUP_TIMEOUT_S)
+    while not wait.is_over(cpu_seconds(session_pids(process.pid))):
         if process.poll() is not None:
             raise TrackingError(
                 f"mlflow: the server at {address} must start, but it ended with exit code "
                 f"{process.returncode}; its own message stands above"
             )
-        if http_get(f"{address}/health", timeout_s=5).status == 200:
+        if http_get(f"{address}/health").status == 200:
             return
         time.sleep(0.2)
     raise TrackingError(
-        f"mlflow: the server must answer at {address}/health within {_STARTUP_TIMEOUT_S:.0f} s, "
-        "got no answer; look at its messages above, and start it again when the machine is less "
-        "busy"
+        f"mlflow: the server must answer at {address}/health, but has not for "
+        f"{wait.waited_s:.0f} s; look at its messages above, and start it again when the machine "
+        "is less busy"
     )
 
 

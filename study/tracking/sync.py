@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from cluster.plain_errors import plain_reason
 from study.records.errors import mask_passwords
 from study.tracking.mlflow_mirror import MlflowMirror, is_permanent_error
 from study.tracking.outbox import Outbox, QueuedRecord
@@ -175,7 +176,7 @@ class MlflowSync:
             self.outbox.mark_sent([item.seq], rejection=text)
 
     def _log_failure(self, error: Exception, failures: int) -> None:
-        text = mask_passwords(f"{type(error).__name__}: {error}", self.secrets)
+        text = mask_passwords(plain_reason(error), self.secrets)
         _log.warning("attempt %d failed: %s", failures, text)
         self.outbox.save_error(text)
         self.outbox.set_flag("attempted", "yes")

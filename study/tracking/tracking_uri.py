@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from cluster.plain_errors import plain_reason
 from cluster.port_owner import foreign_server_error
 from study.records.errors import TrackingError, mask_passwords
 
@@ -110,9 +111,9 @@ def check_tracking_server(uri: str) -> None:
         reason = _REASONS.get(error.code, "look at its log, or start it again")
         raise TrackingError(_unreachable(uri, f"HTTP {error.code}", reason)) from None
     except (OSError, ValueError) as error:
-        why = getattr(error, "reason", None) or error
+        why = plain_reason(getattr(error, "reason", None) or error)
         raise TrackingError(
-            _unreachable(uri, str(why), "start it, or correct --tracking-uri")
+            _unreachable(uri, why, "start it, or correct --tracking-uri")
         ) from None
 
 

@@ -8,13 +8,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from cluster.process import (
+    StartupWait,
     child_pids,
     command_line,
+    cpu_seconds,
     kill_session,
     kill_tree,
     processes,
@@ -156,3 +159,52 @@ def test_a_process_that_has_ended_has_nothing_to_kill() -> None:
     process.wait()
     kill_tree(process)
     assert process.returncode == 0
+
+
+@dataclass
+class Clock:
+    """A clock that stands still."""
+
+    now_s: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def waited(cpu_s: Callable[[float], float]) -> float:
+    """Return after how many seconds a wait of 100 s is over, given the processor time used."""
+    clock = Clock()
+    wait = StartupWait(timeout_s=100.0, clock=clock)
+    while not wait.is_over(cpu_s(clock.now_s)):
+        clock.now_s += 1
+    assert wait.waited_s == clock.now_s
+    return clock.now_s
+
+
+@pytest.mark.parametrize(
+    ("cpu_s", "expected"),
+    [
+        # Nothing works, or it stops before the timeout.
+        (lambda _: 0.0, 101),
+        (lambda now: min(now, 30.0), 101),
+        # A busy machine gives it a twentieth of a processor: it may go on.
+        (lambda now: now / 20, 501),
+        # It worked until 300 s; a minute later nothing is to be hoped for.
+        (lambda now: min(now, 300.0), 361),
+        # Less than a second in a minute is no progress.
+        (lambda now: now / 110, 101),
+    ],
+)
+def test_a_wait_grows_while_what_is_waited_for_works(
+    cpu_s: Callable[[float], float], expected: float
+) -> None:
+    assert waited(cpu_s) == expected
+
+
+def test_the_processor_time_of_processes_is_summed_up_and_that_of_ended_ones_is_none() -> None:
+    mine = cpu_seconds([os.getpid()])
+    sum(i * i for i in range(10**6))
+    assert cpu_seconds([os.getpid()]) > mine > 0
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    assert cpu_seconds([ended.pid]) == 0.0

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 
 import pytest
+from ray.exceptions import AuthenticationError
 
 from cluster import session
 from cluster.errors import ClusterError
@@ -132,9 +133,17 @@ def test_a_ray_that_starts_too_slowly_is_tried_again(monkeypatch: pytest.MonkeyP
     session._connect("this machine", session._init)
     assert len(asked) == 3
     asked.clear()
-    monkeypatch.setattr("ray.init", refusing(3, late, asked))
-    with pytest.raises(ClusterError, match="did not in 3 tries; stop other work on it"):
+    monkeypatch.setattr("ray.init", refusing(6, late, asked))
+    with pytest.raises(ClusterError, match="did not in 6 tries; stop other work on it"):
         session._connect("this machine", session._init)
+
+
+def test_a_refused_token_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    invalid = "Token authentication is enabled but the authentication token is invalid"
+    refused = AuthenticationError(invalid)
+    monkeypatch.setattr("ray.init", refusing(1, refused, []))
+    with pytest.raises(ClusterError, match=r"no Ray answered at lab:6379: it refuses this token"):
+        session._connect("lab:6379", session._init)
 
 
 def test_an_error_of_ray_s_that_we_do_not_know_is_not_hidden(

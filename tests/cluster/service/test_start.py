@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from cluster.errors import ClusterError
+from cluster.process import StartupWait
 from cluster.service import ServiceConfig, start
 from cluster.service.component import base_environment
 from cluster.service.components import COMPONENTS
@@ -77,10 +78,32 @@ def test_a_ray_that_exceeded_its_timeout_is_started_again(begin):
 def test_a_ray_that_is_always_too_slow_is_an_error_with_its_log(begin):
     with pytest.raises(ClusterError, match=STARTUP_TIMEOUT):
         begin(9, f"The current node {STARTUP_TIMEOUT}.")
-    assert len(begin.count.read_text()) == 3
+    assert len(begin.count.read_text()) == 6
 
 
 def test_a_ray_that_ends_for_another_reason_is_not_started_again(begin):
     with pytest.raises(ClusterError, match="no such option"):
         begin(9, "no such option")
     assert len(begin.count.read_text()) == 1
+
+
+def test_a_retry_has_all_of_its_time(begin, monkeypatch):
+    """The time of a try begins with it: two slow ones do not use up the third's."""
+    started: list[float] = []
+
+    class Wait(StartupWait):
+        def __post_init__(self) -> None:
+            super().__post_init__()
+            started.append(self.timeout_s)
+
+    monkeypatch.setattr(start, "StartupWait", Wait)
+    begin(2, f"The current node {STARTUP_TIMEOUT}.")
+    assert started.count(RAY.timeout_s) == 3
+
+
+def test_a_server_that_never_answers_is_given_up_with_its_reason_and_its_log(begin, monkeypatch):
+    monkeypatch.setattr(StartupWait, "is_over", lambda *_: True)
+    with pytest.raises(
+        ClusterError, match=r"Ray must answer at .*, but has not for 0 s: no answer"
+    ):
+        begin(0, "")

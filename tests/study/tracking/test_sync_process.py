@@ -131,6 +131,7 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Place(folder=folder, outbox=outbox, address=address).deliver()
     outbox.close()
     database = sqlite3.connect(folder / "mlflow.db")
+    database.execute("DELETE FROM experiment_tags")
     database.execute("DELETE FROM experiments WHERE name = 'tiny'")
     database.commit()
     database.close()
