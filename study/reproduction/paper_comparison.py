@@ -64,6 +64,7 @@ class PaperReference:
         unknown: Settings that the paper does not state.
         rows: Printed numbers; empty if the paper prints none.
         deviations: Arm to the settings in which it differs from the paper's.
+        settings: Digest of the study's settings.
     """
 
     preset: str
@@ -71,6 +72,7 @@ class PaperReference:
     unknown: str
     rows: tuple[PaperRow, ...]
     deviations: Mapping[str, tuple[str, ...]]
+    settings: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,25 +90,40 @@ class Reproduction(Tabular):
     environment: Mapping[str, str]
 
     def frame_rows(self) -> Iterator[Row]:
-        """Yield a row per printed number, with the environment."""
+        """Yield a row per printed number and per control test, with the environment."""
         for value in self.values:
-            paper, interval = value.paper, value.interval
-            yield {
-                "preset": self.reference.preset,
-                "scale": self.reference.scale,
-                "row": paper.row,
-                "arm": paper.arm,
-                "metric": paper.metric,
-                "paper": paper.value,
-                "factor": metric_label(paper.metric).factor,
-                "ours": None if interval is None else interval.mean,
-                "low": None if interval is None else interval.low,
-                "high": None if interval is None else interval.high,
-                "n": None if interval is None else interval.n,
-                "differs": "; ".join(self.reference.deviations.get(paper.arm, ())),
-                "note": paper.note,
-                **{f"environment/{key}": fact for key, fact in self.environment.items()},
+            paper = value.paper
+            facts = {"paper": paper.value, "note": paper.note, "against": None, "p": None}
+            yield self._row(paper.row, paper.arm, paper.metric, value.interval, facts)
+        for test in self.control_tests:
+            found = test.difference
+            facts = {
+                "paper": None,
+                "note": test.outcome,
+                "against": test.against,
+                "p": None if found is None else found.p_holm,
             }
+            interval = None if found is None else found.difference.interval
+            name = f"{test.arm} minus {test.against}"
+            yield self._row(name, test.arm, test.metric, interval, facts)
+
+    def _row(self, row: str, arm: str, metric: str, interval: Interval | None, facts: Row) -> Row:
+        return {
+            "preset": self.reference.preset,
+            "scale": self.reference.scale,
+            "settings": self.reference.settings,
+            "row": row,
+            "arm": arm,
+            "metric": metric,
+            "factor": metric_label(metric).factor,
+            "ours": None if interval is None else interval.mean,
+            "low": None if interval is None else interval.low,
+            "high": None if interval is None else interval.high,
+            "n": None if interval is None else interval.n,
+            **facts,
+            "differs": "; ".join(self.reference.deviations.get(arm, ())),
+            **{f"environment/{key}": fact for key, fact in self.environment.items()},
+        }
 
 
 def reproduce(table: TrialTable, reference: PaperReference) -> Reproduction:

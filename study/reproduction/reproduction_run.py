@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import yaml
@@ -23,6 +24,7 @@ from study.reproduction.paper_comparison import (
     reproduction_tables,
 )
 from study.reproduction.paper_preset import Preset, at_scale, differences, load_preset
+from study.reproduction.stored_results import settings_digest, stored_results
 from study.storage.atomic_write import write_atomic
 from study.tracking.mlflow_records import arm_key
 from study.tracking.outbox import Outbox
@@ -71,7 +73,11 @@ def plan_presets(names: Iterable[str], scale: str) -> Table:
     """
     studies = (at_scale(load_preset(name), scale) for name in names)
     specs = (parse(_to_yaml(study), str(study["name"])) for study in studies)
-    return plan_table({spec.name: estimate_cost(spec) for spec in specs})
+    table = plan_table({spec.name: estimate_cost(spec) for spec in specs})
+    stored = {f"{one.preset}-{one.scale}": one.verdict for one in stored_results()}
+    found = [stored[row[0]] for row in table.rows if row[0] in stored]
+    note = f" Stored results: {'; '.join(found)}." if found else ""
+    return replace(table, note=table.note + note)
 
 
 def _paper_reference(preset: Preset, study: Mapping[str, Any], scale: str) -> PaperReference:
@@ -82,6 +88,7 @@ def _paper_reference(preset: Preset, study: Mapping[str, Any], scale: str) -> Pa
         scale=scale,
         unknown=preset.unknown,
         rows=preset.paper,
+        settings=settings_digest(study),
         deviations={arm.name: differences(full, ours, arm.name) for arm in ours.arms},
     )
 

@@ -23,6 +23,7 @@ def printed(*rows: PaperRow) -> PaperReference:
         preset="table9",
         scale="smoke",
         unknown="everything.",
+        settings="0123456789abcdef",
         rows=rows,
         deviations={"challenger": ("model.width 1 → 0.25", "training.epochs 200 → 2")},
     )
@@ -46,7 +47,7 @@ def test_an_arm_or_metric_without_a_result_is_an_empty_cell():
     assert record.values[0].interval is None
     (cells,) = reproduction_tables(record)[0].rows
     assert cells[3:5] == ("–", "–")
-    (line,) = record.frame_rows()
+    line = next(record.frame_rows())
     assert line["ours"] is None
 
 
@@ -90,9 +91,19 @@ def test_the_verdict_is_that_of_the_corrected_comparison(against):
 
 
 def test_the_rows_hold_every_digit_and_the_environment():
-    (line,) = reproduce(TABLE, printed(row())).frame_rows()
+    line, *differences = reproduce(TABLE, printed(row())).frame_rows()
     values = TABLE.chosen("challenger").last("test/accuracy")
     assert line["ours"] == t_interval(values).mean
     assert (line["paper"], line["factor"], line["n"]) == (71.06, 100.0, 6)
     assert line["differs"] == "model.width 1 → 0.25; training.epochs 200 → 2"
     assert any(key.startswith("environment/") for key in line)
+    assert line["settings"] == "0123456789abcdef"
+    assert [one["row"] for one in differences] == [
+        "challenger minus base",
+        "challenger minus random",
+    ]
+    corrected = compare(TABLE, ("test/accuracy",), against="random").row("challenger")
+    expected = corrected.get("test/accuracy").to_control
+    assert differences[1]["ours"] == expected.difference.interval.mean
+    assert differences[1]["p"] == expected.p_holm
+    assert all(list(one) == list(line) for one in differences)
