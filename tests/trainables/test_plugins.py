@@ -293,5 +293,5 @@ def test_a_dataset_must_be_what_it_says_it_is(tmp_path):
 def test_a_trial_is_checked_with_its_own_data_and_network(tmp_path):
     (part,) = load_text(tmp_path, WRONG["method"][0])
     config = replace(trial(), method=part.value())
-    (problem,) = check_config(config, DataFolders(root=None, cache=tmp_path))
+    problem, *_ = check_config(config, DataFolders(root=None, cache=tmp_path))
     assert "perturb must not change the given batch" in problem
