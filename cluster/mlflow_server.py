@@ -159,8 +159,11 @@ def relocate_artifacts(uri: str, artifacts: Path) -> None:
 
 
 def _create_atomically(uri: str, create: Callable[[str], None], *, mode: int) -> None:
-    path = Path(uri.removeprefix(_SQLITE))
-    if not uri.startswith(_SQLITE) or path.exists():
+    # Imported late, as MLflow is.
+    from sqlalchemy import make_url
+
+    parts = make_url(uri) if uri.startswith(_SQLITE) else None
+    if parts is None or parts.database is None or (path := Path(parts.database)).exists():
         return
     with path.with_name(f".{path.name}.lock").open("a") as lock:
         # The operating system releases it when the process ends.
@@ -170,7 +173,7 @@ def _create_atomically(uri: str, create: Callable[[str], None], *, mode: int) ->
         partial = path.with_name(f".{path.name}.tmp")
         partial.unlink(missing_ok=True)
         partial.touch(mode)
-        create(f"{_SQLITE}{partial}")
+        create(parts.set(database=str(partial)).render_as_string(hide_password=False))
         partial.rename(path)
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from study.records.errors import StoreError, mask_passwords
 from study.storage.layout import StorageRoot
-from study.storage.sqlite import sqlite_url
+from study.storage.sqlite import sqlite_path, sqlite_url
 from trainables.datasets import DataFolders
 
 
@@ -47,3 +51,30 @@ class RunOptions:
     def tracking(self) -> str:
         """MLflow's address."""
         return self.tracking_uri or sqlite_url(self.storage.tracking_database)
+
+    def require_separate_databases(self) -> None:
+        """Raise a StoreError if Optuna and MLflow would share a database, or it is no file."""
+        if self.database is not None and _place(self.database) == ("sqlite", None):
+            raise StoreError(
+                "--database must be a file or a server, which outlive the run, got "
+                f"{self.database!r}; give it a path, sqlite:////folder/optuna.db."
+            )
+        if _place(self.database_url) == _place(self.tracking):
+            raise StoreError(
+                f"{mask_passwords(self.database_url)} must be the database of Optuna alone, but "
+                "is that of MLflow too, whose tables have the same names; name another one by "
+                "--database or --tracking-uri."
+            )
+
+
+def _place(url: str) -> tuple[object, ...]:
+    """Return what distinguishes a database from others, whoever opens it."""
+    if url.startswith("sqlite"):
+        path = sqlite_path(url)
+        return ("sqlite", None if path is None else path.resolve())
+    try:
+        parts = make_url(url)
+    except (ArgumentError, ValueError):
+        # Refused where it is opened.
+        return (url,)
+    return (parts.get_backend_name(), parts.host, parts.port, parts.database)

@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pydantic.dataclasses
 
 from search_spaces import ParamValue, SpaceError
 from study.config.schema import Sensitivity
 from study.config.study_spec import StudySpec
 from study.config.yaml_reader import read_yaml
 from study.records.errors import SpecError
-from study.storage.atomic_write import write_atomic
+from study.storage.json_record import read_record, write_record
 from study.storage.layout import StudyFolder
 from trainables.decoding import decode, encode
 from trainables.errors import ConfigError
 from trainables.names import suggestion
 
 
+@pydantic.dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _AskedSweeps:
+    """Sweeps by arm, as in a study file."""
+
+    arms: Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+def read_asked_sweeps(folder: StudyFolder) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+    """Read the sweeps that were asked for, by arm; StoreError if their file is damaged."""
+    name = folder.path.name
+    remedy = f"'repair {name}' removes it; then ask for its sweeps again by 'sensitivity {name}'."
+    try:
+        return read_record(folder.sweeps, _AskedSweeps, remedy).arms
+    except FileNotFoundError:
+        return {}
+
+
 def with_sweeps(spec: StudySpec, folder: StudyFolder) -> StudySpec:
     """Add the sweeps that were asked for at the command line to a study."""
-    if not folder.sweeps.exists():
-        return spec
-    asked = json.loads(folder.sweeps.read_text(encoding="utf-8"))
+    asked = read_asked_sweeps(folder)
     arms = tuple(
         dataclasses.replace(
             arm,
@@ -71,7 +88,7 @@ def add_sweeps(
     Raises:
         SpecError: If no arm searches a dimension, or a value is illegal.
     """
-    known = json.loads(folder.sweeps.read_text("utf-8")) if folder.sweeps.exists() else {}
+    known = {name: list(sweeps) for name, sweeps in read_asked_sweeps(folder).items()}
     for dimension in over:
         for name in _arms_searching(spec, dimension, arm):
             try:
@@ -81,7 +98,7 @@ def add_sweeps(
             entries = known.setdefault(name, [])
             if encode(sweep) not in entries:
                 entries.append(encode(sweep))
-    write_atomic(folder.sweeps, json.dumps(known, indent=2))
+    write_record(folder.sweeps, _AskedSweeps(arms=known))
     return with_sweeps(spec, folder)
 
 

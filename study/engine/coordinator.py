@@ -12,7 +12,6 @@ Reports and ends are on disk, in the trial's folder, before anything else happen
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -29,13 +28,17 @@ from study.engine.planner import (
     next_request,
 )
 from study.engine.protocol import AskResult, Callback, Done, Stop, TrialAssignment, Wait
+from study.engine.resume_checks import require_same_configurations
+from study.records.clock import now_ms
 from study.records.errors import BusyError, StoreError, StudyError
 from study.records.trial_table import PHASES, StoredReport
 from study.results.state import PhaseState, StudyState, finish_record
+from study.results.stored_trials import require_undamaged
 from study.storage.database import permanent_error
 from study.storage.layout import StudyFolder, TrialKey
-from study.storage.report_log import TrialOutcome, append_report, read_outcome, write_outcome
+from study.storage.report_log import TrialOutcome, append_report
 from study.storage.store_writer import StoreWriter
+from study.storage.trial_files import begin_trial, write_outcome
 from study.storage.trial_store import IntermediateValue, TrialRecord, TrialStore
 from trainables.report import Report, mean
 
@@ -60,7 +63,8 @@ class TrialCoordinator:
         """Continue a study from its trial store and result files.
 
         Raises:
-            StoreError: If the database is not the one that the study was run with.
+            StoreError: If database and result files do not agree, or trials were created with
+                other configurations than now.
         """
         self.state = StudyState(spec, folder, store)
         self.is_stopping = False
@@ -70,7 +74,8 @@ class TrialCoordinator:
         self._folder = folder
         self._store = store
         self._callbacks = tuple(callbacks)
-        self._require_known_trials()
+        require_undamaged(folder, self.state.trials)
+        require_same_configurations(self.state)
         self._writer = writer or StoreWriter()
         self._duplicates = DuplicateTrials(self.state)
         self._creating: Future[CreatedTrial] | None = None
@@ -112,12 +117,13 @@ class TrialCoordinator:
             return
         stored = StoredReport(
             epoch=report.epoch,
-            time_ms=_now_ms(),
+            time_ms=self._time_ms(key),
             metrics=dict(report.metrics),
             usage=dict(report.usage),
         )
         try:
-            append_report(self._folder.reports(key), stored)
+            digest = self.state.identity(self.state.record(key)).digest
+            append_report(self._folder.reports(key), stored, digest)
         except OSError as error:
             self.stop(self._folder.write_error(error))
             return
@@ -133,13 +139,17 @@ class TrialCoordinator:
         last = self.state.reports_by_epoch(key).get(self._epochs(key))
         if last is not None:
             value = mean(last.metrics[self._spec.metric])
-            self._finish(key, TrialOutcome(state="COMPLETE", value=value, finished_ms=_now_ms()))
+            self._finish(
+                key, TrialOutcome(state="COMPLETE", value=value, finished_ms=self._time_ms(key))
+            )
         elif not self.is_stopping:
-            self._finish(key, TrialOutcome(state="PRUNED", finished_ms=_now_ms()))
+            self._finish(key, TrialOutcome(state="PRUNED", finished_ms=self._time_ms(key)))
 
     def tell_failure(self, key: TrialKey, reason: str) -> None:
         """End a trial that failed."""
-        self._finish(key, TrialOutcome(state="FAIL", reason=reason, finished_ms=_now_ms()))
+        self._finish(
+            key, TrialOutcome(state="FAIL", reason=reason, finished_ms=self._time_ms(key))
+        )
 
     def stop(self, error: StudyError | None = None) -> None:
         """Assign no more trials, and let running ones write their checkpoints and stop.
@@ -183,32 +193,27 @@ class TrialCoordinator:
         """Check whether any trial is still to be trained."""
         return has_work(self.state)
 
-    def _require_known_trials(self) -> None:
-        # A trial is in the trial store before it has a folder.
-        known = {self._folder.trial(record.key) for record in self.state.records()}
-        found = {path for arm in self._spec.arms for path in self._folder.trials(arm.name)}
-        unknown = sorted(found - known)
-        if unknown:
-            raise StoreError(
-                f"the Optuna database must contain every trial of {self._folder.path}, but "
-                f"{len(unknown)} are missing, {unknown[0].relative_to(self._folder.path)} first; "
-                "name the database that the study was run with by --database or "
-                "CHALLENGER_DATABASE, or put it back where it was."
-            )
-
     def _resume(self, phase: PhaseState) -> None:
         # Reports and ends in the result files that a killed driver did not write to the store.
         for number in list(phase.interrupted):
             key = phase.records[number].key
             for report in self.state.reports_of(key):
                 self._store_report(key, report)
-            outcome = read_outcome(self._folder.outcome(key))
-            if outcome is not None:
+            if (outcome := phase.outcomes.get(number)) is not None:
                 phase.interrupted.remove(number)
                 self._finish(key, outcome)
             elif self._epochs(key) in phase.reports.get(number, {}):
                 phase.interrupted.remove(number)
                 self.tell(key)
+
+    def _time_ms(self, key: TrialKey) -> int:
+        """Return the time of an event of a trial, none before those there are of it.
+
+        The clock of a former process, or of another machine, may have been ahead.
+        """
+        known = self.state.reports_by_epoch(key).values()
+        latest = max((report.time_ms for report in known), default=0)
+        return max(now_ms(), self.state.record(key).started_ms, latest)
 
     def _epochs(self, key: TrialKey) -> int:
         return self.state.config(self.state.record(key)).training.epochs
@@ -256,7 +261,7 @@ class TrialCoordinator:
         phase = self.state.phase(record.key.arm, record.key.phase)
         phase.records[record.key.number] = record
         try:
-            folder = self._folder.make_trial(record.key)
+            folder = begin_trial(self._folder, self.state.identity(record))
         except StoreError as error:
             phase.interrupted.insert(0, record.key.number)
             self.stop(error)
@@ -288,9 +293,9 @@ class TrialCoordinator:
         if self.state.record(key).state != "RUNNING":
             return
         try:
-            write_outcome(self._folder.outcome(key), outcome)
-        except StoreError as error:
-            self.stop(error)
+            write_outcome(self._folder, self.state.identity(self.state.record(key)), outcome)
+        except (StoreError, OSError) as error:
+            self.stop(error if isinstance(error, StoreError) else self._folder.write_error(error))
             return
         phase = self.state.phase(key.arm, key.phase)
         phase.assigned.discard(key.number)
@@ -316,7 +321,7 @@ class TrialCoordinator:
 
     def _finish_groups(self) -> None:
         for group in self.state.groups.values():
-            for key, outcome in list(group.finished(self.state.search_trial, _now_ms())):
+            for key, outcome in list(group.finished(self.state.search_trial, now_ms())):
                 self._store_outcome(key, outcome)
                 group.records[key.number] = finish_record(group.records[key.number], outcome)
 
@@ -340,7 +345,3 @@ class TrialCoordinator:
                 call(callback)
             except StoreError as error:
                 self.stop(error)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

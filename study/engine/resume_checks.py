@@ -1,7 +1,8 @@
-"""Checks that a design still gives the points with which its search started.
+"""Checks that the trials to come are comparable with those there are.
 
-The points follow from the code of scipy and SALib. If another version drew others, a block of
-Saltelli's design could mix both, and no analysis would notice.
+The points of a design follow from the code of scipy and SALib: if another version drew others, a
+block of Saltelli's design could mix both, and no analysis would notice. The configuration of a
+trial follows from the study file and this program's defaults.
 """
 
 from __future__ import annotations
@@ -26,6 +27,20 @@ def require_same_design_points(state: StudyState) -> None:
         is_active = 0 < len(records) < arm.search_budget
         if isinstance(settings, DesignSettings) and arm.space.dimensions and is_active:
             _require_same(arm, settings, records)
+
+
+def require_same_configurations(state: StudyState) -> None:
+    """Raise a StoreError for the first trial that would be configured otherwise now."""
+    for record in state.records():
+        identity = state.stored(record.key).files.identity
+        if identity is not None and identity != state.identity(record):
+            raise StoreError(
+                f"trial {record.key} was created with configuration {identity.config} and seeds "
+                f"{list(identity.seeds)}, but would now have configuration "
+                f"{state.identity(record).config} and seeds {list(state.config(record).seeds)}; "
+                "continue with the study file and the version of this program that the study was "
+                "started with, or give it another name."
+            )
 
 
 def _require_same(arm: Arm, settings: DesignSettings, records: Iterable[TrialRecord]) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
+import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,13 +29,16 @@ from study.engine.resume_checks import require_same_design_points
 from study.engine.signals import LeaseLossHandler, stop_on_signals
 from study.records.errors import SpecError, StoreError
 from study.records.trial_table import TrialTable
-from study.results.build import build_trial_table
+from study.results.build import build_trial_table, read_study_text
+from study.results.state import searched_groups
 from study.storage.atomic_write import write_atomic
 from study.storage.database import require_database_file
-from study.storage.layout import Manifest, StudyFolder
+from study.storage.json_record import DamagedFileError, checksum
+from study.storage.layout import Manifest, StudyFolder, read_manifest, write_manifest
 from study.storage.lease import lease
 from study.storage.plugin_copies import check_plugins, save_plugins
 from study.storage.provenance import check_provenance, provenance_of, write_provenance
+from study.storage.sqlite import checkpoint, network_file_system, sqlite_path
 from study.storage.store_writer import StoreWriter
 from study.storage.trial_store import TrialStore
 from study.tracking import mlflow_records
@@ -46,6 +52,8 @@ from trainables.errors import TrainableError
 # How long an interrupted run waits for the trial store; the rest is written from the result files
 # at the next start.
 _FLUSH_TIMEOUT_S: Final = 2.0
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,13 +94,14 @@ def run_study(
         BusyError: If another process runs the study.
     """
     spec = parse(text, where, plugins)
+    options.require_separate_databases()
     folder = options.storage.study(spec.name)
     is_new = not folder.spec.exists()
     if is_new and options.is_job:
         # A study that was started runs without MLflow, and syncs later.
         check_tracking_server(options.tracking)
     if not is_new:
-        _check_continuation(spec, folder, where, options.database_url)
+        _check_continuation(spec, text, folder, where, options.database_url)
     _check_arms(spec, options.data, where)
     if is_new:
         # An older one may be finished, and then needs no machine.
@@ -106,26 +115,67 @@ def run_study(
         with lease(folder, options.database_url, loss.on_lost, notify):
             folder.stop.unlink(missing_ok=True)
             save_plugins(spec.plugins, folder.plugins)
-            write_atomic(folder.spec, text)
             write_provenance(folder.provenance, provenance)
             spec = with_sweeps(spec, folder)
-            write_atomic(folder.manifest, _manifest(spec).encode())
-            for note in spec.notes:
+            for note in (*spec.notes, *_network_notes(options.database_url, folder)):
                 notify(f"note: {note}")
-            return _Run(spec=spec, folder=folder, options=options, console=console).run(loss)
-    except ClusterError:
-        # A Ray that can hold no trial: nothing was started, so nothing is left behind.
+            started = _Run(spec=spec, text=text, folder=folder, options=options, console=console)
+            result = started.run(loss)
+        if result.is_finished:
+            _complete_databases(folder, options.database_url)
+        return result
+    except (ClusterError, StoreError):
+        # A Ray that can hold no trial, or rows of a study whose folder is gone: nothing was
+        # started, so nothing is left behind.
         if is_new and not (folder.path / "trials").exists():
-            shutil.rmtree(folder.path)
+            shutil.rmtree(folder.path, ignore_errors=True)
         raise
 
 
-def _check_continuation(spec: StudySpec, folder: StudyFolder, where: str, url: str) -> None:
+def _network_notes(url: str, folder: StudyFolder) -> Iterator[str]:
+    """Yield what is to be said of SQLite files on a file system over a network."""
+    path = sqlite_path(url)
+    if path is not None and (kind := network_file_system(path)):
+        yield (
+            f"{path} is on a network file system ({kind}), on which SQLite may lose or damage "
+            "rows; name a PostgreSQL by --database, such as that of 'cluster up --postgres', or a "
+            "file on a local disk."
+        )
+    elif kind := network_file_system(folder.outbox):
+        yield (
+            f"{folder.outbox}, the queue of records for MLflow, is on a network file system "
+            f"({kind}); should it be damaged, 'repair {folder.path.name}' makes it anew."
+        )
+
+
+def _complete_databases(folder: StudyFolder, url: str) -> None:
+    """Write what is in write-ahead logs into the databases: their files alone are then whole."""
+    for path in (sqlite_path(url), folder.outbox):
+        try:
+            if path is not None and not checkpoint(path):
+                _log.info("%s is in use, and keeps its write-ahead log.", path)
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"{path} must be writable when its study ends, but: {error}; free some space. The "
+                "results are whole: the same command goes on."
+            ) from None
+
+
+def _check_continuation(
+    spec: StudySpec, text: str, folder: StudyFolder, where: str, url: str
+) -> None:
     check_plugins(spec.plugins, folder.plugins, where)
-    stored = parse(folder.spec.read_text(encoding="utf-8"), str(folder.spec), folder.plugins)
-    check_continuation(stored, spec, where)
-    if any(any(folder.trials(arm.name)) for arm in spec.arms):
+    if folder.keys():
         require_database_file(url)
+    try:
+        if read_manifest(folder.manifest).study == checksum(text.encode()):
+            # The stored file may be damaged, and is written again.
+            return
+        stored = read_study_text(folder)
+    except DamagedFileError:
+        # The manifest is written again.
+        stored = folder.read_spec()
+    check_continuation(parse(stored, str(folder.spec), folder.plugins), spec, where)
 
 
 def _check_arms(spec: StudySpec, data: DataFolders, where: str) -> None:
@@ -155,6 +205,8 @@ class _Run:
     """A run whose lease is held."""
 
     spec: StudySpec
+    # The study file.
+    text: str
     folder: StudyFolder
     options: RunOptions
     console: Console
@@ -178,11 +230,15 @@ class _Run:
             require_same_design_points(coordinator.state)
             # Adds what a crash between result file and outbox has lost.
             outbox.put(mlflow_records.all_records(tracked, self._table(coordinator)))
+            # Not before: a study that is refused stays as it is.
+            write_atomic(self.folder.spec, self.text, is_durable=True)
+            write_manifest(self.folder.manifest, make_manifest(self.spec, self.text))
             is_finished = self._execute(coordinator, progress)
             table, report = self._table(coordinator), None
             if is_finished:
                 # Points that turned out equal were trained once: now their number is known.
-                write_atomic(self.folder.manifest, _manifest(self.spec, table).encode())
+                manifest = make_manifest(self.spec, self.text, table)
+                write_manifest(self.folder.manifest, manifest)
                 if _has_result(table):
                     report = publish_report(table, self.folder, outbox, tracked)
                 wait_for_sync(sync, self.console)
@@ -227,18 +283,29 @@ class _Run:
                     coordinator.flush()
             except KeyboardInterrupt:
                 coordinator.stop()
-        self.folder.stop.unlink(missing_ok=True)
-        error = coordinator.stop_error
-        if isinstance(error, StoreError):
+        try:
+            self.folder.stop.unlink(missing_ok=True)
+        except OSError as error:
+            coordinator.stop(self.folder.write_error(error))
+        reason = coordinator.stop_error
+        if isinstance(reason, StoreError):
             raise StoreError(
-                f"{error} The study is paused and nothing is lost: the same command goes on."
+                f"{reason} The study is paused and nothing is lost: the same command goes on."
             )
-        if error is not None:
-            raise error
+        if reason is not None:
+            raise reason
         return coordinator.flush(_FLUSH_TIMEOUT_S) and not coordinator.has_work()
 
 
-def _manifest(spec: StudySpec, table: TrialTable | None = None) -> Manifest:
+def make_manifest(spec: StudySpec, text: str, table: TrialTable | None = None) -> Manifest:
+    """Return the manifest of a study.
+
+    Args:
+        spec: The study.
+        text: Its study file.
+        table: Its trials, once all have ended.
+    """
+
     def final(arm: Arm) -> int:
         if table is None:
             return spec.final_budget(arm)
@@ -250,6 +317,8 @@ def _manifest(spec: StudySpec, table: TrialTable | None = None) -> Manifest:
         direction=spec.direction,
         search={arm.name: arm.search_budget for arm in spec.arms},
         final={arm.name: final(arm) for arm in spec.arms},
+        study=checksum(text.encode()),
+        groups=searched_groups(spec),
     )
 
 

@@ -1,4 +1,4 @@
-"""The status of a study, from its trial store and manifest alone."""
+"""The status of a study, from its manifest, trial store and result files."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Final
 
-from study.records.trial_table import PHASES
+from study.results.stored_trials import read_trials, require_undamaged
 from study.storage.layout import Manifest, StudyFolder, read_manifest
 from study.storage.lease import is_running
 from study.storage.lease_table import lease_holder
-from study.storage.trial_store import TrialRecord, TrialStore
+from study.storage.trial_store import TrialRecord, open_for_reading
 from study.tracking.outbox import Outbox
 
 READY: Final = "all nodes are ready to train"
@@ -97,12 +98,24 @@ def study_status(
 
     Raises:
         SpecError: If there is no study there.
-        StoreError: If the database cannot be opened.
+        StoreError: If the database cannot be opened, or it and the result files do not agree.
     """
     manifest = read_manifest(folder.manifest)
     maximize = manifest.direction == "maximize"
-    store = TrialStore(database_url, manifest.name, maximize=maximize, must_exist=must_exist)
-    records = [r for arm in manifest.search for phase in PHASES for r in store.records(arm, phase)]
+    store = open_for_reading(
+        database_url,
+        manifest.name,
+        maximize=maximize,
+        must_exist=must_exist or bool(folder.keys()),
+    )
+    trials = read_trials(folder, store, manifest.search, manifest.groups)
+    require_undamaged(folder, trials)
+    records = [
+        trial.record
+        for stored in trials.trials.values()
+        for trial in stored.values()
+        if trial.record is not None
+    ]
     phases = tuple(
         _phase_status(manifest, arm, phase, total, records)
         for phase, totals in (("search", manifest.search), ("final", manifest.final))
@@ -141,11 +154,16 @@ def running_process_name(folder: StudyFolder, database_url: str) -> str | None:
 
 
 def trials_per_hour(records: Sequence[TrialRecord]) -> float | None:
-    """Return the rate at which trials ended, from the first end to the last."""
-    ends = sorted(r.finished_ms for r in records if r.finished_ms is not None)
-    if len(ends) < 2 or ends[0] == ends[-1]:
-        return None
-    return (len(ends) - 1) / (ends[-1] - ends[0]) * 3_600_000
+    """Return the rate at which trials end while the study runs; None if that is not known.
+
+    Between two ends that follow each other passes at most what the longest trial takes: a longer
+    time is a pause of the study, or a clock that was set, and is counted as that much.
+    """
+    ended = [(r.finished_ms, r.started_ms) for r in records if r.finished_ms is not None]
+    ends = sorted(finished for finished, _ in ended)
+    longest = max((finished - started for finished, started in ended), default=0)
+    took_ms = sum(min(later - end, longest) for end, later in pairwise(ends))
+    return (len(ends) - 1) / took_ms * 3_600_000 if took_ms > 0 else None
 
 
 def _phase_status(

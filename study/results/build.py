@@ -11,11 +11,14 @@ from study.config.run_options import RunOptions
 from study.config.study_spec import StudySpec, parse
 from study.config.sweeps import with_sweeps
 from study.records.environment import environment
+from study.records.errors import StoreError
 from study.records.trial_table import ArmRow, StoredReport, TrialRow, TrialTable
-from study.results.state import StudyState, trial_seeds
+from study.results.state import StudyState, require_same_seeds, trial_seeds
+from study.results.stored_trials import require_undamaged
+from study.storage.json_record import checksum
 from study.storage.layout import StudyFolder, read_manifest
 from study.storage.provenance import Provenance, read_provenance, with_provenance
-from study.storage.trial_store import TrialRecord, TrialStore
+from study.storage.trial_store import TrialRecord, open_for_reading
 from trainables.decoding import encode
 
 
@@ -141,9 +144,20 @@ def _order(spec: StudySpec, record: TrialRecord) -> tuple[int, int, int]:
 
 
 def read_study_text(folder: StudyFolder) -> str:
-    """Read the study file of a study; SpecError if there is none of that name."""
-    read_manifest(folder.manifest)
-    return folder.spec.read_text(encoding="utf-8")
+    """Read the study file of a study.
+
+    Raises:
+        SpecError: If there is no study of that name.
+        StoreError: If the file is not as the study was last run with it.
+    """
+    manifest = read_manifest(folder.manifest)
+    text = folder.read_spec()
+    if checksum(text.encode()) != manifest.study:
+        raise StoreError(
+            f"{folder.spec} must be the file that study {folder.path.name!r} was last run with, "
+            "but was altered; put it back, or 'run' your own study file again."
+        )
+    return text
 
 
 def load_study(folder: StudyFolder) -> StudySpec:
@@ -156,6 +170,11 @@ def load_trial_table(name: str, options: RunOptions) -> TrialTable:
     folder = options.storage.study(name)
     spec = load_study(folder)
     maximize = spec.direction == "maximize"
-    is_named = options.database is not None
-    store = TrialStore(options.database_url, spec.name, maximize=maximize, must_exist=is_named)
-    return build_trial_table(spec, folder, StudyState(spec, folder, store))
+    must_exist = options.database is not None or bool(folder.keys())
+    store = open_for_reading(
+        options.database_url, spec.name, maximize=maximize, must_exist=must_exist
+    )
+    state = StudyState(spec, folder, store)
+    require_undamaged(folder, state.trials)
+    require_same_seeds(state)
+    return build_trial_table(spec, folder, state)

@@ -9,11 +9,14 @@ from search_spaces import ParamValue
 from study.config.arm import Arm, replica_seeds
 from study.config.groups import baseline_of
 from study.config.study_spec import StudySpec
-from study.records.trial_table import PHASES, PhaseName, StoredReport
+from study.records.errors import StoreError
+from study.records.trial_table import PhaseName, StoredReport
 from study.results.multi_dataset import GroupSearch, MemberTrial
+from study.results.stored_trials import StoredTrial, read_trials
 from study.storage.layout import StudyFolder, TrialKey
-from study.storage.report_log import TrialOutcome, read_reports
-from study.storage.trial_store import TrialRecord, TrialStore
+from study.storage.report_log import TrialOutcome
+from study.storage.trial_files import TrialIdentity
+from study.storage.trial_store import TrialReader, TrialRecord
 from trainables.config import TrialConfig
 
 
@@ -26,6 +29,8 @@ class PhaseState:
     reports: dict[int, dict[int, StoredReport]]
     # Those that were running when the state was read, and are not assigned yet.
     interrupted: list[int]
+    # Ends that the files hold, by number.
+    outcomes: dict[int, TrialOutcome] = field(default_factory=dict)
     # Those that were assigned and have not ended.
     assigned: set[int] = field(default_factory=set)
 
@@ -39,17 +44,22 @@ class PhaseState:
 class StudyState:
     """State of all trials of a study; mutable, written by the coordinator alone."""
 
-    def __init__(self, spec: StudySpec, folder: StudyFolder, store: TrialStore) -> None:
-        """Read the state from trial store and report logs."""
+    def __init__(self, spec: StudySpec, folder: StudyFolder, store: TrialReader) -> None:
+        """Read the state from trial store and result files.
+
+        What is damaged is in ``trials.damage``; see :func:`require_undamaged`.
+        """
         self.spec = spec
-        self._folder = folder
-        self._phases = {
-            (arm.name, phase): self._load_phase(store, arm, phase)
-            for arm in spec.arms
-            for phase in PHASES
-        }
-        self.groups = {name: self._load_group(store, name) for name in spec.groups}
+        self.trials = read_trials(
+            folder,
+            store,
+            [arm.name for arm in spec.arms],
+            searched_groups(spec),
+        )
+        self._phases = {of: _phase_state(stored) for of, stored in self.trials.trials.items()}
+        self.groups = {name: self._load_group(name) for name in spec.groups}
         self._best: dict[str, Mapping[str, ParamValue] | None] = {}
+        self._identities: dict[TrialKey, TrialIdentity] = {}
 
     def phase(self, arm: str, phase: PhaseName) -> PhaseState:
         """Return the state of one arm's search or final trials."""
@@ -69,6 +79,10 @@ class StudyState:
         """Return one trial."""
         return self._phases[key.arm, key.phase].records[key.number]
 
+    def stored(self, key: TrialKey) -> StoredTrial:
+        """Return one trial as it was read."""
+        return self.trials.trials[key.arm, key.phase][key.number]
+
     def reports_by_epoch(self, key: TrialKey) -> dict[int, StoredReport]:
         """Return the mutable mapping of a trial's evaluations by epoch."""
         return self._phases[key.arm, key.phase].reports.setdefault(key.number, {})
@@ -77,6 +91,13 @@ class StudyState:
         """Return a trial's evaluations by increasing epoch."""
         known = self._phases[key.arm, key.phase].reports.get(key.number, {})
         return tuple(known[epoch] for epoch in sorted(known))
+
+    def identity(self, record: TrialRecord) -> TrialIdentity:
+        """Return what a trial is, as its folder says."""
+        key = record.key
+        if key not in self._identities:
+            self._identities[key] = trial_identity(self.spec, record)
+        return self._identities[key]
 
     def config(self, record: TrialRecord) -> TrialConfig:
         """Return the configuration of a trial."""
@@ -111,24 +132,38 @@ class StudyState:
             return None
         return MemberTrial(record=record, reports=self.reports_of(record.key))
 
-    def _load_phase(self, store: TrialStore, arm: Arm, name: PhaseName) -> PhaseState:
-        records = {record.key.number: record for record in store.records(arm.name, name)}
-        reports = {
-            number: {r.epoch: r for r in read_reports(self._folder.reports(record.key))}
-            for number, record in records.items()
-        }
-        interrupted = [number for number, record in records.items() if record.state == "RUNNING"]
-        return PhaseState(records=records, reports=reports, interrupted=interrupted)
-
-    def _load_group(self, store: TrialStore, name: str) -> GroupSearch:
+    def _load_group(self, name: str) -> GroupSearch:
         members = self.spec.groups[name]
         return GroupSearch(
             name=name,
             members=members,
             baselines=tuple(baseline_of(arm, self.spec.arms) for arm in members),
             metric=self.spec.metric,
-            records={r.key.number: r for r in store.records(name, "search")},
+            records=dict(self.trials.points.get(name, {})),
         )
+
+
+def _phase_state(stored: Mapping[int, StoredTrial]) -> PhaseState:
+    records = {n: trial.record for n, trial in stored.items() if trial.record is not None}
+    return PhaseState(
+        records=records,
+        reports={n: {r.epoch: r for r in stored[n].files.reports} for n in records},
+        interrupted=[number for number, record in records.items() if record.state == "RUNNING"],
+        outcomes={
+            n: trial.files.outcome
+            for n, trial in stored.items()
+            if trial.files.outcome is not None
+        },
+    )
+
+
+def searched_groups(spec: StudySpec) -> Mapping[str, tuple[str, ...]]:
+    """Return the arms over several datasets that search, with the names of their members."""
+    return {
+        name: tuple(arm.name for arm in members)
+        for name, members in spec.groups.items()
+        if members[0].is_searched
+    }
 
 
 def finish_record(record: TrialRecord, outcome: TrialOutcome) -> TrialRecord:
@@ -148,10 +183,39 @@ def trial_config(spec: StudySpec, arm: Arm, record: TrialRecord) -> TrialConfig:
     return arm.trial_config(record.params, trial_seeds(spec, arm, record), is_final=is_final)
 
 
+def trial_identity(spec: StudySpec, record: TrialRecord) -> TrialIdentity:
+    """Return what a trial is; ConfigError if its point is illegal."""
+    key = record.key
+    config = trial_config(spec, spec.arm(key.arm), record)
+    return TrialIdentity(
+        arm=key.arm,
+        phase=key.phase,
+        number=key.number,
+        params=record.params,
+        seeds=config.seeds,
+        epochs=config.training.epochs,
+        config=config.hash(),
+        started_ms=record.started_ms,
+    )
+
+
 def trial_seeds(spec: StudySpec, arm: Arm, record: TrialRecord) -> tuple[int, ...]:
     """Return the seeds of a trial's replicas, as many as it was created with."""
     count = record.replicas or arm.replicas.of(record.key.phase)
     return replica_seeds(spec.seed, record.key.phase, count)
+
+
+def require_same_seeds(state: StudyState) -> None:
+    """Raise a StoreError for the first trial that was trained with other seeds than the file's."""
+    for record in state.records():
+        identity = state.stored(record.key).files.identity
+        seeds = trial_seeds(state.spec, state.spec.arm(record.key.arm), record)
+        if identity is not None and identity.seeds != seeds:
+            raise StoreError(
+                f"trial {record.key} was trained with seeds {list(identity.seeds)}, but "
+                f"study.yaml now gives {list(seeds)}; put back the file that the study was "
+                "run with."
+            )
 
 
 def best_params(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -155,13 +156,34 @@ class DatabaseFile:
 
 
 def require_database_file(url: str) -> None:
-    """Raise a StoreError if a database is an SQLite file that is missing."""
+    """Raise a StoreError if a database is an SQLite file that is missing or empty."""
     path = sqlite_path(url)
-    if path is not None and not path.exists():
-        raise StoreError(
-            f"there is no Optuna database {path}; name the one that the study was run with, by "
-            "--database or CHALLENGER_DATABASE."
-        )
+    if path is None or has_tables(url):
+        return
+    found = "is nothing in the" if path.exists() else "is no"
+    raise StoreError(
+        f"there {found} Optuna database {path}; name the one that the study was run with, by "
+        "--database or CHALLENGER_DATABASE."
+    )
+
+
+def has_tables(url: str) -> bool:
+    """Check whether a database has Optuna's tables, and change nothing; a server's may.
+
+    Raises:
+        StoreError: If it cannot be opened.
+    """
+    path = sqlite_path(url)
+    if path is None:
+        return True
+    if not path.exists():
+        return False
+    try:
+        with closing(sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S)) as connection:
+            query = "SELECT 1 FROM sqlite_master WHERE name = 'studies'"
+            return connection.execute(query).fetchone() is not None
+    except sqlite3.Error as error:
+        raise open_error(url, error) from None
 
 
 def open_database(url: str) -> RDBStorage:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
+
+import pydantic.dataclasses
 
 from study.records.errors import SpecError, StoreError
-from study.records.trial_table import PhaseName
+from study.records.trial_table import PHASES, PhaseName
+from study.storage.atomic_write import make_folder, sync_folder
+from study.storage.json_record import DamagedFileError, read_record, write_record
 from study.storage.sqlite import sqlite_url
 
 
@@ -27,6 +31,9 @@ class TrialKey:
         """Name the trial in logs, paths and MLflow."""
         return f"{self.arm}/{self.phase}/{self.number}"
 
+
+# More digits than the number of any trial has.
+_DIGITS = 12
 
 # With less, a study would soon stop.
 _MIN_FREE_BYTES = 64 << 20
@@ -101,8 +108,9 @@ class StorageRoot:
         """
         try:
             if not self.root.exists():
-                self.root.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(self.root.parent, is_durable=True)
                 self.root.mkdir(mode=0o711 if is_passable else 0o700, exist_ok=True)
+                sync_folder(self.root.parent)
             probe = self.root / f".probe.{os.getpid()}"
             probe.write_bytes(b"0" * 4096)
             probe.unlink()
@@ -152,6 +160,16 @@ class StudyFolder:
     report = _PathIn("report")
     logs = _PathIn("logs")
 
+    def read_spec(self) -> str:
+        """Read the study file; StoreError if it is missing or cannot be read."""
+        try:
+            return self.spec.read_bytes().decode()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not in UTF-8"
+            raise StoreError(
+                f"{self.spec} must be the study file, but: {reason}; put it back."
+            ) from None
+
     def make_trial(self, key: TrialKey) -> Path:
         """Create the folder of a trial.
 
@@ -163,7 +181,7 @@ class StudyFolder:
         try:
             if not self.path.is_dir():
                 raise FileNotFoundError(errno.ENOENT, "the study's folder is gone")
-            path.mkdir(parents=True, exist_ok=True)
+            make_folder(path, is_durable=True)
         except OSError as error:
             raise self.write_error(error) from None
         return path
@@ -175,13 +193,26 @@ class StudyFolder:
             "free some space or mount it again."
         )
 
-    def trials(self, arm: str) -> Iterator[Path]:
-        """List the folders of an arm's trials."""
-        return (self.path / "trials" / arm).glob("*/*/")
+    def keys(self) -> tuple[TrialKey, ...]:
+        """List the trials that have a folder."""
+        found = []
+        for phase in PHASES:
+            for path in sorted((self.path / "trials").glob(f"*/{phase}/*/")):
+                if path.name.isascii() and path.name.isdecimal():
+                    key = TrialKey(
+                        arm=path.parts[-3], phase=phase, number=int(path.name[:_DIGITS])
+                    )
+                    if self.trial(key) == path:
+                        found.append(key)
+        return tuple(found)
 
     def trial(self, key: TrialKey) -> Path:
         """Return a trial's folder: its reports, and while it runs its checkpoints."""
         return self.path / "trials" / key.arm / key.phase / f"{key.number:05d}"
+
+    def identity(self, key: TrialKey) -> Path:
+        """Return the file that says what a trial is."""
+        return self.trial(key) / "trial.json"
 
     def reports(self, key: TrialKey) -> Path:
         """Return a trial's report log."""
@@ -192,30 +223,47 @@ class StudyFolder:
         return self.trial(key) / "end.json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@pydantic.dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """The budgets of a study: numbers of search and final trials by arm.
 
     Those of final trials are as far as known before the search.
+
+    Attributes:
+        study: Checksum of the study file.
+        groups: Name of each arm over several datasets to the names of its members.
     """
 
     name: str
     metric: str
-    direction: str
+    direction: Literal["maximize", "minimize"]
     search: Mapping[str, int]
     final: Mapping[str, int]
+    study: str
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def encode(self) -> str:
-        """Return the manifest as JSON."""
-        return json.dumps(asdict(self), indent=2)
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    """Write the manifest of a study durably; StoreError if the folder cannot be written to."""
+    write_record(path, manifest)
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read the manifest of a study; SpecError if there is none."""
-    if not path.exists():
-        study = path.parent
-        known = ", ".join(sorted(p.parent.name for p in study.parent.glob(f"*/{path.name}")))
-        raise SpecError(
-            f"there is no study {study.name!r} in {study.parent}; known: {known or 'none'}."
-        )
-    return Manifest(**json.loads(path.read_text(encoding="utf-8")))
+    """Read the manifest of a study.
+
+    Raises:
+        SpecError: If there is none of that name.
+        StoreError: If the file is damaged.
+    """
+    study = path.parent
+    remedy = f"'repair {study.name}' writes it again."
+    try:
+        return read_record(path, Manifest, remedy)
+    except FileNotFoundError:
+        pass
+    if (study / "study.yaml").exists():
+        raise DamagedFileError(f"{path} must be there, but is missing; {remedy}")
+    known = ", ".join(sorted(p.parent.name for p in study.parent.glob(f"*/{path.name}")))
+    raise SpecError(
+        f"there is no study {study.name!r} in {study.parent}; known: {known or 'none'}."
+    )

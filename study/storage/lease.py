@@ -15,6 +15,8 @@ import fcntl
 import json
 import logging
 import math
+import os
+import stat
 import threading
 import time
 import uuid
@@ -27,6 +29,7 @@ from typing import Final, TextIO
 from sqlalchemy.exc import SQLAlchemyError
 
 from study.records.errors import BusyError, StoreError
+from study.storage.atomic_write import make_folder
 from study.storage.database import error_message, open_error
 from study.storage.layout import StudyFolder
 from study.storage.lease_table import (
@@ -89,7 +92,7 @@ def lease(
         StoreError: If the database cannot be opened, or the folder's files cannot be locked.
     """
     owner = owner or current_process()
-    folder.path.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.path, is_durable=True)
     with _file_lock(folder, owner), open_lease_row(url, folder.path.name) as row:
         try:
             token = _acquire(row, owner, timing, on_wait)
@@ -222,19 +225,20 @@ def _busy_error(study: str, holder: str) -> BusyError:
 
 def is_running(folder: StudyFolder) -> bool:
     """Check whether a process of this machine holds a study; needs no right to write."""
-    if not folder.lock.exists():
-        return False
-    with folder.lock.open("r", encoding="utf-8") as file:
-        try:
+    try:
+        with folder.lock.open("r", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
+    except (FileNotFoundError, PermissionError):
+        # Of another user, who alone may lock it: its row in the database tells.
+        return False
+    except OSError:
+        return True
     return False
 
 
 @contextmanager
 def _file_lock(folder: StudyFolder, owner: ProcessIdentity) -> Iterator[None]:
-    with folder.lock.open("a+", encoding="utf-8") as file:
+    with _open_lock(folder) as file:
         try:
             is_locked = _try_lock(file)
         except OSError as error:
@@ -249,6 +253,27 @@ def _file_lock(folder: StudyFolder, owner: ProcessIdentity) -> Iterator[None]:
         file.write(json.dumps({"host": owner.host, "pid": owner.pid, "acquired_at": acquired_at}))
         file.flush()
         yield
+
+
+def _open_lock(folder: StudyFolder) -> TextIO:
+    """Open the file of the lock, which only those who may write the folder can read, and so lock.
+
+    Raises:
+        StoreError: If it cannot be opened.
+    """
+    mode = 0o600 | (folder.path.stat().st_mode & stat.S_IWGRP and 0o060)
+    try:
+        handle = os.open(folder.lock, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, mode)
+        if os.fstat(handle).st_uid == os.geteuid():
+            # An older one may be open to all, and a umask may have closed it to the group.
+            os.fchmod(handle, mode)
+    except OSError as error:
+        raise StoreError(
+            f"{folder.lock} must be writable by who runs the study, but: {error.strerror}; run it "
+            "as the owner of its folder, or make the folder writable for your group and delete "
+            "that file."
+        ) from None
+    return os.fdopen(handle, "a+", encoding="utf-8")
 
 
 def _try_lock(file: TextIO) -> bool:
@@ -267,5 +292,5 @@ def _lock_holder(folder: StudyFolder) -> str:
     try:
         told = json.loads(folder.lock.read_text(encoding="utf-8"))
         return f"process {told['pid']} on {told['host']} since {told['acquired_at']}"
-    except (ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "another process"

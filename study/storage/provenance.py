@@ -6,17 +6,23 @@ study does not continue with other data than it began with: its trials could not
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
+import pydantic.dataclasses
+
 from study.records.errors import SpecError
-from study.storage.atomic_write import write_atomic
+from study.storage.json_record import read_record, write_record
 from trainables.datasets import DataFolders, DatasetConfig
 
 # Dataset to the note that its results must show; None if it is as published.
 Provenance: TypeAlias = Mapping[str, str | None]
+
+
+@pydantic.dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _StoredProvenance:
+    datasets: Mapping[str, str | None]
 
 
 def provenance_of(datasets: Iterable[DatasetConfig], folders: DataFolders) -> Provenance:
@@ -30,11 +36,12 @@ def provenance_of(datasets: Iterable[DatasetConfig], folders: DataFolders) -> Pr
 
 
 def read_provenance(path: Path) -> Provenance:
-    """Read the stored provenance; empty if there is no file."""
-    if not path.exists():
+    """Read the stored provenance; empty if there is no file, StoreError if it is damaged."""
+    remedy = f"'repair {path.parent.name}' removes it, and the next run writes that of its data."
+    try:
+        return read_record(path, _StoredProvenance, remedy).datasets
+    except FileNotFoundError:
         return {}
-    stored: dict[str, str | None] = json.loads(path.read_text(encoding="utf-8"))
-    return stored
 
 
 def check_provenance(path: Path, found: Provenance, where: str) -> None:
@@ -57,8 +64,8 @@ def check_provenance(path: Path, found: Provenance, where: str) -> None:
 
 
 def write_provenance(path: Path, found: Provenance) -> None:
-    """Add to the stored provenance."""
-    write_atomic(path, json.dumps({**read_provenance(path), **found}, indent=2, sort_keys=True))
+    """Add to the stored provenance, durably."""
+    write_record(path, _StoredProvenance(datasets={**read_provenance(path), **found}))
 
 
 def with_provenance(description: str, note: str | None) -> str:

@@ -1,24 +1,44 @@
-"""The files of a trial: its report log, one JSON line per evaluation, and its outcome.
+"""The report log of a trial, and its end.
 
-The driver alone writes them, before the trial store and the callbacks. A line that a crash cut
-off has no line end, and is overwritten by the repeated report.
+The log has one JSON line per evaluation, each with a checksum over all before it. The driver
+alone writes it, before the trial store and the callbacks. A line that a crash cut off has no
+line end, and is overwritten by the repeated report.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal, TypeAlias
+from typing import IO, Annotated, Final, Literal, TypeAlias
+
+import pydantic.dataclasses
+from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from study.records.trial_table import StoredReport
-from study.storage.atomic_write import write_atomic
+from study.storage.json_record import checksum
+
+_ENDING: Final = b', "checksum": "%s"}'
+_ENDING_LENGTH: Final = len(_ENDING % b"0123456789abcdef")
+_TAIL_BYTES: Final = 1 << 16
+
+
+class _Line(TypedDict):
+    epoch: Annotated[int, Field(ge=0)]
+    time_ms: int
+    metrics: dict[str, tuple[FiniteFloat, ...]]
+    usage: dict[str, FiniteFloat]
+
+
+_LINE: Final = TypeAdapter(_Line)
+
 
 FinishedState: TypeAlias = Literal["COMPLETE", "PRUNED", "FAIL"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@pydantic.dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class TrialOutcome:
     """The end of a trial.
 
@@ -31,60 +51,112 @@ class TrialOutcome:
 
     state: FinishedState
     finished_ms: int
-    value: float | None = None
+    value: FiniteFloat | None = None
     reason: str | None = None
 
 
-def write_outcome(path: Path, outcome: TrialOutcome) -> None:
-    """Write the end of a trial durably; StoreError if the folder cannot be written to."""
-    write_atomic(path, json.dumps(asdict(outcome)), is_durable=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportLog:
+    """What a report log holds.
+
+    Attributes:
+        reports: Its whole reports in the order of the file, up to the first damage.
+        checksums: The checksum of each of them.
+        damage: What is wrong with the first other line, or None.
+        is_cut: Whether it ends within a line, as a crash leaves it.
+    """
+
+    reports: tuple[StoredReport, ...] = ()
+    checksums: tuple[str, ...] = ()
+    damage: str | None = None
+    is_cut: bool = False
 
 
-def read_outcome(path: Path) -> TrialOutcome | None:
-    """Read the end of a trial; None if it still runs."""
-    if not path.exists():
-        return None
-    return TrialOutcome(**json.loads(path.read_text(encoding="utf-8")))
+def append_report(path: Path, report: StoredReport, digest: str) -> None:
+    """Append a report durably to the log of a trial that was begun.
 
-
-def append_report(path: Path, report: StoredReport) -> None:
-    """Append a report durably to the log of a trial whose folder exists."""
+    Args:
+        path: The log, which exists.
+        report: The report; its numbers are finite.
+        digest: The digest of the trial, which no other trial has.
+    """
     fields = {"epoch": report.epoch, "time_ms": report.time_ms, "metrics": report.metrics}
-    usage = {"usage": report.usage} if report.usage else {}
-    line = json.dumps({**fields, **usage})
-    with path.open("a+b") as file:
-        _truncate_partial_line(file)
-        file.write(line.encode() + b"\n")
+    body = json.dumps({**fields, "usage": report.usage}, allow_nan=False).encode()[:-1]
+    with path.open("r+b") as file:
+        before = _last_checksum(file) or digest
+        file.write(body + _ENDING % _checksum(before, body).encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
 
 
-def read_reports(path: Path) -> tuple[StoredReport, ...]:
-    """Read the complete reports of a trial by epoch; none if there is no file."""
-    if not path.exists():
-        return ()
-    *lines, _partial = path.read_bytes().split(b"\n")
-    reports = (decode_report(line) for line in lines)
-    return tuple(sorted(reports, key=lambda report: report.epoch))
+def read_reports(path: Path, digest: str, replicas: int, epochs: int) -> ReportLog:
+    """Read the log of a trial.
 
-
-def decode_report(line: bytes) -> StoredReport:
-    """Decode a complete line."""
-    data = json.loads(line)
-    return StoredReport(
-        epoch=data["epoch"],
-        time_ms=data["time_ms"],
-        metrics={name: tuple(values) for name, values in data["metrics"].items()},
-        usage=data.get("usage", {}),
+    Args:
+        path: The log; FileNotFoundError if there is none.
+        digest: The digest of the trial.
+        replicas: How many values each metric has.
+        epochs: The largest epoch.
+    """
+    *lines, cut = path.read_bytes().split(b"\n")
+    reports: list[StoredReport] = []
+    checksums: list[str] = []
+    damage = None
+    before = digest
+    for number, line in enumerate(lines, start=1):
+        body = line[:-_ENDING_LENGTH]
+        before = _checksum(before, body)
+        try:
+            if line[-_ENDING_LENGTH:] != _ENDING % before.encode():
+                raise ValueError("was altered, or is of another trial")
+            reports.append(_decode(body, replicas, epochs))
+        except ValueError as error:
+            damage = f"line {number} {error}"
+            break
+        checksums.append(before)
+    return ReportLog(
+        reports=tuple(reports), checksums=tuple(checksums), damage=damage, is_cut=bool(cut)
     )
 
 
-def _truncate_partial_line(file: IO[bytes]) -> None:
+def decode_report(line: bytes) -> StoredReport:
+    """Decode a complete line without looking at its checksum; ValueError if it is no report."""
+    try:
+        fields = _LINE.validate_json(line[:-_ENDING_LENGTH] + b"}")
+    except ValidationError as error:
+        (first, *_) = error.errors()
+        raise ValueError(
+            f"holds no report ({'.'.join(map(str, first['loc']))}: {first['msg']})"
+        ) from None
+    return StoredReport(**fields)
+
+
+def _decode(body: bytes, replicas: int, epochs: int) -> StoredReport:
+    report = decode_report(body + _ENDING % b"0123456789abcdef")
+    if report.epoch > epochs:
+        raise ValueError(f"is of epoch {report.epoch} of {epochs}")
+    for name, values in report.metrics.items():
+        if len(values) != replicas:
+            raise ValueError(f"has {len(values)} values of {name} for {replicas} replicas")
+    return report
+
+
+def _checksum(before: str, body: bytes) -> str:
+    return checksum(before.encode() + body)
+
+
+def _last_checksum(file: IO[bytes]) -> str | None:
+    """Cut off an unfinished line, go to the end, and return the last line's checksum, if any."""
     size = file.seek(0, os.SEEK_END)
-    if size == 0:
-        return
-    file.seek(size - 1)
-    if file.read(1) != b"\n":
-        file.seek(0)
-        file.truncate(file.read().rfind(b"\n") + 1)
-    file.seek(0, os.SEEK_END)
+    start = max(size - _TAIL_BYTES, 0)
+    file.seek(start)
+    tail = file.read()
+    while start and b"\n" not in tail:
+        # One line is longer.
+        start = max(start - _TAIL_BYTES, 0)
+        file.seek(start)
+        tail = file.read()
+    end = start + tail.rfind(b"\n") + 1
+    file.truncate(end)
+    file.seek(end)
+    return tail[: end - start][-19:-3].decode("ascii", "replace") if end else None

@@ -11,12 +11,12 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
 import optuna
-from optuna.exceptions import UpdateFinishedTrialError
+from optuna.exceptions import OptunaError, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from search_spaces import Design, ParamValue, Space
 from search_spaces.optuna_sampler import (
@@ -24,11 +24,19 @@ from search_spaces.optuna_sampler import (
     SamplerName,
     fixed_distributions,
     make_sampler,
+    to_distribution,
 )
+from study.records.clock import now_ms
 from study.records.errors import StoreError
 from study.records.trial_table import PhaseName
 from study.records.trial_table import TrialState as StateName
-from study.storage.database import DatabaseFile, open_database, require_database_file
+from study.storage.database import (
+    DatabaseFile,
+    has_tables,
+    open_database,
+    open_error,
+    require_database_file,
+)
 from study.storage.layout import TrialKey
 from study.storage.optuna_bulk import CachedStudy, open_tables
 from study.storage.report_log import FinishedState, TrialOutcome
@@ -46,6 +54,7 @@ class TrialRecord:
         value: Objective after the last epoch, or None.
         reason: Why it failed, or None.
         replicas: How many replicas it trains; None if unknown.
+        last_epoch: The latest epoch whose objective is stored, or None.
     """
 
     key: TrialKey
@@ -56,6 +65,7 @@ class TrialRecord:
     started_ms: int
     finished_ms: int | None
     replicas: int | None = None
+    last_epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,20 +115,18 @@ class TrialStore:
     Writes raise a StoreError if the database's file was deleted or replaced meanwhile.
     """
 
-    def __init__(self, url: str, study: str, *, maximize: bool, must_exist: bool = False) -> None:
-        """Open a database.
+    def __init__(self, url: str, study: str, *, maximize: bool) -> None:
+        """Open a database; a missing one is created.
 
         Args:
             url: SQLAlchemy URL; SQLite gets write-ahead logging.
             study: Name of the study.
             maximize: Direction of the objective.
-            must_exist: Whether a missing SQLite file is an error rather than a new database.
 
         Raises:
             StoreError: If the database cannot be opened.
         """
-        if must_exist:
-            require_database_file(url)
+        self._url = url
         self._name = study
         self._direction: Literal["maximize", "minimize"] = "maximize" if maximize else "minimize"
         self._study_ids: dict[tuple[str, str], int] = {}
@@ -200,12 +208,76 @@ class TrialStore:
             cached.set_state(key.number, state, value)
 
     def records(self, arm: str, phase: PhaseName) -> list[TrialRecord]:
-        """Return all trials of an arm and phase by number."""
-        return [
-            _trial_record(TrialKey(arm=arm, phase=phase, number=trial.number), trial)
-            for trial in self._stored(arm, phase)
-            if not _is_foreign(trial)
-        ]
+        """Return all trials of an arm and phase by number, and change nothing.
+
+        Raises:
+            StoreError: If the database cannot be read.
+        """
+        try:
+            study_id = self._find_study(arm, phase)
+            stored = [] if study_id is None else self._tables.read_trials(study_id)
+            return [
+                _trial_record(TrialKey(arm=arm, phase=phase, number=trial.number), trial)
+                for trial in stored
+                if not _is_foreign(trial)
+            ]
+        # Also what a damaged page holds in place of a JSON text.
+        except (SQLAlchemyError, OptunaError, ValueError, KeyError, TypeError) as error:
+            raise open_error(self._url, error) from None
+
+    def restore(
+        self,
+        record: TrialRecord,
+        values: Mapping[int, float],
+        space: Space,
+        *,
+        is_sampled: bool,
+    ) -> None:
+        """Create a trial as it was, at the end of its arm and phase.
+
+        Args:
+            record: The trial; one that is not finished runs.
+            values: Its objective by epoch.
+            space: The space of its arm.
+            is_sampled: Whether its point was sampled in that space, as :meth:`ask` does.
+        """
+        key = record.key
+        if is_sampled:
+            searched = {name: space.dimensions[name] for name in record.params}
+            within = {name: to_distribution(axis) for name, axis in searched.items()}
+        else:
+            within = fixed_distributions(record.params, space.dimensions)
+        attrs = {"replicas": record.replicas, "started_ms": record.started_ms}
+        with self._cached(key.arm, key.phase) as cached:
+            self._add(cached, key, cached.enqueue(record.params, within, attrs))
+        self.report([IntermediateValue(key=key, epoch=e, value=v) for e, v in values.items()])
+        if record.state != "RUNNING":
+            outcome = TrialOutcome(
+                state=record.state,
+                value=record.value,
+                reason=record.reason,
+                finished_ms=record.finished_ms or record.started_ms,
+            )
+            self.tell(key, outcome)
+
+    def clear(self, arm: str, phase: PhaseName) -> None:
+        """Delete all trials of an arm and phase; without any, nothing is done."""
+        self._delete(self._study_name(arm, phase))
+        self._study_ids.pop((arm, phase), None)
+        self._cached_studies.pop((arm, phase), None)
+
+    def clear_all(self) -> int:
+        """Delete all trials of the study and return how many arms and phases had some."""
+        names = optuna.get_all_study_names(self._storage)
+        own = [name for name in names if name.startswith(f"{self._name}/")]
+        for name in own:
+            self._delete(name)
+        return len(own)
+
+    def _delete(self, name: str) -> None:
+        self._file.require_unchanged()
+        with suppress(KeyError):
+            optuna.delete_study(study_name=name, storage=self._storage)
 
     def _known(self, cached: CachedStudy, key: TrialKey) -> TrialRecord | None:
         trial = cached.trial(key.number)
@@ -241,15 +313,59 @@ class TrialStore:
 
     def _study_id(self, arm: str, phase: str) -> int:
         if (arm, phase) not in self._study_ids:
-            name = f"{self._name}/{arm}/{phase}"
             optuna.create_study(
                 storage=self._storage,
-                study_name=name,
+                study_name=self._study_name(arm, phase),
                 direction=self._direction,
                 load_if_exists=True,
             )
-            self._study_ids[arm, phase] = self._storage.get_study_id_from_name(name)
+        found = self._find_study(arm, phase)
+        assert found is not None
+        return found
+
+    def _find_study(self, arm: str, phase: str) -> int | None:
+        if (arm, phase) not in self._study_ids:
+            try:
+                name = self._study_name(arm, phase)
+                self._study_ids[arm, phase] = self._storage.get_study_id_from_name(name)
+            except KeyError:
+                return None
         return self._study_ids[arm, phase]
+
+    def _study_name(self, arm: str, phase: str) -> str:
+        return f"{self._name}/{arm}/{phase}"
+
+
+class NoTrials:
+    """The trial store of a study whose database was not created yet."""
+
+    def records(self, arm: str, phase: PhaseName) -> list[TrialRecord]:  # noqa: ARG002 (the interface)
+        """Return no trials."""
+        return []
+
+
+TrialReader: TypeAlias = TrialStore | NoTrials
+
+
+def open_for_reading(
+    url: str, study: str, *, maximize: bool, must_exist: bool = True
+) -> TrialReader:
+    """Open a database without creating anything.
+
+    Args:
+        url: SQLAlchemy URL.
+        study: Name of the study.
+        maximize: Direction of the objective.
+        must_exist: Whether a missing or empty SQLite file is an error; else there are no trials.
+
+    Raises:
+        StoreError: If the database cannot be opened.
+    """
+    if must_exist:
+        require_database_file(url)
+    elif not has_tables(url):
+        return NoTrials()
+    return TrialStore(url, study, maximize=maximize)
 
 
 _STATES: Mapping[TrialState, StateName] = {
@@ -272,8 +388,7 @@ def _is_foreign(trial: FrozenTrial) -> bool:
 
 
 def _start_attrs(replicas: int | None) -> dict[str, int | None]:
-    started_ms = int(datetime.now(UTC).timestamp() * 1000)
-    return {"replicas": replicas, "started_ms": started_ms}
+    return {"replicas": replicas, "started_ms": now_ms()}
 
 
 def _last_value(trial: FrozenTrial) -> float | None:
@@ -295,4 +410,5 @@ def _trial_record(key: TrialKey, trial: FrozenTrial) -> TrialRecord:
         started_ms=user_attrs.get("started_ms", 0),
         finished_ms=user_attrs.get("finished_ms") if is_finished else None,
         replicas=user_attrs.get("replicas"),
+        last_epoch=trial.last_step,
     )

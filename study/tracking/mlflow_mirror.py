@@ -116,6 +116,25 @@ class MlflowMirror:
         made = self._client.create_experiment(name, artifact_location=location, tags=tags)
         return str(made)
 
+    def delete(self) -> bool:
+        """Delete the experiment, and free its name; False if there is none."""
+        self._client = _mlflow().MlflowClient(tracking_uri=self.address.uri)
+        found = self._find()
+        if found is None:
+            return False
+        if found.lifecycle_stage == "active":
+            self._client.rename_experiment(
+                found.experiment_id, f"{found.name} (deleted, {found.experiment_id})"
+            )
+            self._client.delete_experiment(found.experiment_id)
+        if urlsplit(self.address.uri).scheme not in {"http", "https"}:
+            collect = importlib.import_module("mlflow.cli").gc
+            uri = self.address.uri
+            options = ["--backend-store-uri", uri, "--tracking-uri", uri]
+            options += ["--experiment-ids", found.experiment_id]
+            collect.main(options, standalone_mode=False)
+        return True
+
     def require_own_server(self) -> None:
         """Look whose the server is: a password is sent with every call.
 

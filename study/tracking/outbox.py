@@ -242,7 +242,8 @@ class Outbox:
             except sqlite3.Error as error:
                 raise StoreError(
                     f"{self.path}: the outbox must be a writable SQLite file on a local disk; "
-                    f"got: {error}; free some space or repair the permissions"
+                    f"got: {error}; free some space or restore the permissions, or let "
+                    f"'repair {self.path.parent.name}' make it anew"
                 ) from error
 
 

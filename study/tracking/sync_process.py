@@ -48,7 +48,7 @@ def main(outbox: Path, experiment: str, artifacts: Path, parent_pid: int) -> Non
     # At once, even in a call to MLflow: that is safe, and Python takes seconds to leave.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     address = TrackingUri.parse(os.environ.pop(ADDRESS_VARIABLE, ""))
-    os.environ.update(_environment(address))
+    os.environ.update(child_environment(address))
     sync = MlflowSync(
         outbox=Outbox(path=outbox),
         mirror=MlflowMirror(
@@ -78,7 +78,7 @@ def _acquire(lock: IO[str], should_stop: Callable[[], bool]) -> bool:
     return False
 
 
-def _environment(address: TrackingUri) -> dict[str, str]:
+def child_environment(address: TrackingUri) -> dict[str, str]:
     """Return settings that make MLflow fail quickly (by default it retries for minutes)."""
     settings = {
         "DO_NOT_TRACK": "true",
@@ -181,7 +181,7 @@ def start(
     ensure_identity(outbox.path.parent)
     command = [sys.executable, "-P", "-m", "study.tracking.sync_process"]
     command += [str(outbox.path), experiment, str(artifacts.absolute()), str(os.getpid())]
-    environment = {**os.environ, **_import_path(), ADDRESS_VARIABLE: tracking_uri}
+    environment = {**os.environ, **import_path(), ADDRESS_VARIABLE: tracking_uri}
 
     def launch() -> subprocess.Popen[bytes]:
         outbox.set_flag("attempted", None)
@@ -199,7 +199,7 @@ def start(
     return SyncProcess(outbox=outbox, process=launch(), _launch=launch)
 
 
-def _import_path() -> dict[str, str]:
+def import_path() -> dict[str, str]:
     """Return a PYTHONPATH from which the child imports this very package.
 
     ``study`` is an ordinary word: without ``-P`` a folder of that name in the current folder

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import patch
 
 from optuna.distributions import distribution_to_json
 from optuna.storages import RDBStorage
@@ -25,10 +26,15 @@ from study.config.run_options import RunOptions
 from study.config.study_spec import StudySpec, parse
 from study.engine.coordinator import TrialCoordinator
 from study.engine.protocol import TrialAssignment
+from study.engine.run import make_manifest
+from study.records.trial_table import StoredReport
+from study.results.state import StudyState
 from study.storage.atomic_write import write_atomic
 from study.storage.database import open_database
-from study.storage.layout import Manifest, StorageRoot, StudyFolder, TrialKey
+from study.storage.layout import StorageRoot, StudyFolder, write_manifest
 from study.storage.provenance import write_provenance
+from study.storage.report_log import TrialOutcome, append_report
+from study.storage.trial_files import TrialIdentity, begin_trial, write_outcome
 from study.storage.trial_store import TrialStore
 from tests.benchmarks.measured_study import bench_text
 from trainables.report import Report
@@ -45,7 +51,7 @@ def make_large_study(options: RunOptions, trials: int) -> StudySpec:
     folder = options.storage.study(spec.name)
     options.storage.prepare()
     write_atomic(folder.spec, text)
-    write_atomic(folder.manifest, _manifest(spec).encode())
+    write_manifest(folder.manifest, make_manifest(spec, text))
     write_provenance(folder.provenance, {})
     # Makes the tables and the study.
     store = TrialStore(options.database_url, spec.name, maximize=True)
@@ -54,12 +60,11 @@ def make_large_study(options: RunOptions, trials: int) -> StudySpec:
     _insert_trials(
         open_database(options.database_url), f"{spec.name}/{arm.name}/search", arm, trials
     )
-    for number in range(trials):
-        key = TrialKey(arm=arm.name, phase="search", number=number)
-        path = folder.make_trial(key)
-        lines = (json.dumps(report) for report in _reports(number))
-        (path / "reports.jsonl").write_text("".join(f"{line}\n" for line in lines))
-        (path / "end.json").write_text(json.dumps(_end(number)))
+    state = StudyState(spec, folder, store)
+    # The disk is not what is measured.
+    with patch("os.fsync"):
+        for record in list(state.records()):
+            _write_files(folder, state.identity(record))
     _run_final_trials(spec, folder, store)
     return spec
 
@@ -75,16 +80,6 @@ def _run_final_trials(spec: StudySpec, folder: StudyFolder, store: TrialStore) -
             coordinator.report(step.key, Report(epoch=epoch, metrics=metrics))
         coordinator.tell(step.key)
     coordinator.flush()
-
-
-def _manifest(spec: StudySpec) -> Manifest:
-    return Manifest(
-        name=spec.name,
-        metric=spec.metric,
-        direction=spec.direction,
-        search={arm.name: arm.search_budget for arm in spec.arms},
-        final={arm.name: spec.final_budget(arm) for arm in spec.arms},
-    )
 
 
 def _insert_trials(storage: RDBStorage, name: str, arm: Arm, trials: int) -> None:
@@ -151,28 +146,24 @@ def _user_attributes(trials: int) -> Iterator[dict[str, Any]]:
             yield {"trial_id": number + 1, "key": name, "value_json": json.dumps(note)}
 
 
-def _reports(number: int) -> Iterator[dict[str, Any]]:
+def _write_files(folder: StudyFolder, identity: TrialIdentity) -> None:
+    begin_trial(folder, identity)
+    number = identity.number
     for epoch in range(1, _EPOCHS + 1):
-        value = [_value(number, epoch)]
         names = ("val/accuracy", "val/nll", "train/accuracy", "train/nll")
-        time_ms = _FIRST_MS + number * _TRIAL_MS + epoch * 2_000
-        used = {"trained_s": 2.0, "cpu_s": 2.0}
-        yield {
-            "epoch": epoch,
-            "time_ms": time_ms,
-            "metrics": dict.fromkeys(names, value),
-            "usage": used,
-        }
-
-
-def _end(number: int) -> dict[str, Any]:
-    ended_ms = _FIRST_MS + (number + 1) * _TRIAL_MS
-    return {
-        "state": "COMPLETE",
-        "finished_ms": ended_ms,
-        "value": _value(number, _EPOCHS),
-        "reason": None,
-    }
+        report = StoredReport(
+            epoch=epoch,
+            time_ms=_FIRST_MS + number * _TRIAL_MS + epoch * 2_000,
+            metrics=dict.fromkeys(names, (_value(number, epoch),)),
+            usage={"trained_s": 2.0, "cpu_s": 2.0},
+        )
+        append_report(folder.reports(identity.key), report, identity.digest)
+    end = TrialOutcome(
+        state="COMPLETE",
+        value=_value(number, _EPOCHS),
+        finished_ms=_FIRST_MS + (number + 1) * _TRIAL_MS,
+    )
+    write_outcome(folder, identity, end)
 
 
 def _value(number: int, epoch: int) -> float:
@@ -191,7 +182,7 @@ from study.results.build import load_study
 from trainables.runtime.resource_monitor import resident_bytes
 storage = StorageRoot(root=Path(sys.argv[1]))
 folder = storage.study("bench")
-store = TrialStore(storage.database_url, "bench", maximize=True, must_exist=True)
+store = TrialStore(storage.database_url, "bench", maximize=True)
 before = resident_bytes()
 coordinator = TrialCoordinator(load_study(folder), folder, store, ())
 print(before, resident_bytes())

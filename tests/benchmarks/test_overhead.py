@@ -43,7 +43,7 @@ def look_at(root: Path, kind: DatabaseKind) -> None:
     ends = [
         path.parent
         for path in folder.path.glob("trials/challenger/search/*/end.json")
-        if json.loads(path.read_text(encoding="utf-8"))["state"] == "COMPLETE"
+        if json.loads(path.read_text(encoding="utf-8"))["outcome"]["state"] == "COMPLETE"
     ]
     assert len(ends) >= 16 + 2
     for trial in ends:

@@ -20,7 +20,8 @@ from study.records.trial_table import StoredReport, TrialTable
 from study.results.build import build_trial_table, load_study
 from study.results.state import StudyState
 from study.storage.layout import Manifest, StudyFolder, read_manifest
-from study.storage.report_log import TrialOutcome, decode_report, read_outcome
+from study.storage.report_log import TrialOutcome, decode_report
+from study.storage.trial_files import read_trial_files
 from study.storage.trial_store import TrialStore
 from study.tracking import mlflow_records
 from study.tracking.arm_summary import arm_summary_records
@@ -207,7 +208,7 @@ def gather(
     state = read_state(location)
     table = build_trial_table(spec, folder, state)
     keys = [record.key for record in state.records()]
-    ends = {str(key): read_outcome(folder.outcome(key)) for key in keys}
+    ends = {str(key): read_trial_files(folder, key).outcome for key in keys}
     records = (
         *mlflow_records.all_records(tracked_study(spec), table),
         *arm_summary_records(table),

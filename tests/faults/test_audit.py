@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from study.config.run_options import RunOptions
+from study.engine.run import make_manifest
+from study.records.trial_table import TrialTable
 from study.results.build import build_trial_table
-from study.storage.layout import Manifest, StorageRoot
+from study.storage.layout import StorageRoot, write_manifest
 from study.tracking import mlflow_records, sync_process
 from study.tracking.arm_summary import arm_summary_records
 from study.tracking.callback import TrackingCallback, tracked_study
@@ -50,7 +52,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     outbox.put(mlflow_records.all_records(tracked, table))
     outbox.put(arm_summary_records(table))
     outbox.put([LogArtifact(run_key="arm/base", path=str(figure), artifact_folder="figures")])
-    _write_study(study)
+    _write_study(study, table)
     uri = f"sqlite:///{root / 'mlflow.db'}"
     log = root / "sync.log"
     sync = sync_process.start(outbox.path, "tiny", root / "artifacts", uri, log)
@@ -65,16 +67,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def _write_study(study: StudyFixture) -> None:
-    manifest = Manifest(
-        name="tiny",
-        metric="val/accuracy",
-        direction="maximize",
-        search={"base": 0, "random": 3, "challenger": 3},
-        final={"base": 1, "random": 1, "challenger": 3},
-    )
+def _write_study(study: StudyFixture, table: TrialTable) -> None:
     study.folder.spec.write_text(STUDY, encoding="utf-8")
-    study.folder.manifest.write_text(manifest.encode(), encoding="utf-8")
+    write_manifest(study.folder.manifest, make_manifest(study.spec, STUDY, table))
 
 
 @pytest.fixture
@@ -161,6 +156,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], set[str]]] = {
     "a trial was never told": (
         optuna(f"UPDATE trials SET state = 'RUNNING' WHERE trial_id = {_TRIAL.format('search')}"),
         {"trials told", "end files"},
+    ),
+    "a trial failed": (
+        optuna(f"UPDATE trials SET state = 'FAIL' WHERE trial_id = {_TRIAL.format('search')}"),
+        {"trials failed"},
     ),
     "a point was trained twice": (
         optuna(

@@ -23,8 +23,10 @@ from study.engine.protocol import Callback, TrialAssignment
 from study.records.trial_table import StoredReport
 from study.results.state import StudyState
 from study.storage.layout import StorageRoot, StudyFolder, TrialKey
+from study.storage.report_log import TrialOutcome, append_report
 from study.storage.sqlite import sqlite_url
 from study.storage.store_writer import StoreWriter
+from study.storage.trial_files import TrialIdentity, begin_trial, write_outcome
 from study.storage.trial_store import TrialRecord, TrialStore
 from trainables.config import TrialConfig
 from trainables.datasets import DataFolders
@@ -258,6 +260,24 @@ def _misbehave(
         coordinator.report(key, report)
     coordinator.tell_failure(key, "too late")
     coordinator.tell(key)
+
+
+def write_files(folder: StudyFolder, identity: TrialIdentity, record: TrialRecord) -> None:
+    """Write the files of a trial that only the trial store has."""
+    begin_trial(folder, identity)
+    if record.state == "RUNNING":
+        return
+    if record.value is not None:
+        metrics = {"val/accuracy": (record.value,) * len(identity.seeds)}
+        report = StoredReport(epoch=identity.epochs, time_ms=1, metrics=metrics)
+        append_report(folder.reports(identity.key), report, identity.digest)
+    end = TrialOutcome(
+        state=record.state,
+        value=record.value,
+        reason=record.reason,
+        finished_ms=record.finished_ms or 0,
+    )
+    write_outcome(folder, identity, end)
 
 
 def lines(place: StudyFixture, key: TrialKey) -> list[str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from study.storage.atomic_write import write_atomic
-from study.storage.layout import Manifest, StorageRoot, StudyFolder
+from study.storage.json_record import checksum
+from study.storage.layout import Manifest, StorageRoot, StudyFolder, write_manifest
 from tests.support.command_line import CliResult, bare_environment, caller
 
 __all__ = ["bare_environment"]
@@ -39,8 +40,9 @@ def created_study(tmp_path) -> StudyFolder:
         direction="maximize",
         search={"base": 0, "challenger": 4},
         final={"base": 1, "challenger": 2},
+        study=checksum(STUDY.encode()),
     )
-    write_atomic(folder.manifest, manifest.encode())
+    write_manifest(folder.manifest, manifest)
     return folder
 
 

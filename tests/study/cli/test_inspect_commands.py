@@ -13,10 +13,12 @@ from study.cli.inspect_commands import KINDS
 from study.config.parameters import searched
 from study.config.study_spec import load
 from study.reproduction import preset_names
+from study.results.state import StudyState, trial_identity
 from study.storage.layout import StorageRoot
 from study.storage.lease import lease
-from study.storage.trial_store import SamplerSettings, TrialStore
+from study.storage.trial_store import SamplerSettings
 from tests.support.direct_trial_store import DirectTrialStore
+from tests.support.simulated import write_files
 from trainables.attribution import ATTRIBUTIONS
 from trainables.datasets import DATASETS
 from trainables.decoding import encode
@@ -116,6 +118,9 @@ def half_done(created_study):
     store.complete(keys[1], 0.5)
     store.fail(keys[2], "the loss is not finite at epoch 4 for seed 1")
     store.complete(store.enqueue_next("base", {}, Space(dimensions={}, fixed={})).key, 0.75)
+    spec = load(created_study.spec)
+    for record in StudyState(spec, created_study, store).records():
+        write_files(created_study, trial_identity(spec, record), record)
     return created_study
 
 
@@ -188,11 +193,12 @@ def test_the_table_shows_lanes_and_failures_with_their_reasons(run_cli):
     assert "failed: challenger/search/2: the loss is not finite at epoch 4 for seed 1" in lines
 
 
-@pytest.mark.usefixtures("half_done")
-def test_the_database_may_be_elsewhere(run_cli, tmp_path, monkeypatch):
+def test_the_database_may_be_elsewhere(run_cli, created_study, tmp_path, monkeypatch):
     url = f"sqlite:///{tmp_path}/other.db"
-    TrialStore(url, "mine", maximize=True)
+    space = load(created_study.spec).arm("challenger").space
+    settings = SamplerSettings(name="random", seed=0, startup_trials=1)
+    DirectTrialStore(url, "mine", maximize=True).ask_next("challenger", space, settings)
     found = json.loads(run_cli("status", "mine", "--json", "--database", url).out)
-    assert [one["asked"] for one in found["phases"]] == [0, 0, 0]
+    assert [one["asked"] for one in found["phases"]] == [1, 0, 0]
     monkeypatch.setenv("CHALLENGER_DATABASE", url)
     assert json.loads(run_cli("status", "mine", "--json").out) == found

@@ -15,7 +15,8 @@ from study.engine import publishing
 from study.engine.coordinator import TrialCoordinator
 from study.engine.protocol import TrialAssignment
 from study.records.trial_table import TrialTable
-from study.storage.layout import StudyFolder
+from study.storage.json_record import checksum
+from study.storage.layout import StudyFolder, read_manifest, write_manifest
 from tests.support.simulated import StudyFixture, empty_database, simulated_reports
 
 QUICKSTART = Path(__file__).resolve().parents[3] / "docs" / "quickstart.md"
@@ -177,7 +178,10 @@ def test_the_lines_of_the_quickstart_on_pandas_run(run_cli, created_study):
     name = "tiny-mnist-top-k"
     folder = StudyFolder(path=created_study.path.rename(created_study.path.parent / name))
     text = folder.spec.read_text(encoding="utf-8")
-    folder.spec.write_text(text.replace("name: mine", f"name: {name}"), encoding="utf-8")
+    text = text.replace("name: mine", f"name: {name}")
+    folder.spec.write_text(text, encoding="utf-8")
+    manifest = replace(read_manifest(folder.manifest), name=name, study=checksum(text.encode()))
+    write_manifest(folder.manifest, manifest)
     table = finished(folder)
     lines = quickstart_block("", "challenger-study export").splitlines()
     exports = [line.split("#")[0].split() for line in lines if " export " in line]

@@ -33,7 +33,7 @@ def test_a_sweep_is_asked_of_all_arms_that_search_the_dimension_and_is_kept(fold
     spec = add_sweeps(SPEC, folder, ["alpha"])
     assert [list(arm.sweeps()) for arm in spec.arms] == [[], ["alpha"], ["top_k", "alpha"]]
     assert with_sweeps(SPEC, folder) == spec
-    assert json.loads(folder.sweeps.read_text(encoding="utf-8")) == {
+    assert json.loads(folder.sweeps.read_text(encoding="utf-8"))["arms"] == {
         "random": [{"over": "alpha", "values": None}],
         "challenger": [{"over": "alpha", "values": None}],
     }
@@ -48,7 +48,7 @@ def test_values_are_joined_to_those_of_the_file_and_asked_for_once(folder):
     for _ in range(2):
         spec = add_sweeps(SPEC, folder, ["top_k"], values=(2, 5))
     assert spec.arm("challenger").sweeps() == {"top_k": (1, 2, 5)}
-    assert len(json.loads(folder.sweeps.read_text(encoding="utf-8"))["challenger"]) == 1
+    assert len(json.loads(folder.sweeps.read_text(encoding="utf-8"))["arms"]["challenger"]) == 1
     spec = add_sweeps(SPEC, folder, ["top_k"])
     assert spec.arm("challenger").sweeps() == {"top_k": (1, 2, 5, 3, 4, 6, 7, 8, 9, 10)}
 
@@ -56,7 +56,7 @@ def test_values_are_joined_to_those_of_the_file_and_asked_for_once(folder):
 def test_integers_are_kept_as_real_numbers_where_those_are_searched(folder):
     spec = add_sweeps(SPEC, folder, ["alpha"], values=(1, 2), arm="random")
     assert spec.arm("random").sensitivity == (Sensitivity(over="alpha", values=(1.0, 2.0)),)
-    assert json.loads(folder.sweeps.read_text(encoding="utf-8")) == {
+    assert json.loads(folder.sweeps.read_text(encoding="utf-8"))["arms"] == {
         "random": [{"over": "alpha", "values": [1.0, 2.0]}]
     }
 

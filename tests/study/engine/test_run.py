@@ -24,7 +24,8 @@ from study.engine import run
 from study.engine.executors import EXECUTORS
 from study.engine.run import RunResult
 from study.results.build import load_trial_table
-from study.storage.layout import StorageRoot
+from study.storage.json_record import checksum
+from study.storage.layout import Manifest, StorageRoot, read_manifest
 from study.storage.lease import lease
 from study.tracking.mlflow_mirror import RUN_KEY_TAG
 from tests.support.simulated import StudyFixture, assigned, metrics_of, study_file, study_text
@@ -118,11 +119,29 @@ def test_a_study_ends_with_its_trials_a_report_and_nothing_waiting(finished: Fin
         assert row.reports[-1].time_ms <= row.finished_ms
 
 
+def test_the_file_of_a_database_is_whole_alone_at_the_end(
+    finished: Finished, tmp_path: Path
+) -> None:
+    ended = "SELECT count(*) FROM trials WHERE state = 'COMPLETE'"
+    sent = "SELECT count(*) FROM record WHERE state = 'sent' AND kind = 'close'"
+    for path, query in ((Path("optuna.db"), ended), (Path("tiny", "outbox.db"), sent)):
+        copy = shutil.copy(finished.storage / path, tmp_path)
+        with closing(sqlite3.connect(copy)) as database:
+            ((count,),) = database.execute(query).fetchall()
+        assert count >= len(finished.result.table.rows)
+
+
 def test_the_study_s_folder_holds_no_checkpoint_at_the_end(finished: Finished) -> None:
     folder = finished.storage / "tiny"
     assert list(folder.rglob("*.pt")) == list(folder.rglob("*.tmp")) == []
     files = {path.name for path in folder.glob("trials/*/*/*/*")}
-    assert files == {"attempts.jsonl", "attribution_maps.npz", "end.json", "reports.jsonl"}
+    assert files == {
+        "attempts.jsonl",
+        "attribution_maps.npz",
+        "end.json",
+        "reports.jsonl",
+        "trial.json",
+    }
     assert (folder / "study.yaml").read_text() == study_text(**SWEPT)
 
 
@@ -565,14 +584,15 @@ def test_the_manifest_has_the_budgets_and_the_number_of_final_trials(
     finished: Finished,
 ) -> None:
     finals = len(finished.result.table.select("challenger", "final"))
-    manifest = json.loads((finished.storage / "tiny" / "manifest.json").read_text())
-    assert manifest == {
-        "name": "tiny",
-        "metric": "val/accuracy",
-        "direction": "maximize",
-        "search": {"base": 0, "random": 2, "challenger": 2},
-        "final": {"base": 1, "random": 1, "challenger": finals},
-    }
+    folder = StorageRoot(root=finished.storage).study("tiny")
+    assert read_manifest(folder.manifest) == Manifest(
+        name="tiny",
+        metric="val/accuracy",
+        direction="maximize",
+        search={"base": 0, "random": 2, "challenger": 2},
+        final={"base": 1, "random": 1, "challenger": finals},
+        study=checksum(folder.spec.read_bytes()),
+    )
 
 
 @pytest.mark.extended

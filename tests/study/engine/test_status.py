@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from study.engine.status import study_status, trials_per_hour
 from study.records.errors import SpecError, StoreError
-from study.storage.atomic_write import write_atomic
-from study.storage.layout import Manifest, StorageRoot, TrialKey
+from study.storage.layout import Manifest, StorageRoot, TrialKey, write_manifest
 from study.storage.lease import lease
 from study.storage.trial_store import TrialRecord
 from tests.support.simulated import (
@@ -30,8 +30,9 @@ def place(tmp_path: Path) -> StudyFixture:
         direction="maximize",
         search={"base": 0, "random": 2, "challenger": 2},
         final={"base": 1, "random": 1, "challenger": 2},
+        study="",
     )
-    write_atomic(place.folder.manifest, manifest.encode())
+    write_manifest(place.folder.manifest, manifest)
     return place
 
 
@@ -110,3 +111,12 @@ def test_the_rate_counts_from_the_first_end_to_the_last() -> None:
     assert trials_per_hour(ended()) is None
     assert trials_per_hour(ended(5, None)) is None
     assert trials_per_hour(ended(5, 5)) is None
+
+
+def test_a_pause_or_a_clock_that_was_set_between_two_ends_does_not_change_the_rate() -> None:
+    hour, day = 3_600_000, 86_400_000
+    trials = [
+        replace(record, started_ms=(record.finished_ms or 0) - hour)
+        for record in ended(hour, 2 * hour, 2 * hour + day, 3 * hour + day)
+    ]
+    assert trials_per_hour(trials) == pytest.approx(1)

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from study.records.errors import SpecError, StoreError
-from study.storage.layout import RESERVED_NAMES, Manifest, StorageRoot, TrialKey, read_manifest
+from study.storage.json_record import checksum
+from study.storage.layout import (
+    RESERVED_NAMES,
+    Manifest,
+    StorageRoot,
+    TrialKey,
+    read_manifest,
+    write_manifest,
+)
 
 KEY = TrialKey(arm="challenger", phase="final", number=7)
 
@@ -68,19 +76,19 @@ MANIFEST = Manifest(
     direction="minimize",
     search={"base": 0, "challenger": 6},
     final={"base": 1, "challenger": 10},
+    study=checksum(b"name: demo"),
 )
 
 
 def test_a_manifest_is_read_as_written(tmp_path):
     path = tmp_path / "manifest.json"
-    path.write_text(MANIFEST.encode(), encoding="utf-8")
+    write_manifest(path, MANIFEST)
     assert read_manifest(path) == MANIFEST
 
 
 def test_an_unknown_study_is_refused_with_the_names_there_are(tmp_path):
     for name in ("second", "first"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "manifest.json").write_text(MANIFEST.encode(), encoding="utf-8")
+        write_manifest(tmp_path / name / "manifest.json", MANIFEST)
     (tmp_path / "cache").mkdir()
     with pytest.raises(SpecError) as caught:
         read_manifest(tmp_path / "third" / "manifest.json")

@@ -220,6 +220,33 @@ def test_a_status_check_does_not_keep_a_study_from_starting(
         end.join()
 
 
+@pytest.mark.parametrize(("folder_mode", "mode"), [(0o755, 0o600), (0o770, 0o660)])
+def test_the_lock_is_open_to_those_alone_who_may_write_the_folder(
+    folder: StudyFolder, tmp_path: Path, folder_mode: int, mode: int
+) -> None:
+    folder.path.mkdir()
+    folder.path.chmod(folder_mode)
+    # As an earlier version left it.
+    folder.lock.touch(0o644)
+    with held(folder, sqlite_url(tmp_path / "optuna.db")):
+        assert folder.lock.stat().st_mode & 0o777 == mode
+
+
+def test_a_lock_of_another_user_is_not_looked_into(
+    folder: StudyFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    folder.path.mkdir()
+    monkeypatch.setattr(Path, "open", refuse)
+    assert not is_running(folder)
+    monkeypatch.setattr(module.os, "open", refuse)
+    refusal = "must be writable by who runs the study, but: Permission denied"
+    with pytest.raises(StoreError, match=refusal), held(folder, "sqlite:///unused.db"):
+        pass
+
+
 def test_a_file_system_without_locks_is_named(
     folder: StudyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

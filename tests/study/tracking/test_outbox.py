@@ -243,7 +243,8 @@ def test_a_file_that_is_no_database_is_a_store_error(tmp_path: Path) -> None:
         Outbox(path=path).put([opening()])
     assert str(raised.value) == (
         f"{path}: the outbox must be a writable SQLite file on a local disk; got: file is not a "
-        "database; free some space or repair the permissions"
+        "database; free some space or restore the permissions, or let "
+        f"'repair {path.parent.name}' make it anew"
     )
 
 
