@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from trainables.attribution import (
+        AttnLrp,
         CaptumLrp,
         Deconvolution,
         DeepLift,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "AttnLrp",
     "Base",
     "CaptumLrp",
     "Challenger",

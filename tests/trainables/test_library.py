@@ -12,7 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from tests.trainables.builders import conv_inputs, conv_net, message
-from trainables import Challenger, Cutmix, EpsilonLrp, Fgsm, IntegratedGradients, Mixup, Random
+from trainables import (
+    AttnLrp,
+    Challenger,
+    Cutmix,
+    EpsilonLrp,
+    Fgsm,
+    IntegratedGradients,
+    Mixup,
+    Random,
+)
 from trainables.batch import Batch, check_batch, label_loss
 from trainables.errors import ConfigError
 from trainables.methods import METHODS
@@ -109,6 +118,17 @@ def test_settings_that_do_not_fit_are_refused(method, error):
         ConfigError, lambda: method(model, conv_inputs(8), labels(), generator=generator())
     )
     assert found == error
+
+
+def test_a_network_that_the_attribution_does_not_explain_is_refused_each_time():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(128, 9), nn.GELU(), nn.Linear(9, 5)).double()
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="module '2', a GELU, computes 'gelu'"):
+            Challenger()(model, conv_inputs(8), labels(), generator=generator())
+    explained = Challenger(attribution=AttnLrp())
+    for _ in range(2):
+        found = explained.change(model, conv_inputs(8), labels(), generator=generator())
+        assert found.samples.sum() == 4
 
 
 def test_a_method_for_images_refuses_series():

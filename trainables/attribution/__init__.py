@@ -5,6 +5,7 @@ One file per attribution and one name in ``ATTRIBUTIONS``; the rest follows from
 
 from typing import Annotated, TypeAlias
 
+from trainables.attribution.attn_lrp import AttnLrp, attn_lrp
 from trainables.attribution.attribution import Attribution
 from trainables.attribution.captum import (
     CaptumLrp,
@@ -23,6 +24,7 @@ from trainables.fields import OneOf
 ATTRIBUTIONS: dict[str, type[Attribution]] = {
     kind.name: kind
     for kind in (
+        AttnLrp,
         CaptumLrp,
         Deconvolution,
         DeepLift,
@@ -39,6 +41,7 @@ AttributionConfig: TypeAlias = Annotated[Attribution, OneOf(ATTRIBUTIONS)]
 
 __all__ = [
     "ATTRIBUTIONS",
+    "AttnLrp",
     "Attribution",
     "AttributionConfig",
     "CaptumLrp",
@@ -52,6 +55,7 @@ __all__ = [
     "NoiseSettings",
     "Saliency",
     "SmoothGrad",
+    "attn_lrp",
     "epsilon_lrp",
     "input_x_gradient",
     "saliency",

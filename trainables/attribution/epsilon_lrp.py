@@ -19,6 +19,7 @@ from trainables.attribution.epsilon_rule import (
     stabilizer_for,
 )
 from trainables.attribution.gradients import eval_mode, input_gradient, uncompiled
+from trainables.attribution.network_check import epsilon_obstacle, refuse
 from trainables.decoding import record
 from trainables.errors import ConfigError
 from trainables.fields import Amount
@@ -90,6 +91,12 @@ class EpsilonLrp(Attribution):
     name: ClassVar[str] = "epsilon_lrp"
     epsilon: Amount = 1e-6
     epsilon_mode: EpsilonMode = "absolute"
+
+    def check(self, model: nn.Module, inputs: Float[Tensor, "batch channel *grid"]) -> None:
+        """Raise a ConfigError for a network that ε-LRP does not explain exactly."""
+        reason = epsilon_obstacle(model, inputs)
+        if reason is not None:
+            refuse(self.name, reason, model, inputs)
 
     def __call__(
         self, model: nn.Module, inputs: Float[Tensor, "batch channel *grid"], target: Target

@@ -23,7 +23,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from trainables.attribution.attribution import Target
 from trainables.attribution.gradients import target_classes, uncompiled
-from trainables.errors import ConfigError
 
 # Builds one of Captum's attributions from captum.attr and a model.
 AttributionFactory: TypeAlias = Callable[[ModuleType, nn.Module], Any]
@@ -153,19 +152,19 @@ class SupportedModels:
         """Raise a ConfigError that names the first unsupported module or operation, if any."""
         reason = next(self._reasons(trace_calls(model, inputs)), None)
         if reason is not None:
-            raise ConfigError(
-                f"attribution {attribution} cannot explain this model: {reason}; use "
-                "epsilon_lrp, input_x_gradient or integrated_gradients."
-            )
+            # Which others explain it is looked at only here; that module needs this one.
+            from trainables.attribution.network_check import refuse
+
+            refuse(attribution, reason, model, inputs)
 
     def _reasons(self, calls: CallTrace) -> Iterator[str]:
         for name, layer in calls.layers.items():
             if self.module_types is not None and type(layer) not in self.module_types:
-                yield f"Captum has no rule for module {name!r}, {_type_with_article(layer)}"
+                yield f"Captum has no rule for module {name!r}, {type_with_article(layer)}"
         for name, count in calls.counts.items():
             layer = calls.layers[name]
             if count > 1 and isinstance(layer, self.called_once):
-                called = f"module {name!r}, {_type_with_article(layer)}, is called {count} times"
+                called = f"module {name!r}, {type_with_article(layer)}, is called {count} times"
                 yield f"{called}, and Captum keeps one call of each"
         for operation in calls.functional_ops:
             known = self.functional_ops is None or operation in self.functional_ops
@@ -173,7 +172,8 @@ class SupportedModels:
                 yield f"it computes {operation!r} outside of a module"
 
 
-def _type_with_article(layer: nn.Module) -> str:
+def type_with_article(layer: nn.Module) -> str:
+    """Return the type of a layer with its article: ``an Embedding``."""
     kind = type(layer).__name__
     return f"an {kind}" if kind[0] in "AEIOU" else f"a {kind}"
 

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Bool, Float
@@ -104,8 +105,9 @@ class Method(ABC):
                 none.
 
         Raises:
-            ConfigError: If the settings do not fit the samples or the classes, or if the method
-                also changes the targets or the loss: see :meth:`change`.
+            ConfigError: If the settings do not fit the samples or the classes, if the attribution
+                does not explain the model (looked at once per model), or if the method also
+                changes the targets or the loss: see :meth:`change`.
         """
         changed = self.change(model, inputs, targets, generator=generator, valid_mask=valid_mask)
         if changed.targets is not targets or changed.extra_loss is not None:
@@ -115,6 +117,13 @@ class Method(ABC):
                 "call its 'change', whose result holds both."
             )
         return changed.inputs
+
+    def _check_attribution(self, model: nn.Module, inputs: Tensor) -> None:
+        attribution = getattr(self, "attribution", None)
+        known = _EXPLAINED.setdefault(model, set())
+        if attribution is not None and attribution not in known:
+            attribution.check(model, inputs)
+            known.add(attribution)
 
     def change(
         self,
@@ -131,13 +140,14 @@ class Method(ABC):
         is, with a warning.
         """
         check_batch(inputs, targets, valid_mask)
+        if isinstance(model, nn.parallel.DistributedDataParallel):
+            # Its forward pass expects a backward pass to the weights.
+            model = model.module
+        self._check_attribution(model, inputs)
         self.check(_info_of(inputs, targets))
         reason = self.idle_reason(len(inputs))
         if reason is not None:
             warnings.warn(f"method {self.name}: {reason}.", stacklevel=2)
-        if isinstance(model, nn.parallel.DistributedDataParallel):
-            # Its forward pass expects a backward pass to the weights.
-            model = model.module
         batch = Batch(inputs=inputs, targets=targets, valid_mask=valid_mask)
         rng = ReplicaRNG.of(_on_device(generator, inputs.device))
         result = self.perturb(model, batch, rng)
@@ -148,6 +158,10 @@ class Method(ABC):
             extra_loss=result.extra_loss,
             metrics={key: value.squeeze(0) for key, value in result.train_metrics.items()},
         )
+
+
+# What explains which network, looked at once for each: its layers seldom change.
+_EXPLAINED: WeakKeyDictionary[nn.Module, set[object]] = WeakKeyDictionary()
 
 
 def _info_of(inputs: Tensor, targets: Tensor) -> DatasetInfo:

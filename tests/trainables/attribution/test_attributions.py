@@ -167,7 +167,7 @@ def test_it_explains_the_model_or_says_why_it_cannot(model, attribution):
             explain.check(network, torch.zeros(1, *info.input_shape))
         assert str(caught.value) == (
             f"attribution {attribution} cannot explain this model: {reason}; use epsilon_lrp, "
-            "input_x_gradient or integrated_gradients."
+            "attn_lrp, input_x_gradient or integrated_gradients."
         )
         return
     explain.check(network, torch.zeros(1, *info.input_shape))
