@@ -15,6 +15,7 @@ from torch import nn
 from tests.trainables.builders import Flat, conv_inputs, conv_net
 from trainables.attribution import (
     ATTRIBUTIONS,
+    AttnLrp,
     CaptumLrp,
     Deconvolution,
     DeepLift,
@@ -149,6 +150,7 @@ CLOSED_FORMS = [
     (CaptumLrp(epsilon=1e-12), PRODUCTS),
     # The logits are -7 and -4: |z| / (|z| + ε) of what they explain is kept.
     (CaptumLrp(epsilon=1.0), PRODUCTS * torch.tensor([7 / 8, 4 / 5])[:, None, None]),
+    (AttnLrp(epsilon=1.0), PRODUCTS * torch.tensor([7 / 8, 4 / 5])[:, None, None]),
     (EpsilonLrp(epsilon=1.0), PRODUCTS * torch.tensor([7 / 8, 4 / 5])[:, None, None]),
     (ATTRIBUTIONS["input_x_gradient"](), PRODUCTS),
     (IntegratedGradients(n_steps=1), PRODUCTS),
