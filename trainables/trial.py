@@ -26,6 +26,7 @@ from trainables.runtime.attempts import append_attempt
 from trainables.runtime.resource_monitor import ResourceMonitor
 from trainables.runtime.stop_monitor import StopMonitor
 from trainables.runtime.time_limit import hang_location
+from trainables.trained_models import save_weights
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class TrialContext:
         timeout_s: Longest training time over all attempts; None for no limit.
         gpu_share: Fraction of a GPU that the trial may use, if ``device`` is one.
         replica_mode: Whether replicas are stacked into one computation.
+        keep_weights: Whether a final trial writes its trained networks into its folder.
     """
 
     folder: Path
@@ -58,6 +60,7 @@ class TrialContext:
     timeout_s: float | None = None
     gpu_share: float = 1.0
     replica_mode: ReplicaMode = "auto"
+    keep_weights: bool = False
 
 
 def run_trial(config: TrialConfig, context: TrialContext) -> Iterator[Report]:
@@ -185,6 +188,8 @@ class _TrialRun:
         if self.epoch == training.epochs:
             if self.config.is_final:
                 save_attribution_maps(self.config, self.replicas[0], self.context.folder)
+                if self.context.keep_weights:
+                    save_weights(self.config, self.replicas, self.context.folder)
             return
         is_stop_requested = self.stop_monitor.is_stop_requested
         is_due = time.monotonic() - self.saved_at >= training.checkpoint_every_s

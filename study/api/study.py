@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 from rich.console import Console
+from torch import nn
 
 from search_spaces import ParamValue
 from study.config.run_options import RunOptions
@@ -24,6 +25,7 @@ from study.records.errors import ReportError, SpecError
 from study.records.trial_table import ArmRow, TrialTable
 from study.results.build import load_study, load_trial_table, read_study_text
 from study.results.export import Per, export_columns, to_frame
+from study.results.trained_models import ReplicaChoice, export_model, load_models
 from study.sensitivity import (
     COMPARED_METRICS,
     BestSet,
@@ -36,6 +38,7 @@ from study.sensitivity import (
 )
 from study.sensitivity.importance import Importance, importance, search_data
 from study.storage.layout import StorageRoot, StudyFolder
+from trainables.trained_models import TrainedModel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -210,7 +213,7 @@ class Study:
         Raises:
             ReportError: If the search is unfinished, or it is not clear which arm is meant.
         """
-        row = _arm(self.table(), arm, lambda one: bool(one.dimensions), "searches a space")
+        row = self.table().arm(self._searched_arm(arm))
         if row.best_params is None:
             raise ReportError(
                 f"arm '{row.name}' has chosen nothing yet: its search is unfinished, or no trial "
@@ -287,6 +290,43 @@ class Study:
         data = search_data(table, row.name, metric or table.objective, allow_biased=allow_biased)
         return importance(data)
 
+    def model(self, arm: str | None = None, replica: int | Literal["best"] = "best") -> nn.Module:
+        """Return a trained network of an arm's chosen configuration, in eval mode on the CPU.
+
+        It takes the model's own inputs: images that are scaled as in training.
+
+        Args:
+            arm: Its name; None for the only arm that searches.
+            replica: Index of the replica, or ``best`` by the validation objective.
+
+        Raises:
+            ReportError: If the arm has no result yet, or no such replica.
+            CheckpointError: If the study keeps no models, or a file is damaged.
+        """
+        return self._models(arm, replica)[0].network
+
+    def export_model(
+        self,
+        path: str | os.PathLike[str],
+        arm: str | None = None,
+        replica: int | Literal["best", "mean"] = "best",
+    ) -> None:
+        """Write a trained network as a ``torch.export`` program, which runs without this package.
+
+        ``torch.export.load(path).module()(batch)`` returns logits; images are taken as bytes.
+
+        Args:
+            path: File to write, ``.pt2`` by custom.
+            arm: Name of the arm; None for the only arm that searches.
+            replica: Index of the replica, ``best`` by the validation objective, or ``mean`` for
+                the mean probabilities of all.
+
+        Raises:
+            ReportError: As :meth:`model`.
+            CheckpointError: As :meth:`model`, or if the network cannot be exported.
+        """
+        export_model(self.name, self._options, self._searched_arm(arm), Path(path), replica)
+
     def figures(self) -> tuple[tuple[str, str], ...]:
         """Return the names of all figures that the study can show, each with its title."""
         return tuple(
@@ -339,6 +379,12 @@ class Study:
     @property
     def _folder(self) -> StudyFolder:
         return self._options.storage.study(self.name)
+
+    def _searched_arm(self, arm: str | None) -> str:
+        return _arm(self.table(), arm, lambda one: bool(one.dimensions), "searches a space").name
+
+    def _models(self, arm: str | None, replica: ReplicaChoice) -> Sequence[TrainedModel]:
+        return load_models(self.name, self._options, self._searched_arm(arm), replica)
 
     def _frame(self, per: Per) -> pd.DataFrame:
         table = self.table()

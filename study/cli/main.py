@@ -35,6 +35,7 @@ _COMMANDS = {
     "delete": "Delete a study: its folder, its trials in the database, its MLflow experiment.",
     "demo": "Run a small, complete study on real MNIST digits; no download.",
     "export": "Export a study's trials as a table: CSV or Parquet.",
+    "export-model": "Export a trained network, which runs without this package.",
     "list": "List datasets, models, methods, metrics, spaces, presets or studies.",
     "logs": "Show the output of a study's driver on a cluster.",
     "mlflow": "Run the tracking server on the results, or rebuild the MLflow mirror.",
@@ -55,7 +56,7 @@ _MODULES: Final = {
     "cluster_commands": ("cluster",),
     "data_commands": ("data",),
     "inspect_commands": ("check", "list", "logs", "schema", "show", "status"),
-    "result_commands": ("export", "mlflow", "report"),
+    "result_commands": ("export", "export-model", "mlflow", "report"),
     "storage_commands": ("delete", "repair"),
     "run_commands": (
         "demo",
@@ -73,7 +74,7 @@ _MODULES: Final = {
     cls=LazyGroup,
     summaries=_COMMANDS,
     modules={
-        name: f"study.cli.{module}:{name}_command"
+        name: f"study.cli.{module}:{name.replace('-', '_')}_command"
         for module, names in _MODULES.items()
         for name in names
     },

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import click
 
@@ -27,6 +27,7 @@ from study.cli.options import (
 if TYPE_CHECKING:
     from study.report import PageFormat
     from study.results.export import Per
+    from study.results.trained_models import ReplicaChoice
     from study.tracking.mlflow_server import Page
 
 
@@ -167,6 +168,53 @@ def export_command(
         return 0
     write_atomic(path, to_csv(frame) if kind == "csv" else to_parquet(frame))
     click.echo(f"{len(frame)} rows: {path}")
+    return 0
+
+
+@click.command("export-model")
+@click.argument("name")
+@click.option("--arm", required=True, metavar="ARM", help="Arm whose chosen configuration it is.")
+@click.option(
+    "--replica",
+    default="best",
+    show_default=True,
+    metavar="best|mean|N",
+    help="The replica with the best validation objective, the mean probabilities of all, or the "
+    "replica of an index from 0.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Output file. Default: such as NAME-ARM.pt2.",
+)
+@force_option
+@database_option
+@storage_option
+def export_model_command(
+    name: str,
+    arm: str,
+    replica: str,
+    output: Path | None,
+    force: bool,
+    **params: Any,  # noqa: ANN401 (click's parameters)
+) -> int:
+    """Export a trained network of the study NAME as a torch.export program.
+
+    It runs without this package: torch.export.load(FILE).module()(batch) returns logits. Images
+    are taken as bytes from 0 to 255.
+    """
+    from study.results.trained_models import export_model
+
+    if replica not in ("best", "mean") and not replica.isdecimal():
+        raise click.UsageError(f"--replica must be best, mean or an index, got {replica!r}.")
+    path = output or Path(f"{name}-{arm}.pt2")
+    check_output(path, force)
+    options = study_options(data_root=None, tracking_uri=None, **params)
+    which = cast("ReplicaChoice", replica if replica in ("best", "mean") else int(replica))
+    export_model(name, options, arm, path, which)
+    click.echo(f"model: {path}")
     return 0
 
 

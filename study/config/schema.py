@@ -177,6 +177,9 @@ class Resources:
             but for float rounding: ``auto`` on a GPU, where some steps show that it is faster;
             ``vmap``, on a CPU too, where it can (no dropout, no attribution of Captum's); or
             ``loop``, never.
+        keep_models: Whose trained networks stay in the storage: those of each arm's ``chosen``
+            configuration, those of ``all`` final trials, sweeps too, or ``none``. A VGG11 takes
+            37 MB per replica, a quarter of its width 2.4 MB.
     """
 
     cpus: Annotated[int, Field(ge=1, le=1024)] = 1
@@ -191,6 +194,7 @@ class Resources:
     max_failures: Annotated[int, Field(ge=0, le=1000)] = 3
     timeout_s: Annotated[float, Field(gt=0, le=1e9)] | None = None
     replica_mode: ReplicaMode = "auto"
+    keep_models: Literal["chosen", "none", "all"] = "chosen"
 
     def __post_init__(self) -> None:
         """Check that the custom resources are none that Ray counts itself."""

@@ -12,13 +12,13 @@ Reports and ends are on disk, in the trial's folder, before anything else happen
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 
 from study.config.study_spec import StudySpec
-from study.engine.deduplication import DuplicateTrials, copy_attribution_maps
+from study.engine.deduplication import DuplicateTrials, copy_files
 from study.engine.planner import (
     CreatedTrial,
     TrialRequest,
@@ -40,6 +40,7 @@ from study.storage.report_log import TrialOutcome, append_report
 from study.storage.store_writer import StoreWriter
 from study.storage.trial_files import begin_trial, write_outcome
 from study.storage.trial_store import IntermediateValue, TrialRecord, TrialStore
+from trainables import trained_models
 from trainables.report import Report, mean
 
 logger = logging.getLogger(__name__)
@@ -280,7 +281,7 @@ class TrialCoordinator:
         logger.info("%s has the settings and seeds of %s, and its results.", key, known)
         try:
             # Before its reports: with the last of them it ends, even if the process is killed.
-            copy_attribution_maps(self._folder.trial(known), self._folder.trial(key))
+            copy_files(self._folder.trial(known), self._folder.trial(key))
         except StoreError as error:
             self.stop(error)
             return
@@ -302,12 +303,24 @@ class TrialCoordinator:
         phase.records[key.number] = record = finish_record(phase.records[key.number], outcome)
         self._duplicates.add(record)
         # Before it is told: an ended trial is not visited again if the process is killed here.
-        for file in self._folder.trial(key).glob("epoch-*.pt"):
-            file.unlink()
+        for pattern in self._unneeded_files(record):
+            for file in self._folder.trial(key).glob(pattern):
+                file.unlink()
         self._store_outcome(key, outcome)
         if key.phase == "search":
             self._finish_groups()
         self._notify(lambda callback: callback.on_trial_end(record, self.state.reports_of(key)))
+
+    def _unneeded_files(self, record: TrialRecord) -> Iterator[str]:
+        """Yield the patterns of an ended trial's files that nothing reads again."""
+        yield "epoch-*.pt"
+        keep = self._spec.resources.keep_models
+        if keep == "all" and record.state == "COMPLETE":
+            return
+        best = self.state.best(self._spec.arm(record.key.arm))
+        is_chosen = best is not None and dict(record.params) == dict(best)
+        if keep == "none" or record.state != "COMPLETE" or not is_chosen:
+            yield trained_models.PATTERN
 
     def _store_report(self, key: TrialKey, report: StoredReport) -> None:
         if self._spec.metric in report.metrics:

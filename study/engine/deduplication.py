@@ -12,6 +12,7 @@ from study.records.trial_table import ParamValue, PhaseName
 from study.results.state import StudyState
 from study.storage.atomic_write import write_atomic
 from study.storage.trial_store import TrialRecord
+from trainables import trained_models
 from trainables.attribution_maps import FILE_NAME
 
 
@@ -39,10 +40,14 @@ class DuplicateTrials:
         return next((r for r in candidates if self._state.config(r).hash() == wanted), None)
 
 
-def copy_attribution_maps(known: Path, folder: Path) -> None:
-    """Copy a trial's attribution maps, if any; StoreError if the folder cannot be written."""
-    if (known / FILE_NAME).exists():
-        write_atomic(folder / FILE_NAME, (known / FILE_NAME).read_bytes())
+def copy_files(known: Path, folder: Path) -> None:
+    """Copy a trial's attribution maps and trained networks, as far as it has them.
+
+    Raises:
+        StoreError: If the folder cannot be written to.
+    """
+    for file in (*known.glob(FILE_NAME), *known.glob(trained_models.PATTERN)):
+        write_atomic(folder / file.name, file.read_bytes())
 
 
 _PointKey = tuple[PhaseName, tuple[tuple[str, ParamValue], ...]]

@@ -29,6 +29,7 @@ def config(tmp_path: Path, folders) -> dict[str, Any]:
         "stop_file": str(tmp_path / "stop"),
         "timeout_s": None,
         "replica_mode": "auto",
+        "keep_weights": False,
     }
 
 

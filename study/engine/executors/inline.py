@@ -73,6 +73,7 @@ def _train(
         timeout_s=context.spec.resources.timeout_s,
         gpu_share=context.spec.resources.gpus,
         replica_mode=context.spec.resources.replica_mode,
+        keep_weights=context.spec.resources.keep_models != "none",
     )
     try:
         for report in run_trial(assignment.config, trial_context):

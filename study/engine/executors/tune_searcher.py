@@ -97,4 +97,5 @@ def trainable_config(assignment: TrialAssignment, context: ExecutionContext) -> 
         "stop_file": str(context.stop_file),
         "timeout_s": resources.timeout_s,
         "replica_mode": resources.replica_mode,
+        "keep_weights": resources.keep_models != "none",
     }
