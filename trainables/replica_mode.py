@@ -83,8 +83,8 @@ def is_stacking_faster(
 
 def cached_decision(file: Path, measure: Callable[[], float]) -> bool:
     """Return whether a speedup is above 1, from a file or measured and written to it."""
-    if file.exists():
-        return bool(json.loads(file.read_text(encoding="utf-8"))["is_faster"])
+    if (known := _read_decision(file)) is not None:
+        return known
     try:
         speedup = measure()
     except torch.OutOfMemoryError:
@@ -92,6 +92,16 @@ def cached_decision(file: Path, measure: Callable[[], float]) -> bool:
     logger.info("stacked replicas are %.2f times as fast as sequential ones", speedup)
     _write_decision(file, speedup)
     return speedup > 1
+
+
+def _read_decision(file: Path) -> bool | None:
+    """Return a stored decision; None where there is none, or its file is damaged."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError, RecursionError):
+        return None
+    decision = found.get("is_faster") if isinstance(found, dict) else None
+    return decision if isinstance(decision, bool) else None
 
 
 def measure_speedup(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -147,7 +148,7 @@ def _read(table: TrialTable, folder: Path, arm: ArmRow) -> tuple[Path, _Arrays]:
             f"{path} must hold the attribution maps of arm '{arm.name}', but is not there; "
             f"train the arm's chosen configuration again."
         ) from None
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise ReportError(
             f"{path} must be a readable npz file, but is not ({error}); "
             f"delete it and train the arm's chosen configuration again."

@@ -74,7 +74,10 @@ def test_trying_leaves_the_replicas_as_they_are(folders):
 
 
 @pytest.mark.parametrize(("speedup", "is_faster"), [(1.2, True), (0.9, False)])
-def test_an_answer_is_found_once(speedup, is_faster, tmp_path):
+@pytest.mark.parametrize("stored", [None, "", "null", "[1]", "[" * 100_000, '{"is_faster": 1}'])
+def test_an_answer_is_found_once_and_again_if_its_file_is_damaged(
+    stored, speedup, is_faster, tmp_path
+):
     asked = []
 
     def measure() -> float:
@@ -82,6 +85,9 @@ def test_an_answer_is_found_once(speedup, is_faster, tmp_path):
         return speedup
 
     file = tmp_path / "replica_mode" / "a.json"
+    if stored is not None:
+        file.parent.mkdir()
+        file.write_text(stored)
     assert [cached_decision(file, measure) for _ in range(3)] == [is_faster] * 3
     assert len(asked) == 1
     assert json.loads(file.read_text()) == {"is_faster": is_faster, "speedup": speedup}

@@ -125,7 +125,7 @@ def read_saved_digests(folder: Path) -> dict[str, str]:
         found = json.loads(listing.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise PluginError(f"{listing} must be readable, but: {error}; restore it.") from None
     pairs = found.items() if isinstance(found, dict) else ()
     if not pairs or not all(isinstance(text, str) for pair in pairs for text in pair):

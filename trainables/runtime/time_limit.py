@@ -85,7 +85,7 @@ def hang_location(folder: Path) -> str | None:
         True
     """
     path = folder / FILE_NAME
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     if not text:
         return None
     frames = re.findall(r'File "([^"]+)", line (\d+) in (\S+)', text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import resource
 import signal
 from typing import Any
 
@@ -48,7 +49,13 @@ def test_a_study_without_ray_survives_a_kill_at_any_moment(
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+    "number",
+    [
+        signal.SIGINT,
+        # A terminal that is closed.
+        pytest.param(signal.SIGHUP, marks=pytest.mark.extended),
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+    ],
 )
 def test_an_interrupted_study_without_ray_shows_how_to_continue(
     shell, uninterrupted: dict[str, Any], number: signal.Signals
@@ -64,6 +71,43 @@ def test_an_interrupted_study_without_ray_shows_how_to_continue(
     assert_only_whole_trials_ended(inline)
     assert inline.finish("resume", "tiny") == 0
     assert_equals_uninterrupted(inline, uninterrupted)
+
+
+@pytest.mark.extended
+def test_a_suspended_driver_keeps_its_study_and_goes_on_when_it_wakes_up(
+    shell, uninterrupted: dict[str, Any]
+) -> None:
+    inline = shell("inline")
+    process = inline.start("run", "tiny.yaml")
+    inline.until_reports(process, 10)
+    process.send_signal(signal.SIGSTOP)
+    before = inline.n_reports()
+    assert inline.finish("resume", "tiny") == 2
+    assert re.fullmatch(
+        rf"Error: study 'tiny' is being run by process {process.pid} on \S+ since \S+; wait for "
+        r"it, or stop it with Ctrl-C and start again\.",
+        inline.last_line(),
+    )
+    assert inline.n_reports() == before
+    process.send_signal(signal.SIGCONT)
+    assert process.wait(TIMEOUT_S) == 0
+    assert_equals_uninterrupted(inline, uninterrupted)
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize("executor", ["inline", pytest.param("ray", marks=pytest.mark.ray)])
+def test_a_study_runs_with_few_open_files(
+    shell, uninterrupted: dict[str, Any], executor: str
+) -> None:
+    few = shell(executor)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, limits[1]))
+    try:
+        process = few.start("run", "tiny.yaml")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert process.wait(TIMEOUT_S) == 0, few.log.read_text(encoding="utf-8")
+    assert_equals_uninterrupted(few, uninterrupted)
 
 
 # Four times a Ray starts and trains, on a machine that may be busy.
