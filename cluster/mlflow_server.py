@@ -20,7 +20,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 # The entry point of mlflow_app.py.
 APP_NAME: Final = "challenger"
@@ -90,7 +90,7 @@ def server_environment(storage_uri: str, artifacts: Path, auth: BasicAuth) -> di
         "DO_NOT_TRACK": "true",
         "GIT_PYTHON_REFRESH": "quiet",
         "MLFLOW_ARTIFACTS_DESTINATION": artifacts.absolute().as_uri(),
-        "MLFLOW_BACKEND_STORE_URI": storage_uri,
+        "MLFLOW_BACKEND_STORE_URI": mlflow_uri(storage_uri),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         # MLflow starts another Python, which would import from the working directory first.
@@ -134,8 +134,8 @@ def relocate_artifacts(uri: str, artifacts: Path) -> None:
         uri: URI of the tracking store; others than SQLite are left alone.
         artifacts: The folder of artifacts.
     """
-    path = Path(uri.removeprefix(_SQLITE))
-    if not uri.startswith(_SQLITE) or not path.exists():
+    path = _sqlite_file(uri)
+    if path is None or not path.exists():
         return
     here = artifacts.absolute().as_uri()
     with closing(sqlite3.connect(path, timeout=30)) as database, database:
@@ -159,11 +159,8 @@ def relocate_artifacts(uri: str, artifacts: Path) -> None:
 
 
 def _create_atomically(uri: str, create: Callable[[str], None], *, mode: int) -> None:
-    # Imported late, as MLflow is.
-    from sqlalchemy import make_url
-
-    parts = make_url(uri) if uri.startswith(_SQLITE) else None
-    if parts is None or parts.database is None or (path := Path(parts.database)).exists():
+    path = _sqlite_file(uri)
+    if path is None or path.exists():
         return
     with path.with_name(f".{path.name}.lock").open("a") as lock:
         # The operating system releases it when the process ends.
@@ -173,14 +170,29 @@ def _create_atomically(uri: str, create: Callable[[str], None], *, mode: int) ->
         partial = path.with_name(f".{path.name}.tmp")
         partial.unlink(missing_ok=True)
         partial.touch(mode)
-        create(parts.set(database=str(partial)).render_as_string(hide_password=False))
+        create(_SQLITE + quote(str(partial), safe="/ "))
         partial.rename(path)
+
+
+def _sqlite_file(uri: str) -> Path | None:
+    """Return the file of a SQLite URI, None for any other."""
+    return Path(unquote(uri.removeprefix(_SQLITE))) if uri.startswith(_SQLITE) else None
+
+
+def mlflow_uri(uri: str) -> str:
+    """Return a tracking store's URI as MLflow is given it.
+
+    MLflow takes the text of a SQLite URI for its path and makes that folder, with the escapes of
+    special characters in its name, unless the URI names SQLite's driver too.
+    """
+    is_escaped = uri.startswith(_SQLITE) and "%" in uri
+    return uri.replace("sqlite:", "sqlite+pysqlite:", 1) if is_escaped else uri
 
 
 # Imported late: MLflow takes seconds to import, and most of the time both exist.
 def _create_store(uri: str, artifacts: str) -> None:
     store = importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
-    store.SqlAlchemyStore(uri, artifacts).engine.dispose()
+    store.SqlAlchemyStore(mlflow_uri(uri), artifacts).engine.dispose()
 
 
 def _create_users(uri: str) -> None:

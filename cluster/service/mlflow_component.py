@@ -63,7 +63,15 @@ def create_auth(folder: ServiceFolder, hosts: tuple[str, ...], port: int) -> Bas
         folder: Folder of the passwords.
         hosts: Names and addresses by which browsers and clients call it, the first in links.
         port: Its port.
+
+    Raises:
+        ClusterError: If MLflow's server cannot open a database in that folder.
     """
+    if unfit := sorted(set("?%#") & set(str(folder.root))):
+        raise ClusterError(
+            f"{folder.root} must be a path without {' and '.join(unfit)} to hold the databases of "
+            "MLflow's server; name another folder with --storage."
+        )
     passwords = ensure_passwords(folder)
     auth = BasicAuth(
         config=folder.auth_config,

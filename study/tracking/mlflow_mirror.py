@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from cluster.mlflow_server import create_store_if_missing, relocate_artifacts
+from cluster.mlflow_server import create_store_if_missing, mlflow_uri, relocate_artifacts
 from cluster.port_owner import foreign_server_error
 from study.records.errors import TrackingError, mask_passwords
 from study.tracking.record_types import (
@@ -79,7 +79,7 @@ class MlflowMirror:
         create_store_if_missing(self.address.uri, self.artifacts.absolute().as_uri())
         relocate_artifacts(self.address.uri, self.artifacts)
         if self._client is None:
-            self._client = _mlflow().MlflowClient(tracking_uri=self.address.uri)
+            self._client = _mlflow().MlflowClient(tracking_uri=mlflow_uri(self.address.uri))
         found = self._find()
         if found is None:
             self._experiment_id = self._create()
@@ -118,7 +118,7 @@ class MlflowMirror:
 
     def delete(self) -> bool:
         """Delete the experiment, and free its name; False if there is none."""
-        self._client = _mlflow().MlflowClient(tracking_uri=self.address.uri)
+        self._client = _mlflow().MlflowClient(tracking_uri=mlflow_uri(self.address.uri))
         found = self._find()
         if found is None:
             return False
@@ -129,7 +129,7 @@ class MlflowMirror:
             self._client.delete_experiment(found.experiment_id)
         if urlsplit(self.address.uri).scheme not in {"http", "https"}:
             collect = importlib.import_module("mlflow.cli").gc
-            uri = self.address.uri
+            uri = mlflow_uri(self.address.uri)
             options = ["--backend-store-uri", uri, "--tracking-uri", uri]
             options += ["--experiment-ids", found.experiment_id]
             collect.main(options, standalone_mode=False)
