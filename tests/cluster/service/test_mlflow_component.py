@@ -78,3 +78,13 @@ def test_passwords_that_cannot_be_read_are_not_shown(folder: ServiceFolder, cont
         f"; restore it, or delete it together with {folder.users}, which makes new ones."
     )
     assert "sesame" not in said
+
+
+@pytest.mark.parametrize("name", ["st?x", "feature%2Fx", "a#b"])
+def test_a_folder_whose_databases_mlflow_s_server_cannot_open_is_refused(
+    tmp_path: Path, name: str
+) -> None:
+    folder = ServiceFolder(root=tmp_path / name)
+    with pytest.raises(ClusterError, match=r" must be a path without [?%#] to hold the databases"):
+        create_auth(folder, ("127.0.0.1",), 5000)
+    assert not folder.root.exists()
