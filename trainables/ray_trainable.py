@@ -26,9 +26,10 @@ class ChallengerTrainable(tune.Trainable):
 
     Its ``config`` holds plain data: ``trial`` (an encoded :class:`TrialConfig`), ``folder``,
     ``data_root``, ``plugins`` (folder of the study's copies, or None), ``cache``, ``cpus``,
-    ``gpus``, ``replica_mode``, ``keep_weights``, ``objective`` (a metric key), ``stop_file`` and ``timeout_s``. A result has ``epoch``,
-    ``metrics`` (JSON: a list per key; Tune flattens mappings), ``usage`` (JSON) and ``objective``
-    (mean over the replicas, if the report has it). A trial that can have no result ends with the
+    ``gpus``, ``replica_mode``, ``keep_weights``, ``objective`` (a metric key), ``stop_file`` and
+    ``timeout_s``. A result has ``epoch``, ``metrics`` (JSON: a list per key; Tune flattens
+    mappings), ``usage`` (JSON) and ``objective`` (mean over the replicas, if the report has it). A
+    trial that can have no result ends with the
     reason as ``failure`` and not with an error, since Ray would retry it: it would diverge again.
     A requested stop ends it with ``stopped`` and a folder that cannot be written with ``storage``;
     the study resumes both.
