@@ -102,4 +102,6 @@ FIGURE = Figure(
     subjects=per_workload("Filter cosine and accuracy", "filter-cosine-and-accuracy", _read),
     chart=chart,
     caption=caption,
+    place="filters",
+    is_folded=True,
 )

@@ -92,4 +92,4 @@ def _axis(curve: PartialCurve) -> Axis:
     return Axis(title=title, is_integer=is_integer, is_log=curve.axis.log)
 
 
-FIGURE = Figure(subjects=subjects, chart=chart, caption=caption)
+FIGURE = Figure(subjects=subjects, chart=chart, caption=caption, place="sensitivity")

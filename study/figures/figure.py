@@ -6,11 +6,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from study.figures.rendering import Chart
 from study.records.trial_table import TrialTable
 from study.sensitivity import Workload, arm_label, dimension_symbol, swept_dimensions, workloads
+
+
+Place: TypeAlias = Literal["result", "sensitivity", "filters", "searches", "method"]
+"""Sections of a report's page, in order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +61,16 @@ class Figure:
         subjects: The subjects in a study, in order.
         chart: The chart of a record.
         caption: Its n, unit, interval and missing parts, in sentences.
+        place: Section of the page that shows it.
+        is_folded: Whether the page shows it on demand only: levels below their differences.
         notes: Missing parts of a record, in sentences.
     """
 
     subjects: Callable[[ReportSource], Iterable[Subject]]
     chart: Callable[[Any], Chart]
     caption: Callable[[Any], str]
+    place: Place = "result"
+    is_folded: bool = False
     notes: Callable[[Any], tuple[str, ...]] = noted
 
 
@@ -75,12 +83,14 @@ def per_workload(
     read: Callable[[TrialTable, Workload], Any],
     of: Callable[[TrialTable], Iterable[Workload]] = workloads,
 ) -> Subjects:
-    """Return a subject per workload: ``title`` on its dataset and model."""
+    """Return a subject per workload: ``title``, on its dataset and model if there are several."""
 
     def subjects(source: ReportSource) -> Iterator[Subject]:
+        is_one = len(workloads(source.table)) == 1
         for workload in of(source.table):
+            where = "" if is_one else f" on {workload.dataset}, {workload.model}"
             yield Subject(
-                title=f"{title} on {workload.dataset}, {workload.model}",
+                title=f"{title}{where}",
                 name=(name, workload.dataset, workload.model),
                 arms=tuple(arm.name for arm in workload.arms),
                 read=partial(read, source.table, workload),

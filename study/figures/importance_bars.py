@@ -234,4 +234,4 @@ def share_frame(
     )
 
 
-FIGURE = Figure(subjects=subjects, chart=chart, caption=caption)
+FIGURE = Figure(subjects=subjects, chart=chart, caption=caption, place="sensitivity")

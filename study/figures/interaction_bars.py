@@ -69,4 +69,4 @@ def _read(source: ReportSource, arm: ArmRow, metric: str) -> Interactions:
     return interactions(trials_for(source, arm, metric))
 
 
-FIGURE = Figure(subjects=subjects, chart=chart, caption=caption)
+FIGURE = Figure(subjects=subjects, chart=chart, caption=caption, place="sensitivity")

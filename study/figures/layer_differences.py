@@ -132,4 +132,5 @@ FIGURE = Figure(
     subjects=per_workload("Filter cosine", "filter-cosine", filter_cosine),
     chart=chart,
     caption=caption,
+    place="filters",
 )

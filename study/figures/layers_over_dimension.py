@@ -150,5 +150,6 @@ FIGURE = Figure(
     subjects=per_sweep("filter cosine over", "filter-cosine-over", filter_cosine_over_dimension),
     chart=chart,
     caption=caption,
+    place="filters",
     notes=_notes,
 )

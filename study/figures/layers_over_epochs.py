@@ -141,4 +141,5 @@ FIGURE = Figure(
     ),
     chart=chart,
     caption=caption,
+    place="filters",
 )

@@ -283,4 +283,4 @@ def _ticks(low: float, high: float, *, is_log: bool) -> list[float]:
     return [low, *(tick for tick, share in place.items() if 0.07 < share < 0.93), high]
 
 
-FIGURE = Figure(subjects=subjects, chart=chart, caption=caption)
+FIGURE = Figure(subjects=subjects, chart=chart, caption=caption, place="searches")

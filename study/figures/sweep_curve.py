@@ -215,5 +215,6 @@ FIGURE = Figure(
     subjects=per_sweep("sensitivity to", "over", _read),
     chart=chart,
     caption=caption,
+    place="sensitivity",
     notes=curve_notes,
 )

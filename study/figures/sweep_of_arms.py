@@ -99,4 +99,4 @@ def _longest(group: tuple[DimensionCurve, ...]) -> DimensionCurve:
     return max(group, key=lambda curve: len(curve.points))
 
 
-FIGURE = Figure(subjects=subjects, chart=chart, caption=caption)
+FIGURE = Figure(subjects=subjects, chart=chart, caption=caption, place="sensitivity")

@@ -125,4 +125,5 @@ FIGURE = Figure(
     subjects=per_arm("Search of {arm}", "search-history", search_history),
     chart=chart,
     caption=caption,
+    place="searches",
 )

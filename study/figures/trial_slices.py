@@ -107,4 +107,5 @@ FIGURE = Figure(
     subjects=per_arm("Trials of the search of {arm}", "search-slices", search_points),
     chart=chart,
     caption=caption,
+    place="searches",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -26,25 +27,59 @@ STATE_NAMES: Mapping[TrialState, str] = MappingProxyType(
 """States of trials as text, in the order in which they are counted."""
 
 
-def format_metric(value: float, metric: str, *, is_signed: bool = False) -> str:
+def format_metric(
+    value: float, metric: str, *, is_signed: bool = False, digits: int | None = None
+) -> str:
     """Return a metric's value in its shown unit, without the unit's name.
+
+    A difference has at least one significant digit, and a zero no sign.
+
+    Args:
+        value: The value, in the unit that is stored.
+        metric: Key of the metric.
+        is_signed: Whether it is a difference, with its sign.
+        digits: Decimals; by default those of the metric, and more for a small difference.
 
     Example:
         >>> format_metric(0.71063, "test/accuracy")
         '71.1'
+        >>> format_metric(-0.0000312, "filter_cosine/mean", is_signed=True)
+        '−0.00003'
     """
     label = metric_label(metric)
-    text = f"{value * label.factor:{'+' if is_signed else ''}.{label.digits}f}"
-    return text.replace("-", "−")
+    if digits is None:
+        digits = _digits([value], metric, significant=1) if is_signed else label.digits
+    text = f"{value * label.factor:{'+' if is_signed else ''}.{digits}f}"
+    return text.replace("-", "−") if float(text) else text.lstrip("+-")
+
+
+def _digits(values: Sequence[float], metric: str, *, significant: int) -> int:
+    """Return the metric's decimals, or more where the largest value has too few digits."""
+    label = metric_label(metric)
+    largest = max(abs(value * label.factor) for value in values)
+    needed = significant - 1 - math.floor(math.log10(largest)) if largest else 0
+    return max(label.digits, needed)
 
 
 def format_interval(interval: Interval, metric: str, *, is_signed: bool = False) -> str:
     """Return a mean with its interval for a table: ``71.1 [68.0, 74.2]``."""
-    mean, low, high = (
-        format_metric(value, metric, is_signed=is_signed)
-        for value in (interval.mean, interval.low, interval.high)
-    )
+    mean, low, high = _mean_and_ends(interval, metric, is_signed=is_signed)
     return f"{mean} [{low}, {high}]"
+
+
+def format_difference_interval(interval: Interval, metric: str) -> str:
+    """Return a difference with unit and interval: ``+2.1 percentage points [+0.3, +3.9]``."""
+    mean, low, high = _mean_and_ends(interval, metric, is_signed=True)
+    return f"{mean} {metric_label(metric).difference_unit}".rstrip() + f" [{low}, {high}]"
+
+
+def _mean_and_ends(interval: Interval, metric: str, *, is_signed: bool) -> tuple[str, str, str]:
+    values = (interval.mean, interval.low, interval.high)
+    digits = _digits(values, metric, significant=2) if is_signed else None
+    mean, low, high = (
+        format_metric(value, metric, is_signed=is_signed, digits=digits) for value in values
+    )
+    return mean, low, high
 
 
 def format_with_unit(value: float, metric: str) -> str:
@@ -78,8 +113,7 @@ def format_corrected(corrected: CorrectedDifference | None, metric: str) -> str:
 
 def format_significance(corrected: CorrectedDifference, metric: str) -> str:
     """Return the interval, p value and family of a difference for a sentence."""
-    interval = corrected.difference.interval
-    low, high = (format_metric(x, metric, is_signed=True) for x in (interval.low, interval.high))
+    _, low, high = _mean_and_ends(corrected.difference.interval, metric, is_signed=True)
     family = (
         f", Holm-corrected over {corrected.family} comparisons" if corrected.family > 1 else ""
     )

@@ -19,8 +19,9 @@ from study.report.formatting import (
 from study.report.panel import ReportPanel
 from study.report.sections import SECTIONS, Section
 from study.report.sections.result_statements import main_metric
-from study.report.summary_tables import reference_table
+from study.report.summary_tables import environment_table, reference_table
 from study.report.tables import Table, failures_table
+from study.report.verdict import Verdict, verdict
 from study.sensitivity import (
     CONTROLS,
     ArmComparison,
@@ -37,11 +38,13 @@ class Summary:
     """The statements on a study.
 
     Attributes:
-        missing: Missing parts of the report, in sentences; shown first.
+        verdict: What the study found; shown first.
+        missing: Missing parts of the report, in sentences.
         sections: In reading order, without empty ones.
     """
 
     study: str
+    verdict: Verdict
     missing: tuple[str, ...]
     sections: tuple[Section, ...]
 
@@ -60,6 +63,7 @@ def summarize(table: TrialTable, missing: Sequence[str] = ()) -> Summary:
     )
     return Summary(
         study=table.study,
+        verdict=verdict(table),
         missing=tuple(dict.fromkeys((*(unfinished if running else ()), *missing))),
         sections=tuple(section for section in sections if section.statements),
     )
@@ -67,7 +71,10 @@ def summarize(table: TrialTable, missing: Sequence[str] = ()) -> Summary:
 
 def to_markdown(summary: Summary) -> str:
     """Return a summary as Markdown, for MLflow and pull requests."""
-    lines = [f"# {summary.study}", ""]
+    found = summary.verdict
+    lines = [f"# {summary.study}", "", f"**{found.finding}**", ""]
+    lines += [found.sensitivity, ""] if found.sensitivity else []
+    lines += [*(f"- {text}" for text in found.cautions), ""] if found.cautions else []
     if summary.missing:
         lines += ["## Missing", "", *(f"- {text}" for text in summary.missing), ""]
     for section in summary.sections:
@@ -85,15 +92,14 @@ def report_markdown(table: TrialTable, summary: Summary, panels: Sequence[Report
     committed or uploaded together.
     """
     references = [found for one in workloads(table) if (found := reference_table(one))]
-    failures = failures_table(table)
+    failures, environment = failures_table(table), environment_table(table)
     parts = [
         to_markdown(summary).rstrip(),
         *(part for panel in panels for part in _panel_markdown(panel)),
         *(["## The paper"] if references else []),
         *(part for reference in references for part in table_markdown(reference)),
         *(["## Failures", *table_markdown(failures)] if failures.rows else []),
-        "## Environment",
-        _environment(table),
+        *(["## Environment", *table_markdown(environment)] if environment.rows else []),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -122,12 +128,6 @@ def _panel_markdown(panel: ReportPanel) -> Iterator[str]:
 
 def _table_row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(escape_markdown(cell) for cell in cells)} |"
-
-
-def _environment(table: TrialTable) -> str:
-    facts = sorted(table.environment.items())
-    lines = [f"- {escape_markdown(name)}: {escape_markdown(str(value))}" for name, value in facts]
-    return "\n".join(lines) or "Not recorded."
 
 
 _HOUR_S = 3600.0

@@ -47,17 +47,22 @@
     spec.config = { legend: { columns: Math.max(1, Math.floor(room / entry)) } };
     const fitting = Math.floor((room + SPACING) / (least + SPACING));
     spec.columns = Math.max(1, Math.min(columns, spec.concat.length, fitting));
-    const own = (room - (spec.columns - 1) * SPACING) / spec.columns - AXIS;
-    widen(spec, own);
-    one.view?.finalize();
-    one.view = await embed(one, spec);
-    const drawn = one.live.querySelector('svg').viewBox.baseVal.width;
-    widen(spec, own + (room - drawn) / spec.columns);
-    one.view.finalize();
-    one.view = await embed(one, spec);
+    let own = (room - (spec.columns - 1) * SPACING) / spec.columns - AXIS;
+    // Other widths may have other ticks, whose labels take more: then once again.
+    for (let turn = 0, drawn = Infinity; turn < 2 || (turn < 4 && drawn > room + 1); turn += 1) {
+      if (turn) own += (room - drawn) / spec.columns;
+      widen(spec, own);
+      one.view?.finalize();
+      one.view = await embed(one, spec);
+      drawn = one.live.querySelector('svg').viewBox.baseVal.width;
+    }
   };
 
+  // A chart in a closed fold has no width; it is drawn when the fold opens. Paper has stills.
+  const isShown = (one) => one.frame.clientWidth > 0 && !matchMedia('print').matches;
+
   const draw = async (one) => {
+    if (!isShown(one)) return;
     try {
       await redraw(one);
     } catch (error) {
@@ -115,7 +120,7 @@
     const watch = new ResizeObserver(() => {
       clearTimeout(waiting);
       waiting = setTimeout(
-        () => again((one) => one.live.clientWidth && one.width !== one.frame.clientWidth), 100,
+        () => again((one) => one.width !== one.frame.clientWidth), 100,
       );
     });
     frames.forEach((one) => watch.observe(one.frame));

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from study.figures.figure import Place
 from study.figures.rendering import Specification, to_png, to_svg, with_words
 from study.records.errors import ReportError
 from study.records.frames import Tabular, make_frame
@@ -23,8 +24,11 @@ class ReportPanel:
 
     Attributes:
         name: Stem of its files.
+        figure: Its name in FIGURES; empty for tables without a figure.
         title: Heading.
         arms: Names of its arms; its files are listed under each.
+        place: Section of the page that shows it.
+        is_folded: Whether the page shows it on demand only.
         spec: Its chart as Vega-Lite, or None.
         caption: Caption of the chart, with n; empty without one.
         records: The analyses behind figure and tables.
@@ -34,6 +38,9 @@ class ReportPanel:
     name: str
     title: str
     arms: tuple[str, ...]
+    place: Place
+    figure: str = ""
+    is_folded: bool = False
     spec: Specification | None = None
     caption: str = ""
     tables: tuple[Table, ...] = ()

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from study.records.labels import arm_label, dimension_symbol, metric_label
+from study.records.trial_table import TrialTable
 from study.report.formatting import (
     ABSENT,
     CONFIDENCE_PERCENT,
@@ -204,4 +205,14 @@ def reference_table(workload: Workload) -> Table | None:
         "with 3 samples per class and the full test set; replicas and intervals are not stated "
         f"there. This study has another scale ({workload.dataset}, {workload.model}, {epochs} "
         "epochs): only the direction of a difference may be compared, not the levels.",
+    )
+
+
+def environment_table(table: TrialTable) -> Table:
+    """Return the table of versions, hardware and commit."""
+    return Table(
+        title="Environment",
+        columns=("What", "Which"),
+        rows=tuple(sorted(table.environment.items())),
+        note="Of the process that started the study.",
     )

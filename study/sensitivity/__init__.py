@@ -41,6 +41,7 @@ from study.sensitivity.intervals import (
     CONFIDENCE,
     CorrectedDifference,
     Interval,
+    PairedDifference,
     holm,
     paired_difference,
     t_interval,
@@ -78,6 +79,7 @@ from study.sensitivity.optimization_history import (
     search_points,
 )
 from study.sensitivity.permutation_tests import SweepEffect, sweep_effect
+from study.sensitivity.power import POWER, detectable_difference
 from study.sensitivity.range_edges import EdgeValue, RangeEdges, range_edges
 from study.sensitivity.replica_health import not_covered, seeds_at_chance
 from study.sensitivity.saved_attributions import (

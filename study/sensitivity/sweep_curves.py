@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -13,12 +14,14 @@ from study.sensitivity.intervals import (
     Compared,
     CorrectedDifference,
     Interval,
+    PairedDifference,
     ReplicaValues,
     align_to_seeds,
     difference_cells,
     differences_to,
     interval_cells,
     last_values,
+    paired_difference,
     t_interval,
 )
 from study.sensitivity.replica_health import seeds_at_chance
@@ -69,6 +72,8 @@ class DimensionCurve(Tabular):
         seeds: Replica seeds of every point.
         points: By increasing value (in the file's order where values are not numbers).
         controls: Base and Random, as far as the study has completed them.
+        averaged: Paired difference to Base of the mean over all values, a comparison of its own;
+            None without Base.
         notes: Missing values and controls, in sentences.
     """
 
@@ -83,6 +88,7 @@ class DimensionCurve(Tabular):
     seeds: tuple[int, ...]
     points: tuple[CurvePoint, ...]
     controls: tuple[ControlResult, ...]
+    averaged: PairedDifference | None
     notes: tuple[str, ...]
 
     @property
@@ -91,7 +97,7 @@ class DimensionCurve(Tabular):
         return len(self.seeds)
 
     def frame_rows(self) -> Iterator[Row]:
-        """Yield a row per value of the dimension, and one per control."""
+        """Yield a row per value of the dimension, one per control, and the values averaged."""
         for point in self.points:
             yield {
                 "arm": self.arm,
@@ -108,6 +114,17 @@ class DimensionCurve(Tabular):
                 "metric": self.metric,
                 **interval_cells(control.interval),
                 **difference_cells(control.to_base, "base"),
+            }
+        if self.averaged is not None:
+            alone = CorrectedDifference(
+                difference=self.averaged, p_holm=self.averaged.p_value, family=1
+            )
+            yield {
+                "arm": self.arm,
+                "metric": self.metric,
+                "dimension": self.dimension,
+                "is_averaged": True,
+                **difference_cells(alone, "base"),
             }
 
 
@@ -164,8 +181,20 @@ def sweep_curve(table: TrialTable, arm: str, dimension: str, metric: str) -> Dim
             )
             for control, values in controls
         ),
+        averaged=_averaged(chosen.seeds, found, base),
         notes=(*notes, *control_notes),
     )
+
+
+def _averaged(
+    seeds: tuple[int, ...], found: Mapping[ParamValue, ReplicaValues], base: ReplicaValues | None
+) -> PairedDifference | None:
+    """Compare the mean over all values with Base, seed by seed."""
+    if base is None:
+        return None
+    aligned = [align_to_seeds(seeds, values, owner=values.trial) for values in found.values()]
+    means = [statistics.fmean(of_seed) for of_seed in zip(*aligned, strict=True)]
+    return paired_difference(means, align_to_seeds(seeds, base, owner=base.trial))
 
 
 def swept_dimensions(table: TrialTable, arm: ArmRow) -> tuple[str, ...]:

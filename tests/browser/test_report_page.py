@@ -25,6 +25,7 @@ pytestmark = pytest.mark.browser
 TABLE = occluded(make_trial_table(TableShape(replicas=3, layers=2, sweep=(1, 3, 5))))
 CURVE = "challenger-over-top-k"
 WIDE, PHONE = {"width": 1100, "height": 900}, {"width": 390, "height": 844}
+DESK = {"width": 1440, "height": 900}
 READY_MS = 120_000
 """Two slow cores unpack and draw for ten seconds while other tests run."""
 
@@ -67,6 +68,15 @@ def opened(browser: Browser, address: str, **context: Any) -> Opened:  # noqa: A
     return found
 
 
+def unfold(page: Page) -> None:
+    """Open all folds and wait for the charts in them."""
+    page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+    page.wait_for_function(
+        "document.querySelectorAll('.frame[data-name]:not(.is-live)').length === 0",
+        timeout=READY_MS,
+    )
+
+
 @pytest.fixture(scope="module")
 def light(browser: Browser, report: Path) -> Iterator[Opened]:
     """Open the report at a desk, for all tests that change nothing that others see."""
@@ -84,7 +94,54 @@ def test_it_opens_from_disk_without_a_complaint_or_a_request(light: Opened, save
     save(light.page, "report-light")
 
 
+@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
+def test_the_first_screen_is_the_verdict_with_the_arms_minus_base(
+    browser: Browser, report: Path, screenshots: Path, viewport: dict[str, int]
+):
+    found = opened(browser, report.as_uri(), viewport=viewport)
+    page = found.page
+    name = f"report-first-{viewport['width']}.png"
+    page.screenshot(path=screenshots / name)
+    expect(page.locator(".verdict")).to_be_in_viewport(ratio=1)
+    expect(page.locator(".verdict")).to_contain_text("paired t test over 3 seeds")
+    links = page.locator("nav a")
+    assert links.all_inner_texts() == [
+        "Result",
+        "Sensitivity",
+        "Filters",
+        "Searches",
+        "Method and limits",
+    ]
+    assert len({link.bounding_box()["y"] for link in links.all()}) == 1
+    forest, curve = page.locator(".first .frame").all()
+    expect(forest).to_be_in_viewport(ratio=0.9 if viewport == DESK else 0.3)
+    if viewport == DESK:
+        expect(curve).to_be_in_viewport(ratio=0.9)
+    page.context.close()
+
+
+def test_the_page_is_short_until_something_is_unfolded(browser: Browser, report: Path):
+    found = opened(browser, report.as_uri(), viewport=DESK)
+    size = found.page.evaluate(
+        r"""() => {
+            const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+            let words = 0;
+            while (texts.nextNode()) {
+                const { parentElement: place, data } = texts.currentNode;
+                if (place.closest('script, .frame') || !place.checkVisibility()) continue;
+                words += data.split(/\s+/).filter(Boolean).length;
+            }
+            return [document.documentElement.scrollHeight / innerHeight, words];
+        }"""
+    )
+    screens, words = size
+    assert screens <= 8
+    assert words <= 1200
+    found.page.context.close()
+
+
 def test_every_chart_is_drawn_in_place_of_its_picture(light: Opened):
+    unfold(light.page)
     frames = light.page.locator(".frame[data-name]")
     assert frames.count() >= 7
     for frame in frames.all():
@@ -146,6 +203,7 @@ def test_no_text_of_any_chart_overlaps_another_or_is_cut(
     browser: Browser, everything: Path, save: Save, width: int
 ):
     found = opened(browser, everything.as_uri(), viewport={"width": width, "height": 900})
+    unfold(found.page)
     assert found.complaints == []
     assert found.page.locator(".is-live").count() == len(RECORDS)
     save(found.page, f"all-figures-{width}")
@@ -238,7 +296,9 @@ def test_paper_shows_the_still_pictures(browser: Browser, report: Path, save: Sa
     paper = opened(browser, report.as_uri(), viewport={"width": 800, "height": 900})
     page = paper.page
     page.emulate_media(media="print")
-    for frame in page.locator(".frame[data-name]").all():
+    unfolded = page.locator(".frame[data-name]:not(.more *)")
+    assert unfolded.count() >= 5
+    for frame in unfolded.all():
         expect(frame.locator(".still")).to_be_visible()
         expect(frame.locator(".live")).to_be_hidden()
     assert page.locator(".still").evaluate_all("all => all.every(one => one.naturalWidth > 0)")
@@ -253,7 +313,7 @@ def test_paper_shows_the_still_pictures(browser: Browser, report: Path, save: Sa
 
 def test_without_a_script_the_still_pictures_are_shown(browser: Browser, report: Path):
     still = opened(browser, report.as_uri(), java_script_enabled=False)
-    for frame in still.page.locator(".frame").all():
+    for frame in still.page.locator(".frame:not(.more *)").all():
         expect(frame.locator(".still")).to_be_visible()
     assert still.page.locator(".live:visible").count() == 0
     still.page.context.close()
@@ -276,7 +336,7 @@ def test_in_a_sandboxed_frame_figures_are_live_and_headings_are_reached(
     inside = page.frames[1]
     inside.wait_for_selector("html[data-figures='live']", timeout=READY_MS)
     assert inside.locator(".is-live").count() >= 6
-    inside.locator("nav a[href='#environment']").click()
+    inside.locator("nav a[href='#method']").click()
     inside.wait_for_function("scrollY > 1000")
     assert inside.url == "about:srcdoc"
     assert complaints == []

@@ -36,7 +36,9 @@ _METRIC = f"filter_cosine/{MEAN_LAYER}"
 
 def filters_section(table: TrialTable) -> Section:
     """State each arm's mean filter cosine and its difference to Base."""
-    return Section(title="Diversity of filters", statements=tuple(_filters_statements(table)))
+    return Section(
+        title="Diversity of filters", place="filters", statements=tuple(_filters_statements(table))
+    )
 
 
 def _filters_statements(table: TrialTable) -> Iterator[str]:
@@ -106,7 +108,9 @@ def occlusion_section(table: TrialTable) -> Section:
         text for workload in found for text in _occlusion_statements(table, workload)
     )
     return Section(
-        title="Robustness to hidden inputs", statements=(*statements, _CAUTION) if found else ()
+        title="Robustness to hidden inputs",
+        place="result",
+        statements=(*statements, _CAUTION) if found else (),
     )
 
 
@@ -157,7 +161,9 @@ _ADVISED_REPLICAS = 5
 
 def limits_section(table: TrialTable) -> Section:
     """State scale, replicas, unequal budgets and failed trials."""
-    return Section(title="Limitations", statements=tuple(_limits_statements(table)))
+    return Section(
+        title="Limitations", place="method", statements=tuple(_limits_statements(table))
+    )
 
 
 def _limits_statements(table: TrialTable) -> Iterator[str]:

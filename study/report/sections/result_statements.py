@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+from study.figures.figure import Place
 from study.records.errors import ReportError
 from study.records.labels import arm_label, metric_label
 from study.records.trial_table import TrialTable
@@ -38,9 +40,15 @@ from study.sensitivity import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A heading with statements, each one or a few sentences."""
+    """A heading with statements, each one or a few sentences.
+
+    Attributes:
+        place: Section of the page that shows it; ``head`` where the page's verdict, first figure
+            and table say the same.
+    """
 
     title: str
+    place: Place | Literal["head"]
     statements: tuple[str, ...]
 
 
@@ -49,7 +57,7 @@ _OTHER_METRICS = ("test/auc", "test/nll", "test/brier_mean", "test/ece10")
 
 def outcome_section(table: TrialTable) -> Section:
     """State each arm's test result and its differences to Base and Random, controls last."""
-    return Section(title="Result", statements=tuple(_outcome_statements(table)))
+    return Section(title="Result", place="head", statements=tuple(_outcome_statements(table)))
 
 
 def main_metric(table: TrialTable) -> str:
@@ -100,7 +108,7 @@ def _difference_sentences(
     interval = corrected.difference.interval
     significance = format_significance(corrected, metric)
     if corrected.is_significant:
-        verdict = "better" if _is_better(interval.mean, metric) else "worse"
+        verdict = "better" if is_better(interval.mean, metric) else "worse"
         side = "above" if interval.mean > 0 else "below"
         difference = format_difference(abs(interval.mean), metric)
         yield f"It is {difference} {side} {control} ({significance}): {verdict} than {control}."
@@ -118,7 +126,7 @@ def _other_metrics(row: ArmComparison, metrics: Sequence[str]) -> Iterator[str]:
         if corrected is None:
             continue
         mean = corrected.difference.interval.mean
-        better = "better than Base" if _is_better(mean, metric) else "worse than Base"
+        better = "better than Base" if is_better(mean, metric) else "worse than Base"
         group = better if corrected.is_significant else "no difference to Base shown"
         groups.setdefault(group, []).append(metric_label(metric).name.removeprefix("test "))
     if groups:
@@ -126,7 +134,8 @@ def _other_metrics(row: ArmComparison, metrics: Sequence[str]) -> Iterator[str]:
         yield f"Other test metrics, {'; '.join(parts)}."
 
 
-def _is_better(difference: float, metric: str) -> bool:
+def is_better(difference: float, metric: str) -> bool:
+    """Return whether a difference to a control is in the metric's direction."""
     return (difference > 0) == (metric_label(metric).direction == "maximize")
 
 
@@ -137,7 +146,7 @@ def _arm_name(row: ArmComparison) -> str:
 def ranks_section(table: TrialTable) -> Section:
     """State the mean ranks of a study with several datasets."""
     statements = tuple(_ranks_statements(table)) if len(workloads(table)) > 1 else ()
-    return Section(title="Ranks over the datasets", statements=statements)
+    return Section(title="Ranks over the datasets", place="result", statements=statements)
 
 
 def _ranks_statements(table: TrialTable) -> Iterator[str]:
@@ -171,7 +180,9 @@ def _ranks_conclusion(record: AverageRanks) -> str:
 def transfer_section(table: TrialTable) -> Section:
     """State for each target its own choice and the configurations from other datasets."""
     return Section(
-        title="Configurations from other datasets", statements=tuple(_transfer_statements(table))
+        title="Configurations from other datasets",
+        place="result",
+        statements=tuple(_transfer_statements(table)),
     )
 
 

@@ -60,7 +60,9 @@ def dimensions_section(table: TrialTable) -> Section:
         for one in found
     )
     none = ("No dimension was swept: add 'sensitivity' to an arm of the study file.",)
-    return Section(title="Sensitivity to the dimensions", statements=statements or none)
+    return Section(
+        title="Sensitivity to the dimensions", place="sensitivity", statements=statements or none
+    )
 
 
 def _swept_arms(table: TrialTable) -> list[tuple[ArmRow, str]]:
@@ -171,7 +173,9 @@ def importance_section(table: TrialTable) -> Section:
         for arm in designs
         for metric in global_metrics(table, arm)
     )
-    return Section(title="Importance", statements=statements or tuple(_no_claim(table)))
+    return Section(
+        title="Importance", place="sensitivity", statements=statements or tuple(_no_claim(table))
+    )
 
 
 def _no_claim(table: TrialTable) -> Iterator[str]:
@@ -248,6 +252,7 @@ def search_section(table: TrialTable) -> Section:
     )
     return Section(
         title="Search",
+        place="searches",
         statements=(
             aim,
             *(" ".join(_search_sentences(table, arm)) for arm in table.arms),

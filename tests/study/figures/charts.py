@@ -183,6 +183,8 @@ def panel_of(name: str) -> ReportPanel:
         name=name.replace(" ", "-"),
         title=name,
         arms=(),
+        place=FIGURES[name.partition(" ")[0]].place,
+        figure=name.partition(" ")[0],
         spec=spec_of(name),
         caption=FIGURES[name.partition(" ")[0]].caption(record_of(name)),
     )

@@ -162,9 +162,12 @@ def test_limits_name_few_replicas_failures_and_unequal_budgets():
     assert "mnist (3 per class), vgg11, width 0.25, 100 epochs, 784 input features" in found
 
 
-def test_the_markdown_begins_with_the_missing_parts():
-    text = to_markdown(summarize(make_trial_table(), ["No maps."]))
-    assert text.startswith("# tiny-mnist-top-k\n\n## Missing\n\n- No maps.\n\n## Result\n")
+def test_the_markdown_begins_with_the_verdict_and_the_missing_parts():
+    summary = summarize(make_trial_table(), ["No maps."])
+    assert to_markdown(summary).startswith(
+        f"# tiny-mnist-top-k\n\n**{summary.verdict.finding}**\n\n{summary.verdict.sensitivity}"
+        "\n\n## Missing\n\n- No maps.\n\n## Result\n"
+    )
 
 
 def test_numbers_are_written_with_units_and_signs():
@@ -259,15 +262,8 @@ def test_markdown_characters_are_escaped():
 def test_failures_and_environment_are_named():
     table = replace(TABLE, environment={"torch": "2.0", "hardware": "a_b"})
     text = report_markdown(table, summarize(table), [])
-    assert "## Environment\n\n- hardware: a\\_b\n- torch: 2.0\n" in text
+    assert "| hardware | a\\_b |\n| torch | 2.0 |\n" in text.partition("## Environment")[2]
     assert "## Failures" not in text
     failed = make_trial_table(TableShape(replicas=2, layers=1, sweep=(), search_trials=8))
     text = report_markdown(failed, summarize(failed), [])
     assert "loss is not finite at epoch 4 for seed 1" in text.partition("## Failures")[2]
-
-
-def test_a_study_without_environment_is_not_recorded():
-    table = replace(TABLE, environment={})
-    assert report_markdown(table, summarize(table), []).endswith(
-        "## Environment\n\nNot recorded.\n"
-    )

@@ -141,7 +141,7 @@ def test_missing_maps_are_named_on_the_page_and_in_the_summary(tmp_path: Path):
     files = write_report(TABLE, tmp_path, tmp_path / "out")
     reason = "must hold the attribution maps of arm 'challenger', but is not there"
     assert any(reason in sentence for sentence in files.missing)
-    assert "Missing from this report" in read(files.html).text
+    assert "part is missing from this report" in read(files.html).text
     assert "## Missing" in files.summary.read_text()
     assert reason in files.summary.read_text()
 
@@ -239,9 +239,10 @@ def test_an_output_folder_that_is_a_file_is_refused(tmp_path: Path):
 def test_csv_holds_every_digit_of_a_curve_and_its_controls():
     curve = sweep_curve(TABLE, "challenger", "top_k", "test/accuracy")
     rows = list(csv.DictReader(io.StringIO(to_csv(curve.to_frame()))))
-    assert [row["value"] for row in rows] == ["1", "2", "3", "5", "", ""]
-    assert [row["arm"] for row in rows[4:]] == ["base", "random"]
-    for row, point in zip(rows, curve.points, strict=False):
+    assert [row["value"] for row in rows] == ["1", "2", "3", "5", "", "", ""]
+    assert [row["arm"] for row in rows[4:]] == ["base", "random", "challenger"]
+    assert [row["is_averaged"] for row in rows] == [*[""] * 6, "True"]
+    for row, point in zip(rows[:4], curve.points, strict=True):
         assert float(row["low"]) == point.interval.low
         assert float(row["seed_100"]) == point.replicas[0]
         assert point.to_base is not None

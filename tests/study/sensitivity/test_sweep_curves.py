@@ -49,6 +49,22 @@ def test_points_are_by_value_with_their_replicas_intervals_and_corrected_differe
     assert curve.points[0].to_base.family == 3
 
 
+def test_the_mean_over_all_values_is_compared_with_base_seed_by_seed():
+    means = [sum(values) / 3 for values in zip(*CURVE.values(), strict=True)]
+    found = accuracy_curve(TABLE).averaged
+    assert found is not None
+    expected = paired_difference(means, BASE)
+    assert found.interval.mean == pytest.approx(expected.interval.mean)
+    assert found.p_value == pytest.approx(expected.p_value)
+    assert accuracy_curve(constant_table({"challenger": CURVE})).averaged is None
+    last = list(accuracy_curve(TABLE).frame_rows())[-1]
+    assert (last["is_averaged"], last["minus_base"], last["family"]) == (
+        True,
+        found.interval.mean,
+        1,
+    )
+
+
 def test_a_curve_has_controls_chosen_value_and_fixed_params():
     curve = sweep_curve(make_trial_table(), "challenger", "top_k", "test/nll")
     assert [control.method for control in curve.controls] == ["base", "random"]

@@ -1,0 +1,262 @@
+"""The verdict of a study: its finding with the test that it rests on, and what weakens it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from study.records.errors import ReportError
+from study.records.labels import arm_label, dimension_symbol, metric_label
+from study.records.trial_table import TrialTable
+from study.report.formatting import (
+    format_count,
+    format_difference_interval,
+    format_interval,
+    format_metric,
+    format_p_value,
+    format_value,
+    join_words,
+)
+from study.report.sections.result_statements import is_better, main_metric
+from study.sensitivity import (
+    CONTROLS,
+    POWER,
+    ArmComparison,
+    Comparison,
+    CorrectedDifference,
+    DimensionCurve,
+    average_ranks,
+    compare,
+    detectable_difference,
+    range_edges,
+    sweep_curve,
+    swept_dimensions,
+    workloads,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a study found.
+
+    Attributes:
+        arm: Name of the main arm; empty without results.
+        finding: One sentence on the main arm against its controls, or why there is no result.
+        sensitivity: One sentence on the main arm's first sweep against Base; empty without one.
+        cautions: What weakens the finding, in sentences: replicas at chance, choices at an edge
+            of their range.
+    """
+
+    arm: str
+    finding: str
+    sensitivity: str
+    cautions: tuple[str, ...]
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Finding and sensitivity, as far as there is one."""
+        return (self.finding, self.sensitivity) if self.sensitivity else (self.finding,)
+
+
+def verdict(table: TrialTable) -> Verdict:
+    """Return the verdict of a study, finished or not."""
+    metric = main_metric(table)
+    try:
+        to_base = compare(table, (metric,))
+    except ReportError as error:
+        return Verdict(arm="", finding=f"No test result yet: {error}", sensitivity="", cautions=())
+    arms = main_arms(table, to_base)
+    found = _one(table, to_base, arms[0]) if len(arms) == 1 else _several(table, to_base, arms)
+    is_open = any(row.state == "RUNNING" for row in table.rows)
+    return Verdict(
+        arm=arms[0].arm,
+        finding=f"So far: {found}" if is_open else found,
+        sensitivity=_sensitivity(table, arms[0]),
+        cautions=(*_at_chance(to_base, metric), *_at_edges(table)),
+    )
+
+
+def main_arms(table: TrialTable, to_base: Comparison) -> tuple[ArmComparison, ...]:
+    """Return the arm of each dataset and model that the verdict is about, as far as it has one.
+
+    It is the first that has results and is no control, Challenger before others; without such an
+    arm it is the last with results.
+    """
+    found = []
+    for workload in workloads(table):
+        rows = [to_base.row(arm.name) for arm in workload.arms]
+        rows = [row for row in rows if row.measurements]
+        ours = [row for row in rows if row.method not in CONTROLS]
+        ours.sort(key=lambda row: row.method != "challenger")
+        found += (ours or rows[::-1])[:1]
+    return tuple(found)
+
+
+def format_power(corrected: CorrectedDifference, metric: str) -> str:
+    """Return what the replicas of a comparison could have shown: ``5 seeds show 7.3 or more …``.
+
+    Empty where all differences are equal.
+    """
+    least = detectable_difference(corrected.difference, family=corrected.family)
+    if least is None:
+        return ""
+    return (
+        f"{corrected.difference.n} seeds of this spread show {format_metric(least, metric)} or "
+        f"more in {POWER:.0%} of studies"
+    )
+
+
+def _one(table: TrialTable, to_base: Comparison, row: ArmComparison) -> str:
+    metric = to_base.metrics[0]
+    to_random = compare(table, (metric,), against="random").row(row.arm)
+    compared = [
+        (one.control, found)
+        for one in (row, to_random)
+        if (found := _difference(one, metric)) is not None
+    ]
+    name = arm_label(row.arm, row.method)
+    if not compared:
+        level = row.measurements[0].interval
+        return (
+            f"{name} reached a {metric_label(metric).name} of {format_interval(level, metric)} "
+            f"(mean of {level.n} replicas with 95% interval); there is no control to compare "
+            "it with."
+        )
+    clauses = [
+        _clause(corrected, control, name, metric, is_first=at == 0)
+        for at, (control, corrected) in enumerate(compared)
+    ]
+    verdicts = {_word(corrected, metric) for _, corrected in compared}
+    joint = "; " if verdicts == {""} else ", and " if len(verdicts) == 1 else ", but "
+    return f"{joint.join(clauses)}."
+
+
+def _clause(
+    corrected: CorrectedDifference, control: str, name: str, metric: str, *, is_first: bool
+) -> str:
+    interval, word = corrected.difference.interval, _word(corrected, metric)
+    sign = -1.0 if word and interval.mean < 0 else 1.0
+    ends = sorted((sign * interval.low, sign * interval.high))
+    low, mean, high = (
+        format_metric(value, metric, is_signed=not word)
+        for value in (ends[0], sign * interval.mean, ends[1])
+    )
+    unit = f" {metric_label(metric).difference_unit}".rstrip() if is_first else ""
+    size = f"{mean}{unit} [{low}, {high}]"
+    tested = format_p_value(corrected.p_holm)
+    if is_first:
+        tested = f"paired t test over {corrected.difference.n} seeds, {tested}"
+        if corrected.family > 1:
+            tested += f" after Holm's correction over {corrected.family} arms"
+    if word:
+        of = f" in {metric_label(metric).name}" if is_first else ""
+        subject = f"{name} is {word}" if is_first else word
+        return f"{subject} than {control}{of}, by {size} ({tested})"
+    power = format_power(corrected, metric)
+    tested = f"{tested}; {power}" if power and is_first else tested
+    if is_first:
+        label = metric_label(metric).name
+        return (
+            f"No difference between {name} and {control} was shown in {label}: {size} ({tested})"
+        )
+    least = detectable_difference(corrected.difference, family=corrected.family)
+    tested += "" if least is None else f"; {format_metric(least, metric)} or more would be"
+    return f"no difference to {control} was shown: {size} ({tested})"
+
+
+def _word(corrected: CorrectedDifference, metric: str) -> str:
+    if not corrected.is_significant:
+        return ""
+    return "better" if is_better(corrected.difference.interval.mean, metric) else "worse"
+
+
+def _difference(row: ArmComparison, metric: str) -> CorrectedDifference | None:
+    found = row.get(metric)
+    return None if found is None else found.to_control
+
+
+def _several(table: TrialTable, to_base: Comparison, rows: tuple[ArmComparison, ...]) -> str:
+    metric = to_base.metrics[0]
+    names = dict.fromkeys(arm_label(row.method, row.method) for row in rows)
+    compared = [found for row in rows if (found := _difference(row, metric)) is not None]
+    words = [_word(found, metric) for found in compared]
+    counts = (
+        f"{join_words(list(names))} is better than Base in {metric_label(metric).name} on "
+        f"{words.count('better')} of {len(compared)} datasets and worse on {words.count('worse')} "
+        "(paired t tests over seeds, Holm-corrected over the arms of a dataset)"
+    )
+    try:
+        ranks = average_ranks(table, metric)
+    except ReportError:
+        # The section on ranks has the reason.
+        return f"{counts}."
+    listed = ", ".join(f"{arm_label(m.method, m.method)} {m.rank:.2f}" for m in ranks.methods)
+    return (
+        f"{counts}; mean ranks: {listed} (Friedman's test by permutation, "
+        f"{format_p_value(ranks.p_value)})."
+    )
+
+
+def first_curve(table: TrialTable, row: ArmComparison) -> DimensionCurve | None:
+    """Return the curve of an arm's first swept dimension in the main metric, or None."""
+    for dimension in swept_dimensions(table, table.arm(row.arm)):
+        try:
+            return sweep_curve(table, row.arm, dimension, main_metric(table))
+        except ReportError:
+            # The section on the dimensions has the reason.
+            continue
+    return None
+
+
+def _sensitivity(table: TrialTable, row: ArmComparison) -> str:
+    curve = first_curve(table, row)
+    return "" if curve is None else format_averaged(curve)
+
+
+def format_averaged(curve: DimensionCurve) -> str:
+    """Return the difference to Base averaged over a curve's values as a sentence, with its test.
+
+    Empty without Base.
+    """
+    if curve.averaged is None:
+        return ""
+    alone = CorrectedDifference(difference=curve.averaged, p_holm=curve.averaged.p_value, family=1)
+    interval, metric = curve.averaged.interval, curve.metric
+    word = _word(alone, metric)
+    power = format_power(alone, metric)
+    ending = f"; {power}" if power and not word else ""
+    return (
+        f"Averaged over {len(curve.points)} values of {dimension_symbol(curve.dimension)}, "
+        f"{arm_label(curve.arm, curve.method)} "
+        f"{f'is {word} than Base' if word else 'is not shown to differ from Base'}: "
+        f"{format_difference_interval(interval, metric)} (paired t test over {curve.averaged.n} seeds, "
+        f"{format_p_value(alone.p_holm)}{ending})."
+    )
+
+
+def _at_chance(to_base: Comparison, metric: str) -> Iterator[str]:
+    for row in to_base.rows:
+        found = row.get(metric)
+        if not row.at_chance or found is None:
+            continue
+        seeds = join_words([str(seed) for seed in row.at_chance])
+        median, middle = (
+            format_metric(value, metric) for value in (found.median, found.interquartile_mean)
+        )
+        yield (
+            f"{len(row.at_chance)} of {format_count(len(row.seeds), 'replica')} of "
+            f"{arm_label(row.arm, row.method)} on {row.dataset} ended at chance (seeds {seeds}): "
+            f"its intervals and tests are not to be trusted; {metric_label(metric).name}: median "
+            f"{median}, interquartile mean {middle}."
+        )
+
+
+def _at_edges(table: TrialTable) -> Iterator[str]:
+    for one in range_edges(table).values:
+        symbol, end = dimension_symbol(one.dimension), "lower" if one.edge == "low" else "upper"
+        low, high = (format_value(value) for value in one.wider)
+        yield (
+            f"{arm_label(one.arm, one.method)} chose {symbol} = {format_value(one.value)}, at "
+            f"the {end} edge of its range ({format_value(one.low)} to {format_value(one.high)}): "
+            f"the best may lie beyond; try {low} to {high}."
+        )
