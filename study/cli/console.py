@@ -27,6 +27,8 @@ _PIPE_WIDTH = 220
 _UNLIMITED_WIDTH = 10_000
 # Longer cells are sentences, which may wrap; numbers may not.
 _WRAP_WIDTH = 80
+# Names of rows are folded to this before a table that is too wide is laid on its side.
+_NAME_WIDTH = 12
 
 
 def make_console(*, stderr: bool = False) -> Console:
@@ -61,16 +63,17 @@ def tracking_location(options: RunOptions) -> str:
 
 
 def show_results(table: TrialTable, console: Console) -> None:
-    """Print the comparison of the arms and the chosen parameters."""
-    from study.report.tables import comparison_table, difference_table
-    from study.sensitivity import compare, workloads
+    """Print a row per arm with its differences, what was chosen, and the verdict last."""
+    from study.report.terminal_summary import chosen_lines, result_tables
+    from study.report.verdict import verdict
 
-    comparison = compare(table)
-    for workload in workloads(table):
-        print_table(comparison_table(comparison, workload), console)
-        differences = difference_table(comparison, workload)
-        if differences.rows:
-            print_table(differences, console)
+    for one in result_tables(table):
+        print_table(one, console)
+    for line in chosen_lines(table):
+        print_plain(console, f"chosen by {line}")
+    found = verdict(table)
+    for line in (*found.cautions, *found.lines):
+        print_plain(console, line)
 
 
 def print_table(table: TextTable, console: Console) -> None:
@@ -81,15 +84,30 @@ def print_table(table: TextTable, console: Console) -> None:
     lines = [table.columns, *table.rows]
     shown = _build_table(table, lines)
     unbounded = console.options.update(width=_UNLIMITED_WIDTH)
+
+    def is_too_wide(shown: Table) -> bool:
+        return Measurement.get(console, unbounded, shown).maximum > console.width
+
     is_numeric = (
         max(map(len, (cell for row in table.rows for cell in row)), default=0) < _WRAP_WIDTH
     )
-    if is_numeric and Measurement.get(console, unbounded, shown).maximum > console.width:
-        shown = _build_table(table, list(zip(*lines, strict=True)))
-    console.print(shown)
+    if is_numeric and is_too_wide(shown):
+        shown = _build_table(table, lines, name_width=_NAME_WIDTH)
+        if is_too_wide(shown):
+            shown = _build_table(table, list(zip(*lines, strict=True)))
+    if console.is_terminal:
+        console.print(shown)
+        return
+    # A log is not padded to the width of its longest line.
+    with console.capture() as captured:
+        console.print(shown)
+    for line in captured.get().splitlines():
+        print_plain(console, line.rstrip())
 
 
-def _build_table(table: TextTable, lines: Sequence[Sequence[str]]) -> Table:
+def _build_table(
+    table: TextTable, lines: Sequence[Sequence[str]], *, name_width: int | None = None
+) -> Table:
     head, *rows = lines
     shown = Table(
         title=Text(table.title, style="table.title"),
@@ -98,8 +116,15 @@ def _build_table(table: TextTable, lines: Sequence[Sequence[str]]) -> Table:
         caption_justify="left",
     )
     for i, column in enumerate(head):
-        is_prose = any(len(row[i]) >= _WRAP_WIDTH for row in rows)
-        shown.add_column(Text(column), justify="left" if i == 0 or is_prose else "right")
+        is_text = i == 0 or any(len(row[i]) >= _WRAP_WIDTH for row in rows)
+        # An interval is never broken; a name may be.
+        shown.add_column(
+            Text(column),
+            justify="left" if is_text else "right",
+            no_wrap=not is_text,
+            overflow="fold",
+            max_width=name_width if i == 0 else None,
+        )
     for row in rows:
         shown.add_row(*map(Text, row))
     return shown

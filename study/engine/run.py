@@ -240,6 +240,7 @@ class _Run:
                 manifest = make_manifest(self.spec, self.text, table)
                 write_manifest(self.folder.manifest, manifest)
                 if _has_result(table):
+                    self.console.print("writing the report …", highlight=False)
                     report = publish_report(table, self.folder, outbox, tracked)
                 wait_for_sync(sync, self.console)
         finally:

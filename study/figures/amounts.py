@@ -49,6 +49,17 @@ def difference_row(
     return interval_row(interval, factor, told=told, is_filled=corrected.is_significant, **places)
 
 
+def rounded(value: float, digits: int) -> str:
+    """Return a number with its sign and this many decimals; a zero has no sign.
+
+    Example:
+        >>> rounded(-0.724, 1), rounded(0.01, 1)
+        ('−0.7', '0.0')
+    """
+    text = f"{value:+.{digits}f}"
+    return text.replace("-", "−") if float(text) else text.lstrip("+-")
+
+
 def signed(value: float) -> str:
     """Return a number with its sign and three significant digits.
 
@@ -59,6 +70,13 @@ def signed(value: float) -> str:
     if not value:
         return "0"
     return f"{value:+.3g}".replace("-", "−")
+
+
+def p_value(value: float) -> str:
+    """Return a p value without its leading zero: ``p = .012``, ``p < .001``, ``p = 1``."""
+    if value < 0.001:
+        return "p < .001"
+    return f"p = {value:.3f}".replace("0.", ".").replace("1.000", "1")
 
 
 def plain(value: ParamValue) -> str:

@@ -10,8 +10,14 @@ from typing import Any, Literal, TypeAlias
 
 from study.figures.rendering import Chart
 from study.records.trial_table import TrialTable
-from study.sensitivity import Workload, arm_label, dimension_symbol, swept_dimensions, workloads
-
+from study.sensitivity import (
+    Workload,
+    arm_label,
+    control_of,
+    dimension_symbol,
+    swept_dimensions,
+    workloads,
+)
 
 Place: TypeAlias = Literal["result", "sensitivity", "filters", "searches", "method"]
 """Sections of a report's page, in order."""
@@ -46,6 +52,11 @@ class Subject:
     name: tuple[str, ...]
     arms: tuple[str, ...]
     read: Callable[[], Any]
+
+
+def has_base(table: TrialTable, arm: str) -> bool:
+    """Return whether an arm has a Base to be compared with."""
+    return control_of(table, table.arm(arm), "base") is not None
 
 
 def noted(record: Any) -> tuple[str, ...]:  # noqa: ANN401

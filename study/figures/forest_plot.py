@@ -7,9 +7,10 @@ from dataclasses import replace
 import altair as alt
 import pandas as pd
 
-from study.figures.amounts import difference_row, power_of_ten, signed
+from study.figures.amounts import difference_row, p_value, power_of_ten, rounded
 from study.figures.figure import Figure, per_workload
 from study.figures.marks import (
+    DAGGER,
     Axis,
     Layers,
     Panel,
@@ -22,6 +23,7 @@ from study.figures.marks import (
     words,
 )
 from study.figures.rendering import Chart
+from study.figures.sweep_curve import chance_note
 from study.figures.theme import looks_by_arm
 from study.records.errors import ReportError
 from study.records.trial_table import TrialTable
@@ -34,7 +36,7 @@ from study.sensitivity import (
     arm_label,
     compare,
     metric_label,
-    workloads,
+    workloads_with_base,
 )
 
 METRICS = ("test/accuracy", "test/auc", "test/nll", "test/ece10", "filter_cosine/mean")
@@ -61,18 +63,10 @@ def caption(record: Comparison) -> str:
             f"{CONFIDENCE:.0%} Student's t interval. p: paired t test after Holm's correction "
             f"over the {' or '.join(map(str, families))} arms of a metric; filled: p < 0.05. "
             f"Tinted: the side on which an arm is better.",
+            *filter(None, [chance_note((_name(row), row.at_chance) for row in record.rows)]),
             *record.notes,
         )
     )
-
-
-def _with_base(table: TrialTable) -> list[Workload]:
-    """Return the workloads with Base and another arm."""
-    return [
-        workload
-        for workload in workloads(table)
-        if len(workload.arms) > 1 and any(arm.method == "base" for arm in workload.arms)
-    ]
 
 
 def _read(table: TrialTable, workload: Workload) -> Comparison:
@@ -99,11 +93,12 @@ def _found(row: ArmComparison, metric: str) -> CorrectedDifference | None:
 def _panel(rows: list[ArmComparison], metric: str) -> Panel:
     label = metric_label(metric)
     found = [(row, one) for row in rows if (one := _found(row, metric))]
-    factor, unit = label.factor, label.difference_unit
+    factor, unit, digits = label.factor, label.difference_unit, label.digits
     if not unit:
+        digits = 1
         factor, unit = power_of_ten(one.difference.interval.mean for _, one in found)
     looks = looks_by_arm((row.arm, row.method) for row in rows)
-    names = {row.arm: arm_label(row.arm, row.method) for row in rows}
+    names = {row.arm: _name(row) for row in rows}
     frame = pd.DataFrame(
         [
             difference_row(one, factor, unit, where=f"{names[row.arm]} − Base: {label.name}")
@@ -112,7 +107,7 @@ def _panel(rows: list[ArmComparison], metric: str) -> Panel:
                 "x": one.difference.interval.mean * factor,
                 "y": names[row.arm],
                 "words": f"{names[row.arm]}\n"
-                f"{signed(one.difference.interval.mean * factor)}, {_p(one.p_holm)}",
+                f"{rounded(one.difference.interval.mean * factor, digits)}, {p_value(one.p_holm)}",
             }
             for row, one in found
         ]
@@ -135,6 +130,10 @@ def _panel(rows: list[ArmComparison], metric: str) -> Panel:
     )
 
 
+def _name(row: ArmComparison) -> str:
+    return arm_label(row.arm, row.method) + (f" {DAGGER}" if row.at_chance else "")
+
+
 def _title(metric: str) -> str:
     title = metric_label(metric).title.removeprefix("Test ").replace(", mean over layers", "")
     return title[0].upper() + title[1:]
@@ -149,16 +148,8 @@ def _better_side(frame: pd.DataFrame, plane: Plane, direction: str) -> Layers:
     return [tint.encode(x=plane.at("x", "x"), x2="to:Q")]
 
 
-def _p(value: float) -> str:
-    return (
-        "p < .001"
-        if value < 0.001
-        else f"p = {value:.3f}".replace("0.", ".").replace("1.000", "1")
-    )
-
-
 FIGURE = Figure(
-    subjects=per_workload("Arms minus Base", "minus-base", _read, _with_base),
+    subjects=per_workload("Arms minus Base", "minus-base", _read, workloads_with_base),
     chart=chart,
     caption=caption,
 )

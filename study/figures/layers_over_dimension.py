@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import pandas as pd
 
 from study.figures.amounts import difference_row, power_of_ten
-from study.figures.figure import Figure, per_sweep
+from study.figures.figure import Figure, ReportSource, Subject, has_base, per_sweep
 from study.figures.marks import (
     Axis,
     Panel,
@@ -36,46 +38,70 @@ from study.sensitivity import (
     filter_cosine_over_dimension,
 )
 
+_INTERVAL = f"{CONFIDENCE:.0%} Student's t interval"
+
 
 def chart(record: FilterCosineCurves) -> Chart:
-    """Draw the difference to Base of every layer, and at last the level of their mean.
-
-    Without Base the levels of all layers are drawn.
-    """
+    """Draw the difference to Base of every layer, their mean first; without Base the levels."""
+    if not any(map(_has_base, record.curves)):
+        return level_chart(record)
     factor, unit = _unit(record)
-    mean = [curve for curve in record.curves if _layer(curve) == MEAN_LAYER]
-    others = [curve for curve in record.curves if _layer(curve) != MEAN_LAYER]
-    panels = [_difference(curve, factor, unit) for curve in (*mean, *others) if _has_base(curve)]
-    panels += [_level(curve, record.chance) for curve in (mean if panels else record.curves)]
-    return grid(panels, columns=4, least=150)
+    panels = [_difference(curve, factor, unit) for curve in _by_layer(record) if _has_base(curve)]
+    return grid(panels, columns=5, least=150)
+
+
+def level_chart(record: FilterCosineCurves) -> Chart:
+    """Draw the level of every layer with those of the controls, their mean first."""
+    panels = [_level(curve, record.chance) for curve in _by_layer(record)]
+    return grid(panels, columns=5, least=150)
 
 
 def caption(record: FilterCosineCurves) -> str:
-    """Write n, interval, family, unit and chance."""
+    """Write n, interval, family and unit."""
     curve = record.curves[0]
-    label = arm_label(curve.arm, curve.method)
+    if not _has_base(curve):
+        return level_caption(record)
     _, unit = _unit(record)
-    interval = f"{CONFIDENCE:.0%} Student's t interval"
+    others = [c for c in curve.controls if c.to_base]
+    across = " and ".join(arm_label(c.arm, c.method) for c in others)
     sentences = [
-        f"Mean signed cosine between the filters of a layer after training (lower: more diverse) "
-        f"over {dimension_symbol(record.dimension)}, n = {curve.n} replicas on fresh seeds.",
+        _what(record),
+        f"{arm_label(curve.arm, curve.method)} minus Base over replicas with the same seed"
+        f"{f', in units of {unit}' if unit else ''}; bands: {_INTERVAL}, not widened for the "
+        f"number of values; filled: p < 0.05 after Holm's correction over the "
+        f"{len(curve.points)} values of a layer.",
+        f"Line across: {across} minus Base." if across else "",
+        "Vertical axes differ.",
+        *_curve_notes(record),
     ]
-    if _has_base(curve):
-        others = [c for c in curve.controls if c.to_base]
-        across = " and ".join(arm_label(c.arm, c.method) for c in others)
-        sentences += [
-            f"{label} minus Base over replicas with the same seed"
-            f"{f', in units of {unit}' if unit else ''}; bands: {interval}, not widened for the "
-            f"number of values; filled: p < 0.05 after Holm's correction over the "
-            f"{len(curve.points)} values of a layer.",
-            f"Line across: {across} minus Base." if across else "",
-            "Vertical axes differ. Last panel: levels",
-        ]
-        sentences[-1] += f"; dotted: random filters, {record.chance:g}."
-    else:
-        sentences.append(f"Bands: {interval} of the mean. Dotted: random filters.")
-    notes = dict.fromkeys(note for one in record.curves for note in one.notes)
-    return " ".join(sentence for sentence in (*sentences, *notes) if sentence)
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def level_caption(record: FilterCosineCurves) -> str:
+    """Write n, interval and chance."""
+    sentences = (
+        _what(record),
+        f"Bands: {_INTERVAL} of the mean. Dotted: random filters, {record.chance:g}. Vertical "
+        "axes differ.",
+        *_curve_notes(record),
+    )
+    return " ".join(sentences)
+
+
+def _what(record: FilterCosineCurves) -> str:
+    return (
+        f"Mean signed cosine between the filters of a layer after training (lower: more diverse) "
+        f"over {dimension_symbol(record.dimension)}, n = {record.curves[0].n} replicas on fresh "
+        "seeds."
+    )
+
+
+def _curve_notes(record: FilterCosineCurves) -> Iterable[str]:
+    return dict.fromkeys(note for one in record.curves for note in one.notes)
+
+
+def _by_layer(record: FilterCosineCurves) -> list[DimensionCurve]:
+    return sorted(record.curves, key=lambda curve: _layer(curve) != MEAN_LAYER)
 
 
 def layer_title(layer: str) -> str:
@@ -152,4 +178,25 @@ FIGURE = Figure(
     caption=caption,
     place="filters",
     notes=_notes,
+)
+
+
+def _level_subjects(source: ReportSource) -> Iterator[Subject]:
+    """Return the sweeps of arms that have a Base, whose main figure is the difference to it."""
+    subjects = per_sweep(
+        "levels of the filter cosine over",
+        "filter-cosine-levels-over",
+        filter_cosine_over_dimension,
+    )
+    for subject in subjects(source):
+        if has_base(source.table, subject.arms[0]):
+            yield subject
+
+
+LEVELS = Figure(
+    subjects=_level_subjects,
+    chart=level_chart,
+    caption=level_caption,
+    place="filters",
+    is_folded=True,
 )

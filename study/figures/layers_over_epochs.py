@@ -12,50 +12,58 @@ from study.figures.rendering import Chart
 from study.figures.theme import Look, looks_by_arm
 from study.sensitivity import (
     CONFIDENCE,
-    MEAN_LAYER,
     CosineOverEpochs,
     LayerOverEpochs,
     arm_label,
     cosine_over_epochs,
+    workloads_with_base,
 )
 
 _SIGNED = "filter_cosine"
 
 
 def chart(record: CosineOverEpochs) -> Chart:
-    """Draw the differences to Base of every layer, and at last the levels of their mean.
-
-    Without Base the levels of all layers are drawn.
-    """
-    looks = _looks(record)
+    """Draw the differences to Base of every layer; without Base the levels."""
     factor, unit = _unit(record)
     signed = [one for one in record.layers if one.kind == _SIGNED]
+    looks = _looks(record)
     panels = [_difference(one, looks, factor, unit) for one in signed if _has_base(one)]
-    shown = [one for one in record.layers if one.layer == MEAN_LAYER] if panels else record.layers
-    panels += [_level(one, looks) for one in shown]
-    return grid(panels, columns=4, least=150)
+    return grid(panels, columns=5, least=150) if panels else level_chart(record)
+
+
+def level_chart(record: CosineOverEpochs) -> Chart:
+    """Draw the levels of every layer, signed and relative to chance."""
+    panels = [_level(one, _looks(record)) for one in record.layers]
+    return grid(panels, columns=5, least=150)
 
 
 def caption(record: CosineOverEpochs) -> str:
-    """Write n, interval, family, unit, chance and the meaning of epoch 0."""
-    counts = " or ".join(map(str, record.replicas))
+    """Write n, interval, family, unit and the meaning of epoch 0."""
+    if not any(map(_has_base, record.layers)):
+        return level_caption(record)
     _, unit = _unit(record)
-    sentences = [
+    paired = (
+        f"Arm minus Base over replicas with the same seed"
+        f"{f', in units of {unit}' if unit else ''}; filled: p < 0.05 after Holm's correction "
+        f"over arms and epochs of a layer. Vertical axes differ."
+    )
+    return " ".join((_what(record), paired, *record.notes))
+
+
+def level_caption(record: CosineOverEpochs) -> str:
+    """Write n, interval, chance and the meaning of epoch 0."""
+    relative = "Relative: mean |cosine| over its value for random filters. Dotted: random filters."
+    return " ".join((_what(record), relative, *record.notes))
+
+
+def _what(record: CosineOverEpochs) -> str:
+    counts = " or ".join(map(str, record.replicas))
+    return (
         f"Filter cosine on {record.dataset}, {record.model}, during the training of each arm's "
         f"chosen configuration: n = {counts} replicas on fresh seeds, bands: {CONFIDENCE:.0%} "
         f"Student's t interval. Epoch 0 is the freshly initialized model. Lower means more "
         f"diverse filters."
-    ]
-    if any(map(_has_base, record.layers)):
-        sentences.append(
-            f"Arm minus Base over replicas with the same seed"
-            f"{f', in units of {unit}' if unit else ''}; filled: p < 0.05 after Holm's correction "
-            f"over arms and epochs of a layer. Vertical axes differ. Last panels: levels; "
-            f"relative: mean |cosine| over its value for random filters; dotted: random filters."
-        )
-    else:
-        sentences.append("Relative: mean |cosine| over its value for random filters (dotted).")
-    return " ".join((*sentences, *record.notes))
+    )
 
 
 def _has_base(one: LayerOverEpochs) -> bool:
@@ -142,4 +150,17 @@ FIGURE = Figure(
     chart=chart,
     caption=caption,
     place="filters",
+)
+
+LEVELS = Figure(
+    subjects=per_workload(
+        "Levels of the filter cosine during training",
+        "filter-cosine-levels-over-epochs",
+        cosine_over_epochs,
+        workloads_with_base,
+    ),
+    chart=level_chart,
+    caption=level_caption,
+    place="filters",
+    is_folded=True,
 )

@@ -260,6 +260,15 @@ def words(
     ]
 
 
+DAGGER = "†"
+"""Marks what is not to be trusted: some replicas ended at chance."""
+
+
+def daggers(frame: pd.DataFrame, plane: Plane) -> Layers:
+    """Write the ``words`` of a row above its point, where it has any."""
+    return words(frame[frame["words"] != ""], plane, dx=7, dy=-7)
+
+
 def panel(*layers: Layers, title: str = "", unit: str = "", height: int = 180) -> Panel:
     """Put layers together below a heading and the name of the vertical axis with its unit.
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from study.figures.amounts import difference_row, interval_row, measured, plain
+from study.figures.amounts import difference_row, interval_row, measured, p_value, plain, rounded
 from study.figures.figure import Figure, per_sweep
 from study.figures.marks import (
+    DAGGER,
     Axis,
     Panel,
     Plane,
     bars,
+    daggers,
     dots,
     grid,
     levels,
@@ -28,8 +30,10 @@ from study.figures.theme import Look, looks_by_arm
 from study.records.trial_table import TrialTable
 from study.sensitivity import (
     CONFIDENCE,
+    POWER,
     DimensionCurve,
     arm_label,
+    detectable_difference,
     dimension_axis,
     dimension_symbol,
     metric_label,
@@ -72,9 +76,54 @@ def caption(curves: Sequence[DimensionCurve]) -> str:
         else "",
         f"Ring: the value that the search chose ({plain(curve.chosen)}).",
         f"All else fixed at {fixed}." if fixed else "",
+        *(_averaged_sentence(one) for one in curves),
+        chance_note(
+            (f"{dimension_symbol(curve.dimension)} = {plain(point.value)}", point.at_chance)
+            for point in curve.points
+        ),
         *curve.notes,
     ]
     return " ".join(sentence for sentence in sentences if sentence)
+
+
+def chance_note(found: Iterable[tuple[str, tuple[int, ...]]]) -> str:
+    """Return what a dagger says: where replicas, given by their seeds, ended at chance."""
+    listed = [f"{where} (seeds {', '.join(map(str, seeds))})" for where, seeds in found if seeds]
+    if not listed:
+        return ""
+    return (
+        f"{DAGGER}: replicas ended at chance, so that the interval is not to be trusted: "
+        f"{'; '.join(listed)}."
+    )
+
+
+def _averaged_sentence(curve: DimensionCurve) -> str:
+    """Write what the averaged difference is, and what n could have shown of it."""
+    if curve.averaged is None:
+        return ""
+    label = metric_label(curve.metric)
+    least = detectable_difference(curve.averaged)
+    power = (
+        ""
+        if least is None
+        else f"; n = {curve.averaged.n} shows {plain(least * label.factor)} or more in "
+        f"{POWER:.0%} of studies of this spread"
+    )
+    return (
+        f"{label.title} averaged over the {len(curve.points)} values, minus Base: "
+        f"{_averaged(curve)} by the paired t test{power}."
+    )
+
+
+def _averaged(curve: DimensionCurve) -> str:
+    """Write the difference to Base averaged over the values, with interval and p value."""
+    assert curve.averaged is not None
+    interval, label = curve.averaged.interval, metric_label(curve.metric)
+    mean, low, high = (
+        rounded(value * label.factor, label.digits)
+        for value in (interval.mean, interval.low, interval.high)
+    )
+    return f"{mean} [{low}, {high}], {p_value(curve.averaged.p_value)}"
 
 
 def is_categorical(curve: DimensionCurve) -> bool:
@@ -125,8 +174,10 @@ def mean_frame(curve: DimensionCurve) -> pd.DataFrame:
                 arm=label,
                 x=place(curve, point.value),
                 is_chosen=point.value == curve.chosen,
+                words=DAGGER if point.at_chance else "",
                 told=f"{label}, {symbol} = {plain(point.value)}\n"
-                f"{measured(point.interval, curve.metric)}",
+                f"{measured(point.interval, curve.metric)}"
+                + (f"\n{len(point.at_chance)} replicas at chance" if point.at_chance else ""),
             )
             for point in curve.points
         ]
@@ -177,6 +228,7 @@ def _column(curve: DimensionCurve) -> Panel:
         dots(_replicas(curve), upper),
         trend(frame, upper, is_joined=not is_categorical(curve)),
         rings(frame[frame["is_chosen"]], upper),
+        daggers(frame, upper),
         title=label.axis,
         height=210,
     )
@@ -188,7 +240,12 @@ def _column(curve: DimensionCurve) -> Panel:
     return stack(
         shown,
         panel(
-            rule_at(0.0, lower), bars(below, lower), points(below, lower), unit=unit, height=120
+            rule_at(0.0, lower),
+            bars(below, lower),
+            points(below, lower),
+            title=f"Averaged: {_averaged(curve)}" if curve.averaged else "",
+            unit=unit,
+            height=110,
         ),
     )
 

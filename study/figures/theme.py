@@ -48,11 +48,11 @@ _BY_METHOD: Mapping[str, Look] = MappingProxyType(
     }
 )
 _SPARE = (
-    Look(color="#3f94c8", shape="triangle-right", dash=(8, 2, 2, 2)),
+    Look(color="#7c5cc4", shape="triangle-right", dash=(8, 2, 2, 2)),
     Look(color="#008560", shape="triangle-left", dash=(4, 2)),
     Look(color="#b3568d", shape="diamond", dash=(8, 3)),
     Look(color="#8a6d00", shape="cross", dash=(3, 3)),
-    Look(color="#7c5cc4", shape="square", dash=(1, 2)),
+    Look(color="#3f94c8", shape="square", dash=(1, 2)),
 )
 _ON_DARK = MappingProxyType(
     {

@@ -8,7 +8,13 @@ from types import MappingProxyType
 
 from study.records.labels import dimension_symbol, metric_label
 from study.records.trial_table import ParamValue, TrialState
-from study.sensitivity import CONFIDENCE, CorrectedDifference, Interval
+from study.sensitivity import (
+    CONFIDENCE,
+    POWER,
+    CorrectedDifference,
+    Interval,
+    detectable_difference,
+)
 
 CONFIDENCE_PERCENT = f"{CONFIDENCE:.0%}"
 """The confidence of the report's intervals, as text."""
@@ -54,11 +60,14 @@ def format_metric(
 
 
 def _digits(values: Sequence[float], metric: str, *, significant: int) -> int:
-    """Return the metric's decimals, or more where the largest value has too few digits."""
+    """Return the metric's decimals, or more where the largest value has too few digits.
+
+    What needs more than six further decimals is rounding.
+    """
     label = metric_label(metric)
     largest = max(abs(value * label.factor) for value in values)
     needed = significant - 1 - math.floor(math.log10(largest)) if largest else 0
-    return max(label.digits, needed)
+    return max(label.digits, needed) if needed <= label.digits + 6 else label.digits
 
 
 def format_interval(interval: Interval, metric: str, *, is_signed: bool = False) -> str:
@@ -119,6 +128,20 @@ def format_significance(corrected: CorrectedDifference, metric: str) -> str:
     )
     p = format_p_value(corrected.p_holm)
     return f"{CONFIDENCE_PERCENT} interval {low} to {high}; {p}{family}"
+
+
+def format_power(corrected: CorrectedDifference, metric: str) -> str:
+    """Return what the replicas of a comparison could have shown: ``5 seeds show 7.3 or more …``.
+
+    Empty where all differences are equal.
+    """
+    least = detectable_difference(corrected.difference, family=corrected.family)
+    if least is None:
+        return ""
+    return (
+        f"{corrected.difference.n} seeds of this spread show {format_metric(least, metric)} or "
+        f"more in {POWER:.0%} of studies"
+    )
 
 
 def format_p_value(p: float) -> str:

@@ -73,7 +73,6 @@ def to_markdown(summary: Summary) -> str:
     """Return a summary as Markdown, for MLflow and pull requests."""
     found = summary.verdict
     lines = [f"# {summary.study}", "", f"**{found.finding}**", ""]
-    lines += [found.sensitivity, ""] if found.sensitivity else []
     lines += [*(f"- {text}" for text in found.cautions), ""] if found.cautions else []
     if summary.missing:
         lines += ["## Missing", "", *(f"- {text}" for text in summary.missing), ""]

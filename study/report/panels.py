@@ -64,6 +64,7 @@ def _comparison_panel(source: ReportSource) -> ReportPanel:
             tables.sample_interval_table(intervals, workload),
             tables.difference_table(to_base, workload),
             tables.difference_table(to_random, workload),
+            tables.robust_table(to_base, workload),
         ]
         sampled += intervals
     return ReportPanel(

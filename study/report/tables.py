@@ -7,12 +7,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias, TypeVar
 
+from study.figures.marks import DAGGER
+from study.figures.sweep_curve import chance_note
 from study.records.labels import arm_label, dimension_symbol, metric_label, order_label
 from study.records.trial_table import TrialRow, TrialState, TrialTable
 from study.report.formatting import (
     ABSENT,
     CONFIDENCE_PERCENT,
     format_corrected,
+    format_difference,
     format_interval,
     format_metric,
     format_p_value,
@@ -20,6 +23,7 @@ from study.report.formatting import (
     format_value,
 )
 from study.sensitivity import (
+    POWER,
     ArmComparison,
     ArmCosine,
     ArmSampleIntervals,
@@ -35,6 +39,7 @@ from study.sensitivity import (
     Robustness,
     SearchHistory,
     Workload,
+    detectable_difference,
 )
 
 SHOWN_METRICS = (
@@ -94,7 +99,7 @@ def comparison_table(
             ("Parameters", lambda row: format_params(row.params)),
         ],
         f"{_MEAN_NOTE} Replicas have fresh seeds. Brier score: mean over classes, as in the "
-        "paper.",
+        f"paper.{_chance_note(comparison, workload)}",
     )
     if majority is None:
         return table
@@ -125,7 +130,26 @@ def difference_table(comparison: Comparison, workload: Workload) -> Table:
         ],
         f"{pairs} over replicas with the same seed [{CONFIDENCE_PERCENT} interval]; p of "
         "the paired t test, Holm-corrected over the arms for each metric. ↑ higher is better, ↓ "
-        "lower is better.",
+        f"lower is better.{_power_note(rows)}{_chance_note(comparison, workload)}",
+    )
+
+
+def _power_note(rows: Sequence[ArmComparison]) -> str:
+    """Return what the replicas could have shown of accuracy, where they show no difference."""
+    metric, listed = SHOWN_METRICS[0], []
+    for row in rows:
+        found = row.get(metric)
+        corrected = None if found is None else found.to_control
+        if corrected is None or corrected.is_significant:
+            continue
+        least = detectable_difference(corrected.difference, family=corrected.family)
+        if least is not None:
+            listed.append(f"{_row_label(row)} {format_difference(least, metric)}")
+    if not listed:
+        return ""
+    return (
+        f" Where no difference in {metric_label(metric).name} is shown, {POWER:.0%} of studies of "
+        f"this size and spread would show: {', '.join(listed)}."
     )
 
 
@@ -206,10 +230,14 @@ def occlusion_difference_table(record: Robustness, order: str) -> Table:
 def curve_table(curve: DimensionCurve) -> Table:
     """Build the table of a metric over one dimension."""
     label, symbol = metric_label(curve.metric), dimension_symbol(curve.dimension)
+    note = chance_note(
+        (f"{symbol} = {format_value(point.value)}", point.at_chance) for point in curve.points
+    )
     points = tuple(
         (
             f"{symbol} = {format_value(point.value)}"
-            + (" (chosen)" if point.value == curve.chosen else ""),
+            + (" (chosen)" if point.value == curve.chosen else "")
+            + (f" {DAGGER}" if point.at_chance else ""),
             format_interval(point.interval, curve.metric),
             format_corrected(point.to_base, curve.metric),
         )
@@ -224,7 +252,7 @@ def curve_table(curve: DimensionCurve) -> Table:
         columns=("Value", label.axis, difference_column(curve.metric, "Minus Base")),
         rows=points + controls,
         note=f"Mean over n = {curve.n} replicas [{CONFIDENCE_PERCENT} Student's t interval]; p of "
-        "the paired t test, Holm-corrected over the values.",
+        "the paired t test, Holm-corrected over the values." + (f" {note}" if note else ""),
     )
 
 
@@ -349,7 +377,36 @@ def _compared_rows(comparison: Comparison, workload: Workload) -> list[ArmCompar
 
 
 def _row_label(row: ArmComparison) -> str:
-    return arm_label(row.arm, row.method)
+    return arm_label(row.arm, row.method) + (f" {DAGGER}" if row.at_chance else "")
+
+
+def robust_table(comparison: Comparison, workload: Workload) -> Table:
+    """Build the table of medians and interquartile means, which few stray replicas do not move."""
+    return tabulate(
+        f"Medians and interquartile means on {workload.dataset}, {workload.model}",
+        [row for row in _rows_of(comparison, workload) if row.measurements],
+        [
+            ("Arm", _row_label),
+            *((metric_label(m).axis, partial(_robust_cell, m)) for m in SHOWN_METRICS),
+        ],
+        f"Median, interquartile mean over the replicas.{_chance_note(comparison, workload)}",
+    )
+
+
+def _robust_cell(metric: str, row: ArmComparison) -> str:
+    found = row.get(metric)
+    if found is None:
+        return ABSENT
+    return ", ".join(
+        format_metric(value, metric) for value in (found.median, found.interquartile_mean)
+    )
+
+
+def _chance_note(comparison: Comparison, workload: Workload) -> str:
+    """Return what a dagger in a table of arms says, with a space before it."""
+    rows = _rows_of(comparison, workload)
+    note = chance_note((_row_label(row), row.at_chance) for row in rows)
+    return f" {note}" if note else ""
 
 
 def _interval_cell(metric: str, row: ArmComparison) -> str:

@@ -10,17 +10,17 @@ from study.records.labels import arm_label, dimension_symbol, metric_label
 from study.records.trial_table import TrialTable
 from study.report.formatting import (
     format_count,
-    format_difference_interval,
     format_interval,
     format_metric,
     format_p_value,
+    format_power,
     format_value,
     join_words,
 )
-from study.report.sections.result_statements import is_better, main_metric
+from study.report.sections.result_statements import main_metric, outcome_word
+from study.report.sections.search_statements import format_averaged
 from study.sensitivity import (
     CONTROLS,
-    POWER,
     ArmComparison,
     Comparison,
     CorrectedDifference,
@@ -63,10 +63,10 @@ def verdict(table: TrialTable) -> Verdict:
     metric = main_metric(table)
     try:
         to_base = compare(table, (metric,))
+        arms = main_arms(table, to_base)
+        found = _one(table, to_base, arms[0]) if len(arms) == 1 else _several(table, to_base, arms)
     except ReportError as error:
         return Verdict(arm="", finding=f"No test result yet: {error}", sensitivity="", cautions=())
-    arms = main_arms(table, to_base)
-    found = _one(table, to_base, arms[0]) if len(arms) == 1 else _several(table, to_base, arms)
     is_open = any(row.state == "RUNNING" for row in table.rows)
     return Verdict(
         arm=arms[0].arm,
@@ -92,20 +92,6 @@ def main_arms(table: TrialTable, to_base: Comparison) -> tuple[ArmComparison, ..
     return tuple(found)
 
 
-def format_power(corrected: CorrectedDifference, metric: str) -> str:
-    """Return what the replicas of a comparison could have shown: ``5 seeds show 7.3 or more …``.
-
-    Empty where all differences are equal.
-    """
-    least = detectable_difference(corrected.difference, family=corrected.family)
-    if least is None:
-        return ""
-    return (
-        f"{corrected.difference.n} seeds of this spread show {format_metric(least, metric)} or "
-        f"more in {POWER:.0%} of studies"
-    )
-
-
 def _one(table: TrialTable, to_base: Comparison, row: ArmComparison) -> str:
     metric = to_base.metrics[0]
     to_random = compare(table, (metric,), against="random").row(row.arm)
@@ -126,7 +112,7 @@ def _one(table: TrialTable, to_base: Comparison, row: ArmComparison) -> str:
         _clause(corrected, control, name, metric, is_first=at == 0)
         for at, (control, corrected) in enumerate(compared)
     ]
-    verdicts = {_word(corrected, metric) for _, corrected in compared}
+    verdicts = {outcome_word(corrected, metric) for _, corrected in compared}
     joint = "; " if verdicts == {""} else ", and " if len(verdicts) == 1 else ", but "
     return f"{joint.join(clauses)}."
 
@@ -134,7 +120,7 @@ def _one(table: TrialTable, to_base: Comparison, row: ArmComparison) -> str:
 def _clause(
     corrected: CorrectedDifference, control: str, name: str, metric: str, *, is_first: bool
 ) -> str:
-    interval, word = corrected.difference.interval, _word(corrected, metric)
+    interval, word = corrected.difference.interval, outcome_word(corrected, metric)
     sign = -1.0 if word and interval.mean < 0 else 1.0
     ends = sorted((sign * interval.low, sign * interval.high))
     low, mean, high = (
@@ -164,12 +150,6 @@ def _clause(
     return f"no difference to {control} was shown: {size} ({tested})"
 
 
-def _word(corrected: CorrectedDifference, metric: str) -> str:
-    if not corrected.is_significant:
-        return ""
-    return "better" if is_better(corrected.difference.interval.mean, metric) else "worse"
-
-
 def _difference(row: ArmComparison, metric: str) -> CorrectedDifference | None:
     found = row.get(metric)
     return None if found is None else found.to_control
@@ -179,7 +159,7 @@ def _several(table: TrialTable, to_base: Comparison, rows: tuple[ArmComparison, 
     metric = to_base.metrics[0]
     names = dict.fromkeys(arm_label(row.method, row.method) for row in rows)
     compared = [found for row in rows if (found := _difference(row, metric)) is not None]
-    words = [_word(found, metric) for found in compared]
+    words = [outcome_word(found, metric) for found in compared]
     counts = (
         f"{join_words(list(names))} is better than Base in {metric_label(metric).name} on "
         f"{words.count('better')} of {len(compared)} datasets and worse on {words.count('worse')} "
@@ -211,27 +191,6 @@ def first_curve(table: TrialTable, row: ArmComparison) -> DimensionCurve | None:
 def _sensitivity(table: TrialTable, row: ArmComparison) -> str:
     curve = first_curve(table, row)
     return "" if curve is None else format_averaged(curve)
-
-
-def format_averaged(curve: DimensionCurve) -> str:
-    """Return the difference to Base averaged over a curve's values as a sentence, with its test.
-
-    Empty without Base.
-    """
-    if curve.averaged is None:
-        return ""
-    alone = CorrectedDifference(difference=curve.averaged, p_holm=curve.averaged.p_value, family=1)
-    interval, metric = curve.averaged.interval, curve.metric
-    word = _word(alone, metric)
-    power = format_power(alone, metric)
-    ending = f"; {power}" if power and not word else ""
-    return (
-        f"Averaged over {len(curve.points)} values of {dimension_symbol(curve.dimension)}, "
-        f"{arm_label(curve.arm, curve.method)} "
-        f"{f'is {word} than Base' if word else 'is not shown to differ from Base'}: "
-        f"{format_difference_interval(interval, metric)} (paired t test over {curve.averaged.n} seeds, "
-        f"{format_p_value(alone.p_holm)}{ending})."
-    )
 
 
 def _at_chance(to_base: Comparison, metric: str) -> Iterator[str]:

@@ -96,4 +96,10 @@ from study.sensitivity.sweep_curves import (
     swept_dimensions,
 )
 from study.sensitivity.trial_cost import Cost, cost
-from study.sensitivity.workloads import CONTROLS, Workload, workloads
+from study.sensitivity.workloads import (
+    CONTROLS,
+    Workload,
+    control_of,
+    workloads,
+    workloads_with_base,
+)

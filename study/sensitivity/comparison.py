@@ -125,7 +125,7 @@ class Comparison(Tabular):
                     "metric": measurement.metric,
                     "against": self.against,
                     **measurement.level_cells(),
-                    "seeds_at_chance": "; ".join(map(str, row.at_chance)),
+                    "seeds_at_chance": "; ".join(map(str, row.at_chance)) or None,
                     "not_covered": "; ".join(row.not_covered),
                     **difference_cells(measurement.to_control, "control"),
                     **replica_cells(row.seeds, measurement.replicas),

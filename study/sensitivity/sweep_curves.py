@@ -105,7 +105,7 @@ class DimensionCurve(Tabular):
                 "dimension": self.dimension,
                 "value": point.value,
                 "is_chosen": point.value == self.chosen,
-                "seeds_at_chance": "; ".join(map(str, point.at_chance)),
+                "seeds_at_chance": "; ".join(map(str, point.at_chance)) or None,
                 **point.cells(self.seeds),
             }
         for control in self.controls:

@@ -39,6 +39,15 @@ def workloads(table: TrialTable) -> tuple[Workload, ...]:
     )
 
 
+def workloads_with_base(table: TrialTable) -> tuple[Workload, ...]:
+    """Return the workloads with Base and another arm."""
+    return tuple(
+        workload
+        for workload in workloads(table)
+        if len(workload.arms) > 1 and any(arm.method == "base" for arm in workload.arms)
+    )
+
+
 def control_of(table: TrialTable, arm: ArmRow, method: str) -> ArmRow | None:
     """Return the arm of a method on the arm's own dataset and model that is its control.
 

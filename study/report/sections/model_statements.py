@@ -9,23 +9,28 @@ from study.records.labels import arm_label, metric_label, order_label
 from study.records.trial_table import TrialTable
 from study.report.formatting import (
     CONFIDENCE_PERCENT,
+    format_corrected,
     format_count,
     format_difference,
     format_estimate,
-    format_metric,
+    format_interval,
+    format_power,
     format_significance,
     format_with_unit,
+    join_words,
 )
 from study.report.sections.result_statements import Section, main_metric
 from study.sensitivity import (
     MEAN_LAYER,
     OCCLUSION_ORDERS,
     ArmComparison,
+    CorrectedDifference,
     OcclusionCurve,
     Robustness,
     Workload,
     compare,
     cosine_and_accuracy,
+    not_covered,
     occluded_workloads,
     robustness,
     workloads,
@@ -61,19 +66,25 @@ def _filters_statement(row: ArmComparison) -> str:
     name, found = arm_label(row.arm, row.method), row.get(_METRIC)
     if found is None:
         return f"{name} on {row.dataset}: no filter cosine."
-    estimate = format_estimate(found.interval, _METRIC)
-    level = f"{name} on {row.dataset}: mean filter cosine {estimate}"
+    level = (
+        f"{name} on {row.dataset}: mean filter cosine {format_interval(found.interval, _METRIC)}"
+    )
     corrected = found.to_control
     if corrected is None:
         return f"{level}."
-    change = format_metric(corrected.difference.interval.mean, _METRIC, is_signed=True)
+    change = format_corrected(corrected, _METRIC)
     if not corrected.is_significant:
         verdict = "no difference to Base was shown"
     elif corrected.difference.interval.mean < 0:
         verdict = "more diverse filters than Base"
     else:
         verdict = "less diverse filters than Base"
-    return f"{level}; {verdict}: {change} ({format_significance(corrected, _METRIC)})."
+    return f"{level}; {verdict}: {change}{_power(corrected)}."
+
+
+def _power(corrected: CorrectedDifference) -> str:
+    power = "" if corrected.is_significant else format_power(corrected, _METRIC)
+    return f"; {power}" if power else ""
 
 
 def _correlation(table: TrialTable, workload: Workload) -> Iterator[str]:
@@ -171,6 +182,11 @@ def _limits_statements(table: TrialTable) -> Iterator[str]:
         f"The {CONFIDENCE_PERCENT} intervals cover the variation between replica seeds "
         f"(initialization, order of samples, challenges). They do not cover other datasets, "
         f"models or searches."
+    )
+    choices = dict.fromkeys(choice for arm in table.arms for choice in not_covered(arm))
+    yield (
+        f"All replicas share their {join_words(list(choices))}: no interval covers another choice "
+        "of them."
     )
     yield from _replica_statements(table)
     for workload in workloads(table):

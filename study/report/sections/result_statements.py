@@ -14,6 +14,7 @@ from study.report.formatting import (
     format_difference,
     format_estimate,
     format_p_value,
+    format_power,
     format_significance,
     join_words,
 )
@@ -25,6 +26,7 @@ from study.sensitivity import (
     ArmComparison,
     AverageRanks,
     Comparison,
+    CorrectedDifference,
     Measurement,
     Transfer,
     TransferRow,
@@ -115,6 +117,8 @@ def _difference_sentences(
         return
     reason = "" if not interval.excludes(0.0) else " after correction for several comparisons"
     difference = format_difference(interval.mean, metric, is_signed=True)
+    power = format_power(corrected, metric)
+    significance += f"; {power}" if power else ""
     yield f"No difference to {control} was shown{reason}: {difference} ({significance})."
 
 
@@ -137,6 +141,13 @@ def _other_metrics(row: ArmComparison, metrics: Sequence[str]) -> Iterator[str]:
 def is_better(difference: float, metric: str) -> bool:
     """Return whether a difference to a control is in the metric's direction."""
     return (difference > 0) == (metric_label(metric).direction == "maximize")
+
+
+def outcome_word(corrected: CorrectedDifference, metric: str) -> str:
+    """Return ``better`` or ``worse`` where a difference is shown, else nothing."""
+    if not corrected.is_significant:
+        return ""
+    return "better" if is_better(corrected.difference.interval.mean, metric) else "worse"
 
 
 def _arm_name(row: ArmComparison) -> str:

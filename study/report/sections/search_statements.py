@@ -15,18 +15,21 @@ from study.report.formatting import (
     STATE_NAMES,
     format_count,
     format_difference,
+    format_difference_interval,
     format_p_value,
     format_params,
     format_percent,
+    format_power,
     format_value,
     format_with_unit,
     join_words,
 )
-from study.report.sections.result_statements import Section, main_metric
+from study.report.sections.result_statements import Section, main_metric, outcome_word
 from study.report.summary_tables import format_hours
 from study.sensitivity import (
     CONFIDENCE,
     BestSet,
+    CorrectedDifference,
     DimensionCurve,
     SweepEffect,
     best_set,
@@ -102,11 +105,35 @@ def _curve_sentences(
         f"{max_width} at most (n = {curve.n})."
     )
     yield _effect_sentence(symbol, effect, p, family)
+    averaged = format_averaged(curve)
+    if averaged:
+        yield averaged
     yield from _base_sentence(curve)
     yield _best_sentence(symbol, best_set(curve))
     yield (
         f"The search chose {symbol} = {format_value(curve.chosen)}; choosing the best value of "
         f"this curve instead would select on the test set."
+    )
+
+
+def format_averaged(curve: DimensionCurve) -> str:
+    """Return the difference to Base averaged over a curve's values as a sentence, with its test.
+
+    Empty without Base.
+    """
+    if curve.averaged is None:
+        return ""
+    alone = CorrectedDifference(difference=curve.averaged, p_holm=curve.averaged.p_value, family=1)
+    interval, metric = curve.averaged.interval, curve.metric
+    word = outcome_word(alone, metric)
+    power = format_power(alone, metric)
+    ending = f"; {power}" if power and not word else ""
+    finding = f"is {word} than Base" if word else "is not shown to differ from Base"
+    return (
+        f"Averaged over {len(curve.points)} values of {dimension_symbol(curve.dimension)}, "
+        f"{arm_label(curve.arm, curve.method)} {finding}: "
+        f"{format_difference_interval(interval, metric)} (paired t test over {alone.difference.n} "
+        f"seeds, {format_p_value(alone.p_holm)}{ending})."
     )
 
 
@@ -169,9 +196,11 @@ def importance_section(table: TrialTable) -> Section:
     """
     designs = [arm for arm in table.arms if is_design(arm)]
     statements = tuple(
-        _importance_statement(table, arm, metric)
-        for arm in designs
-        for metric in global_metrics(table, arm)
+        dict.fromkeys(
+            _importance_statement(table, arm, metric)
+            for arm in designs
+            for metric in global_metrics(table, arm)
+        )
     )
     return Section(
         title="Importance", place="sensitivity", statements=statements or tuple(_no_claim(table))
@@ -190,12 +219,18 @@ def _no_claim(table: TrialTable) -> Iterator[str]:
 
 
 def _importance_statement(table: TrialTable, arm: ArmRow, metric: str) -> str:
-    name = f"{arm_label(arm.name, arm.method)}, {metric_label(metric).name}"
+    label = arm_label(arm.name, arm.method)
+    name = f"{label}, {metric_label(metric).name}"
     try:
         data = search_data(table, arm.name, metric)
     except ReportError as error:
         return f"{name}: no claim is made; {error}"
-    return " ".join((f"{name} ({_data_clause(data)}):", *_findings(data)))
+    findings, reasons = _findings(data)
+    if not findings:
+        # One reason, and the same for every metric: there are too few trials.
+        return f"{label} ({format_count(data.n, 'trial')}): no claim is made; {reasons[0]}"
+    claims = [f"No claim is made here: {reason}" for reason in reasons]
+    return " ".join((f"{name} ({_data_clause(data)}):", *findings, *claims))
 
 
 def _data_clause(data: SearchData) -> str:
@@ -207,12 +242,15 @@ def _data_clause(data: SearchData) -> str:
     return f"{format_count(data.n, 'trial')} by {data.sampler}{noise}"
 
 
-def _findings(data: SearchData) -> Iterator[str]:
+def _findings(data: SearchData) -> tuple[list[str], list[str]]:
+    """Return what the estimators find, and why others make no claim."""
+    findings, reasons = [], []
     for name in (name for name in estimators_for(data.sampler) if name in _STATED_ESTIMATORS):
         try:
-            yield _finding(importance(data, name))
+            findings.append(_finding(importance(data, name)))
         except ReportError as error:
-            yield f"No claim is made here: {error}"
+            reasons.append(str(error))
+    return findings, reasons
 
 
 def _finding(record: Importance) -> str:

@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from study.cli.console import make_console, print_table, show_result
+from study.cli.console import make_console, print_table, show_result, show_results
 from study.config.run_options import RunOptions
 from study.engine.run import RunResult
+from study.report.formatting import format_interval
 from study.report.tables import Table
+from study.report.verdict import verdict
+from study.sensitivity import compare
 from study.storage.layout import StorageRoot
 from study.tracking.outbox import PendingRecords
 from tests.support.trial_tables import TableShape, make_trial_table
@@ -46,6 +49,24 @@ def test_a_finished_study_ends_with_0_the_comparison_its_report_and_mlflow(resul
         "mlflow: challenger-study mlflow",
     ]
     assert any("Challenger" in line for line in lines)
+    found = verdict(result.table)
+    assert lines[-4:-2] == [found.finding, found.sensitivity]
+
+
+def test_results_fit_80_columns_with_a_row_per_arm_and_no_broken_interval(result):
+    console = Console(file=io.StringIO(), width=80)
+    show_results(result.table, console)
+    lines = console.file.getvalue().splitlines()
+    table = [line for line in lines if line.startswith(("┃", "│", "┏", "└"))]
+    assert max(map(len, table)) <= 80
+    (row,) = [line for line in table if "Challenger" in line]
+    cells = [cell.strip() for cell in row.strip("│").split("│")]
+    found = compare(result.table).row("challenger").get("test/accuracy")
+    assert cells[:2] == ["Challenger", format_interval(found.interval, "test/accuracy")]
+    assert cells[2].endswith("]*")
+    assert any(line.endswith("; n = 3") for line in lines)
+    assert not any(line.endswith(" ") for line in lines)
+    assert any(line.startswith("chosen by Challenger: K = 5, N = 0.12") for line in lines)
 
 
 def test_the_tracking_server_is_named_without_its_password(result):

@@ -12,6 +12,7 @@ from PIL import Image
 
 from study.figures import FIGURES
 from study.figures.amounts import power_of_ten
+from study.figures.marks import DAGGER
 from study.figures.relevance_maps import NEGATIVE, POSITIVE, colored
 from study.figures.rendering import specification
 from study.sensitivity import search_history, sweep_curve, transfer
@@ -45,11 +46,33 @@ def test_the_curve_draws_means_intervals_replicas_and_controls_in_per_cent():
             assert {"arm": "Challenger", "x": point.value, "y": value * 100} in rows
     levels = {row["arm"]: row["y"] for row in rows if "dash" in row and "x" not in row}
     assert set(levels) == {"Base", "Random"}
-    assert texts(spec_of("sweep_curve")) == {
-        "Test accuracy [%]",
-        "Test AUC [%]",
-        "minus Base, percentage points",
-    }
+    heads = texts(spec_of("sweep_curve"))
+    assert heads >= {"Test accuracy [%]", "Test AUC [%]", "minus Base, percentage points"}
+    averaged = curve.averaged.interval
+    mean, low, high = (f"{v * 100:+.1f}" for v in (averaged.mean, averaged.low, averaged.high))
+    assert f"Averaged: {mean} [{low}, {high}], p < .001".replace("-", "−") in heads
+    assert "averaged over the 10 values, minus Base: " in FIGURES["sweep_curve"].caption([curve])
+
+
+def test_what_is_not_to_be_trusted_has_a_dagger_and_its_seeds_in_the_caption():
+    curves = record_of("sweep_curve")
+    points = tuple(
+        replace(point, at_chance=(100, 102) if point.value == 3 else ())
+        for point in curves[0].points
+    )
+    stuck = [replace(curves[0], points=points)]
+    spec = specification(FIGURES["sweep_curve"].chart(stuck))
+    marked = {row["x"] for row in rows_of(spec) if row.get("words") == DAGGER}
+    assert marked == {3}
+    note = f"{DAGGER}: replicas ended at chance, so that the interval is not to be trusted: "
+    assert f"{note}K = 3 (seeds 100, 102)." in FIGURES["sweep_curve"].caption(stuck)
+    assert DAGGER not in FIGURES["sweep_curve"].caption(curves)
+    record = record_of("forest_plot")
+    rows = tuple(replace(row, at_chance=(100,) * (row.arm == "challenger")) for row in record.rows)
+    found = replace(record, rows=rows)
+    drawn = rows_of(specification(FIGURES["forest_plot"].chart(found)))
+    assert {row["y"] for row in drawn if "words" in row} == {"Random", f"Challenger {DAGGER}"}
+    assert f"{note}Challenger {DAGGER} (seeds 100)." in FIGURES["forest_plot"].caption(found)
 
 
 def test_below_the_curve_stands_the_paired_difference_filled_where_it_is_significant():
@@ -116,9 +139,11 @@ def test_each_layers_difference_to_base_is_drawn_over_dimension_epochs_and_at_th
         round(p.to_base.difference.interval.mean * factor, 6) for c in curves for p in c.points
     }
     assert drawn == wanted
-    heads = texts(spec_of("layers_over_dimension"))
-    assert heads >= {"conv1", "conv2", "conv3", "Mean over layers", "level"}
-    assert f"minus Base, in {unit}".removesuffix(", in ") in heads
+    layers = {"conv1", "conv2", "conv3", "Mean over layers"}
+    paired = f"minus Base, in {unit}".removesuffix(", in ")
+    assert texts(spec_of("layers_over_dimension")) == {*layers, paired}
+    assert texts(spec_of("levels_over_dimension")) == {*layers, "level"}
+    assert texts(spec_of("levels_over_epochs")) >= {*layers, "level"}
     last = record_of("layers_over_epochs").layers[0].curves[-1].points[-1]
     assert any(
         row["is_filled"] == last.to_base.is_significant

@@ -165,8 +165,8 @@ def test_limits_name_few_replicas_failures_and_unequal_budgets():
 def test_the_markdown_begins_with_the_verdict_and_the_missing_parts():
     summary = summarize(make_trial_table(), ["No maps."])
     assert to_markdown(summary).startswith(
-        f"# tiny-mnist-top-k\n\n**{summary.verdict.finding}**\n\n{summary.verdict.sensitivity}"
-        "\n\n## Missing\n\n- No maps.\n\n## Result\n"
+        f"# tiny-mnist-top-k\n\n**{summary.verdict.finding}**\n\n## Missing\n\n- No maps.\n\n"
+        "## Result\n"
     )
 
 

@@ -131,7 +131,7 @@ def test_each_target_has_one_sentence_on_all_configurations():
         "interval 68.1 to 73.9, 4 replicas); that of words 61.5% (95% interval 57.7 to 65.3, 4 "
         "replicas), 9.5 percentage points below the own choice (95% interval −10.4 to −8.6; p < "
         "0.001, Holm-corrected over 2 comparisons); that of both 71.0% (95% interval 66.9 to "
-        "75.1, 4 replicas), no difference to the own choice shown: +0.0 percentage points (95% "
+        "75.1, 4 replicas), no difference to the own choice shown: 0.0 percentage points (95% "
         "interval −2.3 to +2.3; "
         "p = 1.00, Holm-corrected over 2 comparisons)."
     )
