@@ -15,6 +15,7 @@ from rich.text import Text
 
 from study.cli.options import command_line, relative_path
 from study.records.errors import mask_passwords
+from study.records.escaping import visible
 
 if TYPE_CHECKING:
     from study.config.run_options import RunOptions
@@ -28,7 +29,7 @@ _UNLIMITED_WIDTH = 10_000
 # Longer cells are sentences, which may wrap; numbers may not.
 _WRAP_WIDTH = 80
 # Names of rows are folded to this before a table that is too wide is laid on its side.
-_NAME_WIDTH = 12
+_NAME_WIDTH = 10
 
 
 def make_console(*, stderr: bool = False) -> Console:
@@ -47,7 +48,7 @@ def show_result(result: RunResult, options: RunOptions, console: Console) -> int
     if result.report is not None:
         show_results(result.table, console)
     for problem in result.problems:
-        console.print(Text.assemble(("problem:", "red"), f" {problem}"), soft_wrap=True)
+        console.print(Text.assemble(("problem:", "red"), f" {visible(problem)}"), soft_wrap=True)
     _print_unsent(result, options, console)
     if result.report is not None:
         print_plain(console, f"report: {relative_path(result.report)}")
@@ -110,23 +111,24 @@ def _build_table(
 ) -> Table:
     head, *rows = lines
     shown = Table(
-        title=Text(table.title, style="table.title"),
-        caption=Text(table.note, style="table.caption"),
+        title=Text(visible(table.title), style="table.title"),
+        caption=Text(visible(table.note), style="table.caption"),
         title_justify="left",
         caption_justify="left",
+        pad_edge=False,
     )
     for i, column in enumerate(head):
         is_text = i == 0 or any(len(row[i]) >= _WRAP_WIDTH for row in rows)
         # An interval is never broken; a name may be.
         shown.add_column(
-            Text(column),
+            Text(visible(column)),
             justify="left" if is_text else "right",
             no_wrap=not is_text,
             overflow="fold",
             max_width=name_width if i == 0 else None,
         )
     for row in rows:
-        shown.add_row(*map(Text, row))
+        shown.add_row(*(Text(visible(cell)) for cell in row))
     return shown
 
 
@@ -146,8 +148,8 @@ def _print_unsent(result: RunResult, options: RunOptions, console: Console) -> N
 
 
 def print_plain(console: Console, text: str) -> None:
-    """Print a text without markup, highlighting or wrapping."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    """Print a text without markup, highlighting, wrapping or control characters."""
+    console.print(visible(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def is_private_output() -> bool:

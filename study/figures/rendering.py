@@ -16,6 +16,7 @@ import vl_convert
 from PIL import Image
 
 from study.figures.theme import FONT, INK, MUTED, PAPER, config
+from study.records.escaping import visible
 
 Chart: TypeAlias = alt.ConcatChart
 Specification: TypeAlias = dict[str, Any]
@@ -45,11 +46,20 @@ def specification(chart: Chart, *, validate: bool = False) -> Specification:
         validate: Whether to check it by Vega-Lite's schema, which takes seconds.
     """
     with alt.data_transformers.enable("default", max_rows=None):
-        spec: Specification = chart.to_dict(validate=validate)
+        spec: Specification = _visible(chart.to_dict(validate=validate))
     colors = [layer["encoding"].get("color", {}) for layer in _layers(spec)]
     names = [name for one in colors if one.get("legend") for name in one["scale"]["domain"]]
     spec["usermeta"]["entry"] = _SYMBOL + _LETTER * max(map(len, names), default=0)
     return spec
+
+
+def _visible(part: Any) -> Any:  # noqa: ANN401 (JSON)
+    """Return a part of a specification with all its texts as XML and terminals may show them."""
+    if isinstance(part, str):
+        return visible(part)
+    if isinstance(part, dict):
+        return {visible(key): _visible(value) for key, value in part.items()}
+    return list(map(_visible, part)) if isinstance(part, list) else part
 
 
 def to_json(spec: Specification) -> str:
@@ -87,7 +97,7 @@ def with_words(svg: str, title: str, caption: str) -> str:
     found = _VIEW_BOX.search(svg)
     assert found
     width, height = float(found[1]), float(found[2])
-    lines = textwrap.wrap(caption, int((width - 2 * _MARGIN) / _CHARACTER))
+    lines = textwrap.wrap(visible(caption), int((width - 2 * _MARGIN) / _CHARACTER))
     top, full = _MARGIN + _TITLE_LINE, width + 2 * _MARGIN
     bottom = top + height + _LINE
     texts = [_text(title, _MARGIN + 14, size=15, color=INK, weight="bold")]
@@ -140,5 +150,5 @@ def _layers(spec: Specification) -> Iterator[Specification]:
 def _text(words: str, y: float, *, size: int, color: str, weight: str = "normal") -> str:
     return (
         f'<text x="{_MARGIN}" y="{y:g}" font-family="{FONT}" font-size="{size}px" '
-        f'font-weight="{weight}" fill="{color}">{escape(words)}</text>'
+        f'font-weight="{weight}" fill="{color}">{escape(visible(words))}</text>'
     )

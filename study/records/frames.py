@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from study.records.escaping import escape_formula
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -62,8 +64,22 @@ def typed_frame(columns: Mapping[str, Sequence[Cell]]) -> pd.DataFrame:
 
 
 def to_csv(frame: pd.DataFrame) -> str:
-    """Return a frame as CSV with every digit; a missing cell is empty."""
-    return str(frame.to_csv(index=False, lineterminator="\n"))
+    """Return a frame as CSV with every digit; a missing cell is empty.
+
+    A text that a spreadsheet would take for a formula has an apostrophe before it.
+    """
+    texts = frame.select_dtypes(["object", "string"]).columns
+    safe = frame.assign(
+        **{
+            name: frame[name].map(lambda cell: escape_formula(cell) if _is_text(cell) else cell)
+            for name in texts
+        }
+    ).rename(columns=escape_formula)
+    return str(safe.to_csv(index=False, lineterminator="\n"))
+
+
+def _is_text(cell: object) -> bool:
+    return isinstance(cell, str)
 
 
 def _series(name: str, cells: Sequence[Cell]) -> pd.Series[Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from study.records.errors import ReportError
+from study.records.escaping import escape_markdown
 from study.records.trial_table import ArmRow, TrialTable
 from study.report.formatting import (
     CONFIDENCE_PERCENT,
@@ -72,16 +72,22 @@ def summarize(table: TrialTable, missing: Sequence[str] = ()) -> Summary:
 def to_markdown(summary: Summary) -> str:
     """Return a summary as Markdown, for MLflow and pull requests."""
     found = summary.verdict
-    lines = [f"# {summary.study}", "", f"**{found.finding}**", ""]
-    lines += [*(f"- {text}" for text in found.cautions), ""] if found.cautions else []
+    lines = [
+        f"# {escape_markdown(summary.study)}",
+        "",
+        f"**{escape_markdown(found.finding)}**",
+        "",
+    ]
+    lines += [*_listed(found.cautions), ""] if found.cautions else []
     if summary.missing:
-        lines += ["## Missing", "", *(f"- {text}" for text in summary.missing), ""]
+        lines += ["## Missing", "", *_listed(summary.missing), ""]
     for section in summary.sections:
-        lines += [f"## {section.title}", "", *(f"- {text}" for text in section.statements), ""]
+        lines += [f"## {section.title}", "", *_listed(section.statements), ""]
     return "\n".join(lines)
 
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#])")
+def _listed(statements: Sequence[str]) -> Iterator[str]:
+    return (f"- {escape_markdown(text)}" for text in statements)
 
 
 def report_markdown(table: TrialTable, summary: Summary, panels: Sequence[ReportPanel]) -> str:
@@ -109,11 +115,6 @@ def table_markdown(table: Table) -> Iterator[str]:
     rule = "|".join(["", *(" --- " for _ in table.columns), ""])
     yield "\n".join([_table_row(table.columns), rule, *(_table_row(row) for row in table.rows)])
     yield f"_{escape_markdown(table.note)}_"
-
-
-def escape_markdown(text: str) -> str:
-    """Escape a text for Markdown, on one line."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split("\n")))
 
 
 def _panel_markdown(panel: ReportPanel) -> Iterator[str]:
@@ -148,7 +149,7 @@ def arm_note(table: TrialTable, arm: ArmRow, summary: Summary) -> str:
     lines = [
         f"# {escape_markdown(arm_label(arm.name, arm.method))}",
         "",
-        f"**{_headline(table, arm)}**",
+        f"**{escape_markdown(_headline(table, arm))}**",
         "",
         f"Chosen configuration: {_chosen(table, arm)}",
         "",
@@ -163,7 +164,7 @@ def arm_note(table: TrialTable, arm: ArmRow, summary: Summary) -> str:
         f"# The whole study: {escape_markdown(table.study)}",
     ]
     for title, statements in sections:
-        lines += ["", f"## {title}", "", *(f"- {escape_markdown(text)}" for text in statements)]
+        lines += ["", f"## {title}", "", *_listed(statements)]
     return "\n".join(lines) + "\n"
 
 
@@ -202,7 +203,7 @@ def _result_rows(table: TrialTable, arm: ArmRow) -> Iterator[str]:
     try:
         against = {control: compare(table, against=control).row(arm.name) for control in CONTROLS}
     except ReportError as error:
-        yield f"No test result yet: {error}"
+        yield escape_markdown(f"No test result yet: {error}")
         return
     row = against["base"]
     if not row.measurements:
@@ -214,7 +215,8 @@ def _result_rows(table: TrialTable, arm: ArmRow) -> Iterator[str]:
     for measured in row.measurements:
         cells = (_difference_cell(against[control], measured) for control in CONTROLS)
         value = format_interval(measured.interval, measured.metric)
-        yield f"| {metric_label(measured.metric).axis} | {value} | {' | '.join(cells)} |"
+        name = escape_markdown(metric_label(measured.metric).axis)
+        yield f"| {name} | {value} | {' | '.join(cells)} |"
 
 
 def _difference_cell(row: ArmComparison, measured: Measurement) -> str:

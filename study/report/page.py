@@ -21,6 +21,7 @@ from markupsafe import Markup
 from study.figures.figure import Place
 from study.figures.rendering import to_json
 from study.figures.theme import config, on_dark_paper
+from study.records.escaping import visible
 from study.records.trial_table import TrialTable
 from study.report.formatting import format_count
 from study.report.markdown import Summary
@@ -144,6 +145,7 @@ def render_page(
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("study.report", "."),
         autoescape=True,
+        finalize=_finalized,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -212,6 +214,11 @@ def _further_tables(table: TrialTable) -> tuple[Table, ...]:
     references = [reference_table(workload) for workload in workloads(table)]
     found = [*references, failures_table(table), environment_table(table)]
     return tuple(one for one in found if one is not None and one.rows)
+
+
+def _finalized(value: object) -> object:
+    """Return what the template writes, without control characters."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _keep_on_one_line(text: str) -> str:

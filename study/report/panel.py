@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -64,17 +65,23 @@ class MissingPanel:
     reason: str
 
 
+_LONGEST_STEM = 140
+"""A file's name has at most 255 bytes, with its suffix and what a temporary file adds."""
+
 PanelIterator: TypeAlias = Iterator[ReportPanel | MissingPanel]
 
 
 def file_stem(*parts: str) -> str:
-    """Return the stem of a panel's files.
+    """Return the stem of a panel's files; the end of a long one is a digest.
 
     Example:
         >>> file_stem("filter cosine", "digits (3 per class)")
         'filter-cosine-digits-3-per-class'
     """
-    return re.sub(r"[^a-z0-9]+", "-", " ".join(parts).lower()).strip("-")
+    stem = re.sub(r"[^a-z0-9]+", "-", " ".join(parts).lower()).strip("-")
+    if len(stem) <= _LONGEST_STEM:
+        return stem
+    return f"{stem[:_LONGEST_STEM]}-{hashlib.sha256(stem.encode()).hexdigest()[:8]}"
 
 
 def try_panel(title: str, make: Callable[[], ReportPanel]) -> ReportPanel | MissingPanel:

@@ -213,7 +213,7 @@ def test_a_report_has_the_figure_its_numbers_and_the_paragraph(tmp_path: Path):
         names = {path.name for path in (*files.figures[arm], *files.tables[arm])}
         assert names >= {f"{stem}.png", f"{stem}.svg", f"{stem}.csv"}
     page = files.html.read_text()
-    assert page.count(f">{TITLE}</h3>") == 2  # of the statements and of the figure
+    assert page.count(f">{TITLE}</h3>") == 1
     assert "<summary>Intervals over test samples on" in page
     assert f"## {TITLE}" in files.summary.read_text()
     with (tmp_path / "out/comparison.csv").open() as stream:
