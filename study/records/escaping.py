@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~&])")
-_BLOCK = re.compile(r"\A( *)([-+=]|\d+(?=[.)]))")
+# The brackets of an interval stay as they are: only those of a link are escaped.
+_SPECIAL = re.compile(r"([\\`*_|~<]|&(?=#?\w+;)|\](?=[(\[]))")
+_BLOCK = re.compile(r"\A( *)([-+=>#]|\[(?=[^\]]*\]:)|\d+(?=[.)](?: |$)))")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -37,7 +38,7 @@ def escape_markdown(text: str) -> str:
 
     Example:
         >>> escape_markdown("# a_b\n<script>")
-        '\\# a\\_b \\<script\\>'
+        '\\# a\\_b \\<script>'
     """
     line = _SPECIAL.sub(r"\\\1", " ".join(visible(text).split("\n")))
     return _BLOCK.sub(lambda found: f"{found[1]}{_escaped_block(found[2])}", line)

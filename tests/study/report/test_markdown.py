@@ -164,9 +164,9 @@ def test_limits_name_few_replicas_failures_and_unequal_budgets():
 
 def test_the_markdown_begins_with_the_verdict_and_the_missing_parts():
     summary = summarize(make_trial_table(), ["No maps."])
+    finding = escape_markdown(summary.verdict.finding)
     assert to_markdown(summary).startswith(
-        f"# tiny-mnist-top-k\n\n**{summary.verdict.finding}**\n\n## Missing\n\n- No maps.\n\n"
-        "## Result\n"
+        f"# tiny-mnist-top-k\n\n**{finding}**\n\n## Missing\n\n- No maps.\n\n## Result\n"
     )
 
 
@@ -248,15 +248,13 @@ def test_a_table_has_title_rows_and_note():
     )
     assert list(table_markdown(table)) == [
         "### A\\_title",
-        "| Arm | \\[%\\] |\n| --- | --- |\n| a\\|b | 1 |\n| c | two lines |",
+        "| Arm | [%] |\n| --- | --- |\n| a\\|b | 1 |\n| c | two lines |",
         "_n_",
     ]
 
 
 def test_markdown_characters_are_escaped():
-    assert escape_markdown("a*b_c `d` <e> [f](g) #h \\i") == (
-        r"a\*b\_c \`d\` \<e\> \[f\](g) \#h \\i"
-    )
+    assert escape_markdown("a*b_c `d` <e> [f](g) #h \\i") == (r"a\*b\_c \`d\` \<e> [f\](g) #h \\i")
 
 
 def test_failures_and_environment_are_named():
