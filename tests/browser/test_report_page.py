@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from study.report import write_report
@@ -209,6 +210,14 @@ def test_no_text_of_any_chart_overlaps_another_or_is_cut(
     save(found.page, f"all-figures-{width}")
     assert overlapping(found.page) == []
     assert found.page.evaluate("document.documentElement.scrollWidth") == width
+    found.page.context.close()
+
+
+def test_axe_finds_nothing_with_all_folds_open(browser: Browser, report: Path):
+    found = opened(browser, report.as_uri(), viewport=DESK)
+    unfold(found.page)
+    violations = Axe().run(found.page).response["violations"]
+    assert [(one["id"], one["nodes"][0]["html"]) for one in violations] == []
     found.page.context.close()
 
 
