@@ -15,6 +15,7 @@ import yaml
 
 from cluster.errors import LaunchError
 from cluster.mlflow_server import APP_NAME
+from cluster.node_certificate import tls_environment
 from cluster.render.overrides import parse_overrides, resolve_key, setting_value
 from cluster.render.settings import LaunchSettings
 from cluster.session import RAY_ENVIRONMENT
@@ -135,6 +136,7 @@ def _environment() -> jinja2.Environment:
         "node_environment": {name: RAY_ENVIRONMENT[name] for name in _NODE_VARIABLES},
         "shared_memory_mb": lambda gb: round(1024 * _SHARED_MEMORY_FRACTION * gb),
         "telemetry_off": _TELEMETRY_OFF,
+        "tls_environment": tls_environment,
     }
     return environment
 

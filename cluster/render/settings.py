@@ -278,6 +278,8 @@ class LaunchSettings(_Record):
     """URL of a running MLflow server, without a password."""
     postgres: Image = "postgres:17-bookworm"
     """Image of PostgreSQL where the file starts one."""
+    tls: bool = False
+    """Whether Ray's processes speak TLS, each node with a certificate of the file's authority."""
     idle_timeout_minutes: int = Field(default=10, ge=1)
     """Minutes after which a worker without work is given back."""
     head: Head = Head()

@@ -35,7 +35,9 @@ def ray_starts() -> list[str]:
         found |= set(re.findall(r"ray start [^;\n]*", content))
         if "compose" in variant:
             services = yaml.safe_load(content)["services"]
-            found |= {shlex.join(services[name]["command"]) for name in ("head", "worker")}
+            commands = [services[name]["command"] for name in ("head", "worker")]
+            # With TLS another program makes the certificate and executes it.
+            found |= {shlex.join(each[each.index("ray") :]) for each in commands}
         if "kuberay" in variant:
             found |= set(_kuberay_starts(yaml.safe_load_all(content)))
     return sorted(found)

@@ -31,6 +31,7 @@ CHANGES = {
     "database": "database=postgresql+psycopg://me@db/studies",
     "tracking": "tracking=https://mlflow.example.org",
     "postgres": "postgres=postgres:18-bookworm",
+    "tls": "tls=true",
     "idle_timeout_minutes": "idle_timeout_minutes=3",
     "head.cpus": "head.cpus=3",
     "head.memory_gb": "head.memory_gb=32",

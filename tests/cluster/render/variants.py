@@ -24,7 +24,14 @@ VARIANTS: Final[dict[str, tuple[str, list[str]]]] = {
     **{name: (name, []) for name in PINNED},
     "compose-rich": (
         "compose",
-        ["name=lab", "workers.min=3", "workers.gpus=1", "compose.dashboard=true", "user_id=1234"],
+        [
+            "name=lab",
+            "workers.min=3",
+            "workers.gpus=1",
+            "compose.dashboard=true",
+            "user_id=1234",
+            "tls=true",
+        ],
     ),
     "compose-with-servers": ("compose", _SERVERS),
     "dockerfile-rich": (
@@ -42,6 +49,7 @@ VARIANTS: Final[dict[str, tuple[str, list[str]]]] = {
             "claim=shared",
             "pull_secret=registry",
             "queue=students",
+            "tls=true",
             "study=mnist.yaml",
         ],
     ),
@@ -82,6 +90,7 @@ VARIANTS: Final[dict[str, tuple[str, list[str]]]] = {
             "partition=gpu",
             "account=lab",
             "interface=ib0",
+            "tls=true",
             "storage=/scratch/lab",
         ],
     ),

@@ -34,28 +34,32 @@ RUN --mount=type=cache,target=/root/.cache/uv \
 
 FROM python:3.11.9-slim-bookworm
 
-# Ray's cluster launcher needs rsync and ssh; health checks need wget.
+# Ray's cluster launcher needs rsync and ssh, health checks wget, Ray's TLS openssl.
 # Debian's packages are not pinned; $PATH is not expanded here, but by the login shell.
 # hadolint ignore=DL3008,SC2016
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends openssh-client rsync wget \
+    && apt-get install --yes --no-install-recommends openssh-client openssl rsync wget \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 1234 challenger \
     && useradd --uid 1234 --gid 1234 --create-home --shell /bin/bash challenger \
-    # A volume that is mounted here takes the folder's owner.
-    && install --directory --owner challenger --group challenger /data/x /artifacts \
+    # A volume that is mounted here takes the folder's owner and mode: any user may be given.
+    && install --directory --owner challenger --group challenger --mode 1777 \
+        /data/x /artifacts /home/challenger \
     # A login shell resets PATH.
     && echo 'export PATH=/opt/challenger/bin:$PATH' >/etc/profile.d/challenger.sh
 
 COPY --from=build /opt/challenger /opt/challenger
 
+# The user's name too is given, since another user ID has none.
 ENV DO_NOT_TRACK=true \
     HOME=/home/challenger \
+    LOGNAME=challenger \
     MLFLOW_DISABLE_TELEMETRY=true \
     PATH=/opt/challenger/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     RAY_AUTH_MODE=token \
     RAY_USAGE_STATS_ENABLED=0 \
+    USER=challenger \
     VIRTUAL_ENV=/opt/challenger
 
 USER 1234:1234

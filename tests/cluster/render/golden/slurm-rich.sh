@@ -1,5 +1,5 @@
 #!/bin/bash
-# Made by: slurm database=postgresql+psycopg://lab@db.example.org:5432/studies tracking=https://mlflow.example.org workers.min=4 workers.gpus=2 partition=gpu account=lab interface=ib0 storage=/scratch/lab
+# Made by: slurm database=postgresql+psycopg://lab@db.example.org:5432/studies tracking=https://mlflow.example.org workers.min=4 workers.gpus=2 partition=gpu account=lab interface=ib0 tls=true storage=/scratch/lab
 #
 # /opt/challenger must hold an installation of challenger-study, and
 # /scratch/lab must be the same writable folder on all nodes.
@@ -52,6 +52,12 @@ rm -rf "$private"
     od -An -N32 -tx1 /dev/urandom | tr -d ' \n' >"$private/token"
 )
 export RAY_AUTH_TOKEN_PATH="$private/token"
+# An authority of this job alone; each node makes its own certificate of it.
+python -P -m cluster.node_certificate "$private" "$private/here" --create-authority
+export RAY_USE_TLS="1"
+export RAY_TLS_SERVER_CERT="$RAY_TMPDIR/tls/cert.pem"
+export RAY_TLS_SERVER_KEY="$RAY_TMPDIR/tls/key.pem"
+export RAY_TLS_CA_CERT="$private/tls_ca"
 # The driver's pid, for SIGTERM.
 cat >"$private/run" <<'END'
 echo $$ >"${0%/*}/driver"
@@ -77,6 +83,7 @@ if [ -z "$address" ]; then
     exit 2
 fi
 "${on_all[@]}" mkdir -p "$RAY_TMPDIR"
+"${on_all[@]}" python -P -m cluster.node_certificate "$private" "$RAY_TMPDIR/tls"
 
 # Only the driver gets SIGTERM: its trials then write their checkpoints on running nodes.
 is_stopping=false
