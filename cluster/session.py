@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +21,8 @@ from cluster.port_owner import foreign_listener
 from cluster.ray_folder import ray_folder
 
 _CONNECT_TIMEOUT_S = 10.0
+# Ray's variables: the authority's certificate, this program's own and its key.
+_TLS_FILES = ("RAY_TLS_CA_CERT", "RAY_TLS_SERVER_CERT", "RAY_TLS_SERVER_KEY")
 # Ray ends a start after half a minute, which is not a setting; a later one finds files cached.
 _TRIES = 6
 # Ray's message when its own start exceeded its timeout.
@@ -85,6 +89,27 @@ def require_reachable(address: str) -> None:
     error = connection_error(endpoint, _CONNECT_TIMEOUT_S)
     if error is not None:
         raise ClusterError(_unreachable(address, error))
+    if os.environ.get("RAY_USE_TLS") == "1":
+        _require_trust(address, host.strip("[]"), int(port))
+
+
+def _require_trust(address: str, host: str, port: int) -> None:
+    """Check that the two certificates trust each other; Ray itself would try for ever."""
+    files = [os.environ.get(name, "") for name in _TLS_FILES]
+    try:
+        context = ssl.create_default_context(cafile=files[0])
+        context.load_cert_chain(files[1], files[2])
+        with (
+            socket.create_connection((host, port), _CONNECT_TIMEOUT_S) as plain,
+            context.wrap_socket(plain, server_hostname=host),
+        ):
+            pass
+    except (OSError, ValueError) as error:
+        raise ClusterError(
+            f"the Ray at {address} must have a certificate of the authority that {_TLS_FILES[0]} "
+            f"names, and this program one too, but: {plain_reason(error)}; look at "
+            f"{', '.join(_TLS_FILES)}, or unset RAY_USE_TLS for a Ray without TLS."
+        ) from None
 
 
 @contextmanager

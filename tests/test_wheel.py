@@ -51,6 +51,7 @@ def test_the_wheel_holds_what_runs_and_no_tests(installed: Path):
     }
 
 
+@pytest.mark.extended
 def test_the_wheel_runs_a_study_from_another_folder(installed: Path, tmp_path: Path):
     for name in ("study", "cluster"):
         (tmp_path / name).mkdir()

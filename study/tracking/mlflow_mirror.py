@@ -96,7 +96,7 @@ class MlflowMirror:
     def _find(self) -> Any:  # noqa: ANN401 (MLflow's)
         """Return this study's experiment, deleted or not, or None."""
         named = self._client.get_experiment_by_name(self.experiment)
-        if self.identity is None or named is None or self._is_own(named):
+        if self.identity is None or (named is not None and self._is_own(named)):
             return named
         query = f"tags.`{IDENTITY_TAG}` = '{self.identity}'"
         every = _mlflow().entities.ViewType.ALL

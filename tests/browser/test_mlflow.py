@@ -264,16 +264,15 @@ def test_a_sweeps_trials_stand_by_value_without_the_controls(
     assert shown == [point.value for point in curve.points]
 
 
-def test_the_description_begins_with_the_result_and_leads_to_the_charts(
+def test_the_description_leads_to_the_charts(
     opened: Page, screenshot: Callable[[str], None]
 ) -> None:
-    opened.get_by_test_id("experiment-metadata-editor-edit-button").wait_for()
-    link = opened.get_by_role("link", name="Sensitivity to K")
-    opened.locator("button:has([aria-label='chevron-down'], .anticon-chevron-down)").first.click()
-    link.first.click()
-    assert "compareRunsMode=CHART" in opened.url
-    assert drawn(opened, 4)[0]["axis"] == "top_k"
+    editor = "[data-component-id='mlflow.experiment.metadata_editor.expand_button']"
+    opened.locator(editor).first.click()
     screenshot("mlflow-note")
+    opened.get_by_role("link", name="Sensitivity to K").first.click()
+    expect(opened).to_have_url(re.compile("compareRunsMode=CHART"))
+    assert drawn(opened, 4)[0]["axis"] == "top_k"
 
 
 def test_arms_are_listed_with_the_best_test_result_first(

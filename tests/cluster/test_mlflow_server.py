@@ -126,14 +126,14 @@ def test_a_process_that_is_killed_while_it_makes_the_database_leaves_none(tmp_pa
 
 
 def test_of_two_that_begin_at_the_same_moment_one_makes_it(tmp_path, monkeypatch):
-    make, made = mlflow_server._create_store, []
+    made: list[str] = []
 
-    def noted(uri: str, artifacts: str) -> None:
+    def make(uri: str, _: str) -> None:
         made.append(uri)
-        make(uri, artifacts)
+        Path(uri.removeprefix("sqlite:///")).write_bytes(b"tables")
         time.sleep(0.5)
 
-    monkeypatch.setattr(mlflow_server, "_create_store", noted)
+    monkeypatch.setattr(mlflow_server, "_create_store", make)
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     threads = [
         threading.Thread(target=create_store_if_missing, args=(uri, "file:///files"))
@@ -162,6 +162,8 @@ def test_a_server_makes_its_own(uri, monkeypatch):
     create_store_if_missing(uri, "file:///files")
 
 
+# The whole server, after the same with one database alone.
+@pytest.mark.extended
 def test_a_server_that_is_killed_while_it_makes_its_databases_starts_again(tmp_path):
     config = tmp_path / "auth.ini"
     config.write_text(
@@ -215,6 +217,14 @@ def is_well(port: int) -> bool:
     return False
 
 
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make MLflow's tables once: that takes seconds."""
+    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    create_store_if_missing(f"sqlite:///{path}", "file:///files")
+    return path
+
+
 def opening(name: str) -> OpenRun:
     return OpenRun(
         run_key=f"arm/{name}",
@@ -229,10 +239,11 @@ def opening(name: str) -> OpenRun:
 
 @pytest.mark.parametrize("move", [shutil.move, shutil.copytree])
 def test_a_storage_that_was_moved_or_copied_keeps_its_artifacts(
-    tmp_path: Path, move: Callable[[Path, Path], object]
+    tmp_path: Path, empty_store: Path, move: Callable[[Path, Path], object]
 ) -> None:
     old, new = tmp_path / "old place", tmp_path / "new"
     old.mkdir()
+    shutil.copy(empty_store, old)
     before = mirror(old, "a" * 32)
     before.connect()
     run = before.create_run(opening("base"), None)
@@ -259,8 +270,9 @@ def test_a_storage_that_was_moved_or_copied_keeps_its_artifacts(
     assert made.info.artifact_uri.startswith((new / "files").as_uri())
 
 
-def test_artifacts_at_other_places_are_not_relocated(tmp_path: Path) -> None:
+def test_artifacts_at_other_places_are_not_relocated(tmp_path: Path, empty_store: Path) -> None:
     (tmp_path / "here").mkdir()
+    shutil.copy(empty_store, tmp_path / "here")
     connect(tmp_path / "here")
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/here/mlflow.db")
     places = ["file:///elsewhere/data", "s3://bucket/files", "mlflow-artifacts:/7"]
@@ -272,7 +284,10 @@ def test_artifacts_at_other_places_are_not_relocated(tmp_path: Path) -> None:
     assert found["tiny"] == (tmp_path / "there" / "files").as_uri()
 
 
-def test_studies_of_one_name_have_experiments_of_their_own_in_one_mlflow(tmp_path: Path) -> None:
+def test_studies_of_one_name_have_experiments_of_their_own_in_one_mlflow(
+    tmp_path: Path, empty_store: Path
+) -> None:
+    shutil.copy(empty_store, tmp_path)
     first, second, third = (mirror(tmp_path, letter * 32) for letter in "abc")
     ids = [each.connect() for each in (first, second, third)]
     assert len(set(ids)) == 3
@@ -282,6 +297,10 @@ def test_studies_of_one_name_have_experiments_of_their_own_in_one_mlflow(tmp_pat
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     named = [client.get_experiment(each).name for each in ids]
     assert named == ["tiny", "tiny (bbbbbbbb)", "tiny (cccccccc)"]
+    # Also when the name has become free.
+    client.rename_experiment(ids[0], "another name")
+    assert mirror(tmp_path, "b" * 32).connect() == ids[1]
+    assert mirror(tmp_path, "a" * 32).connect() == ids[0]
     run = second.create_run(opening("base"), None)
     assert first.find_run("arm/base") is None
     assert client.get_run(run).data.tags["challenger.study_id"] == "b" * 32

@@ -183,6 +183,7 @@ def test_starting_twice_and_ending_twice_is_starting_and_ending_once(server) -> 
         assert not server.is_running()
 
 
+@pytest.mark.extended
 def test_two_servers_run_at_the_same_time_and_know_only_their_own_password(
     server, postgres
 ) -> None:

@@ -203,13 +203,11 @@ def test_other_users_cannot_read_the_service(harness: ServiceHarness) -> None:
     assert harness.token.parent.stat().st_mode & 0o777 == 0o700
 
 
+# As after a start that was interrupted: test_interrupted_start.py.
+@pytest.mark.extended
 def test_killed_components_are_started_again_and_the_rest_left_alone(
     harness: ServiceHarness,
 ) -> None:
-    with psycopg.connect(
-        database_url(read_login(harness.folder.postgres)).replace("+psycopg", "")
-    ) as one:
-        one.execute("CREATE TABLE kept (i int)")
     before = daemons(harness)
     for name in ("ray", "postgres"):
         os.kill(before[name].pid, signal.SIGKILL)
@@ -235,6 +233,10 @@ def test_killed_components_are_started_again_and_the_rest_left_alone(
 def test_down_stops_all_processes_and_no_others_and_the_data_stays(
     harness: ServiceHarness, ray_address: str
 ) -> None:
+    with psycopg.connect(
+        database_url(read_login(harness.folder.postgres)).replace("+psycopg", "")
+    ) as one:
+        one.execute("CREATE TABLE kept (i int)")
     status, said = submit(harness, dict(harness.headers))
     assert status == 200, said
     wait_until((harness.storage / "told").exists)

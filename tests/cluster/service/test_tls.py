@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from cluster.errors import ClusterError
 from cluster.node_certificate import create_authority, create_certificate, tls_environment
+from cluster.session import require_reachable
 from tests.cluster.service.harness import ServiceHarness, make_harness
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800), pytest.mark.extended]
@@ -67,11 +71,31 @@ def test_a_driver_of_the_same_authority_runs(harness: ServiceHarness) -> None:
     assert done.stdout == "42\n", done.stderr
 
 
-def test_a_driver_of_another_authority_is_refused_though_it_has_the_token(
-    harness: ServiceHarness, tmp_path: Path
+def test_another_authority_is_refused_before_ray_is_asked(
+    harness: ServiceHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    address = f"127.0.0.1:{harness.ports[0]}"
     create_authority(tmp_path / "authority")
     create_certificate(tmp_path / "authority", tmp_path / "node")
-    done = drive(harness, tmp_path / "node", tmp_path / "authority")
-    assert done.returncode != 0
-    assert "42" not in done.stdout
+    for home, node in ((harness.home, "driver"), (tmp_path, "node")):
+        settings = tls_environment(str(home / node), str(home / "authority" / "tls_ca"))
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        if home == harness.home:
+            require_reachable(address)
+            continue
+        with pytest.raises(ClusterError, match=r"certificate verify failed.*RAY_TLS_CA_CERT"):
+            require_reachable(address)
+
+
+def test_who_has_no_certificate_is_not_answered(harness: ServiceHarness) -> None:
+    context = ssl.create_default_context(cafile=str(harness.home / "authority" / "tls_ca"))
+    context.set_alpn_protocols(["h2"])
+    with socket.create_connection(("127.0.0.1", harness.ports[0]), 30) as plain:
+        try:
+            with context.wrap_socket(plain, server_hostname="127.0.0.1") as secure:
+                secure.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0")
+                answer = secure.recv(100)
+        except OSError:
+            answer = b""
+    assert answer == b""

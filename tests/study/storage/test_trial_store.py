@@ -97,7 +97,10 @@ TrialStore(sys.argv[1], sys.argv[3], maximize=True)
 
 
 @pytest.fixture(
-    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)],
+    params=[
+        "sqlite",
+        pytest.param("postgresql", marks=[pytest.mark.postgres, pytest.mark.extended]),
+    ],
 )
 def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":

@@ -64,6 +64,8 @@ def test_a_server_that_cannot_start_is_one_clear_error(tmp_path: Path) -> None:
     )
 
 
+# The page itself is opened in a browser.
+@pytest.mark.extended
 def test_the_page_of_every_study_is_announced_once_the_server_answers(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path}/m.db"
     environment = {**os.environ, "PYTHONPATH": str(HOME), "MLFLOW_DISABLE_TELEMETRY": "true"}

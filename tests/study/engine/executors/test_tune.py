@@ -126,6 +126,8 @@ def test_a_study_on_ray_gives_the_numbers_of_an_inline_one_to_the_last_bit(
     assert len(counter.seen) == 1
 
 
+# As inline, where a process is killed by default.
+@pytest.mark.extended
 def test_a_killed_trial_continues_from_its_checkpoint_bit_for_bit(
     tmp_path: Path, ray_address: str, ray_home: Path
 ) -> None:
