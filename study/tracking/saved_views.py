@@ -106,17 +106,23 @@ def view_tags(study: ViewedStudy) -> dict[str, str]:
 
 def is_first_view(tag: str, value: str) -> bool:
     """Return whether a tag is the first of the views that :func:`view_tags` makes."""
-    return tag.startswith(VIEW_TAG) and json.loads(value).get("updatedAt") == 0
+    if not tag.startswith(VIEW_TAG):
+        return False
+    try:
+        envelope = json.loads(value)
+    except ValueError:
+        return False  # a view that somebody saved with another version of MLflow
+    return isinstance(envelope, dict) and envelope.get("updatedAt") == 0
 
 
 def view_address(experiment_id: str, view: str) -> str:
-    """Return the page of a view, below MLflow's address.
+    """Return the page of a view, or without one of all runs, below MLflow's address.
 
     A view that is chosen in MLflow's menu opens on its table, so that charts need their address.
     """
     chart = "&compareRunsMode=CHART" if view.startswith(CHART_VIEW) else ""
-    runs = f"#/experiments/{experiment_id}/runs?{WORKFLOW}"
-    return f"{runs}&viewStateShareKey={quote(view)}{chart}"
+    shown = f"&viewStateShareKey={quote(view)}{chart}" if view else ""
+    return f"#/experiments/{experiment_id}/runs?{WORKFLOW}{shown}"
 
 
 def view_links(tags: Mapping[str, str], experiment_id: str) -> str:

@@ -327,6 +327,7 @@ print(json.dumps([[e.started_ms, e.finished_ms] for e in map(store.record, keys)
 
 
 @pytest.mark.service
+@pytest.mark.extended
 def test_times_are_milliseconds_since_1970_in_any_time_zone(url: str) -> None:
     before = int(time.time() * 1000)
     environment = {**os.environ, "TZ": "Asia/Tokyo"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import signal
 import socket
@@ -16,6 +17,8 @@ from pathlib import Path
 import pytest
 
 from cluster.errors import ClusterError
+from cluster.service.http_client import HttpResponse
+from study.tracking import mlflow_server
 from study.tracking.mlflow_server import serve
 
 pytestmark = pytest.mark.service
@@ -64,6 +67,38 @@ def test_a_server_that_cannot_start_is_one_clear_error(tmp_path: Path) -> None:
     )
 
 
+VIEW = json.dumps({"name": "Sensitivity to K", "createdAt": 0, "updatedAt": 0, "state": "{}"})
+OTHER = json.dumps({"name": "Mine", "createdAt": 5, "updatedAt": 5, "state": "{}"})
+
+
+@pytest.mark.parametrize(
+    ("views", "shown"),
+    [
+        ({}, ""),
+        ({"mine": OTHER}, ""),
+        # Of another version of MLflow, or of nobody's.
+        ({"old": "deflate;eJwDAAAAAAE=", "odd": "[1]"}, ""),
+        ({"mine": OTHER, "arms": VIEW}, "&viewStateShareKey=arms"),
+        ({"over-top_k": VIEW}, "&viewStateShareKey=over-top_k&compareRunsMode=CHART"),
+    ],
+)
+def test_a_study_s_page_is_its_first_view(
+    monkeypatch: pytest.MonkeyPatch, views: dict[str, str], shown: str
+) -> None:
+    tags = [{"key": f"mlflow.sharedViewState.{key}", "value": text} for key, text in views.items()]
+    found = {"experiments": [{"name": "tiny", "experiment_id": "7", "tags": tags}]}
+    monkeypatch.setattr(
+        mlflow_server,
+        "http_get",
+        lambda *_, **__: HttpResponse(status=200, body=json.dumps(found)),
+    )
+    pages = dict(mlflow_server._pages("http://127.0.0.1:5000", {}))
+    assert pages == {
+        "": "#/experiments?workflowType=machine_learning",
+        "tiny": f"#/experiments/7/runs?workflowType=machine_learning{shown}",
+    }
+
+
 # The page itself is opened in a browser.
 @pytest.mark.extended
 def test_the_page_of_every_study_is_announced_once_the_server_answers(tmp_path: Path) -> None:
@@ -75,10 +110,10 @@ def test_the_page_of_every_study_is_announced_once_the_server_answers(tmp_path: 
         "client = MlflowClient(sys.argv[1])\n"
         "client.create_experiment('not ours')\n"
         "client.create_experiment('tiny', tags={'study': 'tiny'})\n"
-        "view = {'study': 'viewed', 'mlflow.sharedViewState.arms': '{}'}\n"
+        "view = {'study': 'viewed', 'mlflow.sharedViewState.over-top_k': sys.argv[2]}\n"
         "client.create_experiment('viewed', tags=view)\n"
     )
-    subprocess.run([sys.executable, "-c", fill, database], env=environment, check=True)
+    subprocess.run([sys.executable, "-c", fill, database, VIEW], env=environment, check=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -111,10 +146,10 @@ def test_the_page_of_every_study_is_announced_once_the_server_answers(tmp_path: 
     finally:
         server.send_signal(signal.SIGINT)
         rest, _ = server.communicate(timeout=60)
-    kind = "workflowType=machine_learning"
+    kind, charts = "workflowType=machine_learning", "&compareRunsMode=CHART"
     pages = {
         "": f"#/experiments?{kind}",
-        "viewed": f"#/experiments/3/runs?{kind}&viewStateShareKey=arms",
+        "viewed": f"#/experiments/3/runs?{kind}&viewStateShareKey=over-top_k{charts}",
         "tiny": f"#/experiments/2/runs?{kind}",
     }
     file = tmp_path / "s" / f"mlflow-link-{port}"
