@@ -208,6 +208,11 @@ def _wrong_ends(evidence: Evidence) -> Iterator[str]:
             yield f"{_key(row)}: {found} instead of {expected}"
 
 
+@no_differences("rows and files agree", "all")
+def _damage(evidence: Evidence) -> Iterable[str]:
+    return evidence.damage
+
+
 @no_differences("trials trained again", "equal to the last bit")
 def _wrong_when_retrained(evidence: Evidence) -> Iterator[str]:
     return (f"{key}: {found[0]}" for key, found in evidence.retrained.items() if found)

@@ -174,6 +174,8 @@ class Evidence:
     # The trials as the program itself reads them.
     table: TrialTable
     database: tuple[DatabaseTrial, ...]
+    # Where the program itself finds that rows and files do not agree.
+    damage: tuple[str, ...]
     lines: Mapping[str, ResultLines]
     ends: Mapping[str, TrialOutcome]
     expected_runs: Mapping[str, MlflowRun]
@@ -218,6 +220,7 @@ def gather(
         manifest=read_manifest(folder.manifest),
         table=table,
         database=read_database_trials(location.options.database_url, spec.name),
+        damage=state.trials.damage,
         lines={str(key): read_result_lines(folder.reports(key)) for key in keys},
         ends={key: outcome for key, outcome in ends.items() if outcome is not None},
         expected_runs=expected_runs(records),
