@@ -113,6 +113,25 @@ class Constant(Schedule):
 
 
 @record
+class Cosine(Schedule):
+    """Decay from the optimizer's learning rate along half a cosine.
+
+    Attributes:
+        end_divisor: Learning rate of the first step divided by that of the last.
+
+    References:
+        Loshchilov and Hutter, arXiv:1608.03983, without restarts.
+    """
+
+    name: ClassVar[str] = "cosine"
+    end_divisor: Annotated[float, Field(ge=1, le=1e9)] = 1e5
+
+    def factor(self, progress: float) -> float:
+        """Compute the learning rate as a multiple of the first."""
+        return _half_cosine(1.0, 1 / self.end_divisor, progress)
+
+
+@record
 class OneCycle(Schedule):
     """Rise to the optimizer's learning rate and decay, each along half a cosine.
 
@@ -141,7 +160,7 @@ class OneCycle(Schedule):
         return _half_cosine(1.0, first / self.end_divisor, down)
 
 
-SCHEDULES: dict[str, type[Schedule]] = {kind.name: kind for kind in (Constant, OneCycle)}
+SCHEDULES: dict[str, type[Schedule]] = {kind.name: kind for kind in (Constant, Cosine, OneCycle)}
 ScheduleConfig: TypeAlias = Annotated[Schedule, OneOf(SCHEDULES)]
 
 

@@ -9,13 +9,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Final
 
+from tests.benchmarks.attributions import ATTRIBUTIONS
 from tests.benchmarks.replicas import REPLICAS
 from tests.benchmarks.step import STEP
 from tests.benchmarks.torch_benchmark import TorchBenchmark
 from trainables.errors import TrainableError
 
 PROGRAM: Final = "python -m tests.benchmarks"
-TORCH_BENCHMARKS: Final[Mapping[str, TorchBenchmark]] = {"step": STEP, "replicas": REPLICAS}
+TORCH_BENCHMARKS: Final[Mapping[str, TorchBenchmark]] = {
+    "step": STEP,
+    "replicas": REPLICAS,
+    "attributions": ATTRIBUTIONS,
+}
 # Name to summary: help imports neither click nor Ray.
 STUDY_BENCHMARKS: Final[Mapping[str, str]] = {
     "overhead": "the overhead of a trial",

@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks step`` and ``replicas``."""
+"""``python -m tests.benchmarks step``, ``replicas`` and ``attributions``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import json
 
 import pytest
 import torch
+from torch import nn
 
+from tests.benchmarks import attributions
 from tests.benchmarks import step as measured
 from tests.benchmarks.__main__ import main
 from tests.benchmarks.model_families import FAMILIES
@@ -99,6 +101,17 @@ def test_each_method_and_number_of_replicas_has_a_row(capsys):
     assert [row.split()[:2] for row in rows] == [
         ["base", "2"], ["base", "3"], ["challenger", "2"], ["challenger", "3"],
     ]  # fmt: skip
+
+
+def test_each_network_has_a_row_with_and_without_a_stabilizer(capsys, monkeypatch):
+    small = {"gated": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(8, 6), nn.GLU()), (4, 8))}
+    monkeypatch.setattr(attributions, "NETWORKS", small)
+    main(["attributions", "--rounds", "2", "--json"])
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [(row["network"], row["epsilon"]) for row in rows] == [("gated", 0.0), ("gated", 1e-6)]
+    assert all(row["cost"]["rounds"] == 2 and row["cost"]["median"] > 0 for row in rows)
+    main(["attributions", "--rounds", "1"])
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[4:]] == ["gated"] * 2
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from trainables.optimizers import Adam, AdamW, Constant, OneCycle, set_learning_rate
+from trainables.optimizers import Adam, AdamW, Constant, Cosine, OneCycle, set_learning_rate
 
 
 def test_weight_decay_is_decoupled_for_adamw_alone():
@@ -53,6 +53,17 @@ def test_one_cycle_starts_low_peaks_and_ends_lower():
     assert schedule.factor(0.3) == 1.0
     assert schedule.factor(1.0) == pytest.approx(1 / 25 / 1e4)
     assert math.isclose(schedule.factor(0.65), (1 + 1 / 25 / 1e4) / 2)
+
+
+def test_cosine_is_torchs():
+    schedule, n_steps = Cosine(end_divisor=50.0), 31
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps - 1, eta_min=0.002)
+    for step in range(n_steps):
+        lr = 0.1 * schedule.factor(step / (n_steps - 1))
+        assert lr == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9)
+        optimizer.step()
+        theirs.step()
 
 
 def test_the_learning_rate_of_every_group_is_set():

@@ -139,7 +139,7 @@ def scale_gradient(
         is_positive: Whether z is known to have no negative values.
     """
     result = torch.empty_like(outputs)
-    for part in _chunks(outputs):
+    for part in chunks(outputs):
         scaled, here = result[part], outputs[part]
         magnitude = here if is_positive else here.abs()
         added = stabilizer[part] if isinstance(stabilizer, Tensor) else stabilizer
@@ -149,7 +149,8 @@ def scale_gradient(
     return result
 
 
-def _chunks(outputs: Tensor) -> Iterator[slice]:
+def chunks(outputs: Tensor) -> Iterator[slice]:
+    """Return slices of samples that fit into a CPU's cache; one for all on other devices."""
     samples, per_sample = len(outputs), outputs[:1].numel()
     # Other devices have no such cache, and every further call costs them a launch.
     fitting = _CHUNK_ELEMENTS // max(1, per_sample)

@@ -17,13 +17,13 @@ from torch.overrides import TorchFunctionMode
 
 from trainables.attribution.gradients import eval_mode, uncompiled
 from trainables.attribution.relevance_rules import (
+    ACTIVATIONS,
     ATTENTION,
     GATES,
     HOMOGENEOUS,
     LINEAR,
     NORMS,
     PRODUCTS,
-    RATIOS,
     RULED,
     SOFTMAX,
     Arguments,
@@ -49,7 +49,7 @@ _SMOOTH = frozenset(
      "norm", "std", "var", "softshrink", "threshold", "instance_norm", "local_response_norm",
      "lp_pool1d", "lp_pool2d")
 )  # fmt: skip
-_NOT_EPSILON = frozenset(RATIOS) | GATES | SOFTMAX | NORMS | ATTENTION | _SMOOTH | {"glu"}
+_NOT_EPSILON = frozenset(ACTIVATIONS) | GATES | SOFTMAX | NORMS | ATTENTION | _SMOOTH | {"glu"}
 _KNOWN = HOMOGENEOUS | LINEAR | PRODUCTS | RULED
 _VIEWS = frozenset(
     ("view", "reshape", "squeeze", "unsqueeze", "expand", "expand_as", "permute", "transpose",
@@ -162,7 +162,7 @@ def _hidden_activations(survey: Survey) -> set[str]:
     called |= {"elu"} if called & {"selu", "celu"} else set()
     called |= {"hardtanh"} if "relu6" in called else set()
     # A gated unit and composite activations compute theirs inside.
-    activations = RATIOS.keys() | GATES | {"differentiablegraph"}
+    activations = ACTIVATIONS.keys() | GATES | {"differentiablegraph"}
     return ({kind.lower() for kind in survey.nodes} & activations) - called
 
 

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -30,7 +31,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from trainables.attribution.epsilon_rule import EpsilonRule, stabilizer_for
+from trainables.attribution.epsilon_rule import EpsilonRule, chunks, stabilizer_for
 
 AttentionShares: TypeAlias = Literal["uniform", "constant"]
 Arguments: TypeAlias = tuple[Any, ...]
@@ -70,52 +71,94 @@ class FixedLayerNorm(torch.autograd.Function):
     ) -> Tensor:
         """Normalize over the last dimensions."""
         outputs, _, rstd = torch.native_layer_norm(inputs, shape, weight, bias, eps)
-        ctx.dims = tuple(range(-len(shape), 0))
+        ctx.shape = shape
         ctx.save_for_backward(rstd, weight)
         return outputs
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:  # noqa: ANN401
-        """Scale the gradient and take its mean away."""
+        """Scale the gradient and take its mean away, by torch's own kernel.
+
+        That subtracts x̂·mean(γg·x̂) too, which is 0 for inputs equal to their mean.
+        """
         rstd, weight = ctx.saved_tensors
-        scaled = gradient if weight is None else gradient * weight
-        centered = scaled - scaled.mean(ctx.dims, keepdim=True)
-        return centered.mul_(rstd.to(centered.dtype)), None, None, None, None
+        centered, mean = gradient.new_zeros(gradient.shape), torch.zeros_like(rstd)
+        scaled, _, _ = torch.ops.aten.native_layer_norm_backward(
+            gradient.contiguous(), centered, ctx.shape, mean, rstd, weight, None,
+            [True, False, False],
+        )  # fmt: skip
+        return scaled, None, None, None, None
+
+
+class FixedRatio(torch.autograd.Function):
+    """An activation whose backward pass scales the gradient by act(x) / x."""
+
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, name: str, options: Options) -> Tensor:  # noqa: ANN401
+        """Apply the activation."""
+        ctx.name, ctx.options = name, options
+        ctx.save_for_backward(inputs)
+        return ACTIVATIONS[name].function(inputs, **options)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
+        """Scale the gradient."""
+        (inputs,) = ctx.saved_tensors
+        scaled = torch.empty_like(gradient)
+        for part in chunks(inputs):
+            ratio = ACTIVATIONS[ctx.name].ratio(inputs[part], **ctx.options)
+            torch.mul(ratio, gradient[part], out=scaled[part])
+        return scaled, None, None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activation:
+    """An activation that is 0 at 0.
+
+    Attributes:
+        function: The activation, which returns a new tensor.
+        ratio: act(x) / x and its limit at 0, as a new tensor.
+        options: Names of its options beside ``inplace``, in torch's order.
+    """
+
+    function: Callable[..., Tensor]
+    ratio: Callable[..., Tensor]
+    options: tuple[str, ...] = ()
 
 
 def _gelu_ratio(x: Tensor, approximate: str = "none") -> Tensor:
     if approximate == "tanh":
         return torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)).add_(1).mul_(0.5)
-    return torch.erf(x * math.sqrt(0.5)).add_(1).mul_(0.5)
+    share = (x * math.sqrt(0.5)).erf_()
+    return torch.add(share.new_tensor(0.5), share, alpha=0.5, out=share)
 
 
-def _quotient(act: Callable[..., Tensor], slope: float) -> Callable[..., Tensor]:
-    """Return act(x) / x, and its limit at 0."""
-
-    def ratio(x: Tensor, *rest: Any, **options: Any) -> Tensor:  # noqa: ANN401
-        values = act(x, *rest, **{k: v for k, v in options.items() if k != "inplace"})
-        return torch.where(x == 0, slope, values / x)
+def _quotient(function: Callable[..., Tensor], slope: float) -> Callable[..., Tensor]:
+    def ratio(x: Tensor, **options: Any) -> Tensor:  # noqa: ANN401
+        return torch.where(x == 0, slope, function(x, **options) / x)
 
     return ratio
 
 
-def _elu_ratio(x: Tensor, alpha: float = 1.0, **_: object) -> Tensor:
-    return torch.where(x == 0, alpha, functional.elu(x, alpha) / x)
+def _with_quotient(
+    function: Callable[..., Tensor], slope: float = 1.0, options: tuple[str, ...] = ()
+) -> Activation:
+    return Activation(function=function, ratio=_quotient(function, slope), options=options)
 
 
-# act(x) / x by name. Activations that are not 0 at 0 have a pole there and are missing.
-RATIOS: Mapping[str, Callable[..., Tensor]] = {
-    "gelu": _gelu_ratio,
-    "silu": lambda x, **_: torch.sigmoid(x),
-    "hardswish": lambda x, **_: functional.hardsigmoid(x),
-    "mish": lambda x, **_: torch.tanh(functional.softplus(x)),
-    "tanh": _quotient(torch.tanh, 1.0),
-    "relu6": _quotient(functional.relu6, 1.0),
-    "hardtanh": _quotient(functional.hardtanh, 1.0),
-    "elu": _elu_ratio,
-    "celu": _quotient(functional.celu, 1.0),
-    "selu": _quotient(functional.selu, 1.0507009873554805),
-    "softsign": _quotient(functional.softsign, 1.0),
+# Activations that are not 0 at 0 have no ratio there and are missing.
+ACTIVATIONS: Mapping[str, Activation] = {
+    "gelu": Activation(function=functional.gelu, ratio=_gelu_ratio, options=("approximate",)),
+    "silu": Activation(function=functional.silu, ratio=torch.sigmoid),
+    "hardswish": Activation(function=functional.hardswish, ratio=functional.hardsigmoid),
+    "mish": Activation(function=functional.mish, ratio=lambda x: functional.softplus(x).tanh_()),
+    "tanh": _with_quotient(torch.tanh),
+    "relu6": _with_quotient(functional.relu6),
+    "hardtanh": _with_quotient(functional.hardtanh, options=("min_val", "max_val")),
+    "elu": _with_quotient(functional.elu, options=("alpha",)),
+    "celu": _with_quotient(functional.celu, options=("alpha",)),
+    "selu": _with_quotient(functional.selu, 1.0507009873554805),
+    "softsign": _with_quotient(functional.softsign),
 }
 GATES = frozenset(("sigmoid", "hardsigmoid"))
 SOFTMAX = frozenset(("softmax",))
@@ -212,10 +255,13 @@ class RelevanceRules(TorchFunctionMode):
         return rule(self, function, args, options)
 
     def _activation(self, function: Any, args: Arguments, options: Options) -> Tensor:  # noqa: ANN401
-        inputs, *rest = args or (options.pop("input"),)
-        with torch.no_grad():
-            ratio = RATIOS[function_name(function)](inputs, *rest, **options)
-        result: Tensor = inputs * ratio
+        name = function_name(function)
+        names = ("input", *ACTIVATIONS[name].options)
+        # In place or not: what overwrites its input is called by the name of what does not.
+        given = dict(zip(names, args, strict=False)) | options
+        result: Tensor = FixedRatio.apply(
+            given["input"], name, {key: given[key] for key in names[1:] if key in given}
+        )
         return result
 
     def _gate(self, function: Any, args: Arguments, options: Options) -> Tensor:  # noqa: ANN401
@@ -298,7 +344,7 @@ class RelevanceRules(TorchFunctionMode):
 
 Rule: TypeAlias = Callable[[RelevanceRules, Any, Arguments, Options], Any]
 _RULES: Mapping[str, Rule] = {
-    **dict.fromkeys(RATIOS, RelevanceRules._activation),
+    **dict.fromkeys(ACTIVATIONS, RelevanceRules._activation),
     **dict.fromkeys(GATES, RelevanceRules._gate),
     **dict.fromkeys(SOFTMAX, RelevanceRules._softmax),
     **dict.fromkeys(PRODUCTS, RelevanceRules._product),

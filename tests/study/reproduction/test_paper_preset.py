@@ -64,7 +64,10 @@ def test_a_smaller_scale_has_the_same_arms_and_less_of_everything(name):
     assert names[0] == names[1] == names[2]
     for tiny, less, whole in zip(smoke.arms, small.arms, full.arms, strict=True):
         assert tiny.training.epochs <= less.training.epochs <= whole.training.epochs
-        assert tiny.model.width < less.model.width < whole.model.width == 1.0
+        if hasattr(whole.model, "width"):
+            assert tiny.model.width < less.model.width < whole.model.width == 1.0
+        else:  # a stem that halves the grid takes a sixteenth of the operations
+            assert tiny.model.stem == less.model.stem == "published" != whole.model.stem
         assert tiny.search_budget <= less.search_budget <= whole.search_budget
         assert 2 <= tiny.replicas.final <= less.replicas.final <= whole.replicas.final
         assert type(tiny.method) is type(whole.method)
@@ -89,7 +92,7 @@ def test_strengths_are_searched_in_the_inputs_own_unit_and_settings_are_stated(n
         for key in {"alpha", "beta"} & set(arm.space.dimensions):
             found = arm.space.dimensions[key]
             assert (found.low, found.high) == pytest.approx((0.1 * spread, 2.0 * spread), rel=1e-3)
-        if arm.dataset.info.domain == "image":
+        if arm.dataset.info.domain == "image" and arm.model.name != "torchvision":
             assert arm.model.initialization == "torch"
     study = load_preset(name).study
     settings = [study["defaults"]["dataset"], *(arm.get("dataset", {}) for arm in study["arms"])]

@@ -18,6 +18,7 @@ from tests.oracles import attn_lrp as oracle
 from tests.trainables.builders import conv_inputs, conv_net, message
 from tests.trainables.models.small_modules import TextTransformer
 from trainables.attribution import AttnLrp, attn_lrp, epsilon_lrp, input_x_gradient
+from trainables.attribution.relevance_rules import ACTIVATIONS as RULES
 from trainables.attribution.relevance_rules import AttentionShares
 from trainables.datasets import DatasetInfo
 from trainables.errors import ConfigError
@@ -284,3 +285,33 @@ def test_a_negative_epsilon_is_refused():
         ConfigError, lambda: attn_lrp(text(), torch.zeros(2, 6, 5), TARGET, epsilon=-1.0)
     )
     assert found == "epsilon must be 0 or more, got -1.0."
+
+
+ACTIVATIONS = [
+    nn.GELU(), nn.GELU(approximate="tanh"), nn.SiLU(), nn.Hardswish(), nn.Mish(), nn.Tanh(),
+    nn.ReLU6(), nn.Hardtanh(-0.5, 2.0), nn.ELU(0.7), nn.CELU(0.7), nn.SELU(), nn.Softsign(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
+def test_an_activation_hands_relevance_on_unchanged(activation, inplace):
+    activation = copy.deepcopy(activation)
+    if hasattr(activation, "inplace"):
+        activation.inplace = inplace
+    values = torch.tensor([[-9.0, -1.5, -0.3, -1e-9, 1e-9, 0.4, 1.7, 3.0, 9.0]]).double()
+    net = nn.Sequential(nn.Identity(), nn.Linear(9, 9), activation, nn.Linear(9, 2)).double()
+    net[1].weight.data, net[1].bias.data = torch.eye(9).double(), torch.zeros(9).double()
+    found = attn_lrp(net, values, torch.tensor([1]))
+    expected = activation(values.clone()) * net[3].weight[1]
+    torch.testing.assert_close(found, expected.detach(), rtol=1e-7, atol=1e-12)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
+def test_the_ratio_of_an_activation_at_0_is_its_slope_above(activation):
+    rule = RULES[type(activation).__name__.lower()]
+    options = {key: getattr(activation, key) for key in rule.options if hasattr(activation, key)}
+    above = torch.full((1,), 1e-12, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(activation(above), above)
+    ratio = rule.ratio(torch.zeros(1, dtype=torch.float64), **options)
+    torch.testing.assert_close(ratio, slope, rtol=1e-6, atol=1e-9)
