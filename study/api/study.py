@@ -38,6 +38,7 @@ from study.sensitivity import (
 )
 from study.sensitivity.importance import Importance, importance, search_data
 from study.storage.layout import StorageRoot, StudyFolder
+from trainables.plugins import read_saved_digests
 from trainables.trained_models import TrainedModel
 
 if TYPE_CHECKING:
@@ -95,7 +96,8 @@ class Study:
             database=database,
             tracking_uri=tracking_uri,
         )
-        self._spec = parse(self._text, self._where)
+        self._plugins = _plugin_folder(source)
+        self._spec = parse(self._text, self._where, self._plugins)
 
     def __repr__(self) -> str:
         """Return name, arms and storage."""
@@ -149,7 +151,8 @@ class Study:
             executor=executor,
             address=address,
         )
-        return run_study(self._text, self._where, options, Console(quiet=not progress))
+        console = Console(quiet=not progress)
+        return run_study(self._text, self._where, options, console, self._plugins)
 
     def add_sweep(
         self,
@@ -448,6 +451,14 @@ def _study_text(
         raise SpecError(
             f"study: its keys must hold texts, numbers, lists and mappings alone: {error}"
         ) from None
+
+
+def _plugin_folder(source: str | os.PathLike[str] | Mapping[str, Any] | None) -> Path:
+    """Return the folder of plug-in files: a begun study's copies, a file's, or the working one."""
+    if source is None or isinstance(source, Mapping):
+        return Path.cwd()
+    beside = StudyFolder(path=Path(source).absolute().parent)
+    return beside.plugins if read_saved_digests(beside.plugins) else beside.path
 
 
 def _dump(keys: Mapping[str, Any]) -> str:

@@ -178,6 +178,11 @@ def _arm(raw: _RawArm) -> Arm:
             f"several datasets, got {file.search.scheduler!r}: a trial on one of them does not "
             "tell how the others go."
         )
+    if raw.group is not None and file.search.confirm is not None:
+        raise ConfigError(
+            f"{raw.path('search', 'confirm')}.search.confirm must be null for an arm over several "
+            "datasets, whose choice is by the mean gain over Base; remove it."
+        )
     _check_config(raw.where, arm)
     _check_design(raw, arm)
     return replace(arm, sensitivity=_sweeps(raw, arm))

@@ -61,9 +61,38 @@ class Replicas:
     search: Annotated[int, Field(ge=1, le=1000)] = 3
     final: Annotated[int, Field(ge=2, le=1000)] = 10
 
-    def of(self, phase: Literal["search", "final"]) -> int:
+    def of(self, phase: Literal["search", "confirm", "final"]) -> int:
         """Return the number for a phase's trials."""
         return self.final if phase == "final" else self.search
+
+
+_ROUNDS: Final = 4
+
+
+@record
+class Confirm:
+    """A second look at the best search trials, before one of them is chosen.
+
+    They are trained on fresh seeds and compared on the validation split, in up to four rounds;
+    one that is behind beyond doubt is dropped.
+
+    Attributes:
+        top: Search trials that are confirmed.
+        replicas: Fresh seeds of each, at most.
+    """
+
+    top: Annotated[int, Field(ge=2, le=100)] = 5
+    replicas: Annotated[int, Field(ge=2, le=1000)] = 12
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """Number of seeds that have been used at the end of each round."""
+        step = max(2, -(-self.replicas // _ROUNDS))
+        return (*range(step, self.replicas, step), self.replicas)
+
+    def seeds_of(self, end: int) -> range:
+        """Return which of all seeds the round has that ends at one of :attr:`ends`."""
+        return range(max((one for one in self.ends if one < end), default=0), end)
 
 
 @record
@@ -77,6 +106,8 @@ class SearchConfig:
             interactions of pairs.
         trials: Trials per arm.
         startup_trials: Trials that TPE draws at random before it models anything.
+        confirm: Trains the best few trials again, on fresh seeds, before one is chosen; None to
+            choose by the search trials alone. ``{top: 5, replicas: 12}``.
         scheduler: ``none``, or ``asha``, which stops trials that fall behind.
         reproducible: Whether a point depends on the study's seed, the trial's number n and the
             results of the trials up to n - ``max_concurrent`` alone, whichever ends first: two
@@ -92,6 +123,7 @@ class SearchConfig:
     design: Annotated[Design, OneOf(DESIGNS)] | None = None
     trials: Count = 60
     startup_trials: Count = 10
+    confirm: Confirm | None = None
     scheduler: Literal["none", "asha"] = "none"
     reproducible: bool = False
     max_concurrent: Annotated[int, Field(ge=1, le=10_000)] = 4

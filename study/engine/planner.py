@@ -40,12 +40,23 @@ class SampleTrial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnqueueTrial:
-    """Request for a trial at a given point."""
+    """Request for a trial at a given point.
+
+    Attributes:
+        arm: The arm.
+        phase: Its phase.
+        number: The trial's number.
+        params: The point.
+        replicas: Number of its seeds.
+        first_replica: Which of the phase's seeds is the first of them.
+    """
 
     arm: Arm
     phase: PhaseName
     number: int
     params: Mapping[str, ParamValue]
+    replicas: int
+    first_replica: int = 0
 
 
 TrialRequest: TypeAlias = SampleTrial | EnqueueTrial
@@ -62,7 +73,7 @@ class CreatedTrial:
 def create_trial(store: TrialStore, request: TrialRequest) -> CreatedTrial:
     """Create a requested trial in the trial store; repeatable."""
     if isinstance(request, EnqueueTrial):
-        return CreatedTrial(record=_enqueue(store, request, request.phase, request.params))
+        return CreatedTrial(record=_enqueue(store, request))
     arm, number = request.arm, request.number
     if arm.group is None:
         replicas = arm.replicas.search
@@ -70,21 +81,26 @@ def create_trial(store: TrialStore, request: TrialRequest) -> CreatedTrial:
             record=store.ask(arm.name, number, arm.space, request.settings, replicas)
         )
     point = request.group_point or store.ask(arm.group, number, arm.space, request.settings)
-    return CreatedTrial(record=_enqueue(store, request, "search", point.params), group_point=point)
+    member = EnqueueTrial(
+        arm=arm, phase="search", number=number, params=point.params, replicas=arm.replicas.search
+    )
+    return CreatedTrial(record=_enqueue(store, member), group_point=point)
 
 
 def next_request(state: StudyState) -> TrialRequest | None:
     """Return the next request, or None while no trial can start.
 
     Searches come before final trials, and the arm with the smallest share of its budget first, so
-    that all searches end together.
+    that all searches end together; a race comes between an arm's search and its final trials.
     """
     waiting = [
         (len(state.phase(arm.name, "search").records) / arm.search_budget, i, arm)
         for i, arm in enumerate(state.spec.arms)
         if _has_search_budget(state, arm) and _may_search(state, arm)
     ]
-    return _search_request(state, min(waiting)[2]) if waiting else _final_request(state)
+    if waiting:
+        return _search_request(state, min(waiting)[2])
+    return _confirm_request(state) or _final_request(state)
 
 
 def search_settings(arm: Arm, seed: int) -> SearchSettings:
@@ -110,21 +126,23 @@ def count_pending(state: StudyState) -> int:
     interrupted = sum(len(phase.interrupted) for phase in state.phases)
     arms = state.spec.arms
     searches = sum(_pending_searches(state, arm) for arm in arms)
-    return interrupted + searches + sum(len(_pending_points(state, arm)) for arm in arms)
+    races = sum(len(_pending_races(state, arm)) for arm in arms)
+    finals = sum(len(_pending_points(state, arm)) for arm in arms)
+    return interrupted + searches + races + finals
 
 
-def _enqueue(
-    store: TrialStore, request: TrialRequest, phase: PhaseName, params: Mapping[str, ParamValue]
-) -> TrialRecord:
-    arm = request.arm
-    key = TrialKey(arm=arm.name, phase=phase, number=request.number)
-    return store.enqueue(key, params, arm.space, arm.replicas.of(phase))
+def _enqueue(store: TrialStore, request: EnqueueTrial) -> TrialRecord:
+    key = TrialKey(arm=request.arm.name, phase=request.phase, number=request.number)
+    space, first = request.arm.space, request.first_replica
+    return store.enqueue(key, request.params, space, request.replicas, first)
 
 
 def _search_request(state: StudyState, arm: Arm) -> TrialRequest:
     number = len(state.phase(arm.name, "search").records)
     if not arm.space.dimensions:
-        return EnqueueTrial(arm=arm, phase="search", number=number, params={})
+        return EnqueueTrial(
+            arm=arm, phase="search", number=number, params={}, replicas=arm.replicas.search
+        )
     settings = search_settings(arm, state.spec.seed)
     point = state.groups[arm.group].records.get(number) if arm.group else None
     return SampleTrial(arm=arm, number=number, settings=settings, group_point=point)
@@ -134,8 +152,48 @@ def _final_request(state: StudyState) -> TrialRequest | None:
     for arm in state.spec.arms:
         number = len(state.phase(arm.name, "final").records)
         for params in _pending_points(state, arm):
-            return EnqueueTrial(arm=arm, phase="final", number=number, params=params)
+            return EnqueueTrial(
+                arm=arm,
+                phase="final",
+                number=number,
+                params=params,
+                replicas=arm.replicas.final,
+            )
     return None
+
+
+def _confirm_request(state: StudyState) -> TrialRequest | None:
+    for arm in state.spec.arms:
+        number = len(state.phase(arm.name, "confirm").records)
+        for seeds, params in _pending_races(state, arm):
+            return EnqueueTrial(
+                arm=arm,
+                phase="confirm",
+                number=number,
+                params=params,
+                replicas=len(seeds),
+                first_replica=seeds.start,
+            )
+    return None
+
+
+def _pending_races(state: StudyState, arm: Arm) -> list[tuple[range, Mapping[str, ParamValue]]]:
+    """Return the trials of an arm's race that may start: which seeds, and the point."""
+    confirm, search = arm.search.confirm, state.phase(arm.name, "search")
+    if confirm is None or not arm.is_searched:
+        return []
+    if search.is_running or _has_search_budget(state, arm):
+        return []
+    running = [
+        (record.first_replica, record.params)
+        for record in state.phase(arm.name, "confirm").records.values()
+        if record.state == "RUNNING"
+    ]
+    if state.best(arm) is not None:
+        return []
+    race = state.race(arm, confirm)
+    pending = [(confirm.seeds_of(end), race.points[one]) for end, one in race.pending]
+    return [(seeds, point) for seeds, point in pending if (seeds.start, point) not in running]
 
 
 def _has_search_budget(state: StudyState, arm: Arm) -> bool:

@@ -17,12 +17,19 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from study.config.arm import Arm
 from study.config.study_spec import StudySpec
 from study.records.trial_table import StoredReport
 from study.storage.layout import TrialKey
 from study.storage.trial_store import TrialRecord
 from trainables.config import TrialConfig
 from trainables.report import mean
+
+
+def _least_race(arm: Arm) -> int:
+    """Return the number of trials of a race that ends after its first round."""
+    confirm = arm.search.confirm
+    return 0 if confirm is None or not arm.is_searched else min(confirm.top, arm.search.trials)
 
 
 class ProgressCallback:
@@ -55,7 +62,11 @@ class ProgressCallback:
                 f"{arm.name} {phase}", total=total, best="", newest=""
             )
             for arm in spec.arms
-            for phase, total in (("search", arm.search_budget), ("final", spec.final_budget(arm)))
+            for phase, total in (
+                ("search", arm.search_budget),
+                ("confirm", _least_race(arm)),
+                ("final", spec.final_budget(arm)),
+            )
             if total
         }
         self._study = self._all.add_task("all", total=self._total)

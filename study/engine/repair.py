@@ -18,7 +18,13 @@ from study.engine.planner import EnqueueTrial, SampleTrial, create_trial, search
 from study.records.errors import StoreError
 from study.records.trial_table import PHASES, PhaseName
 from study.results.build import read_study_text
-from study.results.state import StudyState, finish_record, searched_groups, trial_identity
+from study.results.state import (
+    StudyState,
+    finish_record,
+    first_replica,
+    searched_groups,
+    trial_identity,
+)
 from study.results.stored_trials import StoredTrial, is_same
 from study.storage.json_record import DamagedFileError, write_record
 from study.storage.layout import StudyFolder, TrialKey
@@ -152,7 +158,7 @@ class _Repair:
     def _is_ours(self, identity: TrialIdentity) -> bool:
         """Check whether the study file gives a trial of that point the same configuration."""
         try:
-            return trial_identity(self.spec, _record(identity)) == identity
+            return trial_identity(self.spec, self._record(identity)) == identity
         except TrainableError:
             return False
 
@@ -212,7 +218,7 @@ class _Repair:
 
     def _restore_row(self, arm: Arm, target: TrialFiles) -> None:
         assert target.identity is not None
-        record = _record(target.identity)
+        record = self._record(target.identity)
         values = {
             report.epoch: mean(report.metrics[self.spec.metric])
             for report in target.reports
@@ -225,7 +231,9 @@ class _Repair:
 
     def _request(self, arm: Arm, number: int) -> SampleTrial | EnqueueTrial:
         if not arm.space.dimensions:
-            return EnqueueTrial(arm=arm, phase="search", number=number, params={})
+            return EnqueueTrial(
+                arm=arm, phase="search", number=number, params={}, replicas=arm.replicas.search
+            )
         settings = search_settings(arm, self.spec.seed)
         point = self.state.groups[arm.group].records.get(number) if arm.group else None
         return SampleTrial(arm=arm, number=number, settings=settings, group_point=point)
@@ -253,21 +261,21 @@ class _Repair:
                 identity = self.targets[key].identity
                 assert identity is not None
                 point = TrialKey(arm=name, phase="search", number=key.number)
-                yield replace(_record(identity), key=point, replicas=None)
+                yield replace(self._record(identity), key=point, replicas=None)
 
-
-def _record(identity: TrialIdentity) -> TrialRecord:
-    """Return the row of a trial that runs."""
-    return TrialRecord(
-        key=identity.key,
-        state="RUNNING",
-        params=dict(identity.params),
-        value=None,
-        reason=None,
-        started_ms=identity.started_ms,
-        finished_ms=None,
-        replicas=len(identity.seeds),
-    )
+    def _record(self, identity: TrialIdentity) -> TrialRecord:
+        """Return the row of a trial that runs."""
+        return TrialRecord(
+            key=identity.key,
+            state="RUNNING",
+            params=dict(identity.params),
+            value=None,
+            reason=None,
+            started_ms=identity.started_ms,
+            finished_ms=None,
+            replicas=len(identity.seeds),
+            first_replica=first_replica(self.spec, identity),
+        )
 
 
 def _has_damaged_end(files: TrialFiles) -> bool:

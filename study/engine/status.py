@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -116,9 +117,14 @@ def study_status(
         for trial in stored.values()
         if trial.record is not None
     ]
+    races = Counter(record.key.arm for record in records if record.key.phase == "confirm")
     phases = tuple(
         _phase_status(manifest, arm, phase, total, records)
-        for phase, totals in (("search", manifest.search), ("final", manifest.final))
+        for phase, totals in (
+            ("search", manifest.search),
+            ("confirm", races),
+            ("final", manifest.final),
+        )
         for arm, total in totals.items()
         if total
     )

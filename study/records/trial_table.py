@@ -10,8 +10,8 @@ from typing import Literal, TypeAlias
 from search_spaces import Condition, Design, Dimension
 
 ParamValue: TypeAlias = int | float | str | bool
-PhaseName: TypeAlias = Literal["search", "final"]
-PHASES: tuple[PhaseName, ...] = ("search", "final")
+PhaseName: TypeAlias = Literal["search", "confirm", "final"]
+PHASES: tuple[PhaseName, ...] = ("search", "confirm", "final")
 TrialState: TypeAlias = Literal["RUNNING", "COMPLETE", "PRUNED", "FAIL"]
 
 
@@ -178,7 +178,7 @@ class TrialTable:
         asked for more later, the point was trained again with all of them.
         """
         rows = tuple(row for row in self.rows if row.arm == arm and row.phase == phase)
-        if phase == "search":
+        if phase != "final":
             return rows
         most = [
             max(

@@ -12,7 +12,7 @@ from study.config.study_spec import StudySpec, parse
 from study.config.sweeps import with_sweeps
 from study.records.environment import environment
 from study.records.errors import StoreError
-from study.records.trial_table import ArmRow, StoredReport, TrialRow, TrialTable
+from study.records.trial_table import PHASES, ArmRow, StoredReport, TrialRow, TrialTable
 from study.results.state import StudyState, require_same_seeds, trial_seeds
 from study.results.stored_trials import require_undamaged
 from study.storage.json_record import checksum
@@ -140,7 +140,7 @@ def _sampler_names(arms: Iterable[Arm]) -> str:
 def _order(spec: StudySpec, record: TrialRecord) -> tuple[int, int, int]:
     arms = [arm.name for arm in spec.arms]
     key = record.key
-    return arms.index(key.arm), ("search", "final").index(key.phase), key.number
+    return arms.index(key.arm), PHASES.index(key.phase), key.number
 
 
 def read_study_text(folder: StudyFolder) -> str:

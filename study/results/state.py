@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 from search_spaces import ParamValue
 from study.config.arm import Arm, replica_seeds
 from study.config.groups import baseline_of
+from study.config.schema import Confirm
 from study.config.study_spec import StudySpec
 from study.records.errors import StoreError
 from study.records.trial_table import PhaseName, StoredReport
+from study.results.confirmation import Race, candidates
 from study.results.multi_dataset import GroupSearch, MemberTrial
 from study.results.stored_trials import StoredTrial, read_trials
 from study.storage.layout import StudyFolder, TrialKey
@@ -18,6 +20,9 @@ from study.storage.report_log import TrialOutcome
 from study.storage.trial_files import TrialIdentity
 from study.storage.trial_store import TrialReader, TrialRecord
 from trainables.config import TrialConfig
+
+# As many as a study file may ask for.
+_MOST_SEEDS = 1000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -121,9 +126,30 @@ class StudyState:
             return None
         if arm.name not in self._best:
             maximize = self.spec.direction == "maximize"
+            best = best_params(search.records.values(), maximize=maximize)
+            if arm.search.confirm is not None and best is not None:
+                race = self.race(arm, arm.search.confirm)
+                if race.pending:
+                    return None
+                best = race.chosen
             # A finished search does not change, and this is called often.
-            self._best[arm.name] = best_params(search.records.values(), maximize=maximize)
+            self._best[arm.name] = best
         return self._best[arm.name]
+
+    def race(self, arm: Arm, confirm: Confirm) -> Race:
+        """Return the race among the best trials of an arm's finished search."""
+        maximize = self.spec.direction == "maximize"
+        search = self._phases[arm.name, "search"].records.values()
+        points = candidates(search, confirm.top, maximize=maximize)
+        results: dict[int, dict[int, tuple[float, ...] | None]] = {}
+        for record in self._phases[arm.name, "confirm"].records.values():
+            if record.state != "RUNNING" and record.params in points:
+                last = self.reports_of(record.key)[-1:] if record.state == "COMPLETE" else ()
+                values = last[0].metrics[self.spec.metric] if last else None
+                end = record.first_replica + (record.replicas or 0)
+                of_round = results.setdefault(end, {})
+                of_round[points.index(record.params)] = values
+        return Race(confirm, points, results, maximize=maximize)
 
     def search_trial(self, arm: str, number: int) -> MemberTrial | None:
         """Return a search trial of an arm for its group, or None if there is none."""
@@ -202,7 +228,14 @@ def trial_identity(spec: StudySpec, record: TrialRecord) -> TrialIdentity:
 def trial_seeds(spec: StudySpec, arm: Arm, record: TrialRecord) -> tuple[int, ...]:
     """Return the seeds of a trial's replicas, as many as it was created with."""
     count = record.replicas or arm.replicas.of(record.key.phase)
-    return replica_seeds(spec.seed, record.key.phase, count)
+    first = record.first_replica
+    return replica_seeds(spec.seed, record.key.phase, first + count)[first:]
+
+
+def first_replica(spec: StudySpec, identity: TrialIdentity) -> int:
+    """Return which of its phase's seeds a trial's first one is; 0 if it is none of them."""
+    known = replica_seeds(spec.seed, identity.phase, _MOST_SEEDS)
+    return known.index(identity.seeds[0]) if identity.seeds[0] in known else 0
 
 
 def require_same_seeds(state: StudyState) -> None:

@@ -36,7 +36,7 @@ class TrialIdentity:
 
     Attributes:
         arm: Name of the arm.
-        phase: ``search`` or ``final``.
+        phase: ``search``, ``confirm`` or ``final``.
         number: Number of the trial within its arm and phase.
         params: Its point.
         seeds: Seeds of the replicas.

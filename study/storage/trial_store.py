@@ -54,6 +54,7 @@ class TrialRecord:
         value: Objective after the last epoch, or None.
         reason: Why it failed, or None.
         replicas: How many replicas it trains; None if unknown.
+        first_replica: Which of the phase's seeds its first replica has.
         last_epoch: The latest epoch whose objective is stored, or None.
     """
 
@@ -65,6 +66,7 @@ class TrialRecord:
     started_ms: int
     finished_ms: int | None
     replicas: int | None = None
+    first_replica: int = 0
     last_epoch: int | None = None
 
 
@@ -170,13 +172,15 @@ class TrialStore:
         params: Mapping[str, ParamValue],
         space: Space,
         replicas: int | None = None,
+        first_replica: int = 0,
     ) -> TrialRecord:
         """Create a trial at a given point of its arm's space; repeatable like :meth:`ask`."""
         with self._cached(key.arm, key.phase) as cached:
             if (known := self._known(cached, key)) is not None:
                 return known
             within = fixed_distributions(params, space.dimensions)
-            return self._add(cached, key, cached.enqueue(params, within, _start_attrs(replicas)))
+            attrs = _start_attrs(replicas, first_replica)
+            return self._add(cached, key, cached.enqueue(params, within, attrs))
 
     def report(self, reports: Sequence[IntermediateValue]) -> None:
         """Store intermediate objectives of running trials; an epoch's again changes nothing."""
@@ -247,7 +251,8 @@ class TrialStore:
             within = {name: to_distribution(axis) for name, axis in searched.items()}
         else:
             within = fixed_distributions(record.params, space.dimensions)
-        attrs = {"replicas": record.replicas, "started_ms": record.started_ms}
+        attrs = _start_attrs(record.replicas, record.first_replica)
+        attrs["started_ms"] = record.started_ms
         with self._cached(key.arm, key.phase) as cached:
             self._add(cached, key, cached.enqueue(record.params, within, attrs))
         self.report([IntermediateValue(key=key, epoch=e, value=v) for e, v in values.items()])
@@ -387,8 +392,9 @@ def _is_foreign(trial: FrozenTrial) -> bool:
     return trial.state == TrialState.RUNNING and "started_ms" not in trial.user_attrs
 
 
-def _start_attrs(replicas: int | None) -> dict[str, int | None]:
-    return {"replicas": replicas, "started_ms": now_ms()}
+def _start_attrs(replicas: int | None, first_replica: int = 0) -> dict[str, int | None]:
+    later = {"first_replica": first_replica} if first_replica else {}
+    return {"replicas": replicas, **later, "started_ms": now_ms()}
 
 
 def _last_value(trial: FrozenTrial) -> float | None:
@@ -410,5 +416,6 @@ def _trial_record(key: TrialKey, trial: FrozenTrial) -> TrialRecord:
         started_ms=user_attrs.get("started_ms", 0),
         finished_ms=user_attrs.get("finished_ms") if is_finished else None,
         replicas=user_attrs.get("replicas"),
+        first_replica=user_attrs.get("first_replica", 0),
         last_epoch=trial.last_step,
     )

@@ -164,6 +164,14 @@ def _regimes(names: tuple[str, ...], replicas: int, folder: Path) -> None:
     click.echo("\n".join(markdown_table(list(found))))
 
 
+@command.command("confirmation")
+def _confirmation() -> None:
+    """Simulate 300 noisy searches with and without confirmation, at equal cost."""
+    from tests.benchmarks.confirmation import main
+
+    main()
+
+
 @command.command("reproducible")
 @_json_option
 def _reproducible(as_json: bool) -> None:

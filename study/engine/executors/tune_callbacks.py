@@ -13,6 +13,7 @@ from ray.tune.experiment import Trial
 
 from study.engine.coordinator import TrialCoordinator
 from study.engine.executors.slots import ClusterQuota
+from study.records.trial_table import PHASES
 from study.storage.layout import TrialKey
 
 logger = logging.getLogger(__name__)
@@ -77,7 +78,8 @@ class StudyCallback(Callback):
 
 def _key(trial: Trial) -> TrialKey:
     arm, phase, number = str(trial.config["key"]).split("/")
-    return TrialKey(arm=arm, phase="final" if phase == "final" else "search", number=int(number))
+    known = next(one for one in PHASES if one == phase)
+    return TrialKey(arm=arm, phase=known, number=int(number))
 
 
 def _reason(trial: Trial) -> str:
