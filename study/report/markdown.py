@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from html import escape as escape_html
 
 from study.records.errors import ReportError
-from study.records.escaping import escape_markdown
+from study.records.escaping import escape_markdown, visible
 from study.records.trial_table import ArmRow, TrialTable
+from study.report.arrangement import PlacedSection, arrange, facts
 from study.report.formatting import (
     CONFIDENCE_PERCENT,
     format_corrected,
@@ -19,8 +21,7 @@ from study.report.formatting import (
 from study.report.panel import ReportPanel
 from study.report.sections import SECTIONS, Section
 from study.report.sections.result_statements import main_metric
-from study.report.summary_tables import environment_table, reference_table
-from study.report.tables import Table, failures_table
+from study.report.tables import Table
 from study.report.verdict import Verdict, verdict
 from study.sensitivity import (
     CONTROLS,
@@ -29,8 +30,9 @@ from study.sensitivity import (
     arm_label,
     compare,
     metric_label,
-    workloads,
 )
+
+_SEARCHES = "What every arm searched, tried and chose"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,22 +93,46 @@ def _listed(statements: Sequence[str]) -> Iterator[str]:
 
 
 def report_markdown(table: TrialTable, summary: Summary, panels: Sequence[ReportPanel]) -> str:
-    """Return the report as GitHub's Markdown: summary, figures, tables.
+    """Return the report as GitHub's Markdown, arranged as the page: the verdict first.
 
     Figures are links to the PNG files in the same folder, so that folder and text can be
-    committed or uploaded together.
+    committed or uploaded together. Captions, numbers and searches unfold on demand.
     """
-    references = [found for one in workloads(table) if (found := reference_table(one))]
-    failures, environment = failures_table(table), environment_table(table)
+    arranged = arrange(table, summary.sections, panels, summary.verdict.arm)
+    found = summary.verdict
     parts = [
-        to_markdown(summary).rstrip(),
-        *(part for panel in panels for part in _panel_markdown(panel)),
-        *(["## The paper"] if references else []),
-        *(part for reference in references for part in table_markdown(reference)),
-        *(["## Failures", *table_markdown(failures)] if failures.rows else []),
-        *(["## Environment", *table_markdown(environment)] if environment.rows else []),
+        f"# {escape_markdown(summary.study)}",
+        escape_markdown(" · ".join(facts(table))),
+        f"**{escape_markdown(found.finding)}**",
+        "\n".join(_listed(found.cautions)),
+        *_folded("Missing from this report", ["\n".join(_listed(summary.missing))]),
+        *(part for panel in arranged.first for part in _panel_markdown(panel)),
+        *(part for section in arranged.sections for part in _section_markdown(section)),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _section_markdown(section: PlacedSection) -> Iterator[str]:
+    yield f"## {section.title}"
+    inner = [part for one in section.statements for part in _statements_markdown(one)]
+    inner += [part for panel in section.panels for part in _panel_markdown(panel)]
+    inner += [
+        part for one in section.tables for part in _folded(one.title, list(table_markdown(one)))
+    ]
+    yield from _folded(_SEARCHES, inner) if section.name == "searches" else inner
+
+
+def _statements_markdown(section: Section) -> Iterator[str]:
+    yield f"### {section.title}"
+    yield "\n".join(_listed(section.statements))
+
+
+def _folded(title: str, parts: Sequence[str]) -> Iterator[str]:
+    """Yield what unfolds on GitHub below a title; nothing without content."""
+    if any(parts):
+        yield f"<details><summary>{escape_html(visible(title))}</summary>"
+        yield from parts
+        yield "</details>"
 
 
 def table_markdown(table: Table) -> Iterator[str]:
@@ -118,12 +144,20 @@ def table_markdown(table: Table) -> Iterator[str]:
 
 
 def _panel_markdown(panel: ReportPanel) -> Iterator[str]:
-    yield f"## {escape_markdown(panel.title)}"
-    if panel.caption:
-        yield f"![{escape_markdown(panel.title)}]({panel.name}.png)"
-        yield escape_markdown(panel.caption)
-    for table in panel.tables:
-        yield from table_markdown(table)
+    numbers = [part for one in panel.tables for part in table_markdown(one)]
+    if not panel.caption:
+        first, rest = (numbers[:3], numbers[3:]) if not panel.is_folded else ([], numbers)
+        yield from first
+        yield from _folded(f"{panel.title}: more numbers", rest)
+        return
+    picture = f"![{escape_markdown(panel.title)}]({panel.name}.png)"
+    below = [escape_markdown(panel.caption), *numbers]
+    if panel.is_folded:
+        yield from _folded(panel.title, [picture, *below])
+        return
+    yield f"### {escape_markdown(panel.title)}"
+    yield picture
+    yield from _folded("Caption and numbers" if numbers else "Caption", below)
 
 
 def _table_row(cells: Sequence[str]) -> str:

@@ -9,27 +9,21 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
-from types import MappingProxyType
 
 import jinja2
 import vl_convert
 from markupsafe import Markup
 
-from study.figures.figure import Place
 from study.figures.rendering import to_json
 from study.figures.theme import config, on_dark_paper
 from study.records.escaping import visible
 from study.records.trial_table import TrialTable
-from study.report.formatting import format_count
+from study.report.arrangement import arrange, facts
 from study.report.markdown import Summary
 from study.report.panel import RenderedFigure, ReportPanel
-from study.report.sections import Section
-from study.report.summary_tables import environment_table, reference_table
-from study.report.tables import Table, failures_table
-from study.sensitivity import workloads
+from study.report.tables import Table
 
 _BASE_POLICY = ("default-src 'none'", "img-src data: blob:", "style-src 'unsafe-inline'")
 
@@ -84,18 +78,6 @@ def _script_hashes(scripts: Sequence[str]) -> str:
 _UNBREAKABLE = re.compile(r"\[[+−\d][^\]]*\]|\b\w+ [<=] [\d.]+")
 
 
-_HEADINGS: Mapping[Place, str] = MappingProxyType(
-    {
-        "result": "Result",
-        "sensitivity": "Sensitivity",
-        "filters": "Filters",
-        "searches": "Searches",
-        "method": "Method and limits",
-    }
-)
-"""Sections of the page in order, which its links lead to."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _PanelView:
     """A panel for the template, with its image as a data URI."""
@@ -106,22 +88,6 @@ class _PanelView:
     is_folded: bool
     picture: str
     data: Markup
-    tables: tuple[Table, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _SectionView:
-    """A section of the page.
-
-    Attributes:
-        statements: Its statements, each section of the summary as a heading and sentences.
-        tables: Its tables without a figure, the failures and the paper's, folded.
-    """
-
-    name: Place
-    title: str
-    statements: tuple[Section, ...]
-    panels: tuple[_PanelView, ...]
     tables: tuple[Table, ...]
 
 
@@ -152,68 +118,20 @@ def render_page(
     )
     environment.filters["keep_on_one_line"] = _keep_on_one_line
     scripts = page_script() if any(panel.spec for panel in panels) else None
-    first = _first_panels(panels, summary.verdict.arm)
-    further = _further_tables(table)
-    used: set[str] = {one.place for one in panels if one not in first}
-    used |= {one.place for one in summary.sections} | {"method"}
+    arranged = arrange(table, summary.sections, panels, summary.verdict.arm)
     views = {panel.name: _panel_view(panel, rendered.get(panel.name)) for panel in panels}
     return environment.get_template("page.html.j2").render(
         table=table,
         summary=summary,
-        facts=_facts(table),
-        first=[views[panel.name] for panel in first],
-        sections=[
-            _SectionView(
-                name=place,
-                title=title,
-                statements=tuple(one for one in summary.sections if one.place == place),
-                panels=tuple(
-                    views[panel.name]
-                    for panel in panels
-                    if panel.place == place and panel not in first
-                ),
-                tables=further if place == "method" else (),
-            )
-            for place, title in _HEADINGS.items()
-            if place in used
-        ],
+        facts=facts(table),
+        arranged=arranged,
+        views=views,
         policy=STATIC_POLICY if scripts is None else scripts.policy,
         # Markup: the policy admits only these scripts, whatever a name may inject.
         own=None if scripts is None else Markup(scripts.own),
         vega=None if scripts is None else scripts.vega,
         theme=None if scripts is None else Markup(scripts.theme),
     )
-
-
-def _first_panels(panels: Sequence[ReportPanel], arm: str) -> list[ReportPanel]:
-    """Return the panels of the first screen: the arms minus Base, and an arm's first sweep."""
-    forests = [one for one in panels if one.figure == "forest_plot"]
-    sweeps = [one for one in panels if one.figure == "sweep_curve" and arm in one.arms]
-    return [*forests[:1], *sweeps[:1]]
-
-
-def _facts(table: TrialTable) -> tuple[str, ...]:
-    """Return date, commit, n and size of a study, for the line above its name."""
-    ended = max((row.finished_ms or 0 for row in table.rows), default=0)
-    counts = sorted({len(row.seeds) for row in table.rows if row.phase == "final"})
-    commit, _, changed = table.environment.get("commit", "").partition("-")
-    shown = workloads(table)
-    return (
-        *([f"{datetime.fromtimestamp(ended / 1000, UTC):%Y-%m-%d}"] if ended else []),
-        *([f"commit {commit[:10]}{' with changes' * bool(changed)}"] if commit else []),
-        *([f"n = {' or '.join(map(str, counts))} replicas"] if counts else []),
-        format_count(len(table.arms), "arm"),
-        format_count(len(table.rows), "trial"),
-        f"{shown[0].dataset}, {shown[0].model}"
-        if len(shown) == 1
-        else f"{len(shown)} datasets and models",
-    )
-
-
-def _further_tables(table: TrialTable) -> tuple[Table, ...]:
-    references = [reference_table(workload) for workload in workloads(table)]
-    found = [*references, failures_table(table), environment_table(table)]
-    return tuple(one for one in found if one is not None and one.rows)
 
 
 def _finalized(value: object) -> object:

@@ -227,9 +227,26 @@ def test_every_figure_is_a_link_to_its_file(files: ReportFiles):
     assert all((files.page.parent / link).exists() for link in links)
 
 
-def test_it_begins_with_the_summary(files: ReportFiles):
-    summary = summarize(TABLE, files.missing)
-    assert files.page.read_text().startswith(to_markdown(summary).rstrip())
+def test_it_is_arranged_as_the_page_and_short_until_something_is_unfolded(files: ReportFiles):
+    text = files.page.read_text()
+    heads = re.findall(r"^##? .*$", text, re.MULTILINE)
+    assert heads == [
+        "# tiny-mnist-top-k",
+        "## Result",
+        "## Sensitivity",
+        "## Filters",
+        "## Searches",
+        "## Method and limits",
+    ]
+    finding = escape_markdown(summarize(TABLE, files.missing).verdict.finding)
+    assert text.index("n = 3 replicas") < text.index(f"**{finding}**") < text.index("minus-base")
+    assert text.index("minus-base") < text.index("(challenger-over-top-k.png)")
+    assert text.index("(challenger-over-top-k.png)") < text.index("## Result")
+    assert text.count("<details>") == text.count("</details>")
+    folded = re.compile(r"<details>(?:(?!<details>|</details>).)*</details>", re.DOTALL)
+    while folded.search(text):
+        text = folded.sub("", text)
+    assert len(text.split()) <= 1200
 
 
 def test_every_row_has_as_many_cells_as_its_table(files: ReportFiles):
@@ -260,8 +277,8 @@ def test_markdown_characters_are_escaped():
 def test_failures_and_environment_are_named():
     table = replace(TABLE, environment={"torch": "2.0", "hardware": "a_b"})
     text = report_markdown(table, summarize(table), [])
-    assert "| hardware | a\\_b |\n| torch | 2.0 |\n" in text.partition("## Environment")[2]
-    assert "## Failures" not in text
+    assert "| hardware | a\\_b |\n| torch | 2.0 |\n" in text.partition("### Environment")[2]
+    assert "### Failed trials" not in text
     failed = make_trial_table(TableShape(replicas=2, layers=1, sweep=(), search_trials=8))
     text = report_markdown(failed, summarize(failed), [])
-    assert "loss is not finite at epoch 4 for seed 1" in text.partition("## Failures")[2]
+    assert "loss is not finite at epoch 4 for seed 1" in text.partition("### Failed trials")[2]
