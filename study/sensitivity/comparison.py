@@ -67,7 +67,8 @@ class ArmComparison:
         at_chance: Seeds of the replicas that have learned nothing (:func:`seeds_at_chance`): with
             any of them the intervals of all metrics are not to be trusted.
         not_covered: Choices that the intervals do not cover: ``training images``, ``test images``.
-        control: What it is compared with, in words: ``Base``, ``Random``, ``matched Random``.
+        control: What it is compared with, in words: ``Base``, ``Random``, ``matched
+            Random``, and beside that one ``Random with its own search``.
     """
 
     arm: str
@@ -211,9 +212,8 @@ def _row(
 ) -> ArmComparison:
     chosen = table.chosen(arm.name)
     control = control_of(table, arm, against)
-    is_matched = control is not None and control.like == arm.name
     return ArmComparison(
-        control=f"matched {against.capitalize()}" if is_matched else against.capitalize(),
+        control=_control_name(table, arm, control, against),
         arm=arm.name,
         method=arm.method,
         dataset=arm.dataset,
@@ -232,6 +232,16 @@ def _row(
             if (arm.name, metric) in values
         ),
     )
+
+
+def _control_name(table: TrialTable, arm: ArmRow, control: ArmRow | None, against: str) -> str:
+    """Return a control in words; those with a choice of their own are told from matched ones."""
+    name = against.capitalize()
+    if control is not None and control.like == arm.name:
+        return f"matched {name}"
+    has_matched = any(one.method == against and one.like is not None for one in table.arms)
+    is_own = control is not None and control.like is None
+    return f"{name} with its own search" if has_matched and is_own else name
 
 
 _MAJORITY_METRIC = "test/majority_accuracy"

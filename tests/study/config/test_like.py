@@ -181,6 +181,10 @@ def test_a_comparison_takes_the_control_with_the_arms_own_choice() -> None:
     row = compare(matched, against="random").row("challenger")
     assert (own.control, row.control) == ("Random", "matched Random")
     assert row.measurements == own.measurements
+    twin = replace(table.arm("random"), name="twin", like="challenger")
+    both = compare(replace(table, arms=(*table.arms, twin)), against="random")
+    assert both.row("twin").control == "Random with its own search"
+    assert both.row("challenger").control == "matched Random"
     assert "matched Random" in " ".join(outcome_section(matched).statements)
 
 
