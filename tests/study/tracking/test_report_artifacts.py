@@ -162,7 +162,7 @@ def test_the_experiments_description_is_the_summary_with_links_to_the_views_afte
         "&viewStateShareKey=over-top_k&compareRunsMode=CHART)"
     )
     # The list of experiments shows the beginning as it stands.
-    assert not result.startswith(("# ", "*"))
+    assert not result.startswith(("#", "*"))
     assert summary.replace("**", "").endswith(rest.replace("**", "").replace("&lt;", "<"))
 
 
