@@ -59,7 +59,9 @@ class Published:
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
     folder = StudyFolder(path=tmp_path_factory.mktemp("study"))
-    table = make_trial_table(TableShape(replicas=3, sweep=(1, 5), search_trials=4, epochs=2))
+    table = make_trial_table(
+        TableShape(replicas=3, layers=1, sweep=(1, 5), search_trials=2, epochs=2)
+    )
     folder.spec.write_text("name: tiny\n")
     for row in table.rows:
         if row.phase == "final":
