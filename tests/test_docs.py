@@ -15,6 +15,7 @@ import yaml
 from study.cli.main import cli
 from study.config.reference import HEADING, reference
 from study.config.study_spec import parse
+from tests.support.own_data import write_own_data
 from tests.support.plug_ins import write_examples
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -81,6 +82,7 @@ def test_a_command_line_of_the_docs_is_one_of_ours(page: str, line: str) -> None
 )
 def test_a_study_of_the_docs_is_a_study_file(page: str, block: str, tmp_path: Path) -> None:
     write_examples(tmp_path)
+    write_own_data(tmp_path)
     (tmp_path / "my_lab").mkdir()
     (tmp_path / "my_lab" / "parts.py").touch()
     assert parse(block, page, tmp_path).arms

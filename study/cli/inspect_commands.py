@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 # Kind to the mapping of its classes.
 _CLASSES: Final = {
     "datasets": "trainables.datasets:DATASETS",
+    "readers": "trainables.datasets:READERS",
     "models": "trainables.models:MODELS",
     "methods": "trainables.methods:METHODS",
     "attributions": "trainables.attribution:ATTRIBUTIONS",
@@ -47,7 +48,7 @@ KINDS: Final = (*_CLASSES, "metrics", "spaces", "presets", "studies")
 @json_option
 @storage_option
 def list_command(kind: str | None, plugins: tuple[str, ...], as_json: bool, storage: Path) -> int:
-    """List datasets, models, methods, attributions, metrics, spaces, presets or studies.
+    """List datasets, readers, models, methods, attributions, metrics, spaces, presets or studies.
 
     One KIND of these, or all of them.
     """

@@ -13,6 +13,7 @@ from study.config.outline import Outline, read_outline
 from study.config.schema import Resources
 from study.config.yaml_reader import read_text
 from study.records.errors import SpecError
+from trainables.datasets.user_paths import paths_relative_to, study_folder
 from trainables.decoding import decode, record
 from trainables.errors import ConfigError, PluginError
 from trainables.fields import Direction, NameOf
@@ -130,13 +131,15 @@ def parse(text: str, where: str, folder: Path | None = None) -> StudySpec:
     Args:
         text: The study file.
         where: Its name, for messages.
-        folder: Folder of its plug-in files, or of a study's copies of them; None if it has none.
+        folder: Folder of the study file, to which its relative paths belong, or that of a study's
+            copies of its plug-ins; None is the working folder.
 
     Raises:
         SpecError: As :func:`load`.
     """
     try:
-        return _study(read_outline(text, where), folder)
+        with paths_relative_to(study_folder(folder)):
+            return _study(read_outline(text, where), folder)
     except (ConfigError, PluginError) as error:
         raise SpecError(f"{where}: {error}") from None
 

@@ -47,6 +47,7 @@ from study.tracking.outbox import Outbox, PendingRecords
 from study.tracking.tracking_uri import check_tracking_server
 from trainables.conformance import check_config
 from trainables.datasets import DataFolders
+from trainables.datasets.user_paths import save_study_folder
 from trainables.errors import TrainableError
 
 # How long an interrupted run waits for the trial store; the rest is written from the result files
@@ -115,6 +116,7 @@ def run_study(
         with lease(folder, options.database_url, loss.on_lost, notify):
             folder.stop.unlink(missing_ok=True)
             save_plugins(spec.plugins, folder.plugins)
+            save_study_folder(folder.plugins, plugins)
             write_provenance(folder.provenance, provenance)
             spec = with_sweeps(spec, folder)
             for note in (*spec.notes, *_network_notes(options.database_url, folder)):

@@ -72,7 +72,7 @@ def arm_row(arm: Arm, provenance: Provenance) -> ArmRow:
     info = arm.dataset.info
     return ArmRow(
         name=arm.name,
-        dataset=with_provenance(arm.dataset.description, provenance.get(arm.dataset.name)),
+        dataset=with_provenance(arm.dataset.description, provenance.get(arm.dataset.source_name)),
         model=arm.model.description,
         method=arm.method.name,
         n_classes=info.n_classes,

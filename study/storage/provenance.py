@@ -31,7 +31,7 @@ def provenance_of(datasets: Iterable[DatasetConfig], folders: DataFolders) -> Pr
     Raises:
         DataError: If a file is damaged.
     """
-    by_name = {dataset.name: dataset for dataset in datasets}
+    by_name = {dataset.source_name: dataset for dataset in datasets}
     return {name: dataset.provenance(folders) for name, dataset in by_name.items()}
 
 

@@ -26,6 +26,11 @@ class Dataset(ABC):
         return self.name
 
     @property
+    def source_name(self) -> str:
+        """Name of the data that it reads, whatever settings it reads them with."""
+        return self.name
+
+    @property
     def is_per_replica(self) -> bool:
         """Whether every replica draws training samples of its own."""
         return getattr(self, "subset", "fixed") == "per_replica"

@@ -20,7 +20,7 @@ from study.storage.trial_store import SamplerSettings
 from tests.support.direct_trial_store import DirectTrialStore
 from tests.support.simulated import write_files
 from trainables.attribution import ATTRIBUTIONS
-from trainables.datasets import DATASETS
+from trainables.datasets import DATASETS, READERS
 from trainables.decoding import encode
 from trainables.methods import METHODS
 from trainables.metrics import METRICS
@@ -28,6 +28,7 @@ from trainables.models import MODELS
 
 KNOWN = {
     "datasets": DATASETS,
+    "readers": READERS,
     "models": MODELS,
     "methods": METHODS,
     "attributions": ATTRIBUTIONS,
