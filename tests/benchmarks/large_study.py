@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
 
+import optuna
 from optuna.distributions import distribution_to_json
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
@@ -53,13 +54,12 @@ def make_large_study(options: RunOptions, trials: int) -> StudySpec:
     write_atomic(folder.spec, text)
     write_manifest(folder.manifest, make_manifest(spec, text))
     write_provenance(folder.provenance, {})
-    # Makes the tables and the study.
     store = TrialStore(options.database_url, spec.name, maximize=True)
+    storage = open_database(options.database_url)
     (arm,) = spec.arms
-    store.records(arm.name, "search")
-    _insert_trials(
-        open_database(options.database_url), f"{spec.name}/{arm.name}/search", arm, trials
-    )
+    name = f"{spec.name}/{arm.name}/search"
+    optuna.create_study(storage=storage, study_name=name, direction="maximize")
+    _insert_trials(storage, name, arm, trials)
     state = StudyState(spec, folder, store)
     # The disk is not what is measured.
     with patch("os.fsync"):
