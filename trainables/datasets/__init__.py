@@ -19,12 +19,16 @@ from trainables.datasets.reader import Reader
 from trainables.datasets.reuters import Reuters
 from trainables.datasets.samples import PixelSamples, RecordSamples, Samples, TokenSamples
 from trainables.datasets.splits import DataFolders, DatasetInfo, Splits
+from trainables.datasets.text_table import TextTable
+from trainables.datasets.wfdb_records import WfdbRecords
 from trainables.fields import OneOf
 
 DATASETS: dict[str, type[Dataset]] = {
     kind.name: kind for kind in (Cifar10, Digits, Mnist, Newsgroups20, PtbXl, Reuters)
 }
-READERS: dict[str, type[Reader]] = {kind.name: kind for kind in (Arrays, ImageFolder)}
+READERS: dict[str, type[Reader]] = {
+    kind.name: kind for kind in (Arrays, ImageFolder, TextTable, WfdbRecords)
+}
 """Datasets that read a user's own files, whose settings name them."""
 
 DatasetConfig: TypeAlias = Annotated[Dataset, OneOf(ChainMap(DATASETS, READERS))]
@@ -49,5 +53,7 @@ __all__ = [
     "Reuters",
     "Samples",
     "Splits",
+    "TextTable",
     "TokenSamples",
+    "WfdbRecords",
 ]

@@ -137,20 +137,20 @@ class PixelSamples:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordSamples:
-    """Normalized multi-label records of one length, cut into windows.
+    """Normalized records of one length, cut into windows.
 
     A training batch has one random window per record; an evaluation uses the windows at 0,
     ``stride``, 2·``stride``, … that lie within the record.
 
     Attributes:
         signals: Whole records.
-        targets: 0 or 1 per record and class.
+        targets: Class index per record, or 0 or 1 per class.
         window: Length of a window, in samples of the signal.
         stride: Distance between the windows of an evaluation, likewise.
     """
 
     signals: Float[Tensor, "sample lead time"]
-    targets: Float[Tensor, "sample classes"]
+    targets: Labels
     window: int
     stride: int
 

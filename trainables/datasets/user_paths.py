@@ -49,13 +49,18 @@ def study_folder(folder: Path | None) -> Path | None:
     return Path(origin.read_text(encoding="utf-8"))
 
 
-def _absolute(path: str) -> str:
+def absolute_path(path: str) -> str:
+    """Return a path of a study file as an absolute one.
+
+    Raises:
+        ValueError: If it holds a NUL.
+    """
     if "\0" in path:
         raise ValueError(f"must be a path, got {printable(path)!r}")
     return os.path.abspath((_folder.get() or Path.cwd()) / Path(path).expanduser())
 
 
 UserPath: TypeAlias = Annotated[
-    str, Field(min_length=1, max_length=4096), AfterValidator(_absolute)
+    str, Field(min_length=1, max_length=4096), AfterValidator(absolute_path)
 ]
 """A path; it is absolute once it is decoded, so that every process finds the same file."""
