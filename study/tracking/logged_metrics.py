@@ -80,8 +80,8 @@ def logged_metrics(table: TrialTable) -> LoggedMetrics:
 
     Where :data:`MOST_KEYS` do not hold all, the objective's test metric over every dimension
     comes first; then, over one dimension after the other, the filter cosine of all layers (or
-    their mean's alone) and the other test metrics; last the results in further metrics and their
-    differences to Base.
+    their mean's alone) and the other test metrics; last the results in further metrics, their
+    differences to Base, and what else compares arms.
     """
     reported = {key for row in table.rows for report in row.reports for key in report.metrics}
     main = main_test_metric(table.objective)
@@ -99,9 +99,11 @@ def logged_metrics(table: TrialTable) -> LoggedMetrics:
             curves += new
             room -= size
     others = [key for key in (*layers[:1], *tested) if key != main]
-    for keys in (*((key,) for key in others), *map(difference_keys, others)):
-        results += keys if len(keys) <= room else ()
-        room -= len(keys)
+    last = [(f"{main}_std",), (table.objective,), ("cost/cpu_s",), ("cost/gpu_s",)]
+    for keys in (*((key,) for key in others), *map(difference_keys, others), *last):
+        fitting = keys if len(keys) <= room else ()
+        results += fitting
+        room -= len(fitting)
     order = {key: place for place, key in enumerate((*tested, *layers))}
     known = [*reported, *results, *(key for curve in curves for key in curve.keys)]
     return LoggedMetrics(
