@@ -10,10 +10,11 @@ from pydantic import Field
 from torch import nn
 
 from trainables.datasets import DatasetInfo
+from trainables.datasets.user_paths import UserPath
 from trainables.decoding import record
 from trainables.fields import Symbol
 from trainables.models.initialization import Initialization
-from trainables.models.weights import WeightsFile, file_digest
+from trainables.models.weights import file_digest
 
 
 @record
@@ -50,10 +51,10 @@ class Pretrained(Model):
     """Settings of networks that may start from the weights of a file.
 
     Attributes:
-        weights: File of pretrained weights, or null.
+        weights: File of pretrained weights, relative to the study file, or null.
     """
 
-    weights: WeightsFile | None = None
+    weights: UserPath | None = None
 
     @property
     def content(self) -> str | None:

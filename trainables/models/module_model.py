@@ -55,7 +55,8 @@ class ModuleModel(Pretrained):
     Attributes:
         factory: Where the function is: ``my_net:build``.
         arguments: Its further arguments; in a study file they stand beside ``factory``.
-        weights: File of pretrained weights, or null for those that the function gives.
+        weights: File of pretrained weights, relative to the study file; null for those that the
+            function gives.
     """
 
     name: ClassVar[str] = "module"

@@ -30,7 +30,7 @@ class TorchvisionModel(Pretrained):
 
     Attributes:
         architecture: Name in torchvision, such as ``resnet18``, ``convnext_tiny`` or ``vit_b_16``.
-        weights: File of pretrained weights, or null for freshly initialized ones.
+        weights: File of pretrained weights, relative to the study file; null for fresh ones.
         stem: ``published``, or ``small_images`` for a ResNet whose first convolution is 3 × 3 and
             keeps the grid, with no pool behind it, as is usual for images of 32 × 32.
         image_size: Side to which the network enlarges its images, bilinearly; null for none.

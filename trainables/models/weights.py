@@ -6,10 +6,8 @@ import hashlib
 import pickle
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, TypeAlias
 
 import torch
-from pydantic import AfterValidator
 from torch import Tensor, nn
 from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
@@ -17,13 +15,6 @@ from trainables.errors import ConfigError
 
 # Under which training scripts keep the weights beside other things.
 _KEYS = ("state_dict", "model_state_dict", "model")
-
-
-# Absolute: workers have other working directories. Its existence is checked where it is read,
-# since results are looked at without it.
-WeightsFile: TypeAlias = Annotated[
-    str, AfterValidator(lambda path: str(Path(path).expanduser().absolute()))
-]
 
 
 def read_weights(path: str) -> dict[str, Tensor]:

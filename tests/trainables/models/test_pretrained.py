@@ -11,6 +11,7 @@ from torch import nn
 
 from tests.trainables.builders import message, trial
 from trainables.datasets import DatasetInfo
+from trainables.datasets.user_paths import paths_relative_to
 from trainables.decoding import decode, encode
 from trainables.errors import ConfigError
 from trainables.models import ModelConfig, ModuleModel, TorchvisionModel
@@ -169,6 +170,14 @@ def test_weights_of_another_network_are_refused_by_name_and_shape(tmp_path):
     wrapped = {f"module.{key}": value + 1 for key, value in own.items()}
     loaded = replace(model, weights=saved(tmp_path, wrapped)).build(COLOR, generator())
     assert torch.equal(loaded[3].bias, own["3.bias"] + 1)
+
+
+def test_a_relative_path_of_weights_belongs_to_the_study_file(tmp_path):
+    data = {"name": "torchvision", "weights": "nets/resnet.pt"}
+    with paths_relative_to(tmp_path):
+        model = decode(ModelConfig, data, "model")
+    assert model.weights == str(tmp_path / "nets" / "resnet.pt")
+    assert decode(ModelConfig, encode(model), "model") == model
 
 
 def test_the_keys_beside_a_factory_are_its_arguments():
