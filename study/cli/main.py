@@ -50,6 +50,7 @@ _COMMANDS = {
     "status": "Show a study's trials by state, its best values and its failures.",
     "stop": "Stop a study on a cluster; it can be resumed.",
     "submit": "Run the study of a file on a Ray cluster.",
+    "validate": "Report all problems of a study file at once.",
 }
 # Module to its commands, each as ``<name>_command``.
 _MODULES: Final = {
@@ -66,6 +67,7 @@ _MODULES: Final = {
         "sensitivity",
         "stop",
         "submit",
+        "validate",
     ),
 }
 
@@ -80,7 +82,7 @@ _MODULES: Final = {
     },
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.version_option(package_name="challenger-study")
+@click.version_option(None, "-V", "--version", package_name="challenger-study")
 def cli() -> None:
     """Studies of attribution-guided training: search, sensitivity and review."""
 

@@ -20,11 +20,21 @@ from study.cli.options import (
     tracking_option,
 )
 
+set_option: Final = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Replace a key of the file, such as defaults.training.epochs=5; repeatable.",
+)
+
 
 @click.command("run")
 @click.argument("file", metavar="STUDY.yaml", type=click.Path(path_type=Path))
+@set_option
+@click.option("--dry-run", "is_dry", is_flag=True, help="Check all, and train nothing.")
 @running_options
-def run_command(file: Path, **params: Any) -> int:  # noqa: ANN401 (click's parameters)
+def run_command(file: Path, settings: tuple[str, ...], is_dry: bool, **params: Any) -> int:  # noqa: ANN401
     """Run the study of a file on this machine, or on the Ray at --address.
 
     The same command resumes the study. A file with more trials, other sweeps or further arms
@@ -37,7 +47,59 @@ def run_command(file: Path, **params: Any) -> int:  # noqa: ANN401 (click's para
             f"run: --address must be that of Ray's head, such as 10.0.0.1:6379, got "
             f"{params['address']!r}; with a dashboard's address, use 'submit'."
         )
-    return run_text(read_text(file), str(file), file.parent, **params)
+    text = read_text(file)
+    if settings:
+        from study.config.validation import with_settings
+
+        text = with_settings(text, str(file), settings)
+    if is_dry:
+        return _check_text(text, str(file), file.parent, params["data_root"], params["storage"])
+    return run_text(text, str(file), file.parent, **params)
+
+
+def _check_text(text: str, where: str, plugins: Path, data: Path | None, storage: Path) -> int:
+    """Check a study as at its start, and print what it would train."""
+    import tempfile
+
+    from study.config.study_spec import parse
+    from study.engine.run import check_arms
+    from trainables.datasets import DataFolders
+
+    spec = parse(text, where, plugins)
+    with tempfile.TemporaryDirectory() as folder:
+        stored = make_storage(storage).cache
+        cache = stored if stored.is_dir() else Path(folder)
+        root = None if data is None else data.absolute()
+        check_arms(spec, DataFolders(root=root, cache=cache), where)
+    for note in spec.notes:
+        click.echo(f"note: {note}")
+    for arm in spec.arms:
+        n_final = spec.final_budget(arm)
+        click.echo(
+            f"{arm.name}: {arm.search_budget} search trials of {arm.replicas.search} replicas, "
+            f"{n_final} final trials of {arm.replicas.final}"
+        )
+    return 0
+
+
+@click.command("validate")
+@click.argument("file", metavar="STUDY.yaml", type=click.Path(path_type=Path))
+@set_option
+def validate_command(file: Path, settings: tuple[str, ...]) -> int:
+    """Report all problems of a study file at once.
+
+    Data and models are checked by run --dry-run.
+    """
+    from study.config.validation import problems, with_settings
+    from study.config.yaml_reader import read_text
+    from study.records.errors import SpecError
+
+    text = with_settings(read_text(file), str(file), settings)
+    found = problems(text, str(file), file.parent)
+    if found:
+        raise SpecError("\n".join(found))
+    click.echo(f"{file} is a study file.")
+    return 0
 
 
 def run_text(text: str, where: str, plugins: Path | None = None, **params: Any) -> int:  # noqa: ANN401

@@ -103,7 +103,7 @@ def run_study(
         check_tracking_server(options.tracking)
     if not is_new:
         _check_continuation(spec, text, folder, where, options.database_url)
-    _check_arms(spec, options.data, where)
+    check_arms(spec, options.data, where)
     if is_new:
         # An older one may be finished, and then needs no machine.
         _check_machine(spec, options)
@@ -180,7 +180,12 @@ def _check_continuation(
     check_continuation(parse(stored, str(folder.spec), folder.plugins), spec, where)
 
 
-def _check_arms(spec: StudySpec, data: DataFolders, where: str) -> None:
+def check_arms(spec: StudySpec, data: DataFolders, where: str) -> None:
+    """Check data, models and plug-ins of all arms, before anything is trained.
+
+    Raises:
+        SpecError: Naming the first arm of which something does not fit.
+    """
     for arm in spec.arms:
         problems: list[str] = []
         try:
