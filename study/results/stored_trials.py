@@ -102,7 +102,7 @@ def require_undamaged(folder: StudyFolder, trials: StudyTrials) -> None:
     remedy = (
         f"'repair {name}' restores the database from the files and trains anew what is missing"
     )
-    if not folder.spec.exists():
+    if not (folder.spec.exists() or folder.keys()):
         remedy = f"put the folder back, or remove what is left by 'delete {name}'"
     raise StoreError(
         f"the Optuna database and the result files of {folder.path} must agree, but: "

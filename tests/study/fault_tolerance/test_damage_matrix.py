@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -18,11 +19,13 @@ from study.cli.main import run
 from study.config.run_options import RunOptions
 from study.engine import publishing
 from study.engine import run as engine_run
+from study.engine.coordinator import TrialCoordinator
 from study.engine.executors import EXECUTORS
+from study.engine.protocol import ExecutionContext, TrialAssignment
 from study.results.build import load_trial_table
 from study.storage.layout import StorageRoot, StudyFolder
 from study.tracking.outbox import Outbox, PendingRecords
-from tests.support.simulated import simulate, study_text
+from tests.support.simulated import simulated_reports, study_text
 
 STUDY = study_text(sampler="random", arms=[{"method": "base"}, {"method": "challenger"}])
 
@@ -76,6 +79,19 @@ CASES: Final = list(itertools.product(FILES, DAMAGES, COMMANDS))
 SOME: Final = [case for i, case in enumerate(CASES) if i % (2 * len(COMMANDS)) == i // 20 * 3 % 10]
 
 
+def simulate_tested(coordinator: TrialCoordinator, context: ExecutionContext) -> None:
+    """Execute a study without training; final trials report a test metric."""
+    del context
+    while isinstance(step := coordinator.ask(), TrialAssignment):
+        *most, last = simulated_reports(step.config)
+        if step.config.is_final:
+            tested = {"test/accuracy": last.metrics["val/accuracy"]}
+            last = replace(last, metrics={**last.metrics, **tested})
+        for report in (*most, last):
+            coordinator.report(step.key, report)
+        coordinator.tell(step.key)
+
+
 class NoSync:
     """A synchronizing process that has sent everything."""
 
@@ -93,7 +109,7 @@ class NoSync:
 def simulated() -> Iterator[None]:
     """Train nothing, draw nothing and start no process."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(EXECUTORS, "inline", simulate)
+        patch.setitem(EXECUTORS, "inline", simulate_tested)
         for module in (publishing, engine_run):
             patch.setattr(module, "start_sync", lambda *_: NoSync())
         patch.setattr(publishing, "publish_report", publish_nothing)

@@ -21,8 +21,9 @@ from tests.study.fault_tolerance.test_damage_matrix import (
     NoSync,
     publish_nothing,
     results,
+    simulate_tested,
 )
-from tests.support.simulated import assigned, simulate, simulated_reports
+from tests.support.simulated import assigned, simulated_reports
 
 
 class PowerLossError(BaseException):
@@ -119,7 +120,7 @@ def test_a_study_goes_on_after_a_loss_of_power(
                 (f"{key.arm}/{key.phase}/{key.number}", report.epoch)
                 for report in coordinator.state.reports_of(key)
             )
-        simulate(coordinator, context)
+        simulate_tested(coordinator, context)
 
     monkeypatch.setitem(EXECUTORS, "inline", go_on)
     assert run(list(COMMANDS["resume"])) == 0

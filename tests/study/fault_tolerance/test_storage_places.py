@@ -10,8 +10,13 @@ from study.cli.main import run
 from study.engine.executors import EXECUTORS
 from study.records.errors import StoreError
 from study.storage.layout import StudyFolder
-from tests.study.fault_tolerance.test_damage_matrix import STUDY, NoSync, publish_nothing
-from tests.support.simulated import assigned, simulate
+from tests.study.fault_tolerance.test_damage_matrix import (
+    STUDY,
+    NoSync,
+    publish_nothing,
+    simulate_tested,
+)
+from tests.support.simulated import assigned
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +26,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     work.mkdir()
     (work / "tiny.yaml").write_text(STUDY, encoding="utf-8")
     monkeypatch.chdir(work)
-    monkeypatch.setitem(EXECUTORS, "inline", simulate)
+    monkeypatch.setitem(EXECUTORS, "inline", simulate_tested)
     for module in ("study.engine.publishing", "study.engine.run"):
         monkeypatch.setattr(f"{module}.start_sync", lambda *_: NoSync())
         monkeypatch.setattr(f"{module}.publish_report", publish_nothing)
