@@ -184,6 +184,7 @@ def test_a_worker_imports_the_studys_copy(finished):
             "stop_file": None,
             "timeout_s": None,
             "replica_mode": "loop",
+            "keep_weights": False,
         }
     )
     result = {}
