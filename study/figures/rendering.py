@@ -81,10 +81,19 @@ def fitted(spec: Specification, width: int) -> Specification:
     spec["columns"] = columns
     own = (width - (columns - 1) * _SPACING) / columns - _AXIS
     _widen(spec, own)
+    own += (width - _drawn_width(spec)) / columns
+    _widen(spec, own)
+    # Other widths may have other ticks, whose labels take more.
+    excess = _drawn_width(spec) - width
+    if excess > 1:
+        _widen(spec, own - excess / columns)
+    return spec
+
+
+def _drawn_width(spec: Specification) -> float:
     found = _VIEW_BOX.search(_svg(spec))
     assert found
-    _widen(spec, own + (width - float(found[1])) / columns)
-    return spec
+    return float(found[1])
 
 
 def to_svg(spec: Specification, *, width: int = STILL_WIDTH) -> str:

@@ -80,6 +80,8 @@ def test_a_complete_study_has_every_figure_and_table_and_misses_nothing(files: R
         f"minus-base-{where}",
         f"filter-cosine-{where}",
         f"filter-cosine-over-epochs-{where}",
+        f"filter-cosine-levels-{where}",
+        f"filter-cosine-levels-over-epochs-{where}",
         f"filter-cosine-and-accuracy-{where}",
         "challenger-attribution-maps",
     ]
@@ -88,6 +90,7 @@ def test_a_complete_study_has_every_figure_and_table_and_misses_nothing(files: R
     assert {name for name in names["challenger"] if name.endswith(".png")} == {
         "challenger-over-top-k.png",
         "challenger-filter-cosine-over-top-k.png",
+        "challenger-filter-cosine-levels-over-top-k.png",
         "challenger-search-history.png",
         "challenger-search-slices.png",
         "challenger-search-coordinates.png",
