@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from scipy import stats
 
 from search_spaces import ParamValue
 from study.config.schema import Confirm
@@ -47,6 +46,9 @@ def survivors(values: Mapping[int, Sequence[float]], *, maximize: bool) -> tuple
         The leader, by its mean, and those that a paired one-sided t test at 1 % does not place
         behind it, with five values or more; in the order of ``values``.
     """
+    # When there is a race: a driver starts without scipy.
+    from scipy import stats
+
     sign = 1.0 if maximize else -1.0
     leader = leading(values, maximize=maximize)
     kept = []

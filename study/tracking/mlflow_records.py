@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from scipy.special import stdtrit
-
 from study.records.labels import dimension_symbol
 from study.records.trial_table import (
     ArmRow,
@@ -259,6 +257,9 @@ def replica_metrics(metrics: Mapping[str, tuple[float, ...]]) -> dict[str, float
 @cache
 def _half_width(n: int) -> float:
     """Return half of the interval's width over the standard deviation of n values."""
+    # When a report is there: a driver starts without scipy.
+    from scipy.special import stdtrit
+
     return float(stdtrit(n - 1, (1 + _CONFIDENCE) / 2)) / math.sqrt(n)
 
 

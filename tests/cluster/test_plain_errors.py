@@ -37,7 +37,7 @@ VERSIONS = (
         (TimeoutError("timed out"), "timed out"),
         (ConnectionRefusedError(111, "Connection refused"), "[Errno 111] Connection refused"),
         (ValueError(), "ValueError"),
-        (object.__repr__(object()) + ": no such host", "no such host"),
+        ("<urllib3.connection.HTTPConnection object at 0x7f51>: no such host", "no such host"),
         ("a" * 999, "a" * 300),
     ],
 )

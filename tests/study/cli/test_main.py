@@ -108,8 +108,8 @@ NAMED_COMMANDS = {
         ),
         (
             ["list", "everything"],
-            "Error: Invalid value for '[KIND]': 'everything' is not one of 'datasets', 'models', "
-            "'methods', 'attributions', 'metrics', 'spaces', 'presets', 'studies'.",
+            "Error: Invalid value for '[KIND]': 'everything' is not one of 'datasets', 'readers', "
+            "'models', 'methods', 'attributions', 'metrics', 'spaces', 'presets', 'studies'.",
         ),
         (
             ["demo", "--executor", "slurm"],

@@ -141,6 +141,8 @@ def test_the_study_s_folder_holds_no_checkpoint_at_the_end(finished: Finished) -
         "end.json",
         "reports.jsonl",
         "trial.json",
+        "weights-0.npz",
+        "weights-1.npz",
     }
     assert (folder / "study.yaml").read_text() == study_text(**SWEPT)
 
