@@ -31,8 +31,6 @@ def main() -> None:
     study = open_study(options.study, storage=options.storage)
     curve = study.figure("sweep_curve", arm="challenger", about="top_k")
     curve.save(options.output / "accuracy-over-top-k.png", scale_factor=2)
-    cosine = study.figure("layers_over_dimension", arm="challenger", about="top_k")
-    cosine.save(options.output / "cosine-over-top-k.png", scale_factor=2)
     with sync_playwright() as playwright:
         # Without its sandbox, which root may not use.
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
@@ -67,6 +65,8 @@ def photograph_mlflow(browser: Browser, storage: Path, study: str, output: Path)
         page = browser.new_page(viewport={"width": 1600, "height": 1000})
         page.goto(address)
         page.locator(".js-plotly-plot:has(.main-svg)").nth(2).wait_for(timeout=_DRAWN_MS)
+        # MLflow's assistant, which covers a third of the window.
+        page.get_by_role("button", name="Close", exact=True).first.click()
         page.wait_for_timeout(2000)
         page.screenshot(path=output / "mlflow-sensitivity.png")
         page.close()
