@@ -193,7 +193,7 @@ def test_a_damaged_file_is_named_or_rebuilt(root: Path, whole: Path, case, capsy
     check(root, whole, case, capsys)
 
 
-@pytest.mark.extended
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=" ".join)
 def test_every_damage_is_named_or_rebuilt_by_every_command(
     root: Path, whole: Path, case, capsys
