@@ -21,7 +21,7 @@ from study.results.build import load_trial_table
 from study.storage.layout import StorageRoot
 
 # Four minutes on two idle cores.
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(2400)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
