@@ -406,5 +406,5 @@ def test_a_text_that_is_not_searched_cannot_be_swept():
 def test_an_attribution_that_there_is_not_is_refused_with_those_that_there_are():
     arms = "{method: challenger, search: {space: {attribution: [epsilon_lrp, gradcam]}}}"
     assert refusal(text(arms)).startswith(
-        "arms[0].search.space.attribution: each choice must be among captum_lrp, deconvolution,"
+        "arms[0].search.space.attribution: each choice must be among attn_lrp, captum_lrp,"
     )

@@ -134,7 +134,7 @@ def test_a_duplicate_whose_files_cannot_be_copied_has_not_ended(tmp_path, monkey
         raise StoreError("no space left")
 
     with monkeypatch.context() as patch:
-        patch.setattr("study.engine.coordinator.copy_attribution_maps", full)
+        patch.setattr("study.engine.coordinator.copy_files", full)
         train_all(coordinator)
     assert str(coordinator.stop_error) == "no space left"
     (left,) = [e.key for e in longer.state().records() if e.state == "RUNNING"]

@@ -68,7 +68,7 @@ def test_comparison_and_curve_name_them_beside_median_and_interquartile_mean():
     assert base.measurements[0].median == pytest.approx(0.133)
     assert base.measurements[0].interquartile_mean == pytest.approx((0.132 + 0.134) / 2)
     frame = comparison.to_frame()
-    assert frame["seeds_at_chance"].tolist() == ["100; 101", ""]
+    assert frame["seeds_at_chance"].fillna("none").tolist() == ["100; 101", "none"]
     assert frame["median"].tolist() == pytest.approx([0.133, 0.5])
     assert set(frame["not_covered"]) == {"training images; test images"}
     table = with_samples()
