@@ -144,7 +144,7 @@ def open_run(page: Page, name: str | re.Pattern[str], tab: str = "Overview") -> 
 def test_the_printed_link_needs_no_typing_and_nobody_else_gets_in(
     opened: Page, served: Served, browser: Browser
 ) -> None:
-    login, _, fragment = served.page.partition("/login")
+    login, _, fragment = served.view("arms").partition("/login")
     plain = f"http://{login.rpartition('@')[2]}"
     assert login.startswith("http://owner:")
     # Neither in the address bar nor in the history.
