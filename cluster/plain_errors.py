@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 _LONGEST: Final = 300
-# What Ray's clients say, and what it means to whoever typed a command.
+# Messages of Ray's clients, and what they mean for a command.
 _MEANINGS: Final = (
     (r"Could not find any running Ray instance", "no Ray runs on this machine"),
     (

@@ -191,4 +191,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             "study file says 'resources: {keep_models: none}'."
         ) from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{path} is damaged: {error}; train the trial anew.") from None
+        raise CheckpointError(
+            f"{path} is damaged: {error}; remove {path.parent} and run 'challenger-study repair' "
+            "and 'resume' with the study's name, which train the trial again."
+        ) from None

@@ -25,7 +25,7 @@ from study.records.errors import ReportError, SpecError
 from study.records.trial_table import ArmRow, TrialTable
 from study.results.build import load_study, load_trial_table, read_study_text
 from study.results.export import Per, export_columns, to_frame
-from study.results.trained_models import ReplicaChoice, export_model, load_models
+from study.results.trained_models import export_model, load_models
 from study.sensitivity import (
     COMPARED_METRICS,
     BestSet,
@@ -39,7 +39,6 @@ from study.sensitivity import (
 from study.sensitivity.importance import Importance, importance, search_data
 from study.storage.layout import StorageRoot, StudyFolder
 from trainables.plugins import read_saved_digests
-from trainables.trained_models import TrainedModel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -216,7 +215,7 @@ class Study:
         Raises:
             ReportError: If the search is unfinished, or it is not clear which arm is meant.
         """
-        row = self.table().arm(self._searched_arm(arm))
+        row = _searched_arm(self.table(), arm)
         if row.best_params is None:
             raise ReportError(
                 f"arm '{row.name}' has chosen nothing yet: its search is unfinished, or no trial "
@@ -306,7 +305,8 @@ class Study:
             ReportError: If the arm has no result yet, or no such replica.
             CheckpointError: If the study keeps no models, or a file is damaged.
         """
-        return self._models(arm, replica)[0].network
+        name = _searched_arm(self.table(), arm).name
+        return load_models(self.name, self._options, name, replica)[0].network
 
     def export_model(
         self,
@@ -328,7 +328,8 @@ class Study:
             ReportError: As :meth:`model`.
             CheckpointError: As :meth:`model`, or if the network cannot be exported.
         """
-        export_model(self.name, self._options, self._searched_arm(arm), Path(path), replica)
+        name = _searched_arm(self.table(), arm).name
+        export_model(self.name, self._options, name, Path(path), replica)
 
     def figures(self) -> tuple[tuple[str, str], ...]:
         """Return the names of all figures that the study can show, each with its title."""
@@ -382,12 +383,6 @@ class Study:
     @property
     def _folder(self) -> StudyFolder:
         return self._options.storage.study(self.name)
-
-    def _searched_arm(self, arm: str | None) -> str:
-        return _arm(self.table(), arm, lambda one: bool(one.dimensions), "searches a space").name
-
-    def _models(self, arm: str | None, replica: ReplicaChoice) -> Sequence[TrainedModel]:
-        return load_models(self.name, self._options, self._searched_arm(arm), replica)
 
     def _frame(self, per: Per) -> pd.DataFrame:
         table = self.table()
@@ -480,6 +475,10 @@ def _arm(
             f"arm must be named: of {', '.join(names)}, not one alone {what}, but {which}."
         )
     return found[0]
+
+
+def _searched_arm(table: TrialTable, name: str | None) -> ArmRow:
+    return _arm(table, name, lambda one: bool(one.dimensions), "searches a space")
 
 
 def _is_there(subject: Subject) -> bool:

@@ -25,7 +25,7 @@ def repair_command(name: str, **params: Any) -> int:  # noqa: ANN401 (click's pa
     """Repair the study NAME after damage to its files or its database, and finish it.
 
     Rows of the database that are missing or wrong are restored from the result files. A trial
-    whose files are damaged or gone is trained anew at the same point, with the same seeds.
+    whose files are damaged or gone is trained again at the same point, with the same seeds.
     """
     from study.engine.repair import repair_study
 

@@ -68,7 +68,7 @@ class RunOptions:
 
 
 def _place(url: str) -> tuple[object, ...]:
-    """Return what distinguishes a database from others, whoever opens it."""
+    """Return what distinguishes a database from others, the same for every user."""
     if url.startswith("sqlite"):
         path = sqlite_path(url)
         return ("sqlite", None if path is None else path.resolve())

@@ -103,7 +103,7 @@ class PartFile:
                 ) from None
             except OSError:
                 return file  # some network file systems have no locks
-            # Whoever had it may have renamed it away since it was opened.
+            # Another process may have renamed it since it was opened.
             if self._is_current(file):
                 return file
             file.close()

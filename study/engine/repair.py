@@ -1,4 +1,4 @@
-"""The repair of a study: what is whole on one side restores the other, the rest is trained anew.
+"""The repair of a study: what is whole on one side restores the other, the rest is trained again.
 
 A trial's files are its results, so that rows follow whole files. A trial whose files are damaged
 or gone runs again from its start at the same point, under its number and seeds. What a trial is
@@ -48,7 +48,7 @@ def repair_study(
 ) -> str:
     """Make the database and the result files of a study agree, and return its study file.
 
-    What is to be trained anew is trained by the next run.
+    What is to be trained again is trained by the next run.
 
     Args:
         name: Name of the study.
@@ -174,7 +174,7 @@ class _Repair:
         if not target.reports:
             if self.folder.trial(key).exists():
                 clear_trial(self.folder, key)
-            self.notify(f"{key} is trained anew.")
+            self.notify(f"{key} is trained again.")
         elif before.files.identity != target.identity:
             write_record(self.folder.identity(key), target.identity)
             self.notify(f"restored: {self.folder.identity(key)}.")
@@ -209,7 +209,7 @@ class _Repair:
                 self._restore_row(arm, self.targets[key])
             elif phase == "search":
                 create_trial(self.store, self._request(arm, number))
-                self.notify(f"{key} is trained anew, at a new point.")
+                self.notify(f"{key} is trained again, at a new point.")
             else:
                 for later in (one for one in keys if one.number > number):
                     clear_trial(self.folder, later)

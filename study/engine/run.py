@@ -146,7 +146,7 @@ def _network_notes(url: str, folder: StudyFolder) -> Iterator[str]:
     elif kind := network_file_system(folder.outbox):
         yield (
             f"{folder.outbox}, the queue of records for MLflow, is on a network file system "
-            f"({kind}); should it be damaged, 'repair {folder.path.name}' makes it anew."
+            f"({kind}); should it be damaged, 'repair {folder.path.name}' makes it again."
         )
 
 

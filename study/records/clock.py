@@ -1,6 +1,6 @@
 """The clock of a process: the wall clock when it was first read, and the time that passed since.
 
-Whoever sets the machine's clock changes no time between two events of a study.
+Setting the machine's clock changes no time between two events of a study.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ def require_undamaged(folder: StudyFolder, trials: StudyTrials) -> None:
     name, found = folder.path.name, trials.damage
     more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     remedy = (
-        f"'repair {name}' restores the database from the files and trains anew what is missing"
+        f"'repair {name}' restores the database from the files and trains again what is missing"
     )
     if not (folder.spec.exists() or folder.keys()):
         remedy = f"put the folder back, or remove what is left by 'delete {name}'"

@@ -28,20 +28,8 @@ def load_models(
         ReportError: If the study has no such arm or replica, or the arm has no result yet.
         CheckpointError: If a file of weights is missing or damaged.
     """
-    spec = load_study(options.storage.study(name))
     table = load_trial_table(name, options)
-    names = [row.name for row in table.arms]
-    if arm not in names:
-        raise ReportError(f"arm must be one of {', '.join(names)}, got {arm!r}.")
-    row = table.chosen(arm)
-    if row is None:
-        raise ReportError(
-            f"arm '{arm}' has no completed final trial of its chosen configuration yet; run the "
-            "study."
-        )
-    config = spec.arm(arm).trial_config(row.params, row.seeds, is_final=True)
-    folder = options.storage.study(name).path / row.folder
-    return tuple(load_trained(config, folder, index) for index in _indices(table, row, replica))
+    return _load(table, _chosen(table, arm), options, replica)
 
 
 def export_model(
@@ -53,21 +41,46 @@ def export_model(
     the errors.
     """
     table = load_trial_table(name, options)
-    members = load_models(name, options, arm, replica)
-    row = table.chosen(arm)
+    row = _chosen(table, arm)
+    members = _load(table, row, options, replica)
     about = {
         "study": name,
         "arm": arm,
         "dataset": table.arm(arm).dataset,
         "model": table.arm(arm).model,
         "method": table.arm(arm).method,
-        "params": {} if row is None else dict(row.params),
+        "params": dict(row.params),
         "seeds": [member.seed for member in members],
         "replica": replica,
         "scale": members[0].scale,
         "environment": dict(table.environment),
     }
     export_program(members, path, about)
+
+
+def _chosen(table: TrialTable, arm: str) -> TrialRow:
+    names = [row.name for row in table.arms]
+    if arm not in names:
+        raise ReportError(f"arm must be one of {', '.join(names)}, got {arm!r}.")
+    row = table.chosen(arm)
+    if row is None:
+        raise ReportError(
+            f"arm '{arm}' has no completed final trial of its chosen configuration yet; run the "
+            "study."
+        )
+    return row
+
+
+def _load(
+    table: TrialTable, row: TrialRow, options: RunOptions, replica: ReplicaChoice
+) -> tuple[TrainedModel, ...]:
+    folder = options.storage.study(table.study)
+    arm = load_study(folder).arm(row.arm)
+    config = arm.trial_config(row.params, row.seeds, is_final=True)
+    return tuple(
+        load_trained(config, folder.path / row.folder, index)
+        for index in _indices(table, row, replica)
+    )
 
 
 def _indices(table: TrialTable, row: TrialRow, replica: ReplicaChoice) -> Sequence[int]:

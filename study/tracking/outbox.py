@@ -243,7 +243,7 @@ class Outbox:
                 raise StoreError(
                     f"{self.path}: the outbox must be a writable SQLite file on a local disk; "
                     f"got: {error}; free some space or restore the permissions, or let "
-                    f"'repair {self.path.parent.name}' make it anew"
+                    f"'repair {self.path.parent.name}' make it again"
                 ) from error
 
 

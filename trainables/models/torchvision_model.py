@@ -25,7 +25,7 @@ class TorchvisionModel(Pretrained):
     """A classifier of torchvision by name, with as many channels and classes as the data has.
 
     Weights of another number of channels are averaged over the channels, so that gray images give
-    the responses of colored ones; of another number of classes, the last layer is drawn anew; and
+    the responses of colored ones; of another number of classes, the last layer is drawn again; and
     position embeddings of another image size are interpolated.
 
     Attributes:

@@ -108,7 +108,7 @@ def saved_plugins(folder: Path) -> tuple[Plugin, ...]:
             raise PluginError(
                 f"{folder / plugin.top} must be the plug-in that the study was started with, but "
                 f"its content has changed (SHA-256 {plugin.digest[:12]} instead of "
-                f"{digest[:12]}); put it back, or start the study anew under another name."
+                f"{digest[:12]}); put it back, or start the study again under another name."
             )
         found.append(plugin)
     return tuple(found)

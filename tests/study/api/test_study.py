@@ -132,7 +132,7 @@ def test_the_report_of_a_finished_study_is_written_again(finished: Study) -> Non
     assert page.read_text("utf-8").startswith("# ")
 
 
-def test_the_package_offers_it_without_importing_torch_for_the_command_line() -> None:
+def test_the_package_offers_it_and_nothing_else() -> None:
     assert study.Study is Study
     with pytest.raises(AttributeError, match="no attribute 'Trial'"):
         _ = study.Trial

@@ -546,7 +546,7 @@ def test_a_database_without_the_trials_is_refused_before_anything_is_created(
         f"the Optuna database and the result files of {place.folder.path} must agree, but: "
         f"random/search/0: {lost}; challenger/search/0: {lost}. If this is not the database that "
         "the study was run with, name that one by --database or CHALLENGER_DATABASE, or put it "
-        "back. Otherwise 'repair tiny' restores the database from the files and trains anew what "
+        "back. Otherwise 'repair tiny' restores the database from the files and trains again what "
         "is missing."
     )
     assert place.coordinator().has_work()

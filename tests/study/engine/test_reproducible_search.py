@@ -1,4 +1,4 @@
-"""The points of a reproducible search, whichever trial ends first and whoever drives it."""
+"""The points of a reproducible search, whichever trial ends first, in one process or several."""
 
 from __future__ import annotations
 

@@ -280,7 +280,7 @@ def test_a_repaired_study_ends_as_it_was(place: StudyFixture, name: str) -> None
     said: list[str] = []
     text = repair_study("tiny", RunOptions(storage=place.storage), said.append, said.append)
     assert text == STUDY
-    assert any(line.startswith(("repaired", "restored")) or "anew" in line for line in said)
+    assert any(line.startswith(("repaired", "restored")) or "again" in line for line in said)
     finish(place)
     assert results(place) == before
     again: list[str] = []

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -115,8 +117,7 @@ def test_the_best_replica_is_best_on_validation_samples(finished: Study) -> None
 
 def test_several_labels_are_averaged_as_probabilities_per_class(finished: Study) -> None:
     members = load_models(finished.name, finished._options, "base", "mean")
-    for member in members:
-        object.__setattr__(member, "is_multi_label", True)
+    members = tuple(replace(member, is_multi_label=True) for member in members)
     pixels = torch.randint(0, 256, (4, 1, 28, 28), dtype=torch.uint8)
     inputs = test_samples(finished, 0).scale(pixels)
     with torch.no_grad():
@@ -155,6 +156,22 @@ def test_a_damaged_file_of_weights_is_named(finished: Study, damage: str) -> Non
             finished.model("base", 0)
     finally:
         path.write_bytes(whole)
+
+
+def test_a_trial_whose_folder_is_removed_is_trained_again_with_its_weights(
+    finished: Study, tmp_path: Path
+) -> None:
+    storage = tmp_path / "storage"
+    shutil.copytree(finished.folder.parent, storage)
+    row = finished.table().chosen("base")
+    assert row is not None
+    whole = weights_path(finished.folder / row.folder, 0).read_bytes()
+    shutil.rmtree(storage / finished.name / row.folder)
+    for command in (["repair"], ["resume", "--executor", "inline"]):
+        name, *options = command
+        done = CliRunner().invoke(cli, [name, finished.name, *options, "--storage", str(storage)])
+        assert done.exit_code == 0, done.output
+    assert weights_path(storage / finished.name / row.folder, 0).read_bytes() == whole
 
 
 def test_a_study_that_keeps_none_has_none(tmp_path: Path) -> None:

@@ -244,7 +244,7 @@ def test_a_file_that_is_no_database_is_a_store_error(tmp_path: Path) -> None:
     assert str(raised.value) == (
         f"{path}: the outbox must be a writable SQLite file on a local disk; got: file is not a "
         "database; free some space or restore the permissions, or let "
-        f"'repair {path.parent.name}' make it anew"
+        f"'repair {path.parent.name}' make it again"
     )
 
 
