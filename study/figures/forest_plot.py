@@ -95,8 +95,9 @@ def _panel(rows: list[ArmComparison], metric: str) -> Panel:
     found = [(row, one) for row in rows if (one := _found(row, metric))]
     factor, unit, digits = label.factor, label.difference_unit, label.digits
     if not unit:
-        digits = 1
         factor, unit = power_of_ten(one.difference.interval.mean for _, one in found)
+        # The largest has two digits or three.
+        digits = 2 if factor == 1 else 1
     looks = looks_by_arm((row.arm, row.method) for row in rows)
     names = {row.arm: _name(row) for row in rows}
     frame = pd.DataFrame(

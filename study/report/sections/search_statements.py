@@ -178,10 +178,17 @@ def _base_sentence(curve: DimensionCurve) -> Iterator[str]:
     shown = [c for c in compared if c.is_significant]
     better = sum(sign * c.difference.interval.mean > 0 for c in shown)
     worse = len(shown) - better
-    yield (
-        f"{better} of {len(compared)} values are better than Base, {worse} worse, and for "
-        f"{len(compared) - len(shown)} no difference was shown (Holm-corrected)."
-    )
+    none = len(compared) - len(shown)
+    parts = [
+        *([f"{better} {_is(better)} better than Base"] if better else []),
+        *([f"{worse} {_is(worse)} worse than Base"] if worse else []),
+        *([f"for {none} no difference to Base was shown"] if none else []),
+    ]
+    yield f"Of {len(compared)} values, {join_words(parts)} (Holm-corrected)."
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 _STATED_ESTIMATORS = ("fanova", "ped_anova", "sobol_first", "sobol_total", "given_first")
