@@ -6,6 +6,7 @@ They are trained sequentially, or stacked into one computation (:mod:`trainables
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -30,6 +31,9 @@ from trainables.runtime.shared_data import load_cached_splits
 from trainables.runtime.stop_monitor import StepCallback, no_step_callback
 
 logger = logging.getLogger(__name__)
+
+_DIVERGED = "the training diverged."
+_UNDEFINED = "it is not defined there: does a split lack a class?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,11 +142,13 @@ def _merge_reports(config: TrialConfig, reports: Sequence[ReplicaReport]) -> Rep
 
 
 def _require_finite_metrics(config: TrialConfig, report: Report) -> None:
-    for name, values in report.metrics.items():
-        for seed, value in zip(config.seeds, values, strict=True):
-            if not torch.isfinite(torch.tensor(value)):
+    # Outputs that are not finite make every metric NaN: the loss says so, the others follow.
+    names = sorted(report.metrics, key=lambda name: not name.endswith("/nll"))
+    for name in names:
+        for seed, value in zip(config.seeds, report.metrics[name], strict=True):
+            if not math.isfinite(value):
+                cause = _DIVERGED if name.endswith("/nll") else _UNDEFINED
                 raise NonFiniteError(
                     f"{name} is {value} at epoch {report.epoch} of the replica with seed {seed}; "
-                    f"parameters: {encode(config.method)}; the splits may lack a class, or the "
-                    "training diverged."
+                    f"parameters: {encode(config.method)}; {cause}"
                 )

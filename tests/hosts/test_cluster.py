@@ -36,8 +36,9 @@ def tiny(name: str, **changes: Any) -> str:  # noqa: ANN401 (YAML)
     settings = {"sampler": "random", "sweep": [], "arms": RANDOM, "trials": 2, "epochs": 2}
     file = study_file(name=name, **{**settings, **changes})
     search = file["defaults"]["search"]
-    # This method has no top_k, and a note would be printed.
-    search["space"] = {k: each for k, each in search["space"].items() if k != "top_k"}
+    # A note would be printed: this method has no top_k, and a small split changes no sample.
+    space = {name: each for name, each in search["space"].items() if name != "top_k"}
+    search["space"] = {**space, "split": {"low": 0.4, "high": 0.9}}
     return yaml.safe_dump(file)
 
 

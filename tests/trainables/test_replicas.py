@@ -60,8 +60,8 @@ def test_a_metric_that_is_not_finite_names_its_replica(folders):
     with pytest.raises(NonFiniteError) as caught:
         list(train_replicas(config, [first, second]))
     assert str(caught.value) == (
-        "val/auc is nan at epoch 2 of the replica with seed 7; parameters: {'name': 'base'}; the "
-        "splits may lack a class, or the training diverged."
+        "val/auc is nan at epoch 2 of the replica with seed 7; parameters: {'name': 'base'}; it "
+        "is not defined there: does a split lack a class?"
     )
 
 

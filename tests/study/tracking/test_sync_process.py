@@ -270,7 +270,7 @@ def test_a_deleted_experiment_is_said_and_its_entries_wait_for_its_return(place:
     running = place.start()
     wait_until(lambda: place.outbox.pending().last_error is not None)
     assert place.outbox.pending().last_error == (
-        f"TrackingError: {place.address}: the experiment 'tiny' must be active, but it was "
+        f"{place.address}: the experiment 'tiny' must be active, but it was "
         "deleted; bring it back with 'mlflow experiments restore --experiment-id 1' or give the "
         "study another name"
     )

@@ -236,6 +236,7 @@ class Stored:
 
     def __init__(self, **trials: tuple[str, dict[int, float]]) -> None:
         self._trials = list(trials.values())
+        self.state = self
 
     def records(self) -> Iterator[TrialRecord]:
         for number, (state, _) in enumerate(self._trials):
