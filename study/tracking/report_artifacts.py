@@ -98,9 +98,15 @@ def _artifacts(key: str, paths: Sequence[Path], artifact_folder: str) -> Iterato
 
 
 def _columns(shown: Table) -> dict[str, list[Cell]]:
-    """Turn a table of the report into columns; heads that repeat are numbered."""
+    """Turn a table of the report into columns; heads that repeat are numbered.
+
+    MLflow shows no caption that would explain a mark: its words stand in the cell.
+    """
+    # Slow to import, for commands that write no report.
+    from study.figures.marks import DAGGER
+
     columns: dict[str, list[Cell]] = {}
     for place, head in enumerate(shown.columns):
         name = head if head not in columns else f"{head} ({place + 1})"
-        columns[name] = [row[place] for row in shown.rows]
+        columns[name] = [row[place].replace(DAGGER, "(at chance)") for row in shown.rows]
     return columns
