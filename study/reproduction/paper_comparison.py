@@ -65,6 +65,7 @@ class PaperReference:
         rows: Printed numbers; empty if the paper prints none.
         deviations: Arm to the settings in which it differs from the paper's.
         settings: Digest of the study's settings.
+        code: Digest of the training code.
     """
 
     preset: str
@@ -73,6 +74,7 @@ class PaperReference:
     rows: tuple[PaperRow, ...]
     deviations: Mapping[str, tuple[str, ...]]
     settings: str
+    code: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +114,7 @@ class Reproduction(Tabular):
             "preset": self.reference.preset,
             "scale": self.reference.scale,
             "settings": self.reference.settings,
+            "code": self.reference.code,
             "row": row,
             "arm": arm,
             "metric": metric,

@@ -24,11 +24,12 @@ from study.reproduction.paper_comparison import (
     reproduction_tables,
 )
 from study.reproduction.paper_preset import Preset, at_scale, differences, load_preset
-from study.reproduction.stored_results import settings_digest, stored_results
+from study.reproduction.stored_results import DIGEST_LENGTH, settings_digest, stored_results
 from study.storage.atomic_write import write_atomic
 from study.tracking.mlflow_records import arm_key
 from study.tracking.outbox import Outbox
 from study.tracking.record_types import LogArtifact
+from trainables.code_digest import code_digest
 
 
 def run_reproduction(
@@ -89,6 +90,7 @@ def _paper_reference(preset: Preset, study: Mapping[str, Any], scale: str) -> Pa
         unknown=preset.unknown,
         rows=preset.paper,
         settings=settings_digest(study),
+        code=code_digest()[:DIGEST_LENGTH],
         deviations={arm.name: differences(full, ours, arm.name) for arm in ours.arms},
     )
 

@@ -11,6 +11,10 @@ from importlib.resources import files
 from typing import Any
 
 from study.reproduction.paper_preset import at_scale, load_preset
+from trainables.code_digest import code_digest
+
+DIGEST_LENGTH = 16
+"""Hexadecimal digits of the digests that a result states."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +27,8 @@ class StoredResult:
         scale: Its scale.
         settings: Digest of the preset's study, see :func:`settings_digest`; empty if none was
             recorded.
+        code: Digest of the training code that ran (:mod:`trainables.code_digest`), as long;
+            empty if none was recorded.
         commit: Commit of the code that ran.
         rows: Its lines, a printed number or a difference to a control each.
     """
@@ -31,6 +37,7 @@ class StoredResult:
     preset: str
     scale: str
     settings: str
+    code: str
     commit: str
     rows: tuple[Mapping[str, str], ...]
 
@@ -41,10 +48,13 @@ class StoredResult:
 
     @property
     def verdict(self) -> str:
-        """What the result is worth today."""
-        if self.is_current:
-            return f"{self.file}, of commit {self.commit[:7]}"
-        return f"{self.file}, of commit {self.commit[:7]}: made with other settings than today's"
+        """What the result is worth today: which commit made it, and what has changed since."""
+        made = f"{self.file}, of commit {self.commit[:7]}"
+        if not self.is_current:
+            return f"{made}: made with other settings than today's"
+        if self.code != code_digest()[:DIGEST_LENGTH]:
+            return f"{made}: made by other training code than today's"
+        return made
 
 
 def stored_results() -> tuple[StoredResult, ...]:
@@ -61,6 +71,7 @@ def stored_results() -> tuple[StoredResult, ...]:
                 preset=first["preset"],
                 scale=first["scale"],
                 settings=first["settings"],
+                code=first.get("code", ""),
                 commit=first["environment/commit"],
                 rows=rows,
             )
@@ -69,6 +80,6 @@ def stored_results() -> tuple[StoredResult, ...]:
 
 
 def settings_digest(study: Mapping[str, Any]) -> str:
-    """Return a digest of a preset's study at a scale, as plain data; 16 hexadecimal digits."""
+    """Return a digest of a preset's study at a scale, as plain data, in hexadecimal digits."""
     text = json.dumps(study, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]

@@ -24,6 +24,7 @@ def printed(*rows: PaperRow) -> PaperReference:
         scale="smoke",
         unknown="everything.",
         settings="0123456789abcdef",
+        code="fedcba9876543210",
         rows=rows,
         deviations={"challenger": ("model.width 1 → 0.25", "training.epochs 200 → 2")},
     )
@@ -98,6 +99,7 @@ def test_the_rows_hold_every_digit_and_the_environment():
     assert line["differs"] == "model.width 1 → 0.25; training.epochs 200 → 2"
     assert any(key.startswith("environment/") for key in line)
     assert line["settings"] == "0123456789abcdef"
+    assert line["code"] == "fedcba9876543210"
     assert [one["row"] for one in differences] == [
         "challenger minus base",
         "challenger minus random",

@@ -12,8 +12,14 @@ import pytest
 from study.report.formatting import format_interval, format_p_value
 from study.reproduction import at_scale, load_preset
 from study.reproduction.reproduction_run import plan_presets
-from study.reproduction.stored_results import StoredResult, settings_digest, stored_results
+from study.reproduction.stored_results import (
+    DIGEST_LENGTH,
+    StoredResult,
+    settings_digest,
+    stored_results,
+)
 from study.sensitivity.intervals import Interval
+from trainables.code_digest import code_digest
 
 ROOT = Path(__file__).parents[3]
 RESULTS = stored_results()
@@ -87,9 +93,11 @@ def test_pages_that_quote_outdated_results_say_so():
 
 def test_a_result_is_current_while_its_preset_has_the_same_settings():
     digest = settings_digest(at_scale(load_preset("table1"), "small"))
-    result = replace(RESULTS[0], settings=digest)
+    result = replace(RESULTS[0], settings=digest, code=code_digest()[:DIGEST_LENGTH])
     assert result.is_current
-    assert OUTDATED not in result.verdict
+    assert result.verdict == f"{result.file}, of commit {result.commit[:7]}"
+    other = replace(result, code="0123456789abcdef").verdict
+    assert other == f"{result.verdict}: made by other training code than today's"
     assert not replace(result, scale="smoke").is_current
     note = plan_presets(["table1"], "small").note
     assert "table1-small.csv, of commit 194785e" in note
