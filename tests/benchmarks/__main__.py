@@ -27,6 +27,7 @@ STUDY_BENCHMARKS: Final[Mapping[str, str]] = {
     "tracking": "how fast a backlog reaches MLflow, and how long a study waits for it",
     "reuse": "what a study saves by reuse",
     "regimes": "where Challenger helps on 30 digits, and where it does not",
+    "widths": "table 1 over width, normalization, initialization and learning rate",
     "confirmation": "how much regret is saved by confirming the best trials before the choice",
     "reproducible": "how long a reproducible search waits for earlier trials",
     "scaling": "slot utilization of a growing cluster, and a study of very many trials",

@@ -7,7 +7,7 @@ on a draw of its own of the 30 images. Nothing is searched, so that no choice fa
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -88,9 +88,42 @@ REGIMES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
 )
 """What each setting changes in ``defaults``, by path. ``torch`` is the demo's setting."""
 
+_WIDEST_STACKED: Final = 0.125
+"""Wider replicas are trained faster one after the other on a CPU."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RegimeResult:
+class Setting:
+    """A study of Base, matched Random and Challenger.
+
+    Attributes:
+        name: Name of the study.
+        changed: What it changes in ``defaults``, by path.
+        replicas: Final replicas per arm, at least 2.
+    """
+
+    name: str
+    changed: Mapping[str, Any]
+    replicas: int
+
+    @property
+    def study(self) -> dict[str, Any]:
+        """Return its study file."""
+        study = copy.deepcopy(dict(_STUDY))
+        for path, value in self.changed.items():
+            *folders, last = path.split(".")
+            part = study["defaults"]
+            for folder in folders:
+                part = part[folder]
+            part[last] = value
+        study["defaults"]["replicas"]["final"] = self.replicas
+        is_stacked = study["defaults"]["model"]["width"] <= _WIDEST_STACKED
+        study["resources"]["replica_mode"] = "vmap" if is_stacked else "loop"
+        return {"name": self.name, **study}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingResult:
     """The comparison of one setting.
 
     Attributes:
@@ -99,82 +132,61 @@ class RegimeResult:
         cpu_hours: CPU time of all trials, in hours.
     """
 
-    name: str
-    changed: Mapping[str, Any]
+    setting: Setting
     arms: tuple[ArmComparison, ...]
     challenger_to_random: Interval
     cpu_hours: float
 
 
-def regime_study(name: str, replicas: int, epochs: int | None = None) -> dict[str, Any]:
-    """Return the study file of a setting.
-
-    Args:
-        name: One of :data:`REGIMES`.
-        replicas: Final replicas per arm, at least 2.
-        epochs: Another number of epochs, or None.
-    """
-    study = copy.deepcopy(dict(_STUDY))
-    for path, value in REGIMES[name].items():
-        *folders, last = path.split(".")
-        part = study["defaults"]
-        for folder in folders:
-            part = part[folder]
-        part[last] = value
-    study["defaults"]["replicas"]["final"] = replicas
-    if epochs is not None:
-        study["defaults"]["training"] |= {"epochs": epochs, "eval_every": epochs}
-    return {"name": f"regime-{name}", **study}
+def regime(name: str, replicas: int) -> Setting:
+    """Return the setting of a name in :data:`REGIMES`."""
+    return Setting(name=f"regime-{name}", changed=REGIMES[name], replicas=replicas)
 
 
-def measure_regimes(
-    root: Path,
-    names: Sequence[str],
-    replicas: int,
-    print_status: Callable[[str], None],
-    epochs: int | None = None,
-) -> Iterator[RegimeResult]:
+def measure_settings(
+    root: Path, settings: Iterable[Setting], print_status: Callable[[str], None]
+) -> Iterator[SettingResult]:
     """Run the studies below a folder, or continue them, and yield the result of each."""
     options = RunOptions(storage=StorageRoot(root=root), executor="inline")
-    for name in names:
-        print_status(f"setting {name}")
-        study = regime_study(name, replicas, epochs)
-        text = yaml.safe_dump(study, sort_keys=False)
-        run_study(text, f"{name}.yaml", options, Console(stderr=True))
-        yield _result(name, load_trial_table(study["name"], options))
+    for setting in settings:
+        print_status(f"setting {setting.name}")
+        text = yaml.safe_dump(setting.study, sort_keys=False)
+        run_study(text, f"{setting.name}.yaml", options, Console(stderr=True))
+        yield _result(setting, load_trial_table(setting.name, options))
 
 
-def _result(name: str, table: TrialTable) -> RegimeResult:
+def _result(setting: Setting, table: TrialTable) -> SettingResult:
     to_base = compare(table, _METRICS)
     to_random = compare(table, (_ACCURACY,), against="random").row("challenger").get(_ACCURACY)
     if to_random is None or to_random.to_control is None:
         raise ValueError(
-            f"setting {name}: Challenger and Random were not trained on the same seeds"
+            f"setting {setting.name}: Challenger and Random were not trained on the same seeds"
         )
-    return RegimeResult(
-        name=name,
-        changed=REGIMES[name],
+    return SettingResult(
+        setting=setting,
         arms=to_base.rows,
         challenger_to_random=to_random.to_control.difference.interval,
         cpu_hours=sum(row.used("cpu_s") for row in table.rows) / 3600,
     )
 
 
-def markdown_table(results: Sequence[RegimeResult]) -> list[str]:
+def markdown_table(results: Iterable[SettingResult]) -> list[str]:
     """Return the lines of a Markdown table with one row per setting."""
     return [
-        "| setting | Base | Random | Challenger | Challenger − Base | Challenger − Random | NLL "
-        "| ECE | cosine of Base | Challenger − Base, cosine (10⁻⁴) | CPU h |",
-        "|" + "---|" * 11,
+        "| setting | n | Base | Random | Challenger | Challenger − Base | Challenger − Random "
+        "| NLL | ECE | cosine of Base | Challenger − Base, cosine (10⁻⁴) | CPU h |",
+        "|" + "---|" * 12,
         *map(_markdown_row, results),
     ]
 
 
-def _markdown_row(result: RegimeResult) -> str:
+def _markdown_row(result: SettingResult) -> str:
     base, _, challenger = result.arms
-    changed = ", ".join(f"`{path}: {value}`" for path, value in result.changed.items())
+    setting = result.setting
+    changed = ", ".join(f"`{path}: {value}`" for path, value in setting.changed.items())
     cells = [
-        f"**{result.name}**" + (f": {changed}" if changed else ""),
+        f"**{setting.name}**" + (f": {changed}" if changed else ""),
+        str(setting.replicas),
         *(_percent(_level(arm, _ACCURACY)) for arm in result.arms),
         _percent(_difference(challenger, _ACCURACY), "+"),
         _percent(result.challenger_to_random, "+"),

@@ -129,6 +129,14 @@ def _reuse(rounds: int, folder: Path | None, as_json: bool) -> None:
         tables.print_reuse(found)
 
 
+_studies_option = click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Storage of the studies; the same command again continues them.",
+)
+
+
 @command.command("regimes")
 @click.option(
     "--setting",
@@ -143,12 +151,7 @@ def _reuse(rounds: int, folder: Path | None, as_json: bool) -> None:
     show_default=True,
     help="Final replicas of every arm.",
 )
-@click.option(
-    "--folder",
-    type=click.Path(path_type=Path, file_okay=False),
-    required=True,
-    help="Storage of the studies; the same command again continues them.",
-)
+@_studies_option
 def _regimes(names: tuple[str, ...], replicas: int, folder: Path) -> None:
     """Measure where Challenger helps on 30 digits, and where it does not.
 
@@ -156,12 +159,36 @@ def _regimes(names: tuple[str, ...], replicas: int, folder: Path) -> None:
     settings of initialization, scaling, learning rate, budget and width, on fresh seeds with a
     draw of the 30 images per replica. Prints a Markdown table.
     """
-    from tests.benchmarks.regimes import REGIMES, markdown_table, measure_regimes
+    from tests.benchmarks.regimes import REGIMES, markdown_table, measure_settings, regime
 
     if unknown := sorted(set(names) - set(REGIMES)):
         raise click.UsageError(f"settings are {', '.join(REGIMES)}, got {', '.join(unknown)}")
-    found = measure_regimes(folder.resolve(), names or tuple(REGIMES), replicas, _print_status)
-    click.echo("\n".join(markdown_table(list(found))))
+    settings = [regime(name, replicas) for name in names or REGIMES]
+    found = measure_settings(folder.resolve(), settings, _print_status)
+    click.echo("\n".join(markdown_table(found)))
+
+
+@command.command("widths")
+@click.option(
+    "--width",
+    "widths",
+    type=click.Choice(["1/8", "1/4", "1/2", "1"]),
+    multiple=True,
+    help="Share of VGG11's filters; may be given several times. Default: all. 1 takes the setting "
+    "that 1/2 chose.",
+)
+@_studies_option
+def _widths(widths: tuple[str, ...], folder: Path) -> None:
+    """Measure table 1 on 30 digits over width, normalization, initialization and learning rate.
+
+    The studies are those of 'regimes'. Prints a Markdown table.
+    """
+    from tests.benchmarks.regimes import markdown_table, measure_settings
+    from tests.benchmarks.widths import REPLICAS, width_settings
+
+    root = folder.resolve()
+    settings = (one for width in widths or REPLICAS for one in width_settings(width, root))
+    click.echo("\n".join(markdown_table(measure_settings(root, settings, _print_status))))
 
 
 @command.command("confirmation")
