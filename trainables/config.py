@@ -30,10 +30,13 @@ class EvaluationConfig:
         occlusion: Hidden fractions of a sample's positions, each in (0, 1] and in increasing
             order; empty for no occlusion test.
         bootstrap_resamples: Resamples of the test samples per interval; 0 for no intervals.
+        object_relevance: Whether the share of the relevance that lies inside the object is
+            measured; for data that know their object's pixels, as ``digits`` and ``mnist``.
     """
 
     occlusion: Annotated[tuple[PositiveShare, ...], Field(max_length=100)] = ()
     bootstrap_resamples: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    object_relevance: bool = False
 
     def __post_init__(self) -> None:
         """Check that the shares increase."""
@@ -139,6 +142,11 @@ class TrialConfig:
                 f"seeds must differ from replica to replica, got {shown(self.seeds)}."
             )
         self._check_start()
+        if self.evaluation.object_relevance and not self.dataset.info.has_object_mask:
+            raise ConfigError(
+                "evaluation.object_relevance must be false for data that do not know which pixels "
+                f"show the object, got true with dataset {self.dataset.name!r}."
+            )
         try:
             self.method.check(self.dataset.info)
         except ConfigError as error:

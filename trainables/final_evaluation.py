@@ -15,6 +15,7 @@ from trainables.config import EvaluationConfig
 from trainables.datasets import Splits
 from trainables.evaluation import compute_metrics, predict_logits
 from trainables.metrics import METRICS
+from trainables.object_relevance import object_relevance
 from trainables.occlusion import occlusion_metric, occlusion_metrics
 from trainables.seeding import stream
 
@@ -36,7 +37,7 @@ def evaluate_final(
     Returns:
         ``test/accuracy``, …; ``test/majority_accuracy`` and their number ``test/samples`` unless
         the data are multi-label;
-        ``test_bootstrap/…`` and ``occlusion/…`` if configured.
+        ``test_bootstrap/…``, ``occlusion/…`` and ``test/object_relevance`` if configured.
     """
     targets = data.test.targets
     logits = predict_logits(model, data.test)
@@ -49,6 +50,8 @@ def evaluate_final(
         metrics["occlusion/none"] = metrics[f"test/{occlusion_metric(targets)}"]
         generator = stream(seed, "occlusion", device=logits.device)
         metrics |= occlusion_metrics(model, data.test, config.occlusion, generator)
+    if config.object_relevance:
+        metrics["test/object_relevance"] = object_relevance(model, data.test)
     return metrics
 
 

@@ -222,6 +222,9 @@ REPORTED: dict[str, Metric] = {
     "majority_accuracy": Metric(
         label="accuracy of the majority class", unit=PER_CENT, direction="maximize"
     ),
+    "object_relevance": Metric(
+        label="relevance inside the object", unit=PER_CENT, direction="maximize"
+    ),
     "samples": Metric(label="samples", unit=COUNT, direction="maximize"),
     "auc_classes": Metric(label="classes behind the AUC", unit=COUNT, direction="maximize"),
 }

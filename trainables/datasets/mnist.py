@@ -22,6 +22,8 @@ from trainables.fields import Size
 
 # Mean and standard deviation of the 60,000 training images, of pixels in [0, 1].
 _MEAN, _STD = 0.1307, 0.3081
+# Half of white: brighter pixels are the digit's ink.
+_INK_FROM = 128
 
 _RAW = Path("MNIST", "raw")
 _MD5 = {Path(f.path).name: f.checksum.digest for f in SOURCES["mnist"].files if f.checksum}
@@ -36,6 +38,7 @@ def mnist_info(settings: ImageSettings) -> DatasetInfo:
         domain="image",
         background=-_MEAN / _STD if is_standard else 0.0,
         spread=1 / _STD if is_standard else 1.0,
+        has_object_mask=True,
     )
 
 
@@ -47,7 +50,9 @@ def mnist_samples(
     """Return digits that are scaled by the settings' normalization."""
     is_standard = settings.normalization == "standardize"
     scale = PixelScale.standard([_MEAN], [_STD]) if is_standard else PixelScale.unit()
-    return PixelSamples(pixels=pixels[:, None], targets=targets, scale=scale)
+    return PixelSamples(
+        pixels=pixels[:, None], targets=targets, scale=scale, object_from=_INK_FROM
+    )
 
 
 @record

@@ -93,11 +93,17 @@ class PixelScale:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelSamples:
-    """Images of bytes with one class each, and their scaling."""
+    """Images of bytes with one class each, and their scaling.
+
+    Attributes:
+        object_from: Least byte of a pixel that shows the object and not the background, in any
+            channel; None where bytes do not tell.
+    """
 
     pixels: UInt8[Tensor, "sample channel height width"]
     targets: Int[Tensor, " sample"]
     scale: PixelScale
+    object_from: int | None = None
 
     def __len__(self) -> int:
         """Count the images."""
@@ -114,7 +120,8 @@ class PixelSamples:
 
     def to(self, device: torch.device) -> PixelSamples:
         """Move to a device."""
-        return PixelSamples(
+        return replace(
+            self,
             pixels=self.pixels.to(device),
             targets=self.targets.to(device),
             scale=self.scale.to(device),
@@ -133,6 +140,14 @@ class PixelSamples:
 
     def valid_mask(self, indices: Int[Tensor, " chosen"]) -> None:
         """Return None: there is no padding."""
+
+    def object_mask(
+        self, indices: Int[Tensor, " chosen"]
+    ) -> Bool[Tensor, "chosen height width"] | None:
+        """Return True at pixels that show the object; None where that is not known."""
+        if self.object_from is None:
+            return None
+        return (self.pixels[indices] >= self.object_from).any(1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

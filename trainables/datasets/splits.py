@@ -26,6 +26,7 @@ class DatasetInfo:
         spread: The unit of the inputs' own scale in units of the model's inputs: one step from
             black to white for images, a standard deviation for embeddings and signals.
         is_multi_label: Whether a sample may have several classes, or none.
+        has_object_mask: Whether its images know which of their pixels show the object.
     """
 
     n_classes: int
@@ -34,6 +35,7 @@ class DatasetInfo:
     background: float = 0.0
     spread: float = 1.0
     is_multi_label: bool = False
+    has_object_mask: bool = False
 
     @property
     def n_features(self) -> int:

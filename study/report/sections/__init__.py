@@ -19,6 +19,7 @@ SECTIONS: MappingProxyType[str, Callable[[TrialTable], Section]] = MappingProxyT
         "importance": search_statements.importance_section,
         "transfer": result_statements.transfer_section,
         "robustness": model_statements.occlusion_section,
+        "object": model_statements.object_section,
         "filters": model_statements.filters_section,
         "search": search_statements.search_section,
         "limits": model_statements.limits_section,

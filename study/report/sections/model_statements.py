@@ -167,6 +167,46 @@ def _occlusion_statement(record: Robustness, curve: OcclusionCurve) -> str:
     return f"{level}; {verdict}: {change} ({format_significance(corrected, metric)})."
 
 
+_OBJECT = "test/object_relevance"
+
+
+def object_section(table: TrialTable) -> Section:
+    """State the share of each arm's relevance inside the object, if the study has measured it."""
+    return Section(
+        title="Relevance inside the object",
+        place="result",
+        statements=tuple(_object_statements(table)),
+    )
+
+
+def _object_statements(table: TrialTable) -> Iterator[str]:
+    try:
+        rows = compare(table, (_OBJECT,)).rows
+    except ReportError:
+        # No arm has a test metric yet, which the outcome says.
+        return
+    measured = [(row, found) for row in rows if (found := row.get(_OBJECT)) is not None]
+    for row, found in measured:
+        level = (
+            f"{arm_label(row.arm, row.method)} on {row.dataset}: "
+            f"{format_estimate(found.interval, _OBJECT)} of the positive relevance"
+        )
+        corrected = found.to_control
+        if corrected is None:
+            yield f"{level}."
+            continue
+        verdict = "no difference to Base was shown"
+        if corrected.is_significant:
+            verdict = f"{'more' if corrected.difference.interval.mean > 0 else 'less'} than Base"
+        change = format_difference(corrected.difference.interval.mean, _OBJECT, is_signed=True)
+        yield f"{level}; {verdict}: {change} ({format_significance(corrected, _OBJECT)})."
+    if measured:
+        yield (
+            "The relevance is ε-LRP's of the true class, and the share the mean over the test "
+            "images. A larger share does not by itself mean a better model."
+        )
+
+
 _ADVISED_REPLICAS = 5
 
 

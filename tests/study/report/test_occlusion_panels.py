@@ -182,6 +182,25 @@ def test_a_worse_arm_is_stated_as_worse():
     assert "; worse than Base under occlusion: −" in text
 
 
+def test_the_relevance_inside_the_object_is_stated_against_base_if_it_was_measured():
+    assert SECTIONS["object"](PLAIN).statements == ()
+    table = PLAIN
+    for arm, values in {
+        "base": (0.50, 0.52, 0.51),
+        "random": (0.51, 0.50, 0.52),
+        "challenger": (0.60, 0.63, 0.61),
+    }.items():
+        table = with_final_metrics(table, arm, {"test/object_relevance": values})
+    base, random, ours, note = SECTIONS["object"](table).statements
+    assert base == (
+        "Base on mnist (3 per class): 51.0% (95% interval 48.5 to 53.5, 3 replicas) of the "
+        "positive relevance."
+    )
+    assert "; no difference to Base was shown: " in random
+    assert "; more than Base: +10.3 percentage points (95% interval " in ours
+    assert note.startswith("The relevance is ε-LRP's")
+
+
 def test_a_section_without_a_result_states_the_reason():
     chosen = TABLE.select("base", "final")[0]
     metrics = {k: v for k, v in chosen.reports[0].metrics.items() if k != "occlusion/none"}

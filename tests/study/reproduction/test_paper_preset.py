@@ -31,6 +31,7 @@ ALL = (
     "figure4",
     "figure4_ptbxl",
     "reldrop",
+    "reldrop_object",
     "table1",
     "table2",
     "table3",
