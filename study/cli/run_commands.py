@@ -104,11 +104,11 @@ def validate_command(file: Path, settings: tuple[str, ...]) -> int:
 
 def run_text(text: str, where: str, plugins: Path | None = None, **params: Any) -> int:  # noqa: ANN401
     """Run the text of a study file, whose plug-ins lie in a folder, and print the result."""
-    from study.config.outline import read_outline
+    from study.config.outline import check_complete, read_outline
 
     # A wrong file is refused before torch, and then before Ray, Optuna and MLflow are imported,
     # which takes seconds.
-    read_outline(text, where)
+    check_complete(read_outline(text, where), where)
     from study.config.study_spec import parse
 
     parse(text, where, plugins)

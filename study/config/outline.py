@@ -103,6 +103,19 @@ def read_outline(text: str, where: str) -> dict[str, Any]:
     return data
 
 
+def check_complete(data: Mapping[str, Any], where: str) -> None:
+    """Check that every arm of an outline has a dataset and a model.
+
+    Raises:
+        SpecError: If one has none.
+    """
+    for i, own in enumerate(data["arms"]):
+        arm = {**(data.get("defaults") or {}), **own}
+        for key in ("dataset", "model"):
+            if key not in arm and not (key == "dataset" and "datasets" in arm):
+                raise SpecError(f"{where}: arms[{i}].{key} is missing; give it a value.")
+
+
 def _check_part(
     where: str, part: Mapping[str, Any], defaults: Mapping[str, Any], known: list[str]
 ) -> None:

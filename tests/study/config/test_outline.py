@@ -27,6 +27,7 @@ WRONG = {
     "too many replicas": text("{method: base, replicas: {final: 100000000}}"),
     "too many trials": text("{method: base, search: {trials: 10000000000}}"),
     "one resource twice": text("{method: base}", 'resources: {custom: {1: 1, "1": 2}}'),
+    "no dataset": "name: t\narms: [{method: base}]",
     "a sweep of one value": text("{method: base, sensitivity: [{over: x, values: [1]}]}"),
 }
 
@@ -38,11 +39,11 @@ def test_every_key_of_an_arm_is_known() -> None:
 def test_what_a_first_look_refuses_is_refused_without_torch() -> None:
     script = """
 import json, sys
-from study.config.outline import read_outline
+from study.config.outline import check_complete, read_outline
 from study.records.errors import SpecError
 for name, content in json.load(sys.stdin).items():
     try:
-        read_outline(content, "s.yaml")
+        check_complete(read_outline(content, "s.yaml"), "s.yaml")
     except SpecError as error:
         assert "\\x1b" not in str(error) and len(str(error)) < 400, error
     else:
@@ -53,7 +54,7 @@ assert not {"torch", "numpy", "scipy", "optuna", "ray"} & sys.modules.keys()
 
 
 @pytest.mark.service
-@pytest.mark.parametrize("name", ["a seed of many digits", "too many replicas"])
+@pytest.mark.parametrize("name", ["a seed of many digits", "too many replicas", "no dataset"])
 def test_a_wrong_file_ends_in_two_seconds_and_300_mb(tmp_path, name) -> None:
     path = tmp_path / "s.yaml"
     path.write_text(WRONG[name], encoding="utf-8")
