@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from study.config.run_options import RunOptions
 from study.records.errors import ReportError
 from study.records.trial_table import TrialRow, TrialTable
 from study.results.build import load_study, load_trial_table
+from trainables.errors import StorageError
 from trainables.trained_models import TrainedModel, export_program, load_trained
 
 ReplicaChoice: TypeAlias = int | Literal["best", "mean"]
 """A replica's index, the one with the best validation objective, or all of them on average."""
+
+# More than the graph of a program and the frames of its archive take.
+_PROGRAM_BYTES: Final = 16 << 20
 
 
 def load_models(
@@ -38,7 +43,10 @@ def export_model(
     """Write an arm's trained network, or the mean of all its replicas, as a program.
 
     See :func:`trainables.trained_models.export_program` for the file, and :func:`load_models` for
-    the errors.
+    further errors.
+
+    Raises:
+        StorageError: If there is no room for the file, or it cannot be written.
     """
     table = load_trial_table(name, options)
     row = _chosen(table, arm)
@@ -55,7 +63,23 @@ def export_model(
         "scale": members[0].scale,
         "environment": dict(table.environment),
     }
+    _require_room(members, path)
     export_program(members, path, about)
+
+
+def _require_room(members: Sequence[TrainedModel], path: Path) -> None:
+    # Torch ends the process where its writer of archives finds no room.
+    weights = sum(
+        value.numel() * value.element_size()
+        for member in members
+        for value in member.network.state_dict().values()
+    )
+    needed, free = weights + _PROGRAM_BYTES, shutil.disk_usage(path.absolute().parent).free
+    if free < needed:
+        raise StorageError(
+            f"{path.absolute().parent} must have {needed / 2**20:.0f} MiB free for the program, "
+            f"but has {free / 2**20:.0f}; free some space there, or name another folder."
+        )
 
 
 def _chosen(table: TrialTable, arm: str) -> TrialRow:

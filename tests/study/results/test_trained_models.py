@@ -19,9 +19,10 @@ from study.cli.main import cli
 from study.config.study_spec import parse
 from study.records.errors import ReportError
 from study.results.trained_models import load_models
+from tests.support.disk import Disk
 from tests.support.simulated import study_file
 from trainables.datasets import DataFolders, PixelSamples
-from trainables.errors import CheckpointError
+from trainables.errors import CheckpointError, StorageError
 from trainables.evaluation import evaluate
 from trainables.trained_models import Ensemble, weights_path
 
@@ -125,6 +126,15 @@ def test_several_labels_are_averaged_as_probabilities_per_class(finished: Study)
         assert torch.allclose(
             Ensemble(members)(pixels).sigmoid(), torch.as_tensor(mean), atol=1e-5
         )
+
+
+def test_a_disk_without_room_is_named_and_left_as_it_is(finished: Study, disk: Disk) -> None:
+    arguments = ["--arm", "challenger", "--storage", str(finished.folder.parent)]
+    path = disk.path / "model.pt2"
+    done = CliRunner().invoke(cli, ["export-model", finished.name, *arguments, "-o", str(path)])
+    assert isinstance(done.exception, StorageError)
+    assert str(done.exception).startswith(f"{disk.path} must have 16 MiB free for the program")
+    assert list(disk.path.iterdir()) == []
 
 
 def test_what_cannot_be_exported_is_named(finished: Study, tmp_path: Path) -> None:
