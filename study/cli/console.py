@@ -6,6 +6,7 @@ import os
 import stat
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -14,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from study.cli.options import command_line, relative_path
-from study.records.errors import mask_passwords
+from study.records.errors import ReportError, mask_passwords
 from study.records.escaping import visible
 
 if TYPE_CHECKING:
@@ -64,12 +65,16 @@ def tracking_location(options: RunOptions) -> str:
 
 
 def show_results(table: TrialTable, console: Console) -> None:
-    """Print a row per arm with its differences, what was chosen, and the verdict last."""
+    """Print a row per arm with its differences, what was chosen, and the verdict last.
+
+    Without a test result there is no row, and the verdict says why.
+    """
     from study.report.terminal_summary import chosen_lines, result_tables
     from study.report.verdict import verdict
 
-    for one in result_tables(table):
-        print_table(one, console)
+    with suppress(ReportError):
+        for one in result_tables(table):
+            print_table(one, console)
     for line in chosen_lines(table):
         print_plain(console, f"chosen by {line}")
     found = verdict(table)

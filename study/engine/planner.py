@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from search_spaces import ParamValue, unique
+from search_spaces import ParamValue
 from study.config.arm import Arm
 from study.records.trial_table import PhaseName
 from study.results.state import StudyState
@@ -127,7 +127,7 @@ def count_pending(state: StudyState) -> int:
     arms = state.spec.arms
     searches = sum(_pending_searches(state, arm) for arm in arms)
     races = sum(len(_pending_races(state, arm)) for arm in arms)
-    finals = sum(len(_pending_points(state, arm)) for arm in arms)
+    finals = sum(len(state.pending_points(arm)) for arm in arms)
     return interrupted + searches + races + finals
 
 
@@ -151,7 +151,7 @@ def _search_request(state: StudyState, arm: Arm) -> TrialRequest:
 def _final_request(state: StudyState) -> TrialRequest | None:
     for arm in state.spec.arms:
         number = len(state.phase(arm.name, "final").records)
-        for params in _pending_points(state, arm):
+        for params in state.pending_points(arm):
             return EnqueueTrial(
                 arm=arm,
                 phase="final",
@@ -221,21 +221,3 @@ def _may_search(state: StudyState, arm: Arm) -> bool:
     # Earlier ones had ended when the trial before this one was created.
     needed = known.get(number - arm.search.max_concurrent)
     return needed is None or needed.state != "RUNNING"
-
-
-def _pending_points(state: StudyState, arm: Arm) -> list[dict[str, ParamValue]]:
-    best = state.best(arm)
-    if best is None:
-        return []
-    # If the study file asks for more replicas than before, points are trained again with all.
-    wanted = arm.replicas.final
-    finals = state.phase(arm.name, "final").records.values()
-    known = [dict(r.params) for r in finals if (r.replicas or wanted) >= wanted]
-    points = (*arm.final_points(best), *_transferred_params(state, arm))
-    return [params for params in unique(points) if params not in known]
-
-
-def _transferred_params(state: StudyState, arm: Arm) -> list[Mapping[str, ParamValue]]:
-    """Return the configurations that other arms of the method chose, if legal here."""
-    found = [state.best(other) for other in state.spec.transfer_sources(arm)]
-    return [params for params in found if params is not None and not arm.rejection_reason(params)]

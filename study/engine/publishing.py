@@ -49,6 +49,29 @@ def publish_report(
     return files.page
 
 
+def publish_live_report(name: str, options: RunOptions) -> None:
+    """Write the report of a study that runs, and queue what MLflow shows of it.
+
+    Its trials are in MLflow already.
+
+    Raises:
+        StudyError: If the study cannot be read, or its report cannot be written.
+    """
+    from study.report import write_report
+
+    folder = options.storage.study(name)
+    tracked = tracked_study(load_study(folder))
+    table = load_trial_table(name, options)
+    files = write_report(table, folder.path, folder.report)
+    if not table.open:
+        # The study has ended in the meantime: the driver writes all of it.
+        return
+    outbox = Outbox(path=folder.outbox)
+    outbox.put(mlflow_records.experiment_records(tracked, table))
+    outbox.put(artifact_records(tracked, table, files, folder))
+    outbox.close()
+
+
 def start_sync(folder: StudyFolder, options: RunOptions) -> sync_process.SyncProcess:
     """Start the process that writes a study's outbox to MLflow."""
     return sync_process.start(

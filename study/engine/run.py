@@ -22,6 +22,7 @@ from study.config.study_spec import StudySpec, parse
 from study.config.sweeps import with_sweeps
 from study.engine.coordinator import TrialCoordinator
 from study.engine.executors import EXECUTORS, require_gpus
+from study.engine.live_report import LiveReport
 from study.engine.progress_display import ProgressCallback
 from study.engine.protocol import ExecutionContext
 from study.engine.publishing import publish_report, start_sync, wait_for_sync
@@ -224,7 +225,9 @@ class _Run:
         outbox = Outbox(path=self.folder.outbox)
         progress = ProgressCallback(self.spec, self.console)
         sync = start_sync(self.folder, self.options)
-        callbacks = (TrackingCallback(self.spec, self.folder, tracked, sync.put), progress)
+        live = LiveReport(self.spec, self.folder, self.options, progress.notify)
+        tracking = TrackingCallback(self.spec, self.folder, tracked, sync.put)
+        callbacks = (tracking, progress, live)
         try:
             coordinator = TrialCoordinator(
                 self.spec,
@@ -241,6 +244,7 @@ class _Run:
             write_atomic(self.folder.spec, self.text, is_durable=True)
             write_manifest(self.folder.manifest, make_manifest(self.spec, self.text))
             is_finished = self._execute(coordinator, progress)
+            live.stop()
             table, report = self._table(coordinator), None
             if is_finished:
                 # Points that turned out equal were trained once: now their number is known.
@@ -251,6 +255,7 @@ class _Run:
                     report = publish_report(table, self.folder, outbox, tracked)
                 wait_for_sync(sync, self.console)
         finally:
+            live.stop()
             sync.stop()
         return RunResult(
             table=table,

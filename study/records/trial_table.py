@@ -146,6 +146,23 @@ class ArmRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenTrials:
+    """Trials of one arm and phase, of which some have not ended.
+
+    Attributes:
+        arm: Name of the arm.
+        phase: The phase.
+        ended: How many have ended.
+        total: How many there will be; of final trials as expected, until their points are known.
+    """
+
+    arm: str
+    phase: PhaseName
+    ended: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrialTable:
     """All arms and trials of a study at one moment.
 
@@ -157,6 +174,7 @@ class TrialTable:
         arms: In the order of the study file.
         rows: By arm, phase and number.
         environment: Versions, hardware and commit: name to text.
+        open: What is still to be trained, by arm and phase; empty once the study has ended.
     """
 
     study: str
@@ -166,6 +184,7 @@ class TrialTable:
     arms: tuple[ArmRow, ...]
     rows: tuple[TrialRow, ...]
     environment: Mapping[str, str]
+    open: tuple[OpenTrials, ...] = ()
 
     def arm(self, name: str) -> ArmRow:
         """Return the arm of a name, which must exist."""
@@ -187,6 +206,16 @@ class TrialTable:
             for row in rows
         ]
         return tuple(row for row, n in zip(rows, most, strict=True) if len(row.seeds) >= n)
+
+    def best_search(self, arm: str) -> TrialRow | None:
+        """Return an arm's completed search trial with the best objective, the first of equals."""
+        sign = 1 if self.direction == "maximize" else -1
+        rows = [
+            (sign * row.value, -row.number, row)
+            for row in self.select(arm, "search")
+            if row.state == "COMPLETE" and row.value is not None
+        ]
+        return max(rows, default=(0.0, 0, None))[2]
 
     def chosen(self, arm: str) -> TrialRow | None:
         """Return the completed final trial of the arm's chosen configuration, or None."""

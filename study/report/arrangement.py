@@ -85,17 +85,25 @@ def arrange(
 
 
 def facts(table: TrialTable) -> tuple[str, ...]:
-    """Return date, commit, n and size of a study, for the line above its name."""
+    """Return date, commit, n and size of a study, for the line above its name.
+
+    The date is that of the trial that ended last, with its time where the study goes on.
+    """
     ended = max((row.finished_ms or 0 for row in table.rows), default=0)
+    n_ended = sum(row.is_finished for row in table.rows)
+    n_open = sum(one.total - one.ended for one in table.open)
+    form = "so far, %Y-%m-%d %H:%M UTC" if n_open else "%Y-%m-%d"
     counts = sorted({len(row.seeds) for row in table.rows if row.phase == "final"})
     commit, _, changed = table.environment.get("commit", "").partition("-")
     shown = workloads(table)
     return (
-        *([f"{datetime.fromtimestamp(ended / 1000, UTC):%Y-%m-%d}"] if ended else []),
+        *([f"{datetime.fromtimestamp(ended / 1000, UTC):{form}}"] if ended else []),
         *([f"commit {commit[:10]}{' with changes' * bool(changed)}"] if commit else []),
         *([f"n = {' or '.join(map(str, counts))} replicas"] if counts else []),
         format_count(len(table.arms), "arm"),
-        format_count(len(table.rows), "trial"),
+        f"{n_ended} of {n_ended + n_open} trials"
+        if n_open
+        else format_count(len(table.rows), "trial"),
         f"{shown[0].dataset}, {shown[0].model}"
         if len(shown) == 1
         else f"{len(shown)} datasets and models",

@@ -9,7 +9,7 @@ from html import escape as escape_html
 
 from study.records.errors import ReportError
 from study.records.escaping import escape_markdown, visible
-from study.records.trial_table import ArmRow, TrialTable
+from study.records.trial_table import PHASES, ArmRow, TrialTable
 from study.report.arrangement import PlacedSection, arrange, facts
 from study.report.formatting import (
     CONFIDENCE_PERCENT,
@@ -17,6 +17,7 @@ from study.report.formatting import (
     format_count,
     format_interval,
     format_params,
+    join_words,
 )
 from study.report.panel import ReportPanel
 from study.report.sections import SECTIONS, Section
@@ -56,19 +57,27 @@ def summarize(table: TrialTable, missing: Sequence[str] = ()) -> Summary:
 
     Args:
         table: Trials of the study.
-        missing: Missing parts of the report; running trials are added.
+        missing: Missing parts of the report; what is still to be trained is added.
     """
     sections = (make(table) for make in SECTIONS.values())
-    running = [row for row in table.rows if row.state == "RUNNING"]
-    unfinished = (
-        f"{len(running)} trials are still running; the numbers will change when they are done.",
-    )
     return Summary(
         study=table.study,
         verdict=verdict(table),
-        missing=tuple(dict.fromkeys((*(unfinished if running else ()), *missing))),
+        missing=tuple(dict.fromkeys((*_open_trials(table), *missing))),
         sections=tuple(section for section in sections if section.statements),
     )
+
+
+def _open_trials(table: TrialTable) -> Iterator[str]:
+    """Yield what is still to be trained, as one sentence per phase."""
+    labels = {arm.name: arm_label(arm.name, arm.method) for arm in table.arms}
+    for phase in PHASES:
+        found = [one for one in table.open if one.phase == phase]
+        if found:
+            counts = join_words(
+                [f"{o.total - o.ended} of {o.total} of {labels[o.arm]}" for o in found]
+            )
+            yield f"Still to end of the {phase} trials: {counts}; the numbers will change."
 
 
 def to_markdown(summary: Summary) -> str:

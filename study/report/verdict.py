@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from study.records.errors import ReportError
 from study.records.labels import arm_label, dimension_symbol, metric_label
@@ -13,8 +14,10 @@ from study.report.formatting import (
     format_interval,
     format_metric,
     format_p_value,
+    format_params,
     format_power,
     format_value,
+    format_with_unit,
     join_words,
 )
 from study.report.sections.result_statements import main_metric, outcome_word
@@ -33,6 +36,9 @@ from study.sensitivity import (
     swept_dimensions,
     workloads,
 )
+
+# Of the arms of a study that has no test result yet.
+_SHOWN_ARMS: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,13 +72,32 @@ def verdict(table: TrialTable) -> Verdict:
         arms = main_arms(table, to_base)
         found = _one(table, to_base, arms[0]) if len(arms) == 1 else _several(table, to_base, arms)
     except ReportError as error:
-        return Verdict(arm="", finding=f"No test result yet: {error}", sensitivity="", cautions=())
-    is_open = any(row.state == "RUNNING" for row in table.rows)
+        finding = _best_so_far(table) or f"No test result yet: {error}"
+        return Verdict(arm="", finding=finding, sensitivity="", cautions=())
     return Verdict(
         arm=arms[0].arm,
-        finding=f"So far: {found}" if is_open else found,
+        finding=f"So far: {found}" if table.open else found,
         sensitivity=_sensitivity(table, arms[0]),
         cautions=(*_at_chance(to_base, metric), *_at_edges(table)),
+    )
+
+
+def _best_so_far(table: TrialTable) -> str:
+    """Return the best search trial of each arm of a study that goes on; empty without one."""
+    label = metric_label(table.objective)
+    bests = [(arm, table.best_search(arm.name)) for arm in table.arms if arm.dimensions]
+    found = [
+        f"{arm_label(arm.name, arm.method)} {format_with_unit(best.value, table.objective)} "
+        f"(trial {best.number}: {format_params(best.params)})"
+        for arm, best in bests
+        if best is not None and best.value is not None
+    ]
+    if not table.open or not found:
+        return ""
+    more = f"; and {len(found) - _SHOWN_ARMS} more arms" if len(found) > _SHOWN_ARMS else ""
+    return (
+        f"So far: no test result yet; best {label.name} of the searches, which is no test: "
+        f"{'; '.join(found[:_SHOWN_ARMS])}{more}."
     )
 
 

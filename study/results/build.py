@@ -43,6 +43,7 @@ def build_trial_table(spec: StudySpec, folder: StudyFolder, state: StudyState) -
         ),
         rows=tuple(trial_row(spec, folder, r, state.reports_of(r.key)) for r in records),
         environment=environment(),
+        open=tuple(state.open_trials()),
     )
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from search_spaces import ParamValue
+from search_spaces import ParamValue, unique
 from study.config.arm import Arm, replica_seeds
 from study.config.groups import baseline_of
 from study.config.schema import Confirm
 from study.config.study_spec import StudySpec
 from study.records.errors import StoreError
-from study.records.trial_table import PhaseName, StoredReport
+from study.records.trial_table import OpenTrials, PhaseName, StoredReport
 from study.results.confirmation import Race, candidates
 from study.results.multi_dataset import GroupSearch, MemberTrial
 from study.results.stored_trials import StoredTrial, read_trials
@@ -150,6 +150,55 @@ class StudyState:
                 of_round = results.setdefault(end, {})
                 of_round[points.index(record.params)] = values
         return Race(confirm, points, results, maximize=maximize)
+
+    def pending_points(self, arm: Arm) -> list[dict[str, ParamValue]]:
+        """Return the points that an arm's final trials still need; none before its choice."""
+        best = self.best(arm)
+        if best is None:
+            return []
+        # If the study file asks for more replicas than before, points are trained again with all.
+        wanted = arm.replicas.final
+        finals = self.phase(arm.name, "final").records.values()
+        known = [dict(r.params) for r in finals if (r.replicas or wanted) >= wanted]
+        chosen = [self.best(other) for other in self.spec.transfer_sources(arm)]
+        transferred = [p for p in chosen if p is not None and not arm.rejection_reason(p)]
+        points = unique((*arm.final_points(best), *transferred))
+        return [params for params in points if params not in known]
+
+    def open_trials(self) -> Iterator[OpenTrials]:
+        """Yield what is still to be trained, by arm and phase; nothing once all have ended.
+
+        An arm whose search has failed chooses nothing, and has no final trials.
+        """
+        for arm in self.spec.arms:
+            n_final = len(self.phase(arm.name, "final").records)
+            n_confirm = len(self.phase(arm.name, "confirm").records)
+            n_pending = len(self.pending_points(arm))
+            totals: dict[PhaseName, int] = {
+                "search": arm.search_budget,
+                "confirm": n_confirm,
+                "final": max(n_final, self.spec.final_budget(arm))
+                if self._will_choose(arm)
+                else n_final + n_pending,
+            }
+            for phase, total in totals.items():
+                records = self.phase(arm.name, phase).records.values()
+                ended = sum(record.state != "RUNNING" for record in records)
+                if ended < total:
+                    yield OpenTrials(arm=arm.name, phase=phase, ended=ended, total=total)
+
+    def _will_choose(self, arm: Arm) -> bool:
+        """Return whether the search or race that gives an arm its choice has not ended."""
+        source = arm.like or arm.passes_like
+        if source is not None:
+            return self._will_choose(self.spec.arm(source))
+        if self.best(arm) is not None or not arm.is_searched:
+            return False
+        search = self.phase(arm.name, "search")
+        ended = [record for record in search.records.values() if record.state != "RUNNING"]
+        if len(ended) < arm.search_budget:
+            return True
+        return arm.search.confirm is not None and any(r.state == "COMPLETE" for r in ended)
 
     def search_trial(self, arm: str, number: int) -> MemberTrial | None:
         """Return a search trial of an arm for its group, or None if there is none."""

@@ -28,7 +28,7 @@ def arm_summary_records(table: TrialTable) -> Iterator[MlflowRecord]:
     Runs have their arm's color of the report's figures.
     The step of a result is the number of trials that have ended in the whole study: one that
     goes on adds a point instead of contradicting one. An arm whose trials have not ended gets
-    nothing.
+    nothing, and curves over a dimension come once the study has ended.
     """
     # Slow to import, for commands that show no result.
     from study.figures.theme import looks_by_arm
@@ -55,7 +55,9 @@ def arm_summary_records(table: TrialTable) -> Iterator[MlflowRecord]:
             if row.phase == "final":
                 is_chosen = str(row == table.chosen(row.arm)).lower()
                 yield SetTags(run_key=trial_key(row), tags={"is_chosen": is_chosen, **color})
-    yield from sweep_records(table, logged)
+    if not table.open:
+        # A point that MLflow has is not replaced, and one of today might lack a metric.
+        yield from sweep_records(table, logged)
 
 
 def arm_metrics(table: TrialTable, arm: ArmRow, rows: Sequence[TrialRow]) -> dict[str, float]:
@@ -72,7 +74,7 @@ def arm_metrics(table: TrialTable, arm: ArmRow, rows: Sequence[TrialRow]) -> dic
         trial's value; the arm's ``cost/…``, as far as its trials were measured.
     """
     found = dict(cost_metrics(rows))
-    best = _best(table, rows)
+    best = table.best_search(arm.name)
     if best is not None:
         means = replica_metrics({table.objective: best.last(table.objective) or ()})
         found |= {f"best/{key}": value for key, value in means.items()}
@@ -81,17 +83,6 @@ def arm_metrics(table: TrialTable, arm: ArmRow, rows: Sequence[TrialRow]) -> dic
         keys = {key for report in chosen.reports for key in report.metrics}
         found |= replica_metrics({key: chosen.last(key) or () for key in keys})
     return found
-
-
-def _best(table: TrialTable, rows: Sequence[TrialRow]) -> TrialRow | None:
-    """Find the completed search trial with the best objective."""
-    sign = 1 if table.direction == "maximize" else -1
-    done = [
-        (sign * row.value, -row.number, row)
-        for row in rows
-        if row.phase == "search" and row.state == "COMPLETE" and row.value is not None
-    ]
-    return max(done, default=(0, 0, None))[2]
 
 
 def _compared_metrics(table: TrialTable) -> Mapping[str, dict[str, float]]:

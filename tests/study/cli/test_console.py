@@ -53,6 +53,15 @@ def test_a_finished_study_ends_with_0_the_comparison_its_report_and_mlflow(resul
     assert lines[-4:-2] == [found.finding, found.sensitivity]
 
 
+def test_results_without_a_test_metric_are_the_verdict_with_its_reason(result):
+    """No arm of a study that goes on, or evaluates no test samples, has a row yet."""
+    rows = tuple(row for row in result.table.rows if row.phase == "search")
+    code, lines = ended(replace(result, table=replace(result.table, rows=rows)))
+    assert code == 0
+    assert not any(line.startswith("│") for line in lines)
+    assert lines[-3].startswith("No test result yet: study ")
+
+
 def test_results_fit_80_columns_with_a_row_per_arm_and_no_broken_interval(result):
     console = Console(file=io.StringIO(), width=80)
     show_results(result.table, console)

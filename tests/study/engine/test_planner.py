@@ -166,3 +166,48 @@ def test_the_table_names_sampler_and_design_and_has_whole_blocks(tmp_path):
         if 0 < at < size - 1:
             assert changed in ([list(designed.dimensions)[at - 1]], [])
             assert all(row.params[name] == last[name] for name in changed)
+
+
+def test_what_is_still_to_be_trained_is_counted_by_arm_and_phase(tmp_path: Path):
+    place = StudyFixture.of(tmp_path, study_text(trials=3, epochs=1, sweep=[1, 2]))
+    coordinator = place.coordinator()
+
+    def still_open() -> dict[tuple[str, str], tuple[int, int]]:
+        table = build_trial_table(place.spec, place.folder, coordinator.state)
+        return {(one.arm, one.phase): (one.ended, one.total) for one in table.open}
+
+    finals = {("base", "final"): (0, 1), ("random", "final"): (0, 1)}
+    assert still_open() == {
+        **finals,
+        ("random", "search"): (0, 3),
+        ("challenger", "search"): (0, 3),
+        ("challenger", "final"): (0, 2),
+    }
+    running = assigned(coordinator)
+    # One that runs has not ended.
+    assert still_open()[running.key.arm, "search"] == (0, 3)
+    complete(coordinator, running)
+    assert still_open()[running.key.arm, "search"] == (1, 3)
+    for _ in range(5):
+        complete(coordinator, assigned(coordinator))
+    # Its choice is known: a value of K that is not swept is one more.
+    best = place.state().best(place.spec.arm("challenger"))
+    assert best is not None
+    points = len({1, 2, best["top_k"]})
+    assert still_open() == {**finals, ("challenger", "final"): (0, points)}
+    simulate(coordinator, place.context)
+    assert still_open() == {}
+
+
+def test_an_arm_whose_search_has_failed_has_no_final_trials_to_wait_for(tmp_path: Path):
+    arms = [{"method": "challenger"}, {"method": "random", "like": "challenger"}]
+    place = StudyFixture.of(tmp_path, study_text(trials=1, epochs=1, arms=arms))
+    coordinator = place.coordinator()
+    search = assigned(coordinator)
+    assert {(one.arm, one.phase) for one in coordinator.state.open_trials()} == {
+        ("challenger", "search"),
+        ("challenger", "final"),
+        ("random-like-challenger", "final"),
+    }
+    coordinator.tell_failure(search.key, "it failed")
+    assert list(coordinator.state.open_trials()) == []

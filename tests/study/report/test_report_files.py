@@ -13,7 +13,7 @@ import pytest
 
 from study.records.errors import StoreError
 from study.records.frames import to_csv
-from study.records.trial_table import TrialTable
+from study.records.trial_table import OpenTrials, TrialTable
 from study.report import ReportFiles, write_report
 from study.report.tables import difference_table
 from study.sensitivity import compare, sweep_curve, workloads
@@ -162,6 +162,7 @@ def unfinished() -> TrialTable:
     table = with_arm(TABLE, replace(TABLE.arm("challenger"), best_params=None))
     return replace(
         table,
+        open=(OpenTrials(arm="challenger", phase="search", ended=7, total=9),),
         rows=tuple(
             replace(row, state="RUNNING", value=None) if row.number == 0 else row
             for row in table.rows
@@ -174,7 +175,7 @@ def test_an_unfinished_study_is_reported_with_its_missing_parts(tmp_path: Path):
     files = write_report(unfinished(), tmp_path, tmp_path / "out")
     text = "\n".join(files.missing)
     assert files.missing[0] == (
-        "2 trials are still running; the numbers will change when they are done."
+        "Still to end of the search trials: 2 of 9 of Challenger; the numbers will change."
     )
     assert "Comparison with the controls: study 'tiny-mnist-top-k': a comparison needs" in text
     assert "Challenger: sensitivity to K: arm 'challenger' must have finished" in text

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from search_spaces import FloatDimension
-from study.records.trial_table import StoredReport, TrialTable
+from study.records.trial_table import OpenTrials, StoredReport, TrialTable
 from study.report.verdict import verdict
 from study.sensitivity import compare, detectable_difference
 from tests.support.trial_tables import constant_table, make_trial_table, with_arm, with_row
@@ -74,10 +74,18 @@ def test_a_study_without_results_or_controls_or_end_says_so():
     alone = verdict(constant_table({"challenger": {5: ABOVE}})).finding
     assert alone.endswith("; there is no control to compare it with.")
     table = table_of(ABOVE, BASE)
-    running = replace(table.rows[0], number=9, state="RUNNING", reports=())
-    assert verdict(replace(table, rows=(*table.rows, running))).finding.startswith(
-        "So far: Challenger is better"
-    )
+    rest = OpenTrials(arm="challenger", phase="final", ended=1, total=2)
+    assert verdict(replace(table, open=(rest,))).finding.startswith("So far: Challenger is better")
+
+
+def test_before_its_first_test_a_study_has_the_best_of_its_searches_so_far():
+    table = make_trial_table()
+    searched = tuple(row for row in table.rows if row.phase == "search")
+    rest = OpenTrials(arm="challenger", phase="final", ended=0, total=1)
+    found = verdict(replace(table, rows=searched, open=(rest,))).finding
+    best = max(row.value or 0.0 for row in searched if row.arm == "challenger")
+    assert found.startswith("So far: no test result yet; best validation accuracy of the searches")
+    assert f"Challenger {best * 100:.1f}% (trial " in found
 
 
 def test_replicas_at_chance_and_choices_at_an_edge_are_said():
