@@ -39,6 +39,7 @@ _COMMANDS = {
     "list": "List datasets, models, methods, metrics, spaces, presets or studies.",
     "logs": "Show the output of a study's driver on a cluster.",
     "mlflow": "Run the tracking server on the results, or rebuild the MLflow mirror.",
+    "plan": "Print what a study trains, its hours, and what it can show.",
     "repair": "Repair a study after damage to its files or its database, and finish it.",
     "report": "Write a study's figures, tables and HTML page.",
     "reproduce": "Run a table or figure of the papers, with the printed numbers.",
@@ -58,6 +59,7 @@ _MODULES: Final = {
     "data_commands": ("data",),
     "inspect_commands": ("check", "list", "logs", "schema", "show", "status"),
     "result_commands": ("export", "export-model", "mlflow", "report"),
+    "plan_commands": ("plan",),
     "storage_commands": ("delete", "repair"),
     "run_commands": (
         "demo",

@@ -45,6 +45,13 @@ plugin_option: Final = click.option(
     metavar="PLUGIN",
     help="File or module with parts of your own, my_parts.py or my_lab.parts; repeatable.",
 )
+set_option: Final = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Replace a key of the file, such as defaults.training.epochs=5; repeatable.",
+)
 force_option: Final = click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 
 

@@ -16,16 +16,9 @@ from study.cli.options import (
     database_option,
     make_storage,
     running_options,
+    set_option,
     study_options,
     tracking_option,
-)
-
-set_option: Final = click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Replace a key of the file, such as defaults.training.epochs=5; repeatable.",
 )
 
 

@@ -138,7 +138,14 @@ def parse(text: str, where: str, folder: Path | None = None) -> StudySpec:
         SpecError: As :func:`load`.
     """
     try:
-        with paths_relative_to(study_folder(folder)):
+        origin = study_folder(folder)
+    except UnicodeDecodeError:
+        raise SpecError(
+            f"{where}: the file in {folder} that names the study file's folder must be a text, "
+            "but is damaged; remove it, and run the study from its file again."
+        ) from None
+    try:
+        with paths_relative_to(origin):
             return _study(read_outline(text, where), folder)
     except (ConfigError, PluginError) as error:
         raise SpecError(f"{where}: {error}") from None

@@ -104,17 +104,19 @@ def _best_so_far(table: TrialTable) -> str:
 def main_arms(table: TrialTable, to_base: Comparison) -> tuple[ArmComparison, ...]:
     """Return the arm of each dataset and model that the verdict is about, as far as it has one.
 
-    It is the first that has results and is no control, Challenger before others; without such an
-    arm it is the last with results.
+    It is the first that has results and is no control, Challenger before others. Controls stand
+    alone in a verdict only where the study has nothing else: then it is the last with results.
     """
-    found = []
+    found: list[ArmComparison] = []
+    controls: list[ArmComparison] = []
     for workload in workloads(table):
         rows = [to_base.row(arm.name) for arm in workload.arms]
         rows = [row for row in rows if row.measurements]
         ours = [row for row in rows if row.method not in CONTROLS]
         ours.sort(key=lambda row: row.method != "challenger")
-        found += (ours or rows[::-1])[:1]
-    return tuple(found)
+        found += ours[:1]
+        controls += rows[-1:]
+    return tuple(found or controls)
 
 
 def _one(table: TrialTable, to_base: Comparison, row: ArmComparison) -> str:

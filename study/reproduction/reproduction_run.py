@@ -13,11 +13,12 @@ from study.config.run_options import RunOptions
 from study.config.study_spec import parse
 from study.engine.publishing import start_sync, wait_for_sync
 from study.engine.run import RunResult, run_study
+from study.planning.cost_estimate import estimate_cost
+from study.planning.study_plan import presets_table
 from study.records.frames import to_csv
 from study.records.trial_table import TrialTable
 from study.report.markdown import table_markdown
 from study.report.tables import Table
-from study.reproduction.cost_estimate import estimate_cost, plan_table
 from study.reproduction.paper_comparison import (
     PaperReference,
     reproduce,
@@ -74,7 +75,7 @@ def plan_presets(names: Iterable[str], scale: str) -> Table:
     """
     studies = (at_scale(load_preset(name), scale) for name in names)
     specs = (parse(_to_yaml(study), str(study["name"])) for study in studies)
-    table = plan_table({spec.name: estimate_cost(spec) for spec in specs})
+    table = presets_table({spec.name: estimate_cost(spec) for spec in specs})
     stored = {f"{one.preset}-{one.scale}": one.verdict for one in stored_results()}
     found = [stored[row[0]] for row in table.rows if row[0] in stored]
     note = f" Stored results: {'; '.join(found)}." if found else ""

@@ -136,6 +136,12 @@ def test_loading_reads_a_file_and_names_it_in_messages(tmp_path):
     )
 
 
+def test_a_damaged_record_of_the_study_files_folder_is_named(tmp_path):
+    (tmp_path / "study_folder.txt").write_bytes("/home/a".encode("utf-16"))
+    with pytest.raises(SpecError, match="must be a text, but is damaged; remove it"):
+        parse(text("{method: base}"), "s.yaml", tmp_path)
+
+
 def test_anchors_and_merge_keys_share_settings():
     spec = study(
         "{method: random, search: &s {trials: 7, sampler: random}}, "

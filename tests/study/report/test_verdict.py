@@ -67,6 +67,16 @@ def test_the_matched_control_is_named_as_such():
     assert "better than matched Random, by" in verdict(with_arm(table, matched)).finding
 
 
+def test_controls_on_another_dataset_are_no_part_of_it():
+    table = table_of(ABOVE, BASE)
+    whole = replace(table.arm("base"), name="whole", dataset="mnist")
+    row = table.chosen("base")
+    assert row is not None
+    rows = (*table.rows, replace(row, arm="whole"))
+    both = replace(table, arms=(*table.arms, whole), rows=rows)
+    assert verdict(both).finding == verdict(table).finding
+
+
 def test_a_study_without_results_or_controls_or_end_says_so():
     assert verdict(replace(table_of(ABOVE, BASE), rows=())).finding.startswith(
         "No test result yet: study "

@@ -9,13 +9,9 @@ import pytest
 import yaml
 
 from study.config.study_spec import parse
+from study.planning.cost_estimate import GPU_OPERATIONS_PER_S, GPU_STEP_S, estimate_cost
+from study.planning.study_plan import presets_table
 from study.records.errors import SpecError
-from study.reproduction.cost_estimate import (
-    GPU_OPERATIONS_PER_S,
-    GPU_STEP_S,
-    estimate_cost,
-    plan_table,
-)
 from study.reproduction.reproduction_run import plan_presets
 
 BASE = {"name": "base", "epochs": 7}
@@ -93,4 +89,4 @@ def test_presets_are_planned_without_data():
     assert [row[0] for row in table.rows] == ["table1-full", "benchmark-full"]
     assert {row[-1] for row in table.rows} == {"GPU"}
     assert "20·10¹² operations per second" in table.note
-    assert plan_table({}).rows == ()
+    assert presets_table({}).rows == ()
