@@ -72,7 +72,8 @@ def repair_study(
     with lease(folder, options.database_url, on_lost, notify):
         _remove_damaged_records(folder, notify)
         spec = with_sweeps(spec, folder)
-        store = TrialStore(options.database_url, spec.name, maximize=spec.direction == "maximize")
+        maximize = spec.direction == "maximize"
+        store = TrialStore(options.database_url, spec.name, maximize=maximize, metric=spec.metric)
         state = StudyState(spec, folder, store)
         if not state.trials.damage:
             notify(f"study {name!r}: the database and the result files agree.")

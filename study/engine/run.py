@@ -267,7 +267,9 @@ class _Run:
 
     def _open_store(self) -> TrialStore:
         maximize = self.spec.direction == "maximize"
-        return TrialStore(self.options.database_url, self.spec.name, maximize=maximize)
+        return TrialStore(
+            self.options.database_url, self.spec.name, maximize=maximize, metric=self.spec.metric
+        )
 
     def _table(self, coordinator: TrialCoordinator) -> TrialTable:
         return build_trial_table(self.spec, self.folder, coordinator.state)

@@ -19,7 +19,6 @@ from study.figures.marks import (
     grid,
     panel,
     points,
-    rule_at,
     words,
 )
 from study.figures.rendering import Chart
@@ -40,11 +39,11 @@ from study.sensitivity import (
 )
 
 METRICS = ("test/accuracy", "test/auc", "test/nll", "test/ece10", "filter_cosine/mean")
-_ROW, _FRAME = 58, 8
+_ROW, _FRAME, _ZERO = 58, 8, 28
 
 
 def chart(record: Comparison) -> Chart:
-    """Draw a row per arm and a panel per metric, zero as a line, filled where p < 0.05."""
+    """Draw a row per arm and a panel per metric, a mark at 0 of each bar; p < 0.05 is filled."""
     rows = _compared(record)
     metrics = [m for m in METRICS if any(_found(row, m) for row in rows)]
     panels = [_panel(rows, metric) for metric in metrics]
@@ -121,7 +120,7 @@ def _panel(rows: list[ArmComparison], metric: str) -> Panel:
     )
     return panel(
         _better_side(frame, plane, label.direction),
-        rule_at(0.0, plane, axis="x"),
+        _zeros(frame, plane),
         bars(frame, plane, along="x"),
         points(frame, plane, size=60),
         words(frame, plane, at=0, dy=-22, lineBreak="\n"),
@@ -138,6 +137,13 @@ def _name(row: ArmComparison) -> str:
 def _title(metric: str) -> str:
     title = metric_label(metric).title.removeprefix("Test ").replace(", mean over layers", "")
     return title[0].upper() + title[1:]
+
+
+def _zeros(frame: pd.DataFrame, plane: Plane) -> Layers:
+    """Draw zero as a piece of a line at the bar of every row, below its words."""
+    zeros = alt.Chart(pd.DataFrame({"x": 0.0, "y": frame["y"]}))
+    mark = alt.MarkDef(type="tick", style="zero", orient="vertical", size=_ZERO, yOffset=_ZERO / 4)
+    return [zeros.encode(x=plane.at("x", "x"), y=plane.at("y", "y")).properties(mark=mark)]
 
 
 def _better_side(frame: pd.DataFrame, plane: Plane, direction: str) -> Layers:

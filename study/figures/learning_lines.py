@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
 import pandas as pd
 
 from study.figures.amounts import interval_row, measured
@@ -11,10 +15,12 @@ from study.figures.rendering import Chart
 from study.figures.theme import Look, looks_by_arm
 from study.sensitivity import (
     CONFIDENCE,
+    Interval,
     LearningCurves,
     arm_label,
     learning_curves,
     metric_label,
+    t_interval,
     workloads_with_curves,
 )
 
@@ -36,12 +42,20 @@ def caption(record: LearningCurves) -> str:
         (
             f"Training of each arm's chosen configuration on {record.dataset}, {record.model}: "
             f"mean of n = {' or '.join(map(str, counts))} replicas on fresh seeds (thin lines), "
-            f"band: {CONFIDENCE:.0%} Student's t interval; {evaluations} evaluations. Training "
+            f"band: {CONFIDENCE:.0%} Student's t interval, on a log scale of the logarithms "
+            f"around the geometric mean; {evaluations} evaluations. Training "
             f"loss: mean over the batches since the evaluation before, as the arm trained on "
             f"them, changed samples included.",
             *record.notes,
         )
     )
+
+
+def _of_logarithms(values: Sequence[float]) -> Interval:
+    """Return the geometric mean and its interval, which no value near 0 stretches over decades."""
+    found = t_interval([math.log(value) for value in values])
+    low, middle, high = (math.exp(end) for end in (found.low, found.mean, found.high))
+    return replace(found, mean=middle, low=low, high=high)
 
 
 def _panel(record: LearningCurves, metric: str, looks: dict[str, Look]) -> Panel:
@@ -56,16 +70,14 @@ def _panel(record: LearningCurves, metric: str, looks: dict[str, Look]) -> Panel
     for curve in curves:
         name = arm_label(curve.arm, curve.method)
         for point in curve.points:
+            interval = _of_logarithms(point.replicas) if is_log else point.interval
             row = interval_row(
-                point.interval,
+                interval,
                 label.factor,
                 arm=name,
                 x=point.epoch,
-                told=f"{name}, epoch {point.epoch}\n{measured(point.interval, metric)}",
+                told=f"{name}, epoch {point.epoch}\n{measured(interval, metric)}",
             )
-            if is_log and row["low"] <= 0:
-                # No logarithm: the band is cut at the least replica.
-                row["low"] = min(point.replicas) * label.factor
             means.append(row)
             replicas += [
                 {

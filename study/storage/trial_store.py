@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import optuna
 from optuna.exceptions import OptunaError, UpdateFinishedTrialError
@@ -40,6 +40,20 @@ from study.storage.database import (
 from study.storage.layout import TrialKey
 from study.storage.optuna_bulk import CachedStudy, open_tables
 from study.storage.report_log import FinishedState, TrialOutcome
+
+# What Optuna's dashboard reads of a study besides its trials.
+_METRIC_NAMES: Final = "study:metric_names"
+_NOTE_VERSION: Final = "dashboard:note_ver"
+_NOTE: Final = "dashboard:note_str:0"
+_NOTES: Final[Mapping[str, str]] = {
+    "search": (
+        "Search trials, by validation data alone. A sampler such as TPE chooses points by earlier "
+        "results, so that importances of its trials describe where it looked, not the whole "
+        "space: a search with `design: sobol` supports such claims, and the report makes them."
+    ),
+    "confirm": "The best search trials again, on fresh validation seeds; the choice is made here.",
+    "final": "The chosen configuration and its sweeps, on fresh seeds; nothing is chosen here.",
+}
 
 # Optuna's own messages, one per trial, would interrupt the progress display.
 logging.getLogger("optuna").setLevel(logging.WARNING)
@@ -117,13 +131,14 @@ class TrialStore:
     Writes raise a StoreError if the database's file was deleted or replaced meanwhile.
     """
 
-    def __init__(self, url: str, study: str, *, maximize: bool) -> None:
+    def __init__(self, url: str, study: str, *, maximize: bool, metric: str | None = None) -> None:
         """Open a database; a missing one is created.
 
         Args:
             url: SQLAlchemy URL; SQLite gets write-ahead logging.
             study: Name of the study.
             maximize: Direction of the objective.
+            metric: The objective, for Optuna's dashboard; None to leave it without a name.
 
         Raises:
             StoreError: If the database cannot be opened.
@@ -131,6 +146,7 @@ class TrialStore:
         self._url = url
         self._name = study
         self._direction: Literal["maximize", "minimize"] = "maximize" if maximize else "minimize"
+        self._metric = metric
         self._study_ids: dict[tuple[str, str], int] = {}
         self._cached_studies: dict[tuple[str, str], CachedStudy] = {}
         self._storage = open_database(url)
@@ -324,9 +340,23 @@ class TrialStore:
                 direction=self._direction,
                 load_if_exists=True,
             )
+            self._describe(arm, phase)
         found = self._find_study(arm, phase)
         assert found is not None
         return found
+
+    def _describe(self, arm: str, phase: str) -> None:
+        """Name the objective and write a note, as Optuna's dashboard shows them."""
+        study_id = self._find_study(arm, phase)
+        assert study_id is not None
+        known = self._storage.get_study_system_attrs(study_id)
+        shown: dict[str, int | str | Sequence[str]] = {_NOTE_VERSION: 0, _NOTE: _NOTES[phase]}
+        if self._metric is not None:
+            shown[_METRIC_NAMES] = [self._metric]
+        for key, value in shown.items():
+            # A note that somebody has edited since is kept.
+            if key not in known:
+                self._storage.set_study_system_attr(study_id, key, value)
 
     def _find_study(self, arm: str, phase: str) -> int | None:
         if (arm, phase) not in self._study_ids:

@@ -328,6 +328,7 @@ def _search_sentences(table: TrialTable, arm: ArmRow) -> Iterator[str]:
                 f"tried: the objective is the mean gain over Base in {table.objective} "
                 f"({arm_label(arm.group, arm.method)})."
             )
+        yield from _race_sentence(table, arm)
         chosen = "nothing yet" if arm.best_params is None else format_params(arm.best_params)
         yield f"Chosen: {chosen}."
     finals = table.select(arm.name, "final")
@@ -352,6 +353,19 @@ def _cost_sentences(table: TrialTable) -> Iterator[str]:
         f"{format_hours(lost)} of the CPU hours were used by trials that were stopped early or "
         f"failed."
     )
+
+
+def _race_sentence(table: TrialTable, arm: ArmRow) -> Iterator[str]:
+    """Say that the choice was confirmed on seeds of its own, where it was."""
+    raced = table.select(arm.name, "confirm")
+    if raced:
+        points = len({tuple(sorted(row.params.items())) for row in raced})
+        seeds = len({seed for row in raced for seed in row.seeds})
+        yield (
+            f"The choice was confirmed: its {points} best trials raced on up to "
+            f"{format_count(seeds, 'fresh validation seed')}, in "
+            f"{format_count(len(raced), 'trial')}."
+        )
 
 
 def _trials_sentence(table: TrialTable, arm: ArmRow) -> str:

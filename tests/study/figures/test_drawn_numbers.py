@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import math
+import statistics
 from dataclasses import replace
 
 import numpy as np
@@ -167,6 +169,11 @@ def test_learning_curves_have_every_replica_and_a_logarithmic_loss():
         "Training loss [nats], log scale",
         "Validation accuracy [%]",
     }
+    # The loss's mean is that of the logarithms, whose band is above 0.
+    losses = record.of("train/loss")[0].points[2].replicas
+    middle = math.exp(statistics.fmean(map(math.log, losses)))
+    drawn = [row for row in rows if row.get("y") == pytest.approx(middle)]
+    assert any(0 < row["low"] < row["y"] < row["high"] for row in drawn if "low" in row)
     frame = record.to_frame()
     assert set(frame["metric"]) == {"train/loss", "val/accuracy"}
     assert len(frame) == sum(len(one.points) for one in record.curves)

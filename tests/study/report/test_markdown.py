@@ -144,6 +144,22 @@ def test_the_search_section_has_sampler_trials_replicas_and_the_choice():
     )
 
 
+def test_the_search_section_says_that_a_choice_was_confirmed():
+    table = make_trial_table(TableShape(search_trials=2))
+    search = [row for row in table.rows if (row.arm, row.phase) == ("challenger", "search")]
+    raced = [
+        replace(row, phase="confirm", number=2 * i + j, seeds=seeds, params={"top_k": i + 1})
+        for i, row in enumerate(search)
+        for j, seeds in enumerate([(11, 12), (13,)])
+    ]
+    found = statements(replace(table, rows=(*table.rows, *raced)), "Search")
+    assert (
+        "The choice was confirmed: its 2 best trials raced on up to 3 fresh validation seeds, in "
+        "4 trials. Chosen: "
+    ) in found[3]
+    assert not any("confirmed" in text for text in statements(table, "Search"))
+
+
 def test_filters_are_compared_with_base():
     found = statements(make_trial_table(), "Diversity of filters")
     assert "more diverse filters than Base: −" in found[2]
