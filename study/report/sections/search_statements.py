@@ -356,7 +356,7 @@ def _cost_sentences(table: TrialTable) -> Iterator[str]:
 
 
 def _race_sentence(table: TrialTable, arm: ArmRow) -> Iterator[str]:
-    """Say that the choice was confirmed on seeds of its own, where it was."""
+    """State that the choice was confirmed on seeds of its own, where it was."""
     raced = table.select(arm.name, "confirm")
     if raced:
         points = len({tuple(sorted(row.params.items())) for row in raced})
