@@ -79,7 +79,13 @@ from study.sensitivity.optimization_history import (
     search_points,
 )
 from study.sensitivity.permutation_tests import SweepEffect, sweep_effect
-from study.sensitivity.power import POWER, detectable_difference
+from study.sensitivity.power import (
+    POWER,
+    detectable,
+    detectable_difference,
+    paired_spread,
+    replicas_needed,
+)
 from study.sensitivity.range_edges import EdgeValue, RangeEdges, range_edges
 from study.sensitivity.replica_health import not_covered, seeds_at_chance
 from study.sensitivity.saved_attributions import (

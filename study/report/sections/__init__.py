@@ -6,6 +6,7 @@ from types import MappingProxyType
 from study.records.trial_table import TrialTable
 from study.report.sections import (
     model_statements,
+    next_statements,
     result_statements,
     search_statements,
 )
@@ -23,6 +24,7 @@ SECTIONS: MappingProxyType[str, Callable[[TrialTable], Section]] = MappingProxyT
         "filters": model_statements.filters_section,
         "search": search_statements.search_section,
         "limits": model_statements.limits_section,
+        "next": next_statements.next_section,
     }
 )
 
