@@ -182,7 +182,7 @@ def _sensitivity(logged: LoggedMetrics, dimension: str) -> Iterator[_Section]:
     symbol, axis = dimension_symbol(dimension), logged.axes[dimension]
     layers = set(logged.layers[1:])
     for title, is_layer in (
-        (f"Sensitivity to {symbol}: mean and 95 % interval over the replicas", False),
+        (f"Sensitivity to {symbol}, with 95 % intervals", False),
         (f"Filter cosine of each layer over {symbol}", True),
     ):
         curves = [one for one in logged.over(dimension) if (one.metric in layers) == is_layer]

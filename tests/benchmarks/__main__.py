@@ -25,6 +25,7 @@ TORCH_BENCHMARKS: Final[Mapping[str, TorchBenchmark]] = {
 STUDY_BENCHMARKS: Final[Mapping[str, str]] = {
     "overhead": "the overhead of a trial",
     "tracking": "how fast a backlog reaches MLflow, and how long a study waits for it",
+    "charts": "how long MLflow's page of charts takes in a browser",
     "reuse": "what a study saves by reuse",
     "regimes": "where Challenger helps on 30 digits, and where it does not",
     "widths": "table 1 over width, normalization, initialization and learning rate",

@@ -9,7 +9,10 @@ from rich.table import Table
 from study.cli.console import make_console
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.benchmarks import Quartiles
+    from tests.benchmarks.charts import ChartPage
     from tests.benchmarks.large_study import LargeStudyCosts
     from tests.benchmarks.overhead import Overhead
     from tests.benchmarks.reproducible import WaitingCost
@@ -109,6 +112,17 @@ def print_tracking_share(found: TrackingShare) -> None:
         f"{found.delivery_cpu_seconds:.1f} CPU seconds",
         highlight=False,
     )
+
+
+def print_charts(found: Sequence[ChartPage]) -> None:
+    table = Table(
+        *("search trials", "view", "charts", "seconds (median)", "of"),
+        title="MLflow's charts, first screen",
+    )
+    for one in found:
+        all_of = ", ".join(f"{seconds:.1f}" for seconds in one.seconds)
+        table.add_row(str(one.trials), one.view, str(one.charts), f"{one.median:.1f}", all_of)
+    make_console().print(table)
 
 
 def print_reuse(found: Reuse) -> None:

@@ -19,6 +19,7 @@ from tests.benchmarks import result_tables as tables
 from tests.support.command_line import database_kind_option
 
 if TYPE_CHECKING:
+    from tests.benchmarks.charts import ChartPage
     from tests.benchmarks.large_study import LargeStudyCosts
     from tests.benchmarks.measured_study import DatabaseKind
     from tests.benchmarks.scaling import ScalingConfig, SlotUtilization
@@ -107,6 +108,36 @@ def _tracking(rounds: int, folder: Path | None, as_json: bool) -> None:
     else:
         tables.print_tracking(found)
         tables.print_tracking_share(share)
+
+
+@command.command("charts")
+@click.option(
+    "--trials",
+    type=click.IntRange(min=4),
+    multiple=True,
+    default=(24, 1000),
+    show_default=True,
+    help="Search trials of the study; may be given several times.",
+)
+@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True)
+@_folder_option
+@_json_option
+def _charts(trials: tuple[int, ...], rounds: int, folder: Path | None, as_json: bool) -> None:
+    """Measure how long MLflow's page of charts takes in headless Chromium.
+
+    Synthetic studies are sent to a database of their own, on which MLflow's server runs. Every
+    round has a new profile, so that nothing is cached.
+    """
+    from tests.benchmarks.charts import measure_charts
+
+    found: list[ChartPage] = []
+    for count in trials:
+        with _work_folder(folder) as root:
+            found += measure_charts(root, count, rounds, _print_status)
+    if as_json:
+        _print_json({"pages": [asdict(one) for one in found]})
+    else:
+        tables.print_charts(found)
 
 
 @command.command("reuse")

@@ -9,7 +9,8 @@ from typing import Any
 
 import psutil
 
-from tests.benchmarks import overhead, quartiles, reuse, scaling, study_commands, tracking
+from tests.benchmarks import charts, overhead, quartiles, reuse, scaling, study_commands, tracking
+from tests.benchmarks.charts import ChartPage
 from tests.benchmarks.overhead import Overhead
 from tests.benchmarks.reuse import Reuse, Saving
 from tests.benchmarks.scaling import SlotUtilization
@@ -80,6 +81,30 @@ def test_a_cluster_that_memory_does_not_bear_is_left_out_and_named(call, monkeyp
     data = json.loads(call(*arguments, "--json").out)
     assert [usage["efficiency"] for usage in data["usage"]] == [0.96]
     assert (data["left_out_slots"], data["much"]) == ([64], None)
+
+
+def test_the_page_of_charts_is_printed_by_size_and_view(call, monkeypatch):
+    def measure(root: Path, trials: int, rounds: int, on_message: Any) -> tuple[ChartPage, ...]:  # noqa: ANN401
+        assert root.is_dir()
+        on_message(f"{trials} trials")
+        seconds = tuple(trials / 10 + one for one in range(rounds))
+        return (ChartPage(trials=trials, view="over-top_k", charts=4, seconds=seconds),)
+
+    monkeypatch.setattr(charts, "measure_charts", measure)
+    arguments = ("charts", "--trials", "24", "--trials", "1000", "--rounds", "3")
+    ended = call(*arguments)
+    assert (ended.code, ended.err) == (0, "24 trials\n1000 trials\n")
+    rows = [
+        [cell.strip() for cell in line.strip("│").split("│")]
+        for line in ended.out.splitlines()
+        if line.startswith("│")
+    ]
+    assert rows == [
+        ["24", "over-top_k", "4", "3.4", "2.4, 3.4, 4.4"],
+        ["1000", "over-top_k", "4", "101.0", "100.0, 101.0, 102.0"],
+    ]
+    pages = json.loads(call(*arguments, "--json").out)["pages"]
+    assert [page["seconds"][0] for page in pages] == [2.4, 100.0]
 
 
 def test_savings_and_tracking_are_printed_and_the_same_as_json(call, monkeypatch):
