@@ -39,7 +39,7 @@ from study.sensitivity import (
 )
 
 METRICS = ("test/accuracy", "test/auc", "test/nll", "test/ece10", "filter_cosine/mean")
-_ROW, _FRAME, _ZERO = 58, 8, 28
+_ROW, _FRAME, _ZERO = 58, 8, 20
 
 
 def chart(record: Comparison) -> Chart:
@@ -142,7 +142,7 @@ def _title(metric: str) -> str:
 def _zeros(frame: pd.DataFrame, plane: Plane) -> Layers:
     """Draw zero as a piece of a line at the bar of every row, below its words."""
     zeros = alt.Chart(pd.DataFrame({"x": 0.0, "y": frame["y"]}))
-    mark = alt.MarkDef(type="tick", style="zero", orient="vertical", size=_ZERO, yOffset=_ZERO / 4)
+    mark = alt.MarkDef(type="tick", style="zero", orient="vertical", size=_ZERO, yOffset=_ZERO / 5)
     return [zeros.encode(x=plane.at("x", "x"), y=plane.at("y", "y")).properties(mark=mark)]
 
 
